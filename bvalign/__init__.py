@@ -1,0 +1,31 @@
+"""bvalign: how bias and variance of an ensemble align, sample by sample."""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "AlignmentScatter": "bvalign.show.callbacks",
+    "BiasVariance": "bvalign.analysis.metric",
+    "Ensemble": "bvalign.ensemble.module",
+    "Predictions": "bvalign.predictions",
+    "Randomness": "bvalign.randomness",
+    "RunDirectory": "bvalign.predictions",
+    "SaveMembers": "bvalign.show.callbacks",
+    "analyze": "bvalign.analysis.summary",
+    "open_predictions": "bvalign.predictions",
+    "write_report": "bvalign.show.report",
+}
+
+__all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604 (names found by __getattr__)
+
+
+def __getattr__(name: str) -> object:
+    """Imports a public name when it is first used, so that `import bvalign` costs nothing."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'bvalign' has no attribute '{name}'")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,77 @@
+"""The command line: which command was typed, and one clear line when it cannot be done.
+
+`analyze` and `report` only read predictions, so they start without Lightning, and every `--help`
+here answers without importing torch. The training commands are in `training.py`.
+"""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from bvalign import __version__
+
+EPILOG = """training, through LightningCLI (see `bvalign fit --help`):
+  fit         train what is missing of an ensemble, then write its report
+  test        evaluate the finished members of a run again, from their weights
+
+examples:
+  bvalign fit --config configs/digits.yaml --model.members=64 --model.arch=cnn
+  bvalign analyze predictions.npz --out out/
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs one command; exits 2 on bad input, 130 on Ctrl-C."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    try:
+        if argv and argv[0] in ("fit", "test"):
+            from bvalign.training import run_cli
+
+            run_cli(argv)
+        else:
+            arguments = _parser().parse_args(argv)
+            arguments.run(arguments)
+    except (ValueError, OSError) as error:
+        if not _raised_here(error):
+            raise
+        raise SystemExit(f"bvalign: error: {error}") from None
+    except KeyboardInterrupt as error:
+        raise SystemExit(f"\nbvalign: interrupted. {error}".rstrip()) from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bvalign",
+        description="Per-sample bias and variance of ensembles, and how they align.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    analyze = commands.add_parser("analyze", help="analyse anybody's predictions, write a report")
+    analyze.add_argument(
+        "predictions",
+        type=Path,
+        help="a run directory, or a .npz with logits or probs (members, samples, classes), labels "
+        "(samples) and optionally index, members",
+    )
+    analyze.add_argument("--out", type=Path, required=True, help="folder for the report")
+    analyze.set_defaults(run=lambda a: _report(a.predictions, a.out))
+    report = commands.add_parser("report", help="write the report of a run directory again")
+    report.add_argument("run_directory", type=Path, help="a run directory")
+    report.set_defaults(run=lambda a: _report(a.run_directory, a.run_directory))
+    return parser
+
+
+def _report(source: Path, out: Path) -> None:
+    from bvalign.show.report import analyze_and_report
+
+    analyze_and_report(source, out)
+
+
+def _raised_here(error: BaseException) -> bool:
+    """Whether bvalign itself raised the error: then its message is meant for the user."""
+    last = traceback.extract_tb(error.__traceback__)[-1].filename
+    return Path(last).is_relative_to(Path(__file__).parent)

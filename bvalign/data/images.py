@@ -1,0 +1,225 @@
+"""MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100, read from a local folder or downloaded to it."""
+
+import gzip
+import hashlib
+import os
+from abc import abstractmethod
+from pathlib import Path
+from typing import ClassVar
+from urllib.error import URLError
+
+import numpy as np
+
+from bvalign.data.datamodule import Arrays, ResidentDataModule
+from bvalign.data.loader import Augmentation
+
+
+class DownloadableDataModule(ResidentDataModule):
+    """An image set that torchvision can download.
+
+    Args:
+        root: folder that holds the files, or receives them; by default $BVALIGN_DATA, else `data`.
+        verify: require the official checksums. `false` accepts a re-encoded copy, and every
+            summary then says so.
+        batch_size: samples per member and training step.
+        eval_batch_size: samples per evaluation batch; changes speed and memory only.
+        augment: train on the data set's usual random crops and flips, where it has any.
+        num_train: use that many training samples, the same share of each class; all by default.
+        num_test: the same for the test split.
+    """
+
+    files: ClassVar[str]  # what must lie under `root`, for the message when it does not
+
+    def __init__(
+        self,
+        root: str | None = None,
+        verify: bool = True,
+        batch_size: int = 128,
+        eval_batch_size: int = 1000,
+        augment: bool = True,
+        num_train: int | None = None,
+        num_test: int | None = None,
+    ) -> None:
+        super().__init__(batch_size, eval_batch_size, augment, num_train, num_test)
+        self.root = Path(root or os.environ.get("BVALIGN_DATA") or "data")
+        self.verify = verify
+
+    @abstractmethod
+    def found(self) -> bool:
+        """Whether all files lie under `root`, whatever is in them."""
+
+    @abstractmethod
+    def download(self) -> None:
+        """Fetches the official files to `root`."""
+
+    def prepare_data(self) -> None:
+        """Downloads what is missing; Lightning calls it in one process per node."""
+        if self.found():
+            return
+        try:
+            self.download()
+        except (URLError, OSError, RuntimeError) as error:
+            raise FileNotFoundError(
+                f"{self.name}: no data in '{self.root}' and no download ({error}); put {self.files} "
+                "there, or name the folder that has it with --data.root or BVALIGN_DATA"
+            ) from error
+
+    def _checksum_note(self, differing: list[str]) -> tuple[str, ...]:
+        """Refuses files that are not the official ones, or says that they are accepted."""
+        if not differing:
+            return ()
+        files = ", ".join(differing)
+        if self.verify:
+            raise ValueError(
+                f"{self.name}: {files} in '{self.root}' differ from the official checksums; a "
+                "re-encoded copy is accepted with --data.verify=false"
+            )
+        return (
+            f"data: a re-encoded copy of {self.name}, not the official files (checksums differ: "
+            f"{files}); accuracies are this copy's own",
+        )
+
+
+class MNIST(DownloadableDataModule):
+    """Handwritten digits, 28 x 28 grey values; 60,000 train and 10,000 test."""
+
+    name = "mnist"
+    class_names = tuple("0123456789")
+    image_shape = (1, 28, 28)
+    mean, std = (0.1307,), (0.3081,)
+    files = "MNIST/raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte (plain or .gz)"
+    folder: ClassVar[str] = "MNIST"
+    md5: ClassVar[dict[str, str]] = {  # of the unpacked files
+        "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+        "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+        "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+        "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+    }
+
+    def found(self) -> bool:
+        return all(self._path(file) is not None for file in self.md5)
+
+    def download(self) -> None:
+        import torchvision
+
+        getattr(torchvision.datasets, self.folder)(self.root, download=True)
+
+    def load(self) -> Arrays:
+        content = {file: self._read(file) for file in self.md5}
+        differing = [f for f in self.md5 if hashlib.md5(content[f]).hexdigest() != self.md5[f]]
+        notes = self._checksum_note(differing)
+        arrays = [_parse_idx(file, content[file]) for file in self.md5]
+        train_images, train_target, test_images, test_target = arrays
+        return Arrays(train_images[:, None], train_target, test_images[:, None], test_target, notes)
+
+    def _path(self, file: str) -> Path | None:
+        raw = self.root / self.folder / "raw"
+        return next((p for p in (raw / file, raw / f"{file}.gz") if p.is_file()), None)
+
+    def _read(self, file: str) -> bytes:
+        path = self._path(file)
+        try:
+            return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        except (EOFError, gzip.BadGzipFile) as error:
+            raise ValueError(f"{self.name}: {path} is damaged ({error}); fetch it again") from error
+
+
+class FashionMNIST(MNIST):
+    """Clothes from a catalogue, 28 x 28 grey values; 60,000 train and 10,000 test."""
+
+    name = "fashion-mnist"
+    class_names = (
+        ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat")
+        + ("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+    )  # fmt: skip
+    mean, std = (0.2860,), (0.3530,)
+    files = "FashionMNIST/raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte (plain or .gz)"
+    folder = "FashionMNIST"
+    md5 = {
+        "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+        "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+        "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+        "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+    }
+
+
+class CIFAR10(DownloadableDataModule):
+    """Photographs in 10 classes, 32 x 32 colours; 50,000 train and 10,000 test."""
+
+    name = "cifar10"
+    class_names = (
+        ("airplane", "automobile", "bird", "cat", "deer")
+        + ("dog", "frog", "horse", "ship", "truck")
+    )  # fmt: skip
+    image_shape = (3, 32, 32)
+    mean, std = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+    augmentation = Augmentation(padding=4, flip=True)
+    files = "cifar-10-batches-py/ (unpacked from cifar-10-python.tar.gz)"
+
+    def found(self) -> bool:
+        return all((self._folder() / file).is_file() for file in self._checksums())
+
+    def download(self) -> None:
+        self._torchvision()(self.root, download=True)
+
+    def load(self) -> Arrays:
+        from torchvision.datasets.utils import calculate_md5
+
+        folder, checksums = self._folder(), self._checksums()
+        notes = self._checksum_note(
+            [f for f in checksums if calculate_md5(folder / f) != checksums[f]]
+        )
+        arrays = [array for train in (True, False) for array in self._read(train)]
+        return Arrays(*arrays, notes)
+
+    def _torchvision(self) -> type:
+        import torchvision
+
+        return torchvision.datasets.CIFAR10
+
+    def _folder(self) -> Path:
+        return self.root / self._torchvision().base_folder
+
+    def _checksums(self) -> dict[str, str]:
+        return dict(self._torchvision().train_list + self._torchvision().test_list)
+
+    def _read(self, train: bool) -> tuple[np.ndarray, np.ndarray]:
+        """One split through torchvision's reader, whose own check is done in `load` already."""
+        official = self._torchvision()
+        unchecked = {
+            "train_list": [[file, None] for file, _ in official.train_list],
+            "test_list": [[file, None] for file, _ in official.test_list],
+            "meta": {**official.meta, "md5": None},
+        }
+        try:
+            split = type(official.__name__, (official,), unchecked)(self.root, train=train)
+        except (EOFError, KeyError, ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"{self.name}: the files in '{self._folder()}' are damaged ({error}); fetch them again"
+            ) from error
+        return split.data.transpose(0, 3, 1, 2).copy(), np.asarray(split.targets)
+
+
+class CIFAR100(CIFAR10):
+    """Photographs in 100 classes, 32 x 32 colours; 50,000 train and 10,000 test."""
+
+    name = "cifar100"
+    class_names = tuple(
+        ["apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle", "bowl", "boy", "bridge", "bus", "butterfly", "camel", "can", "castle", "caterpillar", "cattle", "chair", "chimpanzee", "clock", "cloud", "cockroach", "couch", "crab", "crocodile", "cup", "dinosaur", "dolphin", "elephant", "flatfish", "forest", "fox", "girl", "hamster", "house", "kangaroo", "keyboard", "lamp", "lawn_mower", "leopard", "lion", "lizard", "lobster", "man", "maple_tree", "motorcycle", "mountain", "mouse", "mushroom", "oak_tree", "orange", "orchid", "otter", "palm_tree", "pear", "pickup_truck", "pine_tree", "plain", "plate", "poppy", "porcupine", "possum", "rabbit", "raccoon", "ray", "road", "rocket", "rose", "sea", "seal", "shark", "shrew", "skunk", "skyscraper", "snail", "snake", "spider", "squirrel", "streetcar", "sunflower", "sweet_pepper", "table", "tank", "telephone", "television", "tiger", "tractor", "train", "trout", "tulip", "turtle", "wardrobe", "whale", "willow_tree", "wolf", "woman", "worm"]
+    )
+    mean, std = (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)
+    files = "cifar-100-python/ (unpacked from cifar-100-python.tar.gz)"
+
+    def _torchvision(self) -> type:
+        import torchvision
+
+        return torchvision.datasets.CIFAR100
+
+
+def _parse_idx(file: str, content: bytes) -> np.ndarray:
+    """The idx format of MNIST: two zeros, type 8 (uint8), number of axes, big-endian sizes, data."""
+    axes = content[3] if len(content) > 3 else 0
+    shape = np.frombuffer(content, dtype=">u4", count=axes, offset=4) if axes else np.empty(0)
+    if content[:3] != b"\x00\x00\x08" or len(content) != 4 + 4 * axes + int(np.prod(shape)):
+        raise ValueError(f"{file} is not a whole idx file of uint8; fetch it again")
+    return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * axes).reshape(shape).copy()

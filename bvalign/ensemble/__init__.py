@@ -1,0 +1,1 @@
+"""Training: networks, packs of members, and the LightningModule that trains them."""

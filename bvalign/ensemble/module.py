@@ -1,0 +1,167 @@
+"""The LightningModule that trains a pack of members."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from bvalign.ensemble.pack import Pack
+from bvalign.randomness import Randomness, Streams
+
+
+class Ensemble(LightningModule):
+    """An ensemble of independently trained members, of which one pack is held at a time.
+
+    The loss is the sum over members of each member's batch mean, so a member's gradient is the one
+    it would have alone; SGD and AdamW act on every number separately, so its weights are too.
+
+    Args:
+        num_classes: classes of the data set; the CLI takes it from the data.
+        image_shape: (channels, height, width) of one input; the CLI takes it from the data.
+        arch: `mlp`, `cnn`, `resnet8_cifar` ... `resnet110_cifar`, any timm name, or the dotted path
+            of a callable of yours.
+        width: hidden units of `mlp`, channels of the first layer of the others; the network's own
+            default if not given. For timm's networks use arch_args.
+        arch_args: further arguments of the network.
+        members: size of the ensemble. It may grow in a later run.
+        pack_size: members trained side by side, the unit of work that is claimed and saved.
+        randomness: which sources of randomness tell the members apart.
+        seed: of all random streams; the CLI takes it from --seed_everything.
+        optimizer: `sgd` with Nesterov momentum, or `adamw`.
+        lr: peak learning rate.
+        momentum: of sgd.
+        weight_decay: L2 penalty (sgd) or decoupled decay (adamw), on all weights.
+        schedule: `onecycle` rises linearly over the first 30% of the steps and falls as a cosine,
+            `cosine` falls from the start, `constant` stays.
+        label_smoothing: share of the target's probability spread over all classes, in [0, 1).
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        image_shape: tuple[int, int, int],
+        arch: str = "cnn",
+        width: int | None = None,
+        arch_args: dict[str, object] | None = None,
+        members: int = 8,
+        pack_size: int = 8,
+        randomness: Randomness = Randomness(),  # noqa: B008 (frozen)
+        seed: int = 0,
+        optimizer: Literal["sgd", "adamw"] = "sgd",
+        lr: float = 0.1,
+        momentum: float = 0.9,
+        weight_decay: float = 5e-4,
+        schedule: Literal["onecycle", "cosine", "constant"] = "onecycle",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if members < 1 or pack_size < 1:
+            raise ValueError(
+                f"model.members and model.pack_size must be at least 1, got {members} and "
+                f"{pack_size}"
+            )
+        self.num_classes, self.image_shape = num_classes, tuple(image_shape)
+        self.arch, self.arch_args = arch, dict(arch_args or {})
+        if width is not None:
+            self.arch_args["width"] = width
+        self.num_members, self.pack_size = members, pack_size
+        self.streams = Streams(seed, randomness)
+        self.optimizer, self.lr, self.momentum = optimizer, lr, momentum
+        self.weight_decay, self.schedule = weight_decay, schedule
+        self.label_smoothing = label_smoothing
+        self.pack: Pack | None = None
+        self.assign(range(members))
+
+    def assign(self, members: Sequence[int]) -> None:
+        """Drops the pack that is held; the next fit trains these members from their start."""
+        self.members = tuple(members)
+        self.pack = None
+
+    def identity(self) -> dict[str, object]:
+        """What of the ensemble decides a member's weights and predictions."""
+        return {
+            "arch": self.arch,
+            "arch_args": dict(sorted(self.arch_args.items())),
+            "randomness": vars(self.streams.randomness),
+            "seed": self.streams.seed,
+            "optimizer": self.optimizer,
+            "lr": self.lr,
+            "momentum": self.momentum,
+            "weight_decay": self.weight_decay,
+            "schedule": self.schedule,
+            "label_smoothing": self.label_smoothing,
+        }
+
+    def configure_model(self) -> None:
+        if self.pack is None:
+            self.pack = Pack(
+                self.members,
+                self.streams,
+                self.arch,
+                self.num_classes,
+                self.image_shape,
+                self.arch_args,
+            )
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Logits (members, batch, classes) of inputs (members, batch, ...)."""
+        return self.pack(input)
+
+    def on_train_epoch_start(self) -> None:
+        self.loss_sum = torch.zeros(len(self.members), device=self.device)
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+        input, target, _ = batch
+        logits = self(input)
+        loss = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1),
+            target.flatten(),
+            reduction="none",
+            label_smoothing=self.label_smoothing,
+        )
+        loss = loss.view(target.shape).mean(dim=1)
+        self.loss_sum += loss.detach()
+        return loss.sum()
+
+    def train_loss(self) -> Tensor:
+        """Mean training loss (members) of the epoch that just ended."""
+        return self.loss_sum / self.trainer.num_training_batches
+
+    def test_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Float32 logits (members, batch, classes) with the ids of members and samples."""
+        input, target, index = batch
+        with torch.autocast(self.device.type, enabled=False):
+            logits = self(input.expand(len(self.members), *input.shape))
+        member = torch.tensor(self.members, device=self.device)
+        return {"member": member, "index": index, "target": target, "logits": logits.float()}
+
+    validation_step = test_step
+
+    def configure_optimizers(self) -> dict[str, object]:
+        if self.optimizer == "sgd":
+            optimizer = torch.optim.SGD(
+                self.parameters(),
+                lr=self.lr,
+                momentum=self.momentum,
+                nesterov=self.momentum > 0,
+                weight_decay=self.weight_decay,
+            )
+        else:
+            optimizer = torch.optim.AdamW(
+                self.parameters(), lr=self.lr, weight_decay=self.weight_decay
+            )
+        steps = self.trainer.estimated_stepping_batches
+        if self.schedule == "onecycle":
+            scheduler = torch.optim.lr_scheduler.OneCycleLR(
+                optimizer, self.lr, total_steps=steps, cycle_momentum=False
+            )
+        elif self.schedule == "cosine":
+            scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+        else:
+            return {"optimizer": optimizer}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }

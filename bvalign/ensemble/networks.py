@@ -1,0 +1,224 @@
+"""Small networks by plain name, registered with timm beside all of its own.
+
+`mlp`, `cnn` and the CIFAR ResNets of He et al. (2016, section 4.2): `resnet8_cifar`, 14, 20, 32,
+44, 56 and 110, that is 6n + 2 layers in three stages, identity shortcuts without parameters.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+
+import torch
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from torch import Tensor, nn
+
+RESNET_DEPTHS = (8, 14, 20, 32, 44, 56, 110)
+OWN = ("mlp", "cnn", *(f"resnet{depth}_cifar" for depth in RESNET_DEPTHS))
+
+
+class Classifier(nn.Module):
+    """A feature extractor, then one linear layer: the part of timm's interface that is needed."""
+
+    num_features: int
+    fc: nn.Module
+
+    def forward_features(self, input: Tensor) -> Tensor:
+        """Input (batch, channels, height, width) to features (batch, num_features)."""
+        raise NotImplementedError
+
+    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
+        return features if pre_logits else self.fc(features)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self.forward_head(self.forward_features(input))
+
+    def get_classifier(self) -> nn.Module:
+        return self.fc
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        self.num_classes = num_classes
+        self.fc = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
+
+    @property
+    def head_hidden_size(self) -> int:
+        return self.num_features
+
+
+class MLP(Classifier):
+    """Fully connected: `depth` hidden layers of `width` ReLU units; depth 0 is a linear model."""
+
+    def __init__(
+        self,
+        num_classes: int = 10,
+        in_chans: int = 1,
+        img_size: int | tuple[int, int] = 8,
+        width: int = 128,
+        depth: int = 2,
+    ) -> None:
+        super().__init__()
+        height, side = (img_size, img_size) if isinstance(img_size, int) else img_size
+        sizes = [in_chans * height * side] + [width] * depth
+        pairs = zip(sizes[:-1], sizes[1:], strict=True)
+        layers = [layer for i, o in pairs for layer in (nn.Linear(i, o), nn.ReLU())]
+        self.hidden = nn.Sequential(nn.Flatten(), *layers)
+        self.num_features = sizes[-1]
+        self.reset_classifier(num_classes)
+
+    def forward_features(self, input: Tensor) -> Tensor:
+        return self.hidden(input)
+
+
+class CNN(Classifier):
+    """Three 3 x 3 convolutions with batch norm, of width, 2 width and 2 width channels.
+
+    The second halves the resolution; an average over 2 x 2 regions feeds the linear layer.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 10,
+        in_chans: int = 1,
+        img_size: int | tuple[int, int] = 8,
+        width: int = 16,
+    ) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *_conv_norm(in_chans, width, 1),
+            nn.ReLU(),
+            *_conv_norm(width, 2 * width, 2),
+            nn.ReLU(),
+            *_conv_norm(2 * width, 2 * width, 1),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(2),
+            nn.Flatten(),
+        )
+        self.num_features = 8 * width
+        self.reset_classifier(num_classes)
+
+    def forward_features(self, input: Tensor) -> Tensor:
+        return self.body(input)
+
+
+class BasicBlock(nn.Module):
+    """Two 3 x 3 convolutions and an identity shortcut (option A: subsample, pad with zeros)."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = _conv_norm(in_channels, channels, stride)
+        self.conv2, self.bn2 = _conv_norm(channels, channels, 1)
+        self.stride, self.extra = stride, channels - in_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        if self.extra:
+            before = self.extra // 2
+            x = x[:, :, :: self.stride, :: self.stride]
+            x = nn.functional.pad(x, (0, 0, 0, 0, before, self.extra - before))
+        return torch.relu(out + x)
+
+
+class CifarResNet(Classifier):
+    """ResNet of 6 `blocks` + 2 layers for small images; `width`, 2 and 4 `width` channels."""
+
+    def __init__(
+        self,
+        blocks: int,
+        num_classes: int = 10,
+        in_chans: int = 3,
+        img_size: int | tuple[int, int] = 32,
+        width: int = 16,
+    ) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = _conv_norm(in_chans, width, 1)
+        layers, channels = [], width
+        for stage in range(3):
+            for block in range(blocks):
+                out_channels = width * 2**stage
+                stride = 2 if stage > 0 and block == 0 else 1
+                layers.append(BasicBlock(channels, out_channels, stride))
+                channels = out_channels
+        self.blocks = nn.Sequential(*layers)
+        self.num_features = channels
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        self.reset_classifier(num_classes)
+
+    def forward_features(self, input: Tensor) -> Tensor:
+        return self.blocks(torch.relu(self.bn1(self.conv1(input)))).mean(dim=(2, 3))
+
+
+def create(
+    arch: str, num_classes: int, image_shape: tuple[int, int, int], **kwargs: object
+) -> nn.Module:
+    """A fresh network for inputs of `image_shape` = (channels, height, width).
+
+    Args:
+        arch: one of `OWN`, any name that timm knows, or the dotted path of a callable of yours
+            that takes `num_classes` and `in_chans`.
+        num_classes: outputs.
+        image_shape: of one input.
+        **kwargs: passed to the network, such as width.
+
+    Raises:
+        ValueError: no such network, or it does not take one of the arguments.
+    """
+    import timm
+
+    channels, height, side = image_shape
+    if arch in OWN:
+        kwargs = {"img_size": (height, side), **kwargs}
+    network = partial(timm.create_model, arch) if timm.is_model(arch) else _imported(arch)
+    try:
+        return network(num_classes=num_classes, in_chans=channels, **kwargs)
+    except TypeError as error:
+        raise ValueError(f"model.arch: '{arch}' refuses an argument: {error}") from error
+
+
+def _imported(path: str) -> Callable[..., nn.Module]:
+    import timm
+
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        similar = ", ".join(timm.list_models(f"*{path}*")[:5])
+        similar = (
+            f"timm's similar names are {similar}" if similar else "timm.list_models() has more"
+        )
+        raise ValueError(
+            f"model.arch: no network '{path}'; ours are {', '.join(OWN)}; {similar}"
+        ) from error
+
+
+def _conv_norm(in_channels: int, channels: int, stride: int) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+    conv = nn.Conv2d(in_channels, channels, 3, stride=stride, padding=1, bias=False)
+    return conv, nn.BatchNorm2d(channels)
+
+
+default_cfgs = generate_default_cfgs({name: {"classifier": "fc"} for name in OWN})
+
+
+@register_model
+def mlp(pretrained: bool = False, **kwargs: object) -> MLP:
+    return build_model_with_cfg(MLP, "mlp", pretrained, **kwargs)
+
+
+@register_model
+def cnn(pretrained: bool = False, **kwargs: object) -> CNN:
+    return build_model_with_cfg(CNN, "cnn", pretrained, **kwargs)
+
+
+def _register_resnet(depth: int) -> Callable[..., CifarResNet]:
+    name = f"resnet{depth}_cifar"
+
+    def entrypoint(pretrained: bool = False, **kwargs: object) -> CifarResNet:
+        blocks = (depth - 2) // 6
+        return build_model_with_cfg(CifarResNet, name, pretrained, blocks=blocks, **kwargs)
+
+    entrypoint.__name__, entrypoint.__module__ = name, __name__
+    return register_model(entrypoint)
+
+
+# timm finds an entry point as an attribute of this module
+globals().update({f"resnet{depth}_cifar": _register_resnet(depth) for depth in RESNET_DEPTHS})

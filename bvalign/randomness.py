@@ -1,0 +1,61 @@
+"""The random streams of an ensemble: every draw is a pure function of its name.
+
+A stream is named by (seed, source, member, epoch) and by nothing else, so member 7 of seed 0
+draws the same numbers whether it is trained alone or in a pack of 64, on one device or on eight,
+first or last, in one go or resumed. A source is either each member's own or shared by all members;
+sharing all but one shows what that one contributes to the variance.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+SOURCES = ("init", "order", "augmentation", "bootstrap")
+"""init: initial weights. order: order of samples in an epoch. augmentation: crops and flips.
+bootstrap: which training samples a member has, drawn with replacement, once for all epochs.
+The position of a name is part of its stream: append, never reorder."""
+
+
+@dataclass(frozen=True)
+class Randomness:
+    """Which sources of randomness tell the members apart.
+
+    Args:
+        init: `member` gives each member its own initial weights, `shared` gives all the same.
+        order: the same for the order in which an epoch visits the samples.
+        augmentation: the same for crops and flips.
+        bootstrap: `member` or `shared` trains on a resample with replacement of the training set;
+            `off` trains on the training set itself.
+    """
+
+    init: Literal["member", "shared"] = "member"
+    order: Literal["member", "shared"] = "member"
+    augmentation: Literal["member", "shared"] = "member"
+    bootstrap: Literal["off", "member", "shared"] = "off"
+
+
+@dataclass(frozen=True)
+class Streams:
+    """All random streams of one ensemble.
+
+    Args:
+        seed: the ensemble's seed, >= 0 (`--seed_everything`).
+        randomness: which sources are each member's own.
+    """
+
+    seed: int = 0
+    randomness: Randomness = field(default_factory=Randomness)
+
+    def generator(self, source: str, member: int, epoch: int = 0) -> np.random.Generator:
+        """A fresh generator at the start of the stream named (seed, source, member, epoch)."""
+        return np.random.default_rng(self._sequence(source, member, epoch))
+
+    def torch_seed(self, source: str, member: int) -> int:
+        """A seed for `torch.manual_seed`, for code that can only draw from torch's generator."""
+        return int(self._sequence(source, member, 0).generate_state(1, np.uint32)[0])
+
+    def _sequence(self, source: str, member: int, epoch: int) -> np.random.SeedSequence:
+        own = getattr(self.randomness, source) == "member"
+        key = (SOURCES.index(source), member + 1 if own else 0, epoch)
+        return np.random.SeedSequence(self.seed, spawn_key=key)

@@ -1,0 +1,1 @@
+"""Figures, callbacks and the report."""

@@ -1,0 +1,245 @@
+"""An analysis as files: summary.json, samples.csv, figures/*.png and one report.html."""
+
+import io
+import json
+import math
+import platform
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from rich.console import Console
+from torch import Tensor
+
+from bvalign import __version__
+from bvalign.analysis.summary import Analysis, analyze
+from bvalign.predictions import Predictions, open_predictions
+from bvalign.predictions.run_directory import write_atomic
+from bvalign.show import figures
+from bvalign.show.page import page
+from bvalign.show.progress import progress
+
+SCHEMA = 1
+PER_SAMPLE = ("bias_sq", "variance", "risk", "bias_sq_unbiased", "variance_unbiased")
+PACKAGES = ("torch", "lightning", "torchmetrics", "torchvision", "timm", "numpy")
+
+
+def analyze_and_report(source: Path | str, out: Path | str) -> Analysis:
+    """Analyses a run directory or a `.npz`, writes the report, prints the numbers that matter."""
+    predictions, origin = open_predictions(source)
+    analysis = analyze(
+        _with_progress(predictions),
+        torch.from_numpy(predictions.index),
+        len(predictions.members),
+        predictions.notes,
+    )
+    write_report(analysis, predictions, origin, Path(out))
+    print(main_numbers(analysis))
+    print(f"report: {Path(out) / 'report.html'}")
+    return analysis
+
+
+def write_report(
+    analysis: Analysis, predictions: Predictions, origin: dict[str, object], out: Path
+) -> None:
+    """Writes all files of the report.
+
+    Args:
+        analysis: of `predictions`.
+        predictions: for class names and images.
+        origin: how the predictions were made; goes to `summary.json`.
+        out: a folder, made if missing.
+    """
+    (out / "figures").mkdir(parents=True, exist_ok=True)
+    summary = summarise(analysis, predictions, origin)
+    write_atomic(out / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
+    write_atomic(out / "samples.csv", samples_csv(analysis).encode())
+    images = {}
+    for name, figure in draw(analysis).items():
+        content = io.BytesIO()
+        figure.savefig(content, format="png", dpi=150)
+        images[name] = content.getvalue()
+        write_atomic(out / "figures" / f"{name}.png", images[name])
+    html = page(analysis, predictions, summary, images, main_numbers(analysis))
+    write_atomic(out / "report.html", html.encode())
+
+
+def summarise(
+    analysis: Analysis, predictions: Predictions, origin: dict[str, object]
+) -> dict[str, object]:
+    """All numbers as plain JSON; docs/summary.md says what each means."""
+    fits = {
+        estimator: {key: _jsonable(estimate._asdict()) for key, estimate in numbers.items()}
+        | {"samples": analysis.alignment.num_correct}
+        for estimator, numbers in analysis.alignment.estimators.items()
+    }
+    accuracy = analysis.member_accuracy
+    deviation = float(accuracy.std()) if len(accuracy) > 1 else None
+    identity = origin.get("identity", {})
+    return {
+        "schema": SCHEMA,
+        "num_members": analysis.num_members,
+        "num_samples": analysis.num_samples,
+        "num_classes": analysis.num_classes,
+        "accuracy": float(analysis.decomposition.correct.double().mean()),
+        "member_accuracy": {
+            "mean": float(accuracy.mean()),
+            "standard_deviation": deviation,
+            "min": float(accuracy.min()),
+            "max": float(accuracy.max()),
+        },
+        "means": analysis.means(),
+        "alignment": fits,
+        "alignment_dropped": analysis.alignment.dropped,
+        "alignment_over_members": analysis.alignment.curve,
+        "ratio": {"ceiling": analysis.num_members - 1, "quantiles": analysis.ratio_quantiles()},
+        "notes": list(analysis.notes),
+        "members": list(predictions.members),
+        "data": {
+            "name": identity.get("data.name", origin.get("source")),
+            "fingerprint": identity.get("data.fingerprint"),
+            "class_names": list(predictions.class_names),
+        },
+        "identity": identity,
+        "provenance": {k: v for k, v in origin.items() if k not in ("identity", "packs", "schema")},
+        "versions": versions(),
+    }
+
+
+def samples_csv(analysis: Analysis) -> str:
+    """One row per test sample, sorted by index; 17 significant digits give float64 back."""
+    columns = [getattr(analysis.decomposition, name).tolist() for name in PER_SAMPLE]
+    fixed = [analysis.index, analysis.target, analysis.decomposition.correct.int()]
+    extra = [analysis.prediction.tolist(), analysis.votes.tolist()]
+    rows = zip(*(column.tolist() for column in fixed), *columns, *extra, strict=True)
+    names = ("index", "label", "correct", *PER_SAMPLE, "prediction", "votes")
+    lines = [
+        ",".join(f"{cell:.17g}" if isinstance(cell, float) else str(cell) for cell in row)
+        for row in rows
+    ]
+    return "\n".join([",".join(names), *lines, ""])
+
+
+def draw(analysis: Analysis) -> dict[str, Figure]:
+    """The figures of the report, by file name."""
+    d = {key: value.numpy() for key, value in analysis.decomposition._asdict().items()}
+    size = {"num_members": analysis.num_members, "num_classes": analysis.num_classes}
+    panels = {"plug-in": (d["bias_sq"], d["variance"])}
+    if analysis.num_members > 1:
+        panels["unbiased"] = (d["bias_sq_unbiased"], d["variance_unbiased"])
+    lines, bands, label = _drawn_fit(analysis)
+    drawn = {
+        f"alignment_{scale}": figures.alignment_panels(
+            panels, d["correct"], lines, bands, log=scale == "log", label=label, **size
+        )
+        for scale in ("log", "linear")
+    }
+    curve = [row for row in analysis.alignment.curve if row["number"] == "slope"]
+    if curve:
+        names = dict.fromkeys(row["estimator"] for row in curve)
+        drawn["slope_over_members"] = figures.slope_over_members(
+            {
+                name: [
+                    (row["members"], row["mean"], row["spread"])
+                    for row in curve
+                    if row["estimator"] == name
+                ]
+                for name in names
+            },
+            num_samples=analysis.num_samples,
+            final={
+                name: interval
+                for name in names
+                if (interval := analysis.alignment.estimators[name]["slope"].interval)
+            },
+        )
+    if analysis.num_members > 1:
+        ratio = d["variance"] / d["bias_sq"]
+        drawn["ratio"] = figures.ratio_histogram(
+            ratio, d["correct"], num_members=analysis.num_members
+        )
+    return drawn
+
+
+def main_numbers(analysis: Analysis) -> str:
+    """The few lines that a reader needs, in words."""
+    means, accuracy = analysis.means(), analysis.member_accuracy
+    ensemble = float(analysis.decomposition.correct.double().mean())
+    lines = [
+        f"{analysis.num_members} members on {analysis.num_samples} samples: accuracy of a member "
+        f"{float(accuracy.mean()):.4f}, of the ensemble {ensemble:.4f}"
+    ]
+    if analysis.num_members == 1:
+        lines.append("one member has no variance: means and accuracy only")
+    bias_sq, variance, risk = (means[k] for k in ("bias_sq", "variance", "risk"))
+    share = variance["value"] / risk["value"] if risk["value"] else math.nan
+    lines.append(
+        f"mean squared bias {_with_error(bias_sq)}, variance {_with_error(variance)} "
+        f"({share:.0%} of the risk {_with_error(risk)})"
+    )
+    for name in ("cross_half", "ols"):
+        estimate = analysis.alignment.estimators[name]["slope"]
+        if estimate.value is None:
+            lines.append(f"slope {name}: none ({estimate.reason})")
+            continue
+        interval = estimate.interval or estimate.interval_samples
+        low, high = (f"{end:.3f}" for end in interval)
+        lines.append(
+            f"slope {name}: {estimate.value:.3f}, 95% [{low}, {high}], over "
+            f"{analysis.alignment.num_correct} correct samples"
+        )
+    return "\n".join([*lines, *(f"note: {note}" for note in analysis.notes)])
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the numbers."""
+    found = {"bvalign": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _drawn_fit(
+    analysis: Analysis,
+) -> tuple[dict[str, tuple[float, float]], dict[str, tuple[float, float]], str]:
+    """Lines and slope intervals of OLS for the panel of plug-in and of unbiased values."""
+    lines, bands = {}, {}
+    for panel, name in (("plug-in", "ols"), ("unbiased", "ols_unbiased")):
+        fit = analysis.alignment.estimators[name]
+        if fit["slope"].value is not None:
+            lines[panel] = (fit["slope"].value, fit["intercept"].value)
+            interval = fit["slope"].interval or fit["slope"].interval_samples
+            bands[panel] = interval
+    return lines, bands, "OLS"
+
+
+def _with_error(mean: dict[str, float | None]) -> str:
+    error = mean["standard_error"]
+    return f"{mean['value']:.4g}" + ("" if error is None else f" ± {error:.2g}")
+
+
+def _with_progress(predictions: Predictions) -> Iterator[tuple[Tensor, Tensor]]:
+    with progress(Console(file=sys.stderr)) as bar:
+        task = bar.add_task("bias and variance", total=len(predictions.target))
+        for logits, target in predictions.blocks():
+            yield logits, target
+            bar.advance(task, len(target))
+
+
+def _jsonable(fields: dict[str, object]) -> dict[str, object]:
+    """NaN is no JSON; what is undefined is null."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, tuple):
+            return [plain(part) for part in value]
+        undefined = isinstance(value, float | np.floating) and not math.isfinite(value)
+        return None if undefined else value
+
+    return {key: plain(value) for key, value in fields.items()}

@@ -1,0 +1,240 @@
+"""The training commands on LightningCLI: `fit` goes through the packs of a run in waves.
+
+This is the only place that joins data, ensemble, predictions and what is shown.
+"""
+
+import importlib
+import logging
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from bvalign.data import ResidentDataModule
+from bvalign.ensemble.module import Ensemble
+from bvalign.predictions import RunDirectory
+from bvalign.show.callbacks import AlignmentScatter, SaveMembers
+from bvalign.show.progress import MembersProgress
+from bvalign.show.report import analyze_and_report, versions
+
+DECISIVE = (
+    ("max_epochs", "max_steps", "limit_train_batches", "precision")
+    + ("accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm")
+)  # fmt: skip
+"""Trainer arguments that decide a member's weights; the others decide where and how fast."""
+
+
+class EnsembleCLI(LightningCLI):
+    """LightningCLI whose `fit` trains every missing member of a run directory, then reports."""
+
+    def __init__(self, args: Sequence[str]) -> None:
+        super().__init__(
+            Ensemble,
+            ResidentDataModule,
+            subclass_mode_data=True,
+            args=list(args),
+            save_config_callback=None,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            parser_kwargs={"prog": "bvalign"},
+            trainer_defaults={
+                "max_epochs": 20,
+                "check_val_every_n_epoch": 5,
+                "num_sanity_val_steps": 0,
+                "enable_checkpointing": False,
+                "enable_model_summary": False,
+                "use_distributed_sampler": False,
+            },
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.set_defaults({"data": {"class_path": "bvalign.data.Digits"}})
+        parser.link_arguments("seed_everything", "model.seed", compute_fn=_seed)
+        parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
+        parser.link_arguments("data.image_shape", "model.image_shape", apply_on="instantiate")
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        skipped = {"model", "train_dataloaders", "val_dataloaders", "dataloaders", "datamodule"}
+        return {
+            "fit": skipped | {"ckpt_path", "weights_only"},
+            "test": skipped | {"ckpt_path", "weights_only"},
+        }
+
+    def before_instantiate_classes(self) -> None:
+        """Fills in where a run lives and that W&B keeps its files there."""
+        config = self.config[self.subcommand]
+        if config.trainer.default_root_dir is None:
+            module, _, name = config.data.class_path.rpartition(".")
+            data = getattr(importlib.import_module(module), name).name
+            config.trainer.default_root_dir = f"runs/{data}-{config.model.arch}"
+        _use_wandb(config.trainer, Path(config.trainer.default_root_dir))
+
+    def fit(self, model: Ensemble, datamodule: ResidentDataModule, **_: Any) -> None:
+        """Trains the members that are missing, pack by pack, and writes the report."""
+        _refuse_what_couples_or_truncates(self.trainer)
+        self._quiet()
+        datamodule.prepare_data()
+        datamodule.setup()
+        root = Path(self.trainer.default_root_dir)
+        run = RunDirectory.open(
+            root,
+            {
+                "data": datamodule.identity(),
+                "model": model.identity(),
+                "trainer": {key: self._trainer_config().get(key) for key in DECISIVE},
+            },
+            model.num_members,
+            model.pack_size,
+            _provenance(),
+        )
+        done, problems = run.finished()
+        for problem in problems:
+            print(f"{problem}: trained again", file=sys.stderr)
+        run.save_samples(
+            datamodule.arrays.test_target,
+            datamodule.class_names,
+            datamodule.arrays.test_images,
+            datamodule.arrays.notes,
+        )
+        (root / "config.yaml").write_text(self._config_yaml())
+        bar = MembersProgress(len(done), run.num_members)
+        callbacks = [AlignmentScatter(run), SaveMembers(run), bar]
+        try:
+            self._train(run, model, datamodule, callbacks)
+        except (KeyboardInterrupt, SystemExit):
+            kept = len(run.finished()[0])
+            raise KeyboardInterrupt(
+                f"{kept} of {run.num_members} members are finished and kept; the same command "
+                "continues"
+            ) from None
+        finally:
+            bar.close()
+        analyze_and_report(root, root)
+
+    def test(self, model: Ensemble, datamodule: ResidentDataModule, **_: Any) -> None:
+        """Evaluates the finished members of a run again, from their weights."""
+        run = RunDirectory(self.trainer.default_root_dir)
+        model.assign(run.finished()[0])
+        model.configure_model()
+        for member in model.members:
+            model.pack.networks[str(member)].load_state_dict(run.weights(member))
+        self.instantiate_trainer(callbacks=[AlignmentScatter()]).test(model, datamodule)
+
+    def instantiate_trainer(self, callbacks: Sequence[Callback] = (), **kwargs: Any) -> Trainer:
+        """A new Trainer with the user's callbacks and these; one serves one pack."""
+        config = self._trainer_config()
+        users = config["callbacks"] or []
+        users = users if isinstance(users, list) else [users]
+        return Trainer(**{**config, **kwargs, "callbacks": [*users, *callbacks]})
+
+    def _train(
+        self,
+        run: RunDirectory,
+        model: Ensemble,
+        datamodule: ResidentDataModule,
+        callbacks: Sequence[Callback],
+    ) -> None:
+        while True:
+            with run.claim() as members:
+                if not members:
+                    return
+                model.assign(members)
+                trainer = self.instantiate_trainer(callbacks)
+                trainer.fit(model, datamodule=datamodule)
+                trainer.test(model, datamodule=datamodule, verbose=False)
+
+    def _trainer_config(self) -> dict[str, Any]:
+        return dict(self.config_init[self.subcommand].trainer)
+
+    def _config_yaml(self) -> str:
+        self._dump_config()
+        import yaml
+
+        return yaml.safe_dump(self.config_dump, sort_keys=False)
+
+    def _quiet(self) -> None:
+        """Lightning says once, not once per pack, which accelerators it sees."""
+        logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+
+
+def run_cli(argv: Sequence[str]) -> None:
+    """Runs `fit` or `test`."""
+    EnsembleCLI(argv)
+
+
+def _seed(seed: bool | int) -> int:
+    if isinstance(seed, bool):
+        raise ValueError("seed_everything must be a number: the seed is part of what a run is")
+    return seed
+
+
+def _refuse_what_couples_or_truncates(trainer: Trainer) -> None:
+    if trainer.gradient_clip_val and trainer.gradient_clip_algorithm != "value":
+        raise ValueError(
+            "trainer.gradient_clip_val clips by the norm over all members of a pack and so couples "
+            "them; use --trainer.gradient_clip_algorithm=value"
+        )
+    if trainer.limit_test_batches != 1.0:
+        raise ValueError(
+            f"trainer.limit_test_batches must be 1.0, got {trainer.limit_test_batches}: every "
+            "sample needs all members; use --data.num_test for a smaller test set"
+        )
+
+
+def _use_wandb(trainer: Any, root: Path) -> None:
+    """Logs to W&B unless told otherwise: offline without a login, all files in the run directory."""
+    if trainer.logger in (None, True):
+        trainer.logger = Namespace(
+            class_path="lightning.pytorch.loggers.WandbLogger",
+            init_args=Namespace(project="bvalign", name=root.name, save_dir=str(root)),
+        )
+    loggers = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
+    ours = [x for x in loggers if x and x.class_path.endswith("WandbLogger")]
+    if not ours:
+        return
+    for name in ("DIR", "DATA_DIR", "CACHE_DIR", "CONFIG_DIR"):
+        folder = root / "wandb" if name != "DIR" else root
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault(f"WANDB_{name}", str(folder.absolute()))
+    os.environ.setdefault("WANDB_SILENT", "true")
+    import wandb
+
+    if not wandb.api.api_key and "WANDB_MODE" not in os.environ:
+        for logger in ours:
+            logger.init_args["offline"] = True
+
+
+def _provenance() -> dict[str, object]:
+    """Where and with what a run was made; recorded, but no part of its identity."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+    return {
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    """Commit of the checkout that bvalign runs from, if it is one."""
+    command = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+    ]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None
