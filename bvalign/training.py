@@ -26,9 +26,14 @@ from bvalign.show.progress import MembersProgress
 from bvalign.show.report import analyze_and_report, versions
 
 DECISIVE = (
-    ("max_epochs", "max_steps", "limit_train_batches", "precision")
-    + ("accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm")
-)  # fmt: skip
+    "max_epochs",
+    "max_steps",
+    "limit_train_batches",
+    "precision",
+    "accumulate_grad_batches",
+    "gradient_clip_val",
+    "gradient_clip_algorithm",
+)
 """Trainer arguments that decide a member's weights; the others decide where and how fast."""
 
 
@@ -192,7 +197,7 @@ def _refuse_what_couples_or_truncates(trainer: Trainer) -> None:
 
 
 def _use_wandb(trainer: Any, root: Path) -> None:
-    """Logs to W&B unless told otherwise: offline without a login, all files in the run directory."""
+    """Logs to W&B unless told otherwise: offline without a login, files in the run directory."""
     if trainer.logger in (None, True):
         trainer.logger = Namespace(
             class_path="lightning.pytorch.loggers.WandbLogger",

@@ -60,8 +60,9 @@ class DownloadableDataModule(ResidentDataModule):
             self.download()
         except (URLError, OSError, RuntimeError) as error:
             raise FileNotFoundError(
-                f"{self.name}: no data in '{self.root}' and no download ({error}); put {self.files} "
-                "there, or name the folder that has it with --data.root or BVALIGN_DATA"
+                f"{self.name}: no data in '{self.root}' and no download ({error}); put "
+                f"{self.files} there, or name the folder that has it with --data.root or "
+                "BVALIGN_DATA"
             ) from error
 
     def _checksum_note(self, differing: list[str]) -> tuple[str, ...]:
@@ -128,10 +129,9 @@ class FashionMNIST(MNIST):
     """Clothes from a catalogue, 28 x 28 grey values; 60,000 train and 10,000 test."""
 
     name = "fashion-mnist"
-    class_names = (
-        ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat")
-        + ("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
-    )  # fmt: skip
+    class_names = tuple(
+        "T-shirt/top|Trouser|Pullover|Dress|Coat|Sandal|Shirt|Sneaker|Bag|Ankle boot".split("|")
+    )
     mean, std = (0.2860,), (0.3530,)
     files = "FashionMNIST/raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte (plain or .gz)"
     folder = "FashionMNIST"
@@ -147,10 +147,7 @@ class CIFAR10(DownloadableDataModule):
     """Photographs in 10 classes, 32 x 32 colours; 50,000 train and 10,000 test."""
 
     name = "cifar10"
-    class_names = (
-        ("airplane", "automobile", "bird", "cat", "deer")
-        + ("dog", "frog", "horse", "ship", "truck")
-    )  # fmt: skip
+    class_names = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
     image_shape = (3, 32, 32)
     mean, std = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
     augmentation = Augmentation(padding=4, flip=True)
@@ -195,7 +192,8 @@ class CIFAR10(DownloadableDataModule):
             split = type(official.__name__, (official,), unchecked)(self.root, train=train)
         except (EOFError, KeyError, ValueError, RuntimeError) as error:
             raise ValueError(
-                f"{self.name}: the files in '{self._folder()}' are damaged ({error}); fetch them again"
+                f"{self.name}: the files in '{self._folder()}' are damaged ({error}); fetch them "
+                "again"
             ) from error
         return split.data.transpose(0, 3, 1, 2).copy(), np.asarray(split.targets)
 
@@ -205,7 +203,15 @@ class CIFAR100(CIFAR10):
 
     name = "cifar100"
     class_names = tuple(
-        ["apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle", "bowl", "boy", "bridge", "bus", "butterfly", "camel", "can", "castle", "caterpillar", "cattle", "chair", "chimpanzee", "clock", "cloud", "cockroach", "couch", "crab", "crocodile", "cup", "dinosaur", "dolphin", "elephant", "flatfish", "forest", "fox", "girl", "hamster", "house", "kangaroo", "keyboard", "lamp", "lawn_mower", "leopard", "lion", "lizard", "lobster", "man", "maple_tree", "motorcycle", "mountain", "mouse", "mushroom", "oak_tree", "orange", "orchid", "otter", "palm_tree", "pear", "pickup_truck", "pine_tree", "plain", "plate", "poppy", "porcupine", "possum", "rabbit", "raccoon", "ray", "road", "rocket", "rose", "sea", "seal", "shark", "shrew", "skunk", "skyscraper", "snail", "snake", "spider", "squirrel", "streetcar", "sunflower", "sweet_pepper", "table", "tank", "telephone", "television", "tiger", "tractor", "train", "trout", "tulip", "turtle", "wardrobe", "whale", "willow_tree", "wolf", "woman", "worm"]
+        "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge "
+        "bus butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud "
+        "cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish forest fox "
+        "girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man "
+        "maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree "
+        "pear pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray "
+        "road rocket rose sea seal shark shrew skunk skyscraper snail snake spider squirrel "
+        "streetcar sunflower sweet_pepper table tank telephone television tiger tractor train "
+        "trout tulip turtle wardrobe whale willow_tree wolf woman worm".split()
     )
     mean, std = (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)
     files = "cifar-100-python/ (unpacked from cifar-100-python.tar.gz)"
@@ -217,7 +223,7 @@ class CIFAR100(CIFAR10):
 
 
 def _parse_idx(file: str, content: bytes) -> np.ndarray:
-    """The idx format of MNIST: two zeros, type 8 (uint8), number of axes, big-endian sizes, data."""
+    """The idx format of MNIST: 0, 0, 8 (uint8), number of axes, sizes (big-endian), data."""
     axes = content[3] if len(content) > 3 else 0
     shape = np.frombuffer(content, dtype=">u4", count=axes, offset=4) if axes else np.empty(0)
     if content[:3] != b"\x00\x00\x08" or len(content) != 4 + 4 * axes + int(np.prod(shape)):

@@ -5,6 +5,7 @@ order and augments them in its own way; evaluation batches are the same for all 
 and augmentation are one gather for all members of a pack, so no worker processes are needed.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -137,7 +138,7 @@ class EvalBatches:
         self.split, self.batch_size, self.normalise = split, batch_size, normalise
 
     def __len__(self) -> int:
-        return -(-len(self.split.target) // self.batch_size)
+        return math.ceil(len(self.split.target) / self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         index = torch.arange(len(self.split.target), device=self.split.target.device)

@@ -7,6 +7,7 @@
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
+from itertools import pairwise
 
 import torch
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
@@ -58,8 +59,7 @@ class MLP(Classifier):
         super().__init__()
         height, side = (img_size, img_size) if isinstance(img_size, int) else img_size
         sizes = [in_chans * height * side] + [width] * depth
-        pairs = zip(sizes[:-1], sizes[1:], strict=True)
-        layers = [layer for i, o in pairs for layer in (nn.Linear(i, o), nn.ReLU())]
+        layers = [layer for i, o in pairwise(sizes) for layer in (nn.Linear(i, o), nn.ReLU())]
         self.hidden = nn.Sequential(nn.Flatten(), *layers)
         self.num_features = sizes[-1]
         self.reset_classifier(num_classes)

@@ -79,8 +79,8 @@ def _check_labels(path: Path, labels: np.ndarray, num_classes: int) -> None:
     outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if len(outside):
         raise ValueError(
-            f"{path}: labels must lie in 0..{num_classes - 1}, but {len(outside)} do not, the first "
-            f"is {labels[outside[0]]} at row {outside[0]}"
+            f"{path}: labels must lie in 0..{num_classes - 1}, but {len(outside)} do not, the "
+            f"first is {labels[outside[0]]} at row {outside[0]}"
         )
 
 
@@ -100,7 +100,8 @@ def _log_probs(path: Path, probs: np.ndarray) -> np.ndarray:
         member, sample = np.argwhere(bad)[0]
         raise ValueError(
             f"{path}: 'probs' must be at least 0 and sum to one over classes, but {bad.sum()} rows "
-            f"do not; the first is member {member}, sample {sample}, sum {total[member, sample]:.6g}"
+            f"do not; the first is member {member}, sample {sample}, sum "
+            f"{total[member, sample]:.6g}"
         )
     with np.errstate(divide="ignore"):
         return np.log(probs)

@@ -251,8 +251,8 @@ class RunDirectory:
         ]
         if differ:
             raise ValueError(
-                f"{self.root} holds a run of another identity ({'; '.join(differ)}); choose another "
-                "--trainer.default_root_dir"
+                f"{self.root} holds a run of another identity ({'; '.join(differ)}); choose "
+                "another --trainer.default_root_dir"
             )
 
 
@@ -267,8 +267,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         raise OSError(
-            f"could not write {path} ({error.strerror or error}); what was finished before is kept, "
-            "run the same command again to continue"
+            f"could not write {path} ({error.strerror or error}); what was finished before is "
+            "kept, run the same command again to continue"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)

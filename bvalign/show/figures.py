@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 CORRECT, WRONG, INK, FIT, BOUND = "#0072B2", "#D55E00", "#333333", "#000000", "#7F7F7F"
 SHADES = {
-    CORRECT: LinearSegmentedColormap.from_list("correct", ["#7DB9DE", CORRECT, "#00263D"]),
-    WRONG: LinearSegmentedColormap.from_list("wrong", ["#F2A46B", WRONG, "#5A2700"]),
+    CORRECT: LinearSegmentedColormap.from_list("correct", ["#4FA3D9", CORRECT, "#00263D"]),
+    WRONG: LinearSegmentedColormap.from_list("wrong", ["#E8752A", WRONG, "#5A2700"]),
 }
 DECADES_SHOWN = 14
 """A log axis shows at most this many decades below its largest value; what lies below is counted
@@ -124,7 +124,7 @@ def alignment_panels(
     label: str,
 ) -> Figure:
     """Plug-in values beside unbiased ones, one panel each."""
-    figure = Figure(figsize=(6.2 * len(values), 6.0), layout="constrained")
+    figure = Figure(figsize=(6.2 * len(values), 6.3), layout="constrained")
     for axes, (estimator, (bias_sq, variance)) in zip(
         np.atleast_1d(figure.subplots(1, len(values))), values.items(), strict=True
     ):
@@ -200,7 +200,7 @@ def ratio_histogram(ratio: np.ndarray, correct: np.ndarray, *, num_members: int)
         names = [f"correct ({int(correct.sum())})", f"wrong ({int((~correct).sum())})"]
         axes.hist(groups, bins=bins, stacked=True, color=[CORRECT, WRONG], label=names)
     axes.set_xscale("log")
-    axes.axvline(1, color=FIT, lw=1, ls="--", label="variance = squared bias")
+    axes.axvline(1, color=FIT, lw=1, ls="--", label="variance = bias²")
     if num_members > 2:
         axes.axvline(
             num_members - 1, color=BOUND, lw=1.5, label=f"ceiling M - 1 = {num_members - 1}"
@@ -243,7 +243,7 @@ def _equal_decades(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
         both = np.concatenate([x, y])
         axes.set_xlim(both.min() / 2, both.max() * 3)
         axes.set_ylim(both.min() / 2, both.max() * 3)
-    axes.set_aspect("equal")
+    axes.set_box_aspect(1)
 
 
 def _bounds(axes: Axes, num_members: int, num_classes: int, *, plug_in: bool) -> None:
@@ -251,7 +251,7 @@ def _bounds(axes: Axes, num_members: int, num_classes: int, *, plug_in: bool) ->
     limits = axes.get_ylim()
     grid = np.geomspace(max(low, 1e-300), high, 400) if axes.get_xscale() == "log" else None
     b = np.linspace(low, high, 800) if grid is None else grid
-    axes.plot(b, b, color=FIT, lw=1, ls="--", label="variance = squared bias")
+    axes.plot(b, b, color=FIT, lw=1, ls="--", label="variance = bias²")
     if plug_in:
         ratio = (num_classes - 1) / num_classes
         feasible = np.where(b <= 1 / ratio, 2 * np.sqrt(np.maximum(b, 0) * ratio) - b, 2 - b)
@@ -261,7 +261,7 @@ def _bounds(axes: Axes, num_members: int, num_classes: int, *, plug_in: bool) ->
                 (num_members - 1) * b,
                 color=BOUND,
                 lw=1.2,
-                label=f"ceiling (M - 1) = {num_members - 1}",
+                label=f"finite-M ceiling: variance = {num_members - 1} bias²",
             )
         top = np.minimum(feasible, (num_members - 1) * b)
         axes.fill_between(

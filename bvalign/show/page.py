@@ -19,8 +19,8 @@ CAPTIONS = {
     "the unbiased estimates for the law they are drawn from.",
     "alignment_linear": "The same on linear axes: samples that the ensemble gets wrong lie to the "
     "right of squared bias 1/2, below the edge of what is feasible.",
-    "slope_over_members": "The same ensemble cut into smaller ones. A slope that still moves at the "
-    "right end is not yet a property of the models.",
+    "slope_over_members": "The same ensemble cut into smaller ones. A slope that still moves at "
+    "the right end is not yet a property of the models.",
     "ratio": "Variance over squared bias, sample by sample. No ensemble of M members can exceed "
     "M - 1, whatever its models are.",
 }
