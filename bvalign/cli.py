@@ -7,7 +7,6 @@ here answers without importing torch. The training commands are in `training.py`
 import argparse
 import sys
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
 
 from bvalign import __version__
@@ -22,14 +21,14 @@ examples:
 """
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Runs one command; exits 2 on bad input, 130 on Ctrl-C."""
-    argv = sys.argv[1:] if argv is None else list(argv)
+def main() -> None:
+    """Runs the command in `sys.argv`; bad input is one line on standard error and exit code 1."""
+    argv = sys.argv[1:]
     try:
         if argv and argv[0] in ("fit", "test"):
-            from bvalign.training import run_cli
+            from bvalign.training import EnsembleCLI
 
-            run_cli(argv)
+            EnsembleCLI()  # reads sys.argv itself
         else:
             arguments = _parser().parse_args(argv)
             arguments.run(arguments)

@@ -40,12 +40,12 @@ DECISIVE = (
 class EnsembleCLI(LightningCLI):
     """LightningCLI whose `fit` trains every missing member of a run directory, then reports."""
 
-    def __init__(self, args: Sequence[str]) -> None:
+    def __init__(self, args: Sequence[str] | None = None) -> None:
         super().__init__(
             Ensemble,
             ResidentDataModule,
             subclass_mode_data=True,
-            args=list(args),
+            args=args,
             save_config_callback=None,
             seed_everything_default=0,
             auto_configure_optimizers=False,
@@ -53,6 +53,7 @@ class EnsembleCLI(LightningCLI):
             parser_kwargs={"prog": "bvalign"},
             trainer_defaults={
                 "max_epochs": 20,
+                "log_every_n_steps": 1,
                 "check_val_every_n_epoch": 5,
                 "num_sanity_val_steps": 0,
                 "enable_checkpointing": False,
@@ -172,11 +173,6 @@ class EnsembleCLI(LightningCLI):
         logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
 
 
-def run_cli(argv: Sequence[str]) -> None:
-    """Runs `fit` or `test`."""
-    EnsembleCLI(argv)
-
-
 def _seed(seed: bool | int) -> int:
     if isinstance(seed, bool):
         raise ValueError("seed_everything must be a number: the seed is part of what a run is")
@@ -212,11 +208,24 @@ def _use_wandb(trainer: Any, root: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault(f"WANDB_{name}", str(folder.absolute()))
     os.environ.setdefault("WANDB_SILENT", "true")
-    import wandb
-
-    if not wandb.api.api_key and "WANDB_MODE" not in os.environ:
+    reason = None if "WANDB_MODE" in os.environ else _why_offline()
+    if reason:
         for logger in ours:
             logger.init_args["offline"] = True
+        print(f"W&B: {reason}; logging offline, `wandb sync` uploads it later", file=sys.stderr)
+
+
+def _why_offline() -> str | None:
+    import requests
+
+    server = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
+    if not os.environ.get("WANDB_API_KEY") and not requests.utils.get_netrc_auth(server):
+        return "no login"
+    try:
+        requests.head(server, timeout=5)
+    except requests.RequestException:
+        return f"{server} cannot be reached"
+    return None
 
 
 def _provenance() -> dict[str, object]:

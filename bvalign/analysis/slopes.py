@@ -35,7 +35,7 @@ from bvalign.analysis.subsets import SubsetValues
 NUM_BINS = 30
 
 Weights = Float[Tensor, "replicates samples"]
-Columns = dict[str, Float[Tensor, " replicates"]]
+Columns = dict[str, Float[Tensor, "*replicates"]]
 """One value per replicate for each named number of an estimator."""
 
 
@@ -97,9 +97,9 @@ NUMBERS = {
 
 
 def least_squares(
-    x: Float[Tensor, "*replicates points"],
-    y: Float[Tensor, "*replicates points"],
-    weights: Float[Tensor, "replicates points"],
+    x: Float[Tensor, "*#replicates points"],
+    y: Float[Tensor, "*#replicates points"],
+    weights: Float[Tensor, "*#replicates points"],
 ) -> Columns:
     """Weighted least squares of y on x, one line per row of weights; slope NaN if x is constant."""
     total = weights.sum(dim=-1)

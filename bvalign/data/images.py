@@ -5,6 +5,7 @@ import hashlib
 import os
 from abc import abstractmethod
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import ClassVar
 from urllib.error import URLError
 
@@ -190,7 +191,7 @@ class CIFAR10(DownloadableDataModule):
         }
         try:
             split = type(official.__name__, (official,), unchecked)(self.root, train=train)
-        except (EOFError, KeyError, ValueError, RuntimeError) as error:
+        except (EOFError, KeyError, ValueError, RuntimeError, UnpicklingError) as error:
             raise ValueError(
                 f"{self.name}: the files in '{self._folder()}' are damaged ({error}); fetch them "
                 "again"

@@ -62,10 +62,11 @@ def open_npz(path: Path) -> Predictions:
 
 def _load(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
+        with path.open("rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            if isinstance(arrays, np.ndarray):
                 raise ValueError("it is a single array")
-            return {key: file[key] for key in file.files}
+            return {key: arrays[key] for key in arrays.files}
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: there is no such file") from None
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:

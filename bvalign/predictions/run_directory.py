@@ -12,7 +12,6 @@ last, so a member counts when they are there and never before.
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from bvalign.predictions.atomic import atomic_path, write_atomic
+from bvalign.predictions.identity import difference, flatten
 from bvalign.predictions.table import Predictions
 
 SCHEMA = 1
@@ -87,11 +88,16 @@ class RunDirectory:
         """
         root = Path(root)
         root.mkdir(parents=True, exist_ok=True)
-        identity = json.loads(json.dumps(_flatten(identity)))
+        identity = flatten(identity)
         with FileLock(root / "run.lock"):
             if (root / "run.json").exists():
                 run = cls(root)
-                run._refuse_other(identity)
+                differ = difference(run.identity, identity)
+                if differ:
+                    raise ValueError(
+                        f"{root} holds a run of another identity ({differ}); choose another "
+                        "--trainer.default_root_dir"
+                    )
             else:
                 info = {"schema": SCHEMA, "identity": identity, "packs": [], **provenance}
                 write_atomic(root / "run.json", json.dumps(info, indent=1).encode())
@@ -241,50 +247,3 @@ class RunDirectory:
         if int(metadata["member"]) != int(path.parent.name):
             return f"belongs to member {metadata['member']}"
         return None
-
-    def _refuse_other(self, identity: Mapping[str, object]) -> None:
-        keys = sorted(identity.keys() | self.identity.keys())
-        differ = [
-            f"{key}: {self.identity.get(key)} there, {identity.get(key)} now"
-            for key in keys
-            if identity.get(key) != self.identity.get(key)
-        ]
-        if differ:
-            raise ValueError(
-                f"{self.root} holds a run of another identity ({'; '.join(differ)}); choose "
-                "another --trainer.default_root_dir"
-            )
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path whose content takes the place of `path` when the block ends well."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise OSError(
-            f"could not write {path} ({error.strerror or error}); what was finished before is "
-            "kept, run the same command again to continue"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Replaces `path` by `content`; on failure the old file stays as it was."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
-
-
-def _flatten(nested: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -13,7 +13,7 @@ from bvalign.analysis.metric import BiasVariance
 from bvalign.analysis.slopes import least_squares
 from bvalign.analysis.statistics import Decomposition
 from bvalign.predictions import FinishedMember, RunDirectory
-from bvalign.show.figures import alignment_scatter
+from bvalign.show.scatter import Panel, alignment_scatter
 
 
 class AlignmentScatter(Callback):
@@ -157,16 +157,8 @@ def _log_figure(
     bias_sq, variance, correct = (
         v.cpu().numpy() for v in (values.bias_sq, values.variance, values.correct)
     )
-    figure = alignment_scatter(
-        bias_sq,
-        variance,
-        correct,
-        num_members=int(values.count[0]),
-        num_classes=num_classes,
-        estimator="plug-in",
-        line=line,
-        label="OLS",
-    )
+    size = {"num_members": int(values.count[0]), "num_classes": num_classes}
+    figure = alignment_scatter([Panel("plug-in", bias_sq, variance, line)], correct, **size)
     for logger in able:
         if isinstance(logger, WandbLogger):
             logger.log_image(key, images=[_pixels(figure)], step=step)

@@ -22,6 +22,7 @@ from bvalign.predictions.run_directory import write_atomic
 from bvalign.show import figures
 from bvalign.show.page import page
 from bvalign.show.progress import progress
+from bvalign.show.scatter import Panel, alignment_scatter
 
 SCHEMA = 1
 PER_SAMPLE = ("bias_sq", "variance", "risk", "bias_sq_unbiased", "variance_unbiased")
@@ -127,14 +128,17 @@ def samples_csv(analysis: Analysis) -> str:
 def draw(analysis: Analysis) -> dict[str, Figure]:
     """The figures of the report, by file name."""
     d = {key: value.numpy() for key, value in analysis.decomposition._asdict().items()}
-    size = {"num_members": analysis.num_members, "num_classes": analysis.num_classes}
-    panels = {"plug-in": (d["bias_sq"], d["variance"])}
+    panels = [Panel("plug-in", d["bias_sq"], d["variance"], *_fit(analysis, "ols"))]
     if analysis.num_members > 1:
-        panels["unbiased"] = (d["bias_sq_unbiased"], d["variance_unbiased"])
-    lines, bands, label = _drawn_fit(analysis)
+        unbiased = (d["bias_sq_unbiased"], d["variance_unbiased"])
+        panels.append(Panel("unbiased", *unbiased, *_fit(analysis, "ols_unbiased")))
     drawn = {
-        f"alignment_{scale}": figures.alignment_panels(
-            panels, d["correct"], lines, bands, log=scale == "log", label=label, **size
+        f"alignment_{scale}": alignment_scatter(
+            panels,
+            d["correct"],
+            num_members=analysis.num_members,
+            num_classes=analysis.num_classes,
+            log=scale == "log",
         )
         for scale in ("log", "linear")
     }
@@ -206,18 +210,15 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _drawn_fit(
-    analysis: Analysis,
-) -> tuple[dict[str, tuple[float, float]], dict[str, tuple[float, float]], str]:
-    """Lines and slope intervals of OLS for the panel of plug-in and of unbiased values."""
-    lines, bands = {}, {}
-    for panel, name in (("plug-in", "ols"), ("unbiased", "ols_unbiased")):
-        fit = analysis.alignment.estimators[name]
-        if fit["slope"].value is not None:
-            lines[panel] = (fit["slope"].value, fit["intercept"].value)
-            interval = fit["slope"].interval or fit["slope"].interval_samples
-            bands[panel] = interval
-    return lines, bands, "OLS"
+def _fit(
+    analysis: Analysis, name: str
+) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
+    """Slope and intercept of an estimator, and the interval of its slope."""
+    fit = analysis.alignment.estimators[name]
+    if fit["slope"].value is None:
+        return None, None
+    slope = fit["slope"]
+    return (slope.value, fit["intercept"].value), slope.interval or slope.interval_samples
 
 
 def _with_error(mean: dict[str, float | None]) -> str:

@@ -1,0 +1,54 @@
+# bvalign: `make` lists what there is. ARGS="..." reaches the command line of any reproduce target.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+# A CPU-only torch is smaller by 4 GB: make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test lint format clean reproduce-digits reproduce-mnist \
+	reproduce-fashion-mnist reproduce-cifar10 reproduce-cifar100
+
+help:  ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-26s %s\n", $$1, $$2}'
+	@echo '  ARGS="--model.members=8 --trainer.devices=1" passes options to a reproduce target'
+
+setup: $(STAMP)  ## make .venv with everything, versions as tested (again: does nothing)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(if $(TORCH_INDEX),$(BIN)/pip install -q torch torchvision -i $(TORCH_INDEX))
+	$(BIN)/pip install -q -e '.[dev]' $(if $(TORCH_INDEX),,-c constraints.txt)
+	@touch $@
+
+reproduce-digits: setup  ## the alignment picture on bundled data: 64 members, minutes on a laptop
+	$(BIN)/bvalign fit --config configs/digits.yaml $(ARGS)
+
+reproduce-mnist: setup  ## MNIST, 16 CNNs
+	$(BIN)/bvalign fit --config configs/mnist.yaml $(ARGS)
+
+reproduce-fashion-mnist: setup  ## Fashion-MNIST, 16 CNNs
+	$(BIN)/bvalign fit --config configs/fashion-mnist.yaml $(ARGS)
+
+reproduce-cifar10: setup  ## the paper's main experiment: CIFAR-10, ResNet-20 (wants a GPU)
+	$(BIN)/bvalign fit --config configs/cifar10.yaml $(ARGS)
+
+reproduce-cifar100: setup  ## CIFAR-100, ResNet-56 (wants a GPU)
+	$(BIN)/bvalign fit --config configs/cifar100.yaml $(ARGS)
+
+test: setup lint  ## lint, then all tests
+	$(BIN)/python -m pytest -q
+
+lint: setup  ## format check and lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: setup  ## format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove caches and .venv; runs/ stays
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

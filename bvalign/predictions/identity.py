@@ -1,0 +1,24 @@
+"""The identity of a run: everything that decides a member's weights and predictions."""
+
+import json
+from collections.abc import Mapping
+
+
+def flatten(nested: Mapping[str, object]) -> dict[str, object]:
+    """Nested mappings to dotted keys, with the values JSON would give back."""
+    flat: dict[str, object] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{inner}": v for inner, v in flatten(value).items()}
+        else:
+            flat[key] = json.loads(json.dumps(value))
+    return flat
+
+
+def difference(there: Mapping[str, object], now: Mapping[str, object]) -> str:
+    """The keys of two flat identities that differ, with both values; empty if none does."""
+    return "; ".join(
+        f"{key}: {there.get(key)} there, {now.get(key)} now"
+        for key in sorted(there.keys() | now.keys())
+        if there.get(key) != now.get(key)
+    )

@@ -1,0 +1,159 @@
+"""The alignment scatter: variance over squared bias, one point per test sample.
+
+Arrays to matplotlib figures: no files, no loggers, no pyplot state. One wording and one set of
+colours in all figures: blue for samples the ensemble gets right, vermilion for those it gets wrong
+(Okabe and Ito's palette, told apart by the colour-blind and in grey).
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+CORRECT, WRONG, FIT, BOUND = "#0072B2", "#D55E00", "#000000", "#7F7F7F"
+SHADES = {
+    CORRECT: LinearSegmentedColormap.from_list("correct", ["#4FA3D9", CORRECT, "#00263D"]),
+    WRONG: LinearSegmentedColormap.from_list("wrong", ["#E8752A", WRONG, "#5A2700"]),
+}
+DECADES_SHOWN = 14
+"""A log axis shows at most this many decades below its largest value; what lies below is counted
+in the title."""
+
+
+class Panel(NamedTuple):
+    """One panel of the scatter.
+
+    `line` is slope and intercept of a fit in natural logarithms, `band` the 95% interval of its
+    slope, drawn around the centre of the correct samples.
+    """
+
+    estimator: Literal["plug-in", "unbiased"]  # the bounds hold for plug-in values only
+    bias_sq: np.ndarray  # (samples)
+    variance: np.ndarray  # (samples)
+    line: tuple[float, float] | None = None
+    band: tuple[float, float] | None = None
+
+
+def alignment_scatter(
+    panels: Sequence[Panel],
+    correct: np.ndarray,
+    *,
+    num_members: int,
+    num_classes: int,
+    log: bool = True,
+) -> Figure:
+    """Variance over squared bias, one point per test sample, darker where more of them lie.
+
+    Args:
+        panels: drawn side by side.
+        correct: whether the ensemble's mean is right (samples).
+        num_members: M, for the ceiling M - 1.
+        num_classes: K, for the feasible region.
+        log: logarithmic axes of the same decades, so that slope one is the diagonal, or linear.
+    """
+    figure = Figure(figsize=(6.2 * len(panels), 6.3), layout="constrained")
+    for panel, axes in zip(panels, figure.subplots(1, len(panels), squeeze=False)[0], strict=True):
+        hidden = _draw_cloud(axes, panel, correct, log)
+        _draw_bounds(axes, num_members, num_classes, plug_in=panel.estimator == "plug-in")
+        if panel.line is not None:
+            _draw_fit(axes, panel, correct, panel.line)
+        axes.set_xlabel("squared bias (squared probability)")
+        axes.set_ylabel("variance (squared probability)")
+        note = f", {hidden} not shown (zero or > {DECADES_SHOWN} decades down)" if hidden else ""
+        title = f"{panel.estimator}: N = {len(correct)}, M = {num_members}{note}"
+        axes.set_title(title, fontsize=10)
+        axes.legend(loc="upper left", fontsize=8, framealpha=0.9)
+        axes.grid(True, color="#E6E6E6", linewidth=0.6)
+        axes.set_axisbelow(True)
+    return figure
+
+
+def _draw_cloud(axes: Axes, panel: Panel, correct: np.ndarray, log: bool) -> int:
+    """Points and limits; returns how many samples the axes cannot show."""
+    shown = np.isfinite(panel.bias_sq) & np.isfinite(panel.variance)
+    if log:
+        for values in (panel.bias_sq, panel.variance):
+            shown &= values > 10.0**-DECADES_SHOWN * np.nanmax(values, initial=0)
+    x, y, right = panel.bias_sq[shown], panel.variance[shown], correct[shown]
+    _points(axes, x[right], y[right], CORRECT, f"correct ({int(correct.sum())})", log)
+    _points(axes, x[~right], y[~right], WRONG, f"wrong ({int((~correct).sum())})", log)
+    if not log:
+        axes.set_xlim(0, max(1.0, 1.05 * x.max(initial=0)))
+        axes.set_ylim(0, max(0.5, 1.1 * y.max(initial=0)))
+        return len(correct) - int(shown.sum())
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    both = np.concatenate([x, y]) if len(x) else np.ones(1)
+    axes.set_xlim(both.min() / 2, both.max() * 3)
+    axes.set_ylim(both.min() / 2, both.max() * 3)
+    axes.set_box_aspect(1)
+    return len(correct) - int(shown.sum())
+
+
+def _points(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str, name: str, log: bool) -> None:
+    """Points, darker where more of them lie."""
+    shade = np.zeros(len(x))
+    if len(x) > 1:
+        position = np.log(np.stack([x, y])) if log else np.stack([x, y])
+        counts, *edges = np.histogram2d(*position, bins=60)
+        cell = [np.clip(np.digitize(p, e) - 1, 0, 59) for p, e in zip(position, edges, strict=True)]
+        density = np.log1p(counts[tuple(cell)] - 1)
+        shade = density / max(density.max(), np.log(20))
+    order = np.argsort(shade, kind="stable")
+    axes.scatter(
+        x[order],
+        y[order],
+        c=shade[order],
+        cmap=SHADES[colour],
+        vmin=0,
+        vmax=1,
+        s=max(3.0, 16 - 2.5 * np.log10(max(len(x), 1))),
+        linewidths=0,
+        rasterized=True,
+        zorder=3 if colour == WRONG else 2,
+    )
+    axes.scatter([], [], color=colour, s=20, label=name)
+
+
+def _draw_bounds(axes: Axes, num_members: int, num_classes: int, *, plug_in: bool) -> None:
+    low, high = axes.get_xlim()
+    limits = axes.get_ylim()
+    grid = np.geomspace(max(low, 1e-300), high, 400) if axes.get_xscale() == "log" else None
+    b = np.linspace(low, high, 800) if grid is None else grid
+    axes.plot(b, b, color=FIT, lw=1, ls="--", label="variance = bias²")
+    if plug_in:
+        ratio = (num_classes - 1) / num_classes
+        feasible = np.where(b <= 1 / ratio, 2 * np.sqrt(np.maximum(b, 0) * ratio) - b, 2 - b)
+        if num_members > 2:
+            axes.plot(
+                b,
+                (num_members - 1) * b,
+                color=BOUND,
+                lw=1.2,
+                label=f"finite-M ceiling: variance = {num_members - 1} bias²",
+            )
+        top = np.minimum(feasible, (num_members - 1) * b)
+        axes.fill_between(
+            b, top, limits[1], color="#B0B0B0", alpha=0.25, lw=0, label="not feasible", zorder=0
+        )
+    axes.set_xlim(low, high)
+    axes.set_ylim(*limits)
+
+
+def _draw_fit(axes: Axes, panel: Panel, correct: np.ndarray, line: tuple[float, float]) -> None:
+    x = panel.bias_sq[correct & (panel.bias_sq > 0) & (panel.variance > 0)]
+    if not len(x):
+        return
+    slope, intercept = line
+    b = np.geomspace(x.min(), x.max(), 200)
+    text = f"OLS, correct samples: slope {slope:.3f}"
+    if panel.band is not None:
+        centre = np.exp(np.log(x).mean())
+        at_centre = np.exp(intercept) * centre**slope
+        edges = [at_centre * (b / centre) ** edge for edge in panel.band]
+        axes.fill_between(b, np.minimum(*edges), np.maximum(*edges), color=FIT, alpha=0.2, lw=0)
+        text += f" [{panel.band[0]:.3f}, {panel.band[1]:.3f}]"
+    axes.plot(b, np.exp(intercept) * b**slope, color=FIT, lw=1.8, label=text, zorder=4)

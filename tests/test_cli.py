@@ -1,0 +1,297 @@
+"""The command line from end to end, on a part of the digits."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY, aligned_ensemble, random_ensemble, save_npz
+from test_statistics import check_golden
+
+from bvalign import BiasVariance, RunDirectory
+from bvalign.show import callbacks
+
+SIX = ("--model.members=6", "--model.pack_size=4")
+FILES = {
+    "summary.json",
+    "samples.csv",
+    "report.html",
+    "figures/alignment_log.png",
+    "figures/alignment_linear.png",
+    "figures/slope_over_members.png",
+    "figures/ratio.png",
+}
+HEADER = "index,label,correct,bias_sq,variance,risk,bias_sq_unbiased,variance_unbiased"
+
+
+def summary(out):
+    return json.loads((Path(out) / "summary.json").read_text())
+
+
+def files(out):
+    return {str(f.relative_to(out)) for f in Path(out).rglob("*") if f.is_file()}
+
+
+def samples(out):
+    with (Path(out) / "samples.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_fit_trains_resumes_grows_and_reports(fit, capsys, monkeypatch):
+    live = []
+    log = callbacks.AlignmentScatter._log
+
+    def watched(self, stage, *arguments):
+        values = log(self, stage, *arguments)
+        if stage == "test":
+            live.append(values)
+        return values
+
+    monkeypatch.setattr(callbacks.AlignmentScatter, "_log", watched)
+    fit(*SIX)
+    root = Path("runs/digits-mlp")
+    assert files(root) >= FILES
+    out = capsys.readouterr().out
+    assert "6 members on 57 samples" in out
+    assert out.strip().endswith("report: runs/digits-mlp/report.html")
+
+    # the live metric counted both packs and says what the report says
+    rows = samples(root)
+    assert (root / "samples.csv").read_text().startswith(HEADER)
+    assert [int(row["index"]) for row in rows] == list(range(57))
+    for name in HEADER.split(",")[3:]:
+        reported = np.array([float(row[name]) for row in rows])
+        np.testing.assert_allclose(reported, getattr(live[-1], name), rtol=1e-12)
+
+    # again: nothing is trained; two more members: only they are, seen from the start by the metric
+    before = {f: f.stat().st_mtime_ns for f in root.glob("members/*/*")}
+    count = len(live)
+    fit(*SIX)
+    assert len(live) == count
+    fit("--model.members=8", "--model.pack_size=4")
+    assert {f: f.stat().st_mtime_ns for f in before} == before
+    assert live[-1].count.tolist() == [8] * 57
+    assert summary(root)["num_members"] == 8
+    assert len(RunDirectory(root).finished()[0]) == 8
+
+
+def test_a_member_is_the_same_in_another_pack(fit):
+    fit("--model.members=3", "--model.pack_size=3", "--trainer.default_root_dir=a")
+    fit("--model.members=3", "--model.pack_size=1", "--trainer.default_root_dir=b")
+    for member in range(3):
+        pair = [RunDirectory(root).logits(member) for root in ("a", "b")]
+        assert torch.equal(*pair)
+    assert not torch.equal(RunDirectory("a").logits(0), RunDirectory("a").logits(1))
+
+
+def test_another_identity_is_refused_and_names_the_keys(fit):
+    fit("--model.members=1")
+    with pytest.raises(SystemExit, match=r"another identity \(model.lr: 0.1 there, 0.3 now\)"):
+        fit("--model.members=1", "--model.lr=0.3")
+    with pytest.raises(SystemExit, match="model.seed: 0 there, 5 now"):
+        fit("--model.members=1", "--seed_everything=5")
+
+
+def test_one_member_gives_means_and_accuracy_only(fit, capsys):
+    fit("--model.members=1")
+    out = capsys.readouterr().out
+    assert "one member has no variance: means and accuracy only" in out
+    found = summary("runs/digits-mlp")
+    assert found["alignment"]["ols"]["slope"]["value"] is None
+    assert "needs two members" in found["alignment"]["ols"]["slope"]["reason"]
+    assert found["means"]["bias_sq_unbiased"]["value"] is None
+    assert 0 < found["accuracy"] <= 1
+
+
+def test_a_truncated_member_is_trained_again_and_the_others_kept(fit, capsys):
+    fit("--model.members=3")
+    root = Path("runs/digits-mlp")
+    expected = (root / "samples.csv").read_bytes()
+    path = root / "members" / "0001" / "logits.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    kept = (root / "members" / "0002" / "logits.safetensors").stat().st_mtime_ns
+    fit("--model.members=3")
+    assert "member 1" in capsys.readouterr().err
+    assert (root / "members" / "0002" / "logits.safetensors").stat().st_mtime_ns == kept
+    assert (root / "samples.csv").read_bytes() == expected
+
+
+def test_test_evaluates_the_finished_members_again(fit, bvalign, capsys):
+    fit(*SIX)
+    accuracy = summary("runs/digits-mlp")["accuracy"]
+    bvalign("test", *TINY, "--trainer.logger=false")
+    assert f"{accuracy:.4f}"[:6] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments"),
+    [
+        ("ours are mlp, cnn", ["--model.arch=nosuchnet"]),
+        ("must be at least 1, got 0", ["--model.members=0"]),
+        ("limit_test_batches must be 1.0", ["--trainer.limit_test_batches=0.5"]),
+        ("couples them", ["--trainer.gradient_clip_val=1"]),
+        ("seed is part of what a run is", ["--seed_everything=true"]),
+    ],
+)
+def test_bad_settings_are_one_line(fit, capsys, message, arguments):
+    with pytest.raises(SystemExit) as stopped:
+        fit(*arguments)
+    assert message in f"{stopped.value}{capsys.readouterr().err}"
+    assert stopped.value.code != 0
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments"),
+    [
+        ("nosuchkey", ["--model.nosuchkey=1"]),
+        ("NoSuchData", ["--data=NoSuchData"]),
+        ("Got value: maybe", ["--model.randomness.init=maybe"]),
+    ],
+)
+def test_unknown_keys_are_one_line(bvalign, capsys, message, arguments):
+    with pytest.raises(SystemExit) as stopped:
+        bvalign("fit", "--trainer.logger=false", *arguments)
+    assert message in capsys.readouterr().err
+    assert stopped.value.code == 2
+
+
+def test_no_data_and_no_network_is_one_line(bvalign, monkeypatch):
+    def offline(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr("bvalign.data.CIFAR10.download", offline)
+    with pytest.raises(SystemExit, match="put cifar-10-batches-py/"):
+        bvalign("fit", "--data=CIFAR10", "--trainer.logger=false")
+
+
+def test_ctrl_c_in_a_member_keeps_the_finished_ones():
+    command = [sys.executable, "-m", "bvalign", "fit", *TINY, "--trainer.logger=false"]
+    command += ["--model.members=4", "--model.pack_size=1", "--trainer.max_epochs=200"]
+    command += ["--trainer.check_val_every_n_epoch=100"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    first = Path("runs/digits-mlp/members/0000/logits.safetensors")
+    for _ in range(600):
+        if first.exists():
+            break
+        time.sleep(0.1)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "members are finished and kept; the same command continues" in err
+    assert "Traceback" not in err
+    assert 0 in RunDirectory("runs/digits-mlp").finished()[0]
+
+
+def test_a_full_disk_is_one_line_and_keeps_what_was_there(fit, monkeypatch):
+    fit("--model.members=1")
+    kept = Path("runs/digits-mlp/members/0000/logits.safetensors").read_bytes()
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SystemExit, match="could not write .* No space left on device"):
+        fit("--model.members=2")
+    assert Path("runs/digits-mlp/members/0000/logits.safetensors").read_bytes() == kept
+
+
+def test_analyze_writes_the_same_report_for_anybodys_predictions(bvalign, fit, capsys):
+    logits, target = aligned_ensemble(samples=200)
+    save_npz(Path("p.npz"), logits.float(), target)
+    bvalign("analyze", "p.npz", "--out", "out")
+    assert files("out") == FILES
+    found = summary("out")
+    assert found["alignment"]["cross_half"]["slope"]["interval"]
+    assert found["num_members"] == 12
+    assert "report: out/report.html" in capsys.readouterr().out
+
+    fit("--model.members=2")
+    root = Path("runs/digits-mlp")
+    bvalign("analyze", root, "--out", "again")
+    assert Path("again/samples.csv").read_bytes() == (root / "samples.csv").read_bytes()
+    (root / "samples.csv").unlink()
+    bvalign("report", root)
+    assert Path("again/samples.csv").read_bytes() == (root / "samples.csv").read_bytes()
+
+
+def test_golden_ensembles_through_analyze(bvalign, golden, monkeypatch):
+    monkeypatch.setattr("bvalign.show.report.draw", lambda _: {})
+    groups = {}
+    for case in golden["ensembles"]:
+        if case["M"] >= 2:
+            groups.setdefault((case["K"], case["M"]), []).append(case)
+    for cases in groups.values():
+        logits = np.stack([np.float32(case["logits"]) for case in cases], axis=1)
+        save_npz(Path("g.npz"), logits, [case["y"] for case in cases])
+        bvalign("analyze", "g.npz", "--out", "out")
+        for row, case in zip(samples("out"), cases, strict=True):
+            values = {k: float(v) for k, v in row.items()}
+            check_golden(_Row(values), case["expect"], case["id"])
+
+
+class _Row:
+    def __init__(self, values):
+        self.__dict__.update(values)
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments"),
+    [("no such file", ["analyze", "none.npz"]), ("no run.json", ["analyze", "."])],
+)
+def test_bad_predictions_are_one_line(bvalign, message, arguments):
+    with pytest.raises(SystemExit, match=message):
+        bvalign(*arguments, "--out", "out")
+    assert not Path("out").exists()
+
+
+def test_a_bug_is_not_hidden_behind_one_line(bvalign, monkeypatch):
+    def broken(*_):
+        return int("not a number")
+
+    monkeypatch.setattr("bvalign.show.report.analyze_and_report", broken)
+    with pytest.raises(ValueError, match="invalid literal"):
+        bvalign("report", ".")
+
+
+def test_wandb_is_offline_without_a_login_and_stays_in_the_run(bvalign):
+    """Image, table and scalars are there; nothing is written outside the run directory."""
+    command = [sys.executable, "-m", "bvalign", "fit", *TINY, "--model.members=2"]
+    home = Path("home").absolute()
+    home.mkdir()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB")}
+    environment |= {"HOME": str(home), "XDG_CACHE_HOME": "", "MPLCONFIGDIR": str(home / "mpl")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    root = Path("runs/digits-mlp")
+    media = [str(f.relative_to(root)) for f in root.glob("wandb/offline-run-*/files/media/**/*.*")]
+    assert any("images/val/alignment" in name for name in media), media
+    assert any("images/test/alignment" in name for name in media)
+    assert any("table/test/samples" in name for name in media)
+    assert list(root.glob("wandb/offline-run-*/*.wandb"))
+    outside = [f for f in home.rglob("*") if f.is_file() and "mpl" not in str(f)]
+    assert outside == []
+    assert {p.name for p in Path().iterdir()} == {"runs", "home"}
+
+
+@pytest.mark.parametrize("logger", ["CSVLogger", "TensorBoardLogger"])
+def test_other_loggers_work(bvalign, logger):
+    if logger == "TensorBoardLogger":
+        pytest.importorskip("tensorboard")
+    bvalign("fit", *TINY, "--model.members=2", f"--trainer.logger={logger}",
+            "--trainer.logger.save_dir=logs")  # fmt: skip
+    assert list(Path("logs").rglob("*.csv" if logger == "CSVLogger" else "events*"))
+
+
+def test_the_live_metric_is_what_users_import():
+    logits, target = random_ensemble()
+    metric = BiasVariance(5, 4)
+    metric.update(logits, target, torch.arange(5))
+    assert metric.compute().risk.shape == (5,)

@@ -1,0 +1,157 @@
+import numpy as np
+import pytest
+import timm
+import torch
+from lightning.pytorch import Trainer
+
+from bvalign import Ensemble, Randomness
+from bvalign.data import Digits
+from bvalign.ensemble import networks
+
+PARAMETERS = {"mlp": 26122, "cnn": 15418, "resnet8_cifar": 75002, "resnet20_cifar": 269434}
+
+
+@pytest.mark.parametrize("arch", networks.OWN)
+def test_our_networks_are_timms(arch):
+    model = timm.create_model(arch, num_classes=7, in_chans=1, img_size=8)
+    images = torch.randn(2, 1, 8, 8)
+    features = model.forward_head(model.forward_features(images), pre_logits=True)
+    assert features.shape == (2, model.head_hidden_size)
+    assert torch.equal(model.get_classifier()(features), model(images))
+    if arch in PARAMETERS:
+        here = networks.create(arch, 10, (1, 8, 8))
+        assert sum(p.numel() for p in here.parameters()) == PARAMETERS[arch]
+
+
+def test_depth_counts_layers_and_width_scales_channels():
+    for depth in networks.RESNET_DEPTHS:
+        model = networks.create(f"resnet{depth}_cifar", 10, (3, 32, 32), width=4)
+        layers = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+        assert len(layers) == depth
+        assert layers[0].out_channels == 4
+    assert networks.create("mlp", 10, (1, 8, 8), depth=0)(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
+
+
+def test_timm_and_dotted_names_work_and_unknown_ones_are_told():
+    assert networks.create("resnet18", 4, (1, 32, 32)).conv1.in_channels == 1
+    assert networks.create("bvalign.ensemble.networks.CNN", 4, (2, 8, 8)).fc.out_features == 4
+    with pytest.raises(ValueError, match="no network 'resnet9_cifar'; ours are mlp, cnn"):
+        networks.create("resnet9_cifar", 10, (3, 32, 32))
+    with pytest.raises(ValueError, match="'resnet18' refuses an argument"):
+        networks.create("resnet18", 10, (3, 32, 32), width=3)
+
+
+def train(members, arch="mlp", steps=20, **arguments):
+    """Weights of each member after some steps in float64, and the module."""
+    data = Digits(batch_size=20, num_train=100, num_test=20)
+    module = Ensemble(10, data.image_shape, arch=arch, width=8, lr=0.05, **arguments)
+    module.assign(members)
+    trainer = Trainer(
+        max_steps=steps,
+        precision="64-true",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+        accelerator="cpu",
+    )
+    trainer.fit(module, datamodule=data)
+    weights = {
+        m: torch.cat([v.flatten().double() for v in module.pack.member_weights(m).values()])
+        for m in members
+    }
+    return weights, module
+
+
+@pytest.mark.parametrize("arch", ["mlp", "cnn", "resnet8_cifar"])
+def test_a_member_of_four_equals_the_member_alone(arch):
+    together, _ = train([0, 1, 2, 3], arch)
+    alone, _ = train([2], arch)
+    assert torch.allclose(together[2], alone[2], rtol=0, atol=1e-8)
+    assert not torch.allclose(together[2], together[1], atol=1e-3)
+
+
+def test_sources_that_are_shared_are_shared():
+    shared = Ensemble(10, (1, 8, 8), arch="mlp", members=3, randomness=Randomness(init="shared"))
+    own = Ensemble(10, (1, 8, 8), arch="mlp", members=3)
+    for module, equal in ((shared, True), (own, False)):
+        module.configure_model()
+        first, second = (module.pack.member_weights(m)["fc.weight"] for m in (0, 2))
+        assert torch.equal(first, second) == equal
+    everything = Randomness("shared", "shared", "shared", "shared")
+    weights, _ = train([0, 5], randomness=everything)
+    assert torch.equal(weights[0], weights[5])
+
+
+def test_initial_weights_do_not_depend_on_precision_or_global_state():
+    torch.manual_seed(123)
+    before = torch.get_rng_state()
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        torch.set_default_dtype(dtype)
+        try:
+            module = Ensemble(10, (1, 8, 8), members=1)
+            module.configure_model()
+        finally:
+            torch.set_default_dtype(torch.float32)
+        found.append(module.pack.member_weights(0)["fc.weight"])
+    assert found[1].dtype == torch.float64
+    assert torch.equal(found[0].double(), found[1])
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_no_gradient_crosses_members():
+    module = Ensemble(10, (1, 8, 8), arch="cnn", members=3)
+    module.configure_model()
+    images, target = torch.randn(3, 6, 1, 8, 8), torch.randint(10, (3, 6))
+    gradients = []
+    for change in (0.0, 1.0):
+        batch = images.clone()
+        batch[1] += change
+        module.zero_grad()
+        module.loss_sum = torch.zeros(3)
+        module.training_step((batch, target, None), 0).backward()
+        gradients.append(
+            [[p.grad.clone() for p in n.parameters()] for n in module.pack.networks.values()]
+        )
+    for member, same in ((0, True), (1, False), (2, True)):
+        pairs = zip(gradients[0][member], gradients[1][member], strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs) == same
+
+
+def test_the_loss_is_the_sum_of_batch_means():
+    module = Ensemble(10, (1, 8, 8), arch="mlp", members=2)
+    module.configure_model()
+    module.loss_sum = torch.zeros(2)
+    images, target = torch.randn(2, 6, 1, 8, 8), torch.randint(10, (2, 6))
+    logits = module(images)
+    expected = sum(torch.nn.functional.cross_entropy(logits[m], target[m]) for m in range(2))
+    assert torch.allclose(module.training_step((images, target, None), 0), expected)
+    assert torch.allclose(module.loss_sum.sum(), expected)
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "cosine", "constant"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_optimizers_and_schedules_train(schedule, optimizer):
+    weights, module = train([0], steps=10, schedule=schedule, optimizer=optimizer)
+    assert torch.isfinite(weights[0]).all()
+    lr = module.optimizers().param_groups[0]["lr"]
+    assert lr == pytest.approx(0.05) if schedule == "constant" else lr < 0.01
+
+
+def test_sizes_are_checked():
+    with pytest.raises(ValueError, match="members and model.pack_size must be at least 1, got 0"):
+        Ensemble(10, (1, 8, 8), members=0)
+
+
+def test_evaluation_logits_are_float32_under_bf16():
+    module = Ensemble(10, (1, 8, 8), arch="mlp", members=2)
+    module.configure_model()
+    batch = (torch.randn(5, 1, 8, 8), torch.zeros(5, dtype=torch.int64), torch.arange(5))
+    exact = module.test_step(batch, 0)["logits"]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = module.test_step(batch, 0)["logits"]
+    assert found.dtype == torch.float32
+    assert torch.equal(found, exact)
+    assert np.isfinite(found.detach().numpy()).all()

@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+import torch
+from conftest import random_ensemble, save_npz
+
+from bvalign import open_predictions
+from bvalign.analysis.statistics import decompose, moments
+
+LOGITS, TARGET = (x.numpy() for x in random_ensemble(members=3, samples=5, classes=4))
+
+
+def read(path):
+    predictions, _ = open_predictions(path)
+    blocks = list(predictions.blocks())
+    return predictions, torch.cat([b[0] for b in blocks], dim=1), torch.cat([b[1] for b in blocks])
+
+
+def test_logits_are_read_and_sorted_by_index(tmp_path):
+    index = np.array([7, 3, 9, 1, 4])
+    path = save_npz(tmp_path / "p.npz", LOGITS, TARGET, index=index, members=[5, 2, 8])
+    predictions, logits, target = read(path)
+    order = np.argsort(index)
+    assert predictions.index.tolist() == sorted(index)
+    assert predictions.members == (5, 2, 8)
+    assert np.array_equal(logits.numpy(), LOGITS[:, order])
+    assert np.array_equal(target.numpy(), TARGET[order])
+
+
+def test_probabilities_give_the_same_statistics(tmp_path):
+    probs = torch.softmax(torch.from_numpy(LOGITS).double(), -1).numpy()
+    np.savez(tmp_path / "p.npz", probs=probs, labels=TARGET)
+    _, logits, target = read(tmp_path / "p.npz")
+    found = decompose(moments(logits, target), target)
+    expected = decompose(moments(torch.from_numpy(LOGITS), target), target)
+    for a, b in zip(found[:5], expected[:5], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=0)
+
+
+def test_blocks_cover_all_samples(tmp_path, monkeypatch):
+    monkeypatch.setattr("bvalign.predictions.table.BLOCK_BYTES", 8 * 3 * 4 * 2)
+    predictions, logits, _ = read(save_npz(tmp_path / "p.npz", LOGITS, TARGET))
+    assert predictions.samples_per_block == 2
+    assert np.array_equal(logits.numpy(), LOGITS)
+
+
+def test_precision_is_told(tmp_path):
+    path = save_npz(tmp_path / "p.npz", LOGITS.astype(np.float16), TARGET)
+    assert "float16 costs digits" in read(path)[0].notes[0]
+    probs = np.zeros((2, 3, 4))
+    probs[..., 1] = 1
+    np.savez(path, probs=probs, labels=np.ones(3, int))
+    assert "3 of 3 samples have a probability rounded to one" in read(path)[0].notes[0]
+
+
+def changed(array, at, value):
+    array = array.copy()
+    array[at] = value
+    return array
+
+
+PROBS = torch.softmax(torch.from_numpy(LOGITS).double(), -1).numpy()
+
+
+@pytest.mark.parametrize(
+    ("message", "arrays"),
+    [
+        ("needs an array 'logits' or 'probs'.* has labels", {"labels": TARGET}),
+        ("needs an array 'labels'", {"logits": LOGITS}),
+        (r"must be \(members, samples, classes\)", {"logits": LOGITS[0], "labels": TARGET}),
+        (r"and 'labels' \(samples\), got .*\(4,\)", {"logits": LOGITS, "labels": TARGET[:4]}),
+        ("needs at least one member", {"logits": LOGITS[:0], "labels": TARGET}),
+        ("one sample", {"logits": LOGITS[:, :0], "labels": TARGET[:0]}),
+        ("two classes", {"logits": LOGITS[..., :1], "labels": TARGET * 0}),
+        ("must be floating point", {"logits": LOGITS.astype(int), "labels": TARGET}),
+        ("'labels' must be integers", {"logits": LOGITS, "labels": TARGET + 0.5}),
+        (r"labels must lie in 0\.\.3, but 1 do not, the first is 4 at row 2",
+         {"logits": LOGITS, "labels": changed(TARGET, 2, 4)}),
+        ("'index' must be 5 different", {"logits": LOGITS, "labels": TARGET, "index": [0] * 5}),
+        ("'members' must be 3 different", {"logits": LOGITS, "labels": TARGET, "members": [1, 2]}),
+        ("sum to one .* 1 rows do not; the first is member 1, sample 2",
+         {"probs": changed(PROBS, (1, 2, 0), 0.99), "labels": TARGET}),
+        ("at least 0", {"probs": changed(PROBS, (0, 0), [-1, 1, 1, 0]), "labels": TARGET}),
+        (r"NaN or inf: member 1 \(1 of 5 samples\)",
+         {"logits": changed(LOGITS, (1, 2), np.nan), "labels": TARGET}),
+        (r"member 0 \(2 of 5 samples\), member 2 \(1 of 5 samples\)",
+         {"logits": changed(changed(LOGITS, (0, [1, 3]), np.inf), (2, 0), -np.inf),
+          "labels": TARGET}),
+    ],
+)  # fmt: skip
+def test_bad_arrays_are_told(tmp_path, message, arrays):
+    np.savez(tmp_path / "p.npz", **arrays)
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path / "p.npz")
+
+
+def test_bad_files_are_told(tmp_path):
+    path = save_npz(tmp_path / "p.npz", LOGITS, TARGET)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="not a whole .npz"):
+        read(path)
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match="not a whole .npz"):
+        read(path)
+    np.savez(path, logits=LOGITS, labels=np.array([{}] * 5, dtype=object))
+    with pytest.raises(ValueError, match="pickled objects"):
+        read(path)
+    with path.open("wb") as file:
+        np.save(file, LOGITS)
+    with pytest.raises(ValueError, match="single array"):
+        read(path)
+    with pytest.raises(FileNotFoundError, match="there is no such file"):
+        read(tmp_path / "missing.npz")
+    with pytest.raises(FileNotFoundError, match="no run.json"):
+        read(tmp_path)

@@ -1,0 +1,126 @@
+import os
+
+import numpy as np
+import pytest
+import torch
+from conftest import random_ensemble
+
+from bvalign.predictions import FinishedMember, RunDirectory
+from bvalign.predictions.run_directory import write_atomic
+
+LOGITS, TARGET = random_ensemble(members=5, samples=7, classes=4)
+IDENTITY = {"data": {"name": "x"}, "model": {"lr": 0.1, "arch": "mlp"}}
+
+
+def start(root, members=5, identity=IDENTITY):
+    run = RunDirectory.open(root, identity, members, pack_size=2, provenance={"device": "cpu"})
+    run.save_samples(TARGET.numpy(), list("abcd"), np.zeros((7, 1, 2, 2), np.uint8), ["a note"])
+    return run
+
+
+def finish(run, member):
+    weights = {"fc.weight": torch.full((2, 3), float(member))}
+    history = [{"epoch": 1, "train_loss": 0.5}]
+    run.save_member(member, FinishedMember(LOGITS[member], weights, history))
+
+
+def test_members_come_back_as_they_were_saved(tmp_path):
+    run = start(tmp_path)
+    for member in range(5):
+        finish(run, member)
+    found = RunDirectory(tmp_path).predictions()
+    logits, target = next(iter(found.blocks()))
+    assert torch.equal(logits, LOGITS)
+    assert torch.equal(target, TARGET)
+    assert found.class_names == tuple("abcd")
+    assert found.notes == ("a note",)
+    assert torch.equal(run.weights(3)["fc.weight"], torch.full((2, 3), 3.0))
+    history = (tmp_path / "members" / "0003" / "history.csv").read_text()
+    assert history == "epoch,train_loss\n1,0.5\n"
+
+
+def test_claims_go_through_the_packs_and_the_missing_members(tmp_path):
+    run = start(tmp_path)
+    assert run.packs == [[0, 1], [2, 3], [4]]
+    finish(run, 0)
+    seen = []
+    while True:
+        with run.claim() as members:
+            if not members:
+                break
+            seen.append(members)
+            for member in members:
+                finish(run, member)
+    assert seen == [[1], [2, 3], [4]]
+
+
+def test_a_claimed_pack_is_not_given_to_another(tmp_path):
+    run, other = start(tmp_path), RunDirectory(tmp_path)
+    with run.claim() as first, other.claim() as second:
+        assert (first, second) == ([0, 1], [2, 3])
+    with other.claim() as third:
+        assert third == [0, 1]
+
+
+def test_a_run_may_grow_and_keeps_its_packs(tmp_path):
+    start(tmp_path, members=3)
+    assert start(tmp_path, members=6).packs == [[0, 1], [2], [3, 4], [5]]
+    assert start(tmp_path, members=2).num_members == 6
+
+
+def test_another_identity_is_refused_by_key(tmp_path):
+    start(tmp_path)
+    other = {"data": {"name": "x"}, "model": {"lr": 0.2, "arch": "mlp"}}
+    with pytest.raises(ValueError, match=r"another identity \(model.lr: 0.1 there, 0.2 now\)"):
+        start(tmp_path, identity=other)
+
+
+def test_damaged_and_foreign_files_do_not_count(tmp_path):
+    run = start(tmp_path / "run")
+    other = start(tmp_path / "other", identity={"data": {"name": "y"}})
+    for member in range(5):
+        finish(run, member)
+        finish(other, member)
+    path = tmp_path / "run" / "members"
+    whole = (path / "0001" / "logits.safetensors").read_bytes()
+    (path / "0001" / "logits.safetensors").write_bytes(whole[:-9])
+    (path / "0002" / "logits.safetensors").write_bytes(
+        (tmp_path / "other" / "members" / "0002" / "logits.safetensors").read_bytes()
+    )
+    (path / "0003" / "logits.safetensors").write_bytes(
+        (path / "0004" / "logits.safetensors").read_bytes()
+    )
+    members, problems = run.finished()
+    assert members == [0, 4]
+    reasons = ("is damaged", "belongs to another run", "belongs to member 4")
+    for problem, reason in zip(problems, reasons, strict=True):
+        assert reason in problem
+    assert any("3 of 5 members are not finished" in note for note in run.predictions().notes)
+    with run.claim() as claimed:
+        assert claimed == [1]
+
+
+def test_a_run_without_members_or_with_a_damaged_description_is_told(tmp_path):
+    run = start(tmp_path)
+    with pytest.raises(ValueError, match="no member is finished yet"):
+        run.predictions()
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(ValueError, match="run.json: damaged"):
+        RunDirectory(tmp_path)
+    (tmp_path / "run.json").write_text('{"schema": 99}')
+    with pytest.raises(ValueError, match="schema 99, this version reads 1"):
+        RunDirectory(tmp_path)
+
+
+def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_atomic(path, b"old")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="could not write .*file .No space left.*finished before is"):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

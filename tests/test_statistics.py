@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+import reference
+import torch
+from conftest import random_ensemble
+
+from bvalign.analysis.statistics import decompose, empty_moments, merge, moments
+
+GOLDEN_KEYS = {
+    "bias_sq": "bias2",
+    "variance": "vari",
+    "risk": "risk",
+    "bias_sq_unbiased": "bias2_u",
+    "variance_unbiased": "vari_u",
+}
+
+
+def check_golden(found, expected, case):
+    """1e-10 relative; a value that is zero may be 1e-15 of the risk; undefined is NaN."""
+    for name, key in GOLDEN_KEYS.items():
+        value = float(getattr(found, name))
+        if expected[key] is None:
+            assert np.isnan(value), (case, name)
+        elif float(expected[key]) == 0:
+            assert abs(value) <= 1e-15 * float(expected["risk"]), (case, name)
+        else:
+            assert value == pytest.approx(float(expected[key]), rel=1e-10, abs=0), (case, name)
+    assert bool(found.correct) == bool(expected["correct"]), case
+
+
+def test_golden_ensembles_at_once_and_streamed_in_any_order(golden):
+    for case in golden["ensembles"]:
+        logits = torch.tensor(case["logits"]).unsqueeze(1)
+        target = torch.tensor([case["y"]])
+        check_golden(decompose(moments(logits, target), target), case["expect"], case["id"])
+        for seed in range(3):
+            order = torch.randperm(len(logits), generator=torch.Generator().manual_seed(seed))
+            state = empty_moments(1, logits.shape[-1])
+            for member in order:
+                state = merge(state, moments(logits[member].unsqueeze(0), target), target)
+            check_golden(decompose(state, target), case["expect"], case["id"])
+        half = len(logits) // 2
+        if half:
+            parts = (moments(part, target) for part in (logits[:half], logits[half:]))
+            check_golden(decompose(merge(*parts, target), target), case["expect"], case["id"])
+
+
+def test_equals_the_reference():
+    logits, target = random_ensemble()
+    found = decompose(moments(logits, target), target)
+    for name, expected in reference.bias_variance(logits.numpy(), target.numpy()).items():
+        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-12, err_msg=name)
+
+
+def test_two_members_by_hand():
+    # members say (1/2, 1/2) and (3/4, 1/4), the label is 0: mean residual (-3/8, 3/8)
+    logits = torch.tensor([[[0.0, 0.0]], [[np.log(3.0), 0.0]]])
+    found = decompose(moments(logits, torch.tensor([0])), torch.tensor([0]))
+    assert float(found.bias_sq) == pytest.approx(2 * (3 / 8) ** 2, rel=1e-7)
+    assert float(found.variance) == pytest.approx(2 * (1 / 8) ** 2, rel=1e-7)
+    assert float(found.bias_sq_unbiased) == pytest.approx(2 * (1 / 2) * (1 / 4), rel=1e-7)
+
+
+def test_identities_and_bounds():
+    logits, target = random_ensemble(members=7, samples=200, scale=6)
+    d = decompose(moments(logits, target), target)
+    torch.testing.assert_close(d.bias_sq + d.variance, d.risk, rtol=1e-14, atol=0)
+    torch.testing.assert_close(d.bias_sq_unbiased + d.variance_unbiased, d.risk, rtol=1e-12, atol=0)
+    assert (d.bias_sq_unbiased > 0).all()
+    assert (d.variance <= 6 * d.bias_sq * (1 + 1e-12)).all()
+
+
+def test_permutations_change_nothing():
+    logits, target = random_ensemble()
+    base = decompose(moments(logits, target), target)
+    samples, classes = torch.tensor([4, 2, 0, 1, 3]), torch.tensor([2, 0, 3, 1])
+    where = classes.argsort()
+    others = {
+        "members": decompose(moments(logits[[2, 0, 1]], target), target),
+        "classes": decompose(moments(logits[..., classes], where[target]), where[target]),
+    }
+    for name, other in others.items():
+        for a, b in zip(base[:5], other[:5], strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-12, atol=0, msg=name)
+    permuted = decompose(moments(logits[:, samples], target[samples]), target[samples])
+    for a, b in zip(base, permuted, strict=True):
+        assert torch.equal(a[samples], b)
+
+
+def test_confident_samples_keep_their_digits():
+    # all members at margin 60 with the same relative spread: variance / bias_sq is that spread's
+    margins = torch.tensor([60.0, 60.5, 61.0], dtype=torch.float64)
+    logits = torch.stack([margins, torch.zeros(3, dtype=torch.float64)], dim=-1).unsqueeze(1)
+    found = decompose(moments(logits, torch.tensor([0])), torch.tensor([0]))
+    a = torch.exp(-margins)
+    assert float(found.bias_sq) == pytest.approx(2 * float(a.mean()) ** 2, rel=1e-12)
+    assert float(found.variance) == pytest.approx(2 * float(a.var(correction=0)), rel=1e-12)
+    assert float(found.bias_sq) < 1e-51
