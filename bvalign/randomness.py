@@ -14,7 +14,7 @@ import numpy as np
 SOURCES = ("init", "order", "augmentation", "bootstrap")
 """init: initial weights. order: order of samples in an epoch. augmentation: crops and flips.
 bootstrap: which training samples a member has, drawn with replacement, once for all epochs.
-The position of a name is part of its stream: append, never reorder."""
+A stream may have any other name too; it is then each member's own."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ class Streams:
         return int(self._sequence(source, member, 0).generate_state(1, np.uint32)[0])
 
     def _sequence(self, source: str, member: int, epoch: int) -> np.random.SeedSequence:
-        own = getattr(self.randomness, source) == "member"
-        key = (SOURCES.index(source), member + 1 if own else 0, epoch)
-        return np.random.SeedSequence(self.seed, spawn_key=key)
+        shared = getattr(self.randomness, source, "member") == "shared"
+        name = int.from_bytes(source.encode())
+        return np.random.SeedSequence(
+            self.seed, spawn_key=(name, 0 if shared else member + 1, epoch)
+        )

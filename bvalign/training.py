@@ -5,25 +5,22 @@ This is the only place that joins data, ensemble, predictions and what is shown.
 
 import importlib
 import logging
-import os
-import platform
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from jsonargparse import Namespace
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from bvalign.data import ResidentDataModule
 from bvalign.ensemble.module import Ensemble
 from bvalign.predictions import RunDirectory
+from bvalign.provenance import provenance
 from bvalign.show.callbacks import AlignmentScatter, SaveMembers
 from bvalign.show.progress import MembersProgress
-from bvalign.show.report import analyze_and_report, versions
+from bvalign.show.report import analyze_and_report
+from bvalign.show.wandb_setup import use_wandb
 
 DECISIVE = (
     "max_epochs",
@@ -83,7 +80,7 @@ class EnsembleCLI(LightningCLI):
             module, _, name = config.data.class_path.rpartition(".")
             data = getattr(importlib.import_module(module), name).name
             config.trainer.default_root_dir = f"runs/{data}-{config.model.arch}"
-        _use_wandb(config.trainer, Path(config.trainer.default_root_dir))
+        use_wandb(config.trainer, Path(config.trainer.default_root_dir))
 
     def fit(self, model: Ensemble, datamodule: ResidentDataModule, **_: Any) -> None:
         """Trains the members that are missing, pack by pack, and writes the report."""
@@ -101,7 +98,7 @@ class EnsembleCLI(LightningCLI):
             },
             model.num_members,
             model.pack_size,
-            _provenance(),
+            provenance(),
         )
         done, problems = run.finished()
         for problem in problems:
@@ -190,65 +187,3 @@ def _refuse_what_couples_or_truncates(trainer: Trainer) -> None:
             f"trainer.limit_test_batches must be 1.0, got {trainer.limit_test_batches}: every "
             "sample needs all members; use --data.num_test for a smaller test set"
         )
-
-
-def _use_wandb(trainer: Any, root: Path) -> None:
-    """Logs to W&B unless told otherwise: offline without a login, files in the run directory."""
-    if trainer.logger in (None, True):
-        trainer.logger = Namespace(
-            class_path="lightning.pytorch.loggers.WandbLogger",
-            init_args=Namespace(project="bvalign", name=root.name, save_dir=str(root)),
-        )
-    loggers = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
-    ours = [x for x in loggers if x and x.class_path.endswith("WandbLogger")]
-    if not ours:
-        return
-    for name in ("DIR", "DATA_DIR", "CACHE_DIR", "CONFIG_DIR"):
-        folder = root / "wandb" if name != "DIR" else root
-        folder.mkdir(parents=True, exist_ok=True)
-        os.environ.setdefault(f"WANDB_{name}", str(folder.absolute()))
-    os.environ.setdefault("WANDB_SILENT", "true")
-    reason = None if "WANDB_MODE" in os.environ else _why_offline()
-    if reason:
-        for logger in ours:
-            logger.init_args["offline"] = True
-        print(f"W&B: {reason}; logging offline, `wandb sync` uploads it later", file=sys.stderr)
-
-
-def _why_offline() -> str | None:
-    import requests
-
-    server = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
-    if not os.environ.get("WANDB_API_KEY") and not requests.utils.get_netrc_auth(server):
-        return "no login"
-    try:
-        requests.head(server, timeout=5)
-    except requests.RequestException:
-        return f"{server} cannot be reached"
-    return None
-
-
-def _provenance() -> dict[str, object]:
-    """Where and with what a run was made; recorded, but no part of its identity."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
-    return {
-        "device": device,
-        "threads": torch.get_num_threads(),
-        "versions": versions(),
-        "commit": _commit(),
-    }
-
-
-def _commit() -> str | None:
-    """Commit of the checkout that bvalign runs from, if it is one."""
-    command = [
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=12",
-    ]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or None

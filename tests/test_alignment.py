@@ -5,7 +5,9 @@ import torch
 from conftest import aligned_ensemble, random_ensemble
 
 from bvalign import analyze
+from bvalign.analysis import alignment
 from bvalign.analysis.alignment import design, fit_alignment
+from bvalign.analysis.slopes import ols
 from bvalign.analysis.statistics import decompose, moments
 from bvalign.analysis.subsets import concatenate, samples_per_block, subset_values
 
@@ -102,6 +104,12 @@ def test_no_correct_samples_give_a_reason():
     assert "there are 0" in estimators["slope_one"]["offset"].reason
 
 
+def test_groups_that_find_too_few_correct_samples_are_skipped():
+    logits, target = aligned_ensemble(members=6, samples=40, sigma=6)
+    estimate = fitted(logits, target).alignment.estimators["cross_half"]["slope"]
+    assert estimate.value is None or np.isfinite(estimate.value)
+
+
 def test_identical_members_are_dropped_and_counted():
     logits, target = aligned_ensemble(members=1, samples=50)
     found = fitted(logits.repeat(8, 1, 1), target).alignment
@@ -117,8 +125,9 @@ def test_the_curve_ends_at_the_full_ensemble():
     assert rows[-1]["mean"] == pytest.approx(found.estimators["ols"]["slope"].value)
 
 
-def test_the_interval_over_members_covers_their_spread():
+def test_the_interval_over_members_covers_their_spread(monkeypatch):
     """Over independent ensembles the slopes scatter as the half-samples of one say."""
+    monkeypatch.setattr(alignment, "ESTIMATORS", {"ols": ols})
     slopes, widths = [], []
     for seed in range(12):
         rng = np.random.default_rng(0)  # the same samples for all ensembles

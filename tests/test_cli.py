@@ -198,7 +198,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_there(fit, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(SystemExit, match="could not write .* No space left on device"):
+    with pytest.raises(SystemExit, match="could not write .*No space left on device"):
         fit("--model.members=2")
     assert Path("runs/digits-mlp/members/0000/logits.safetensors").read_bytes() == kept
 
@@ -295,3 +295,12 @@ def test_the_live_metric_is_what_users_import():
     metric = BiasVariance(5, 4)
     metric.update(logits, target, torch.arange(5))
     assert metric.compute().risk.shape == (5,)
+
+
+def test_an_unreachable_wandb_is_told_and_trains_offline(bvalign, monkeypatch, capsys):
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("lightning.pytorch.loggers.WandbLogger.experiment", None)
+    with pytest.raises(SystemExit, match="must be at least 1"):
+        bvalign("fit", *TINY, "--model.members=0")
+    assert "http://127.0.0.1:9 cannot be reached; logging offline" in capsys.readouterr().err

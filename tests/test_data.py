@@ -109,7 +109,7 @@ def test_a_part_of_the_data_is_balanced_and_fixed():
     assert parts[0].identity() == parts[1].identity()
     with pytest.raises(ValueError, match=r"data.num_train must lie in 1\.\.898"):
         Digits(num_train=10_000).setup()
-    with pytest.raises(ValueError, match=r"data.batch_size must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="must be at least 1, got 0 and 1000"):
         Digits(batch_size=0)
 
 

@@ -10,12 +10,13 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "bvalign"
 MAY_IMPORT = {
     "randomness": set(),
+    "provenance": set(),
     "predictions": set(),
     "data": {"randomness"},
     "ensemble": {"randomness", "data"},
     "analysis": set(),
-    "show": {"analysis", "predictions"},
-    "training": {"data", "ensemble", "predictions", "show"},
+    "show": {"analysis", "predictions", "provenance"},
+    "training": {"data", "ensemble", "predictions", "provenance", "show"},
     "cli": {"training", "show"},
 }
 FILES = [f for f in PACKAGE.rglob("*.py") if f.stem not in ("__init__", "__main__")]

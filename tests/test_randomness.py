@@ -3,7 +3,7 @@ import pytest
 
 from bvalign.randomness import SOURCES, Randomness, Streams
 
-TORCH_SEED, ORDER = 1246905493, [1, 2, 3, 5, 4, 0]
+TORCH_SEED, ORDER = 670097377, [5, 2, 4, 0, 3, 1]
 
 
 def test_streams_are_pure_functions_of_their_name():

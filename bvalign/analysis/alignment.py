@@ -100,7 +100,8 @@ def fit_alignment(values: SubsetValues, design: Design, seed: int = 0) -> Alignm
         if reason:
             numbers = dict.fromkeys(NUMBERS[name], Estimate(None, reason=reason))
         else:
-            halves = [estimator(values, half, weights[:1]) for half in design.halves]
+            usable = [half for half in design.halves if not too_small(name, values, half)]
+            halves = [estimator(values, half, weights[:1]) for half in usable]
             full = estimator(values, design.full, weights)
             numbers = {key: _estimate(full[key], [half[key] for half in halves]) for key in full}
         estimators[name] = numbers
@@ -116,14 +117,15 @@ def _estimate(full: Tensor, halves: list[Tensor]) -> Estimate:
     value = float(full[0])
     if not np.isfinite(value):
         return Estimate(None, reason="undefined: the values do not vary")
-    low, high = np.nanquantile(full[1:].numpy(), [0.025, 0.975]).tolist()
-    spread_samples = float(np.nanstd(full[1:].numpy()))
-    spread = torch.cat(halves) if halves else torch.empty(0)
+    replicates, spread = full[1:][full[1:].isfinite()], torch.cat([*halves, torch.empty(0)])
     spread = spread[spread.isfinite()]
+    if len(replicates) < 2:
+        return Estimate(value, reason="too few samples to resample: no interval")
+    low, high = np.quantile(replicates.numpy(), [0.025, 0.975]).tolist()
     if len(spread) < 2:
         reason = "too few members to half-sample: no interval over members"
         return Estimate(value, None, (low, high), None, reason)
-    spread_members = float(spread.std())
+    spread_samples, spread_members = float(replicates.std()), float(spread.std())
     both = 1.96 * float(np.hypot(spread_samples, spread_members))
     members = 1.96 * spread_members
     return Estimate(

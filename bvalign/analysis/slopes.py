@@ -144,6 +144,9 @@ def _binned_line(
     order = keep[values.bias_sq_unbiased[sort, keep].argsort()]
     weights = weights[:, order]
     num_bins = min(NUM_BINS, len(order) // 10)
+    if num_bins < 3:
+        undefined = torch.full((len(weights),), torch.nan, dtype=torch.float64)
+        return {"slope": undefined, "intercept": undefined}
     below = weights.cumsum(dim=1) - weights / 2
     bins = (below / weights.sum(dim=1, keepdim=True) * num_bins).long().clamp(max=num_bins - 1)
 

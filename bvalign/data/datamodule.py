@@ -46,6 +46,7 @@ class ResidentDataModule(LightningDataModule):
     mean: ClassVar[tuple[float, ...]]  # per channel, of pixels scaled to [0, 1]
     std: ClassVar[tuple[float, ...]]
     augmentation: ClassVar[Augmentation] = Augmentation()
+    batches: ClassVar[type[MemberBatches]] = MemberBatches
 
     def __init__(
         self,
@@ -56,9 +57,11 @@ class ResidentDataModule(LightningDataModule):
         num_test: int | None = None,
     ) -> None:
         super().__init__()
-        for key, value in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
-            if value < 1:
-                raise ValueError(f"data.{key} must be at least 1, got {value}")
+        if min(batch_size, eval_batch_size) < 1:
+            raise ValueError(
+                f"data.batch_size and data.eval_batch_size must be at least 1, got {batch_size} "
+                f"and {eval_batch_size}"
+            )
         self.batch_size, self.eval_batch_size, self.augment = batch_size, eval_batch_size, augment
         self.num_train, self.num_test = num_train, num_test
         self.arrays: Arrays | None = None
@@ -102,7 +105,7 @@ class ResidentDataModule(LightningDataModule):
         module = self.trainer.lightning_module
         split = self._resident(self.arrays.train_images, self.arrays.train_target)
         augmentation = self.augmentation if self.augment else Augmentation()
-        return MemberBatches(
+        return self.batches(
             split, module.members, module.streams, self.batch_size, augmentation, self.normalise
         )
 

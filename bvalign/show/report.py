@@ -3,10 +3,8 @@
 import io
 import json
 import math
-import platform
 import sys
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +13,10 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from torch import Tensor
 
-from bvalign import __version__
 from bvalign.analysis.summary import Analysis, analyze
 from bvalign.predictions import Predictions, open_predictions
 from bvalign.predictions.run_directory import write_atomic
+from bvalign.provenance import versions
 from bvalign.show import figures
 from bvalign.show.page import page
 from bvalign.show.progress import progress
@@ -26,7 +24,6 @@ from bvalign.show.scatter import Panel, alignment_scatter
 
 SCHEMA = 1
 PER_SAMPLE = ("bias_sq", "variance", "risk", "bias_sq_unbiased", "variance_unbiased")
-PACKAGES = ("torch", "lightning", "torchmetrics", "torchvision", "timm", "numpy")
 
 
 def analyze_and_report(source: Path | str, out: Path | str) -> Analysis:
@@ -197,17 +194,6 @@ def main_numbers(analysis: Analysis) -> str:
             f"{analysis.alignment.num_correct} correct samples"
         )
     return "\n".join([*lines, *(f"note: {note}" for note in analysis.notes)])
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides the numbers."""
-    found = {"bvalign": __version__, "python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _fit(
