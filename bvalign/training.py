@@ -6,10 +6,12 @@ This is the only place that joins data, ensemble, predictions and what is shown.
 import importlib
 import logging
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
@@ -38,6 +40,9 @@ class EnsembleCLI(LightningCLI):
     """LightningCLI whose `fit` trains every missing member of a run directory, then reports."""
 
     def __init__(self, args: Sequence[str] | None = None) -> None:
+        # Lightning introduces itself anew in every Trainer, and a run has one per pack
+        logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+        warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`")
         super().__init__(
             Ensemble,
             ResidentDataModule,
@@ -85,7 +90,6 @@ class EnsembleCLI(LightningCLI):
     def fit(self, model: Ensemble, datamodule: ResidentDataModule, **_: Any) -> None:
         """Trains the members that are missing, pack by pack, and writes the report."""
         _refuse_what_couples_or_truncates(self.trainer)
-        self._quiet()
         datamodule.prepare_data()
         datamodule.setup()
         root = Path(self.trainer.default_root_dir)
@@ -110,6 +114,12 @@ class EnsembleCLI(LightningCLI):
             datamodule.arrays.notes,
         )
         (root / "config.yaml").write_text(self._config_yaml())
+        device = self.trainer.strategy.root_device
+        print(
+            f"{root}: {len(done)} of {run.num_members} members finished; {model.arch} on "
+            f"{datamodule.name}, {device}, {torch.get_num_threads()} threads",
+            file=sys.stderr,
+        )
         bar = MembersProgress(len(done), run.num_members)
         callbacks = [AlignmentScatter(run), SaveMembers(run), bar]
         try:
@@ -164,10 +174,6 @@ class EnsembleCLI(LightningCLI):
         import yaml
 
         return yaml.safe_dump(self.config_dump, sort_keys=False)
-
-    def _quiet(self) -> None:
-        """Lightning says once, not once per pack, which accelerators it sees."""
-        logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
 
 
 def _seed(seed: bool | int) -> int:
