@@ -23,6 +23,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install -q -e '.[dev]' $(if $(TORCH_INDEX),,-c constraints.txt)
 	@touch $@
 
+# networks this small gain nothing from a second thread and lose much when the core is shared
+reproduce-digits: export OMP_NUM_THREADS ?= 1
 reproduce-digits: setup  ## the alignment picture on bundled data: 64 members, minutes on a laptop
 	$(BIN)/bvalign fit --config configs/digits.yaml $(ARGS)
 

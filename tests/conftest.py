@@ -11,6 +11,8 @@ import torch
 
 os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"  # Lightning 2.6 on jsonargparse 4.53
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks; also for the processes tests start
+
 HERE = Path(__file__).parent
 TINY = (
     "--data.num_train=100 --data.num_test=57 --data.batch_size=20 --model.arch=mlp "
