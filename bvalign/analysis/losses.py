@@ -117,7 +117,7 @@ def merge_logs(a: LogMoments, b: LogMoments) -> LogMoments:
 
 
 def log_centre(moments: LogMoments) -> Float[Tensor, "samples classes"]:
-    """log q, the logarithm of the normalised geometric mean of the members."""
+    """The logarithm of q, the normalised geometric mean of the members."""
     return log_softmax(moments.log_prob_sum / moments.count.clamp(min=1).unsqueeze(-1))
 
 

@@ -68,7 +68,7 @@ def softmax(logits: Float[Tensor, "... classes"]) -> Float[Tensor, "... classes"
 def residual(
     vector: Float[Tensor, "*members samples classes"], reference: Int[Tensor, " samples"]
 ) -> Float[Tensor, "*members samples classes"]:
-    """vector - (its sum) e_reference, without the cancellation at the reference class.
+    """Vector - (its sum) e_reference, without the cancellation at the reference class.
 
     For probabilities this is p - e_reference; for a sum of M of them, the sum of M residuals.
     """

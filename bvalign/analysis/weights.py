@@ -25,7 +25,7 @@ With the weights left out, members entered twice make variance_unbiased too smal
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real
 from torch import Tensor
 
 from bvalign.analysis.statistics import residual, softmax
@@ -49,14 +49,14 @@ class WeightedDecomposition(NamedTuple):
 def weighted_decompose(
     logits: Float[Tensor, "members samples classes"],
     target: Int[Tensor, " samples"],
-    weights: Float[Tensor, " members"] | Int[Tensor, " members"],
+    weights: Real[Tensor, " weights"],
 ) -> WeightedDecomposition:
     """The values of distinct members that count with weights.
 
     Args:
         logits: of the distinct members, each listed once.
         target: class ids.
-        weights: multiplicities of the members; only their ratios matter.
+        weights: multiplicities, one per member, integer or not; only their ratios matter.
 
     Raises:
         ValueError: the weights are not one finite number >= 0 per member, or all are zero.
