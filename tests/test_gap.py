@@ -116,6 +116,15 @@ def test_label_free_risk_is_the_risk_if_labels_come_from_the_members():
     torch.testing.assert_close((mean * risk).sum(dim=1), average, rtol=1e-12, atol=0)
 
 
+def test_label_free_risk_of_very_confident_members():
+    """At a margin of 90 the uncertainty is 1e-39."""
+    logits, _ = ensemble(3, 5, 4, 0.0, seed=3)
+    logits[..., 2] += 90
+    for n, actual in enumerate(risk_label_free(logits).tolist()):
+        _, variance, _, uncertainty = reference.squared_loss(logits[:, n].tolist(), 2)
+        assert abs(actual / (3 * variance + uncertainty) - 1) < 1e-13
+
+
 def test_one_member_has_a_gap_but_nothing_unbiased():
     logits, target = ensemble(1, 5, 4, 3.0, seed=1)
     values = gap_identity(logits, target)
@@ -167,10 +176,17 @@ def test_bounds_are_binned_expectations():
 
 
 def test_class_aggregated_bound_pools_classes():
-    """Both classes at 0.5, labels all of one: their residuals cancel in the common bin."""
-    bounds = gap_bounds(torch.full((4, 2), 0.5, dtype=torch.float64), torch.ones(4).long())
-    assert bounds.class_aggregated.item() == 0
-    assert bounds.class_wise.item() == pytest.approx(1)
+    """Always class 0: residuals -0.58 and 0.48 meet in one bin, 0.1 stays alone in another."""
+    probs = torch.tensor([[0.42, 0.48, 0.1]], dtype=torch.float64).repeat(4, 1)
+    bounds = gap_bounds(probs, torch.zeros(4).long(), num_bins=10)
+    assert bounds.class_aggregated.item() == pytest.approx(2 * (0.45 * 0.1 + 0.1 * 0.1))
+    assert bounds.class_wise.item() == pytest.approx(2 * (0.42 * 0.58 + 0.48 * 0.48 + 0.1 * 0.1))
+
+
+def test_confidence_bound_counts_the_doubt_of_right_predictions():
+    probs = torch.tensor([[0.7, 0.2, 0.1]], dtype=torch.float64).repeat(4, 1)
+    bounds = gap_bounds(probs, torch.zeros(4).long())
+    assert bounds.confidence.item() == pytest.approx(2 * 0.7 * 0.3 + 2 * 0.3 * 0.2)
 
 
 def test_calibrated_confidence_does_not_suffice():

@@ -47,6 +47,7 @@ def hard_equality(
 ) -> DisagreementEquality:
     """The equality for hard votes, from `vote_counts` of all members.
 
+    >>> import torch
     >>> counts = torch.tensor([[1, 1], [2, 0]])                  # two members, two samples
     >>> hard_equality(counts, torch.tensor([0, 0])).difference.value
     tensor(-0.2500, dtype=torch.float64)

@@ -145,8 +145,7 @@ def risk_label_free(
     and is wrong by the miscalibration of the mean, under a shift of the data in particular.
     """
     probs = softmax(logits)
-    spread = residual(probs, probs.sum(dim=0).argmax(dim=-1))
-    centred = (spread - spread.mean(dim=0)).square().sum(dim=(0, 2))
+    centred = (probs - probs.mean(dim=0)).square().sum(dim=(0, 2))
     num = len(logits)
     variance_unbiased = centred / (num - 1) if num > 1 else torch.full_like(centred, torch.nan)
     return 2 * variance_unbiased + uncertainty_sum(logits) / num

@@ -100,7 +100,7 @@ def kl_divergence(
 
 
 def log_moments(logits: Float[Tensor, "members samples classes"]) -> LogMoments:
-    """Moments of a block of members with finite logits. Needs about four float64 copies of it."""
+    """Moments of a block of members with finite logits. Needs about six float64 copies of it."""
     log_probs = log_softmax(logits)
     log_prob_sum = log_probs.sum(dim=0)
     divergence = kl_divergence(log_softmax(log_prob_sum / len(logits)), log_probs).sum(dim=0)
@@ -110,15 +110,10 @@ def log_moments(logits: Float[Tensor, "members samples classes"]) -> LogMoments:
 
 def merge_logs(a: LogMoments, b: LogMoments) -> LogMoments:
     """Moments of the union of two disjoint sets of members; either may be empty (count 0)."""
-    union = LogMoments(a.count + b.count, a.log_prob_sum + b.log_prob_sum, torch.tensor(0.0))
-    between_a = a.count * kl_divergence(log_centre(union), log_centre(a))
-    between_b = b.count * kl_divergence(log_centre(union), log_centre(b))
-    return union._replace(divergence=a.divergence + b.divergence + between_a + between_b)
-
-
-def log_centre(moments: LogMoments) -> Float[Tensor, "samples classes"]:
-    """The logarithm of q, the normalised geometric mean of the members."""
-    return log_softmax(moments.log_prob_sum / moments.count.clamp(min=1).unsqueeze(-1))
+    count, log_prob_sum = a.count + b.count, a.log_prob_sum + b.log_prob_sum
+    centre = _log_centre(count, log_prob_sum)
+    between = [n * kl_divergence(centre, _log_centre(n, sums)) for n, sums, _ in (a, b)]
+    return LogMoments(count, log_prob_sum, a.divergence + b.divergence + sum(between))
 
 
 def jackknife_shift(
@@ -130,9 +125,10 @@ def jackknife_shift(
         logits: of a block of members.
         moments: of all members, this block included.
     """
-    count = moments.count.double()
-    others = (moments.log_prob_sum - log_softmax(logits)) / (count - 1).clamp(min=1).unsqueeze(-1)
-    shift = kl_divergence(log_centre(moments), log_softmax(others)).sum(dim=0)
+    count, log_prob_sum, _ = moments
+    centre = _log_centre(count, log_prob_sum)
+    others = _log_centre(count - 1, log_prob_sum - log_softmax(logits))
+    shift = kl_divergence(centre, others).sum(dim=0)
     return torch.where(count > 1, shift * (count - 1) / count, torch.nan)
 
 
@@ -148,18 +144,18 @@ def decompose_logs(
         target: class ids.
         shift: the sum over all blocks of `jackknife_shift`; without it those values are NaN.
     """
+    count, log_prob_sum, divergence = moments
     at_label = target.unsqueeze(-1)
-    mean_log_probs = moments.log_prob_sum / moments.count.unsqueeze(-1)
-    bias = -log_centre(moments).gather(-1, at_label).squeeze(-1)
-    variance = moments.divergence / moments.count
+    bias = -_log_centre(count, log_prob_sum).gather(-1, at_label).squeeze(-1)
+    variance = divergence / count
     shift = torch.full_like(bias, torch.nan) if shift is None else shift
     return CrossEntropy(
-        kl_risk=-mean_log_probs.gather(-1, at_label).squeeze(-1),
+        kl_risk=-log_prob_sum.gather(-1, at_label).squeeze(-1) / count,
         kl_bias=bias,
         kl_variance=variance,
         kl_bias_jackknife=bias - shift,
         kl_variance_jackknife=variance + shift,
-        count=moments.count,
+        count=count,
     )
 
 
@@ -219,3 +215,10 @@ def zero_one(counts: Int[Tensor, "samples classes"], target: Int[Tensor, " sampl
         disagreement=torch.where(pairs > 0, (pairs - agreeing).double() / pairs, torch.nan),
         count=count,
     )
+
+
+def _log_centre(
+    count: Int[Tensor, " samples"], log_prob_sum: Float[Tensor, "*members samples classes"]
+) -> Float[Tensor, "*members samples classes"]:
+    """The logarithm of q, the normalised geometric mean of the members."""
+    return log_softmax(log_prob_sum / count.clamp(min=1).unsqueeze(-1))

@@ -64,9 +64,9 @@ def fit_temperature(
 ) -> float:
     """The temperature of the least negative log-likelihood, by Newton's method in log T.
 
-    Runs in float64; a step that leaves the bracket of the minimum, or does not halve the one
-    before, is replaced by bisection. `nll_of_members` is convex in 1/T, so that its minimum is
-    the only one; of `nll_of_mean` this is a local one.
+    Runs in float64. A step that leaves the bracket of the minimum, as any step uphill does, or
+    does not halve the one before is replaced by bisection. `nll_of_members` is convex in 1/T, so
+    its minimum is the only one; that of `nll_of_mean` is a local one.
 
     Args:
         logits: of all members on held-out samples.
@@ -92,7 +92,7 @@ def fit_temperature(
     while abs(step) > 1e-12:
         slope, curvature = _slopes(nll, logits, target, log_t)
         low, high = (low, log_t) if slope > 0 else (log_t, high)
-        newton = -slope / curvature if curvature > 0 else math.inf
+        newton = -slope / curvature if curvature else math.inf
         halves = abs(newton) <= abs(step) / 2 and low <= log_t + newton <= high
         step = newton if halves else (low + high) / 2 - log_t
         log_t += step

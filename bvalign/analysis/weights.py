@@ -65,7 +65,7 @@ def weighted_decompose(
     >>> weighted_decompose(logits, torch.tensor([1]), torch.tensor([2, 1])).bias_sq.item()
     0.5
     """
-    share = _shares(weights, len(logits))
+    share = _shares(weights, len(logits), logits.device)
     probs = softmax(logits)
     mean = torch.einsum("m,mnk->nk", share, probs)
     spread = residual(probs, mean.argmax(dim=-1))
@@ -80,7 +80,6 @@ def weighted_decompose(
         distinct += 2 * member_share * share_before
         before += member_share * member_residual
         share_before += member_share
-    distinct = torch.where(distinct > 0, distinct, torch.nan)
     return WeightedDecomposition(
         bias_sq=bias_sq,
         variance=variance,
@@ -92,9 +91,9 @@ def weighted_decompose(
     )
 
 
-def _shares(weights: Tensor, num_members: int) -> Float[Tensor, " members"]:
+def _shares(weights: Tensor, num_members: int, device: torch.device) -> Float[Tensor, " members"]:
     """The weights in float64, scaled to add up to one."""
-    shares = weights.double()
+    shares = weights.to(device, torch.float64)
     if shares.shape != (num_members,) or not (shares.isfinite() & (shares >= 0)).all():
         raise ValueError(
             f"weights must be {num_members} finite numbers >= 0, one per member, got "
