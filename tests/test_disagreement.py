@@ -1,0 +1,124 @@
+"""Error and disagreement: definitions, the squared loss of votes, calibrated synthetic members."""
+
+import pytest
+import reference_losses as reference
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference_losses import ensemble
+
+from bvalign.analysis.calibration import calibration_error, class_aggregated
+from bvalign.analysis.disagreement import hard_equality, soft_equality
+from bvalign.analysis.gap import gap_bounds, gap_identity, gap_means, uncertainty_sum
+from bvalign.analysis.losses import vote_counts
+from bvalign.analysis.statistics import moments, softmax
+
+SAMPLES = 4000
+
+
+def soft(logits, target):
+    return soft_equality(moments(logits, target), uncertainty_sum(logits), target)
+
+
+def calibrated_members(seed):
+    """Members of one law per sample, with Dirichlet noise, and labels drawn from their mean.
+
+    Given the mean p̄ of infinitely many members, labels follow p̄, members p are
+    Dirichlet(5 p̄), and votes drawn from the members have the expected shares p̄.
+    """
+    torch.manual_seed(seed)
+    mean = softmax(2 * torch.randn(SAMPLES, 4))
+    target = torch.multinomial(mean, 1).squeeze(1)
+    members = torch.distributions.Dirichlet(5 * mean).sample((5,)).clamp(min=1e-300)
+    votes = torch.stack([torch.multinomial(p, 1).squeeze(1) for p in members])
+    return members.log(), votes, target
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(2, 5), st.integers(2, 4), st.integers(0, 2**32))
+def test_hard_equality_is_its_definition(members, classes, seed):
+    votes = torch.randint(classes, (members, 7), generator=torch.Generator().manual_seed(seed))
+    target = torch.arange(7) % classes
+    equality = hard_equality(vote_counts(votes, classes), target)
+    columns = votes.T.tolist()
+    error = [
+        sum(v != y for v in c) / members for c, y in zip(columns, target.tolist(), strict=True)
+    ]
+    unbiased = [float(reference.disagreement(c)) for c in columns]
+    plug_in = [sum(a != b for a in c for b in c) / members**2 for c in columns]
+    for actual, expected in (
+        (equality.error, error),
+        (equality.disagreement, unbiased),
+        (equality.disagreement_plug_in, plug_in),
+        (equality.difference, [e - d for e, d in zip(error, unbiased, strict=True)]),
+        (equality.difference_plug_in, [e - d for e, d in zip(error, plug_in, strict=True)]),
+    ):
+        values = torch.tensor(expected, dtype=torch.float64)
+        assert actual.value.item() == pytest.approx(values.mean().item(), abs=1e-14)
+        standard_error = values.std().item() / 7**0.5
+        assert actual.standard_error.item() == pytest.approx(standard_error, abs=1e-14)
+
+
+def test_soft_equality_is_its_definition():
+    logits, target = ensemble(3, 5, 4, 1.0, seed=0)
+    probs = softmax(logits)
+    equality = soft(logits, target)
+    same_pairs = [(probs[a] * probs[b]).sum(dim=-1) for a in range(3) for b in range(3) if a != b]
+    error = 1 - probs.mean(dim=0)[torch.arange(5), target]
+    unbiased = 1 - torch.stack(same_pairs).mean(dim=0)
+    plug_in = 1 - probs.mean(dim=0).square().sum(dim=-1)
+    expected = (error, unbiased, plug_in, error - unbiased, error - plug_in)
+    for actual, values in zip(equality, expected, strict=True):
+        torch.testing.assert_close(actual.value, values.mean(), rtol=0, atol=1e-15)
+
+
+def test_soft_equality_of_votes_is_the_hard_one():
+    """One-hot members, as logits of 0 and 1000: also twice the difference is the mean gap."""
+    votes = torch.randint(4, (3, 5), generator=torch.Generator().manual_seed(0))
+    target = torch.arange(5) % 4
+    logits = 1000.0 * torch.nn.functional.one_hot(votes, 4)
+    hard = hard_equality(vote_counts(votes, 4), target)
+    for a, b in zip(hard, soft(logits, target), strict=True):
+        torch.testing.assert_close(torch.stack(a), torch.stack(b), rtol=0, atol=1e-15)
+    gap = gap_means(gap_identity(logits, target)).gap_unbiased
+    torch.testing.assert_close(2 * hard.difference.value, gap.value, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_equality_holds_for_calibrated_members(seed):
+    logits, votes, target = calibrated_members(seed)
+    for equality in (soft(logits, target), hard_equality(vote_counts(votes, 4), target)):
+        difference = equality.difference
+        assert abs(difference.value) < 3 * difference.standard_error
+        # Calibration of infinitely many members is not calibration of these five.
+        assert equality.difference_plug_in.value > 3 * difference.standard_error
+    means = gap_means(gap_identity(logits, target))
+    residual = means.calibration_residual_unbiased
+    assert abs(residual.value) < 3 * residual.standard_error
+
+
+def test_paired_standard_error_is_the_smaller_one():
+    logits, _, target = calibrated_members(seed=0)
+    equality = soft(logits, target)
+    separate = (equality.error.standard_error**2 + equality.disagreement.standard_error**2).sqrt()
+    assert equality.difference.standard_error < 0.9 * separate
+
+
+def test_distance_is_bounded_by_class_aggregated_calibration():
+    _, votes, target = calibrated_members(seed=2)
+    target = torch.where(torch.arange(SAMPLES) < 1000, 0, target)  # and now miscalibrated
+    counts = vote_counts(votes, 4)
+    shares = counts.double() / 5
+    distance = hard_equality(counts, target).difference_plug_in.value.abs()
+    # Bins of width 1/6 hold one of the six values of a share: no slack is needed.
+    error = calibration_error(class_aggregated(shares, target, num_bins=6)).absolute
+    assert 0.01 < distance <= error
+    torch.testing.assert_close(gap_bounds(shares, target).deviation, 2 * distance)
+
+
+def test_one_member_does_not_disagree():
+    logits, target = ensemble(1, 5, 4, 1.0, seed=0)
+    equality = soft(logits, target)
+    assert equality.disagreement.value.isnan()
+    assert equality.difference.value.isnan()
+    assert not equality.difference_plug_in.value.isnan()

@@ -1,0 +1,104 @@
+"""Temperature scaling: known temperatures, a stationary point, calibration of mean or members."""
+
+import math
+import re
+
+import pytest
+import torch
+
+from bvalign.analysis.gap import gap_identity, gap_means
+from bvalign.analysis.temperature import (
+    fit_temperature,
+    nll_of_mean,
+    nll_of_members,
+    temperature_effect,
+)
+
+OBJECTIVES = (nll_of_mean, nll_of_members)
+
+
+def noisy_members(seed, scale=1.0):
+    """Five members around common logits, and labels drawn from their mean probabilities."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = 2 * torch.randn(1, 3000, 4, generator=generator, dtype=torch.float64)
+    logits = logits + torch.randn(5, 3000, 4, generator=generator, dtype=torch.float64)
+    mean = logits.softmax(dim=-1).mean(dim=0)
+    return scale * logits, torch.multinomial(mean, 1, generator=generator).squeeze(1)
+
+
+def test_objectives_by_hand():
+    logits = torch.tensor([[[3.0, 1.0]], [[1.0, 1.0]]]).log()
+    target = torch.tensor([0])
+    assert nll_of_mean(logits, target).item() == pytest.approx(-math.log((0.75 + 0.5) / 2))
+    expected = -(math.log(0.75) + math.log(0.5)) / 2
+    assert nll_of_members(logits, target).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("nll", OBJECTIVES)
+@pytest.mark.parametrize("confidence", [0.6, 0.9, 1 - 1e-12])
+def test_temperature_turns_confidence_into_accuracy(nll, confidence):
+    """Two classes, one confidence, right for 3 of 4 samples: p(T) = 3/4."""
+    logit = math.log(confidence / (1 - confidence))
+    logits = torch.tensor([logit, 0.0], dtype=torch.float64).expand(2, 4, 2)
+    temperature = fit_temperature(logits, torch.tensor([0, 0, 1, 0]), nll=nll)
+    assert temperature == pytest.approx(logit / math.log(3), rel=1e-10)
+
+
+@pytest.mark.parametrize("nll", OBJECTIVES)
+@pytest.mark.parametrize("scale", [0.1, 1.0, 7.0])
+def test_fit_is_the_minimum_and_follows_the_scale(nll, scale):
+    logits, target = noisy_members(seed=0, scale=scale)
+    temperature = fit_temperature(logits, target, nll=nll)
+    unscaled = fit_temperature(logits / scale, target, nll=nll)
+    assert temperature == pytest.approx(scale * unscaled, rel=1e-9)
+    least, *others = (
+        nll(logits / t, target) for t in temperature * torch.tensor([1, 0.5, 0.99, 1.01, 2])
+    )
+    assert all(least < other for other in others)
+
+
+def test_temperature_of_the_mean_calibrates_the_mean():
+    """Labels come from the mean, so its temperature is one; members are overconfident."""
+    logits, target = noisy_members(seed=1, scale=3.0)
+    of_mean = fit_temperature(logits, target)
+    of_members = fit_temperature(logits, target, nll=nll_of_members)
+    assert of_mean == pytest.approx(3.0, rel=0.1)
+    assert of_members > 1.2 * of_mean
+
+
+def test_effect_on_the_gap():
+    """Fitted on one half, seen on the other: the residual was many standard errors from 0."""
+    logits, target = noisy_members(seed=2, scale=3.0)
+    temperature = fit_temperature(logits[:, ::2], target[::2])
+    effect = temperature_effect(logits[:, 1::2], target[1::2], temperature)
+    before, after = effect.before.calibration_residual, effect.after.calibration_residual
+    assert before.value > 10 * before.standard_error
+    assert abs(after.value) < 3 * after.standard_error
+    for field in ("gap", "uncertainty", "calibration_residual"):
+        old, new, change = (getattr(part, field) for part in effect)
+        torch.testing.assert_close(change.value, new.value - old.value, rtol=1e-9, atol=1e-15)
+    values = gap_identity(logits[:, 1::2] / temperature, target[1::2])
+    torch.testing.assert_close(after.value, gap_means(values).calibration_residual.value)
+    paired = values.gap - gap_identity(logits[:, 1::2], target[1::2]).gap
+    standard_error = paired.std() / len(paired) ** 0.5
+    torch.testing.assert_close(effect.change.gap.standard_error, standard_error)
+
+
+def test_temperature_one_changes_nothing():
+    effect = temperature_effect(*noisy_members(seed=3), 1.0)
+    assert all(mean.value == 0 for mean in effect.change)
+
+
+@pytest.mark.parametrize("nll", OBJECTIVES)
+@pytest.mark.parametrize("shift", [0, 1])
+def test_all_right_or_all_wrong_has_no_best_temperature(nll, shift):
+    logits = 5 * torch.eye(3).expand(2, 3, 3)
+    target = torch.arange(3).roll(shift)
+    with pytest.raises(ValueError, match=re.escape("no minimum at temperatures from 0.015625")):
+        fit_temperature(logits, target, nll=nll)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, math.inf, math.nan])
+def test_temperature_must_be_positive(temperature):
+    with pytest.raises(ValueError, match=re.escape(f"finite and positive, got {temperature}")):
+        temperature_effect(*noisy_members(seed=4), temperature)
