@@ -7,6 +7,8 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "AlignmentScatter": "bvalign.show.callbacks",
     "BiasVariance": "bvalign.analysis.metric",
+    "CrossEntropyBiasVariance": "bvalign.analysis.metric",
+    "ZeroOneBiasVariance": "bvalign.analysis.metric",
     "Ensemble": "bvalign.ensemble.module",
     "Predictions": "bvalign.predictions",
     "Randomness": "bvalign.randomness",

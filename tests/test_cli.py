@@ -173,7 +173,7 @@ def test_no_data_and_no_network_is_one_line(bvalign, monkeypatch):
 
 def test_ctrl_c_in_a_member_keeps_the_finished_ones():
     command = [sys.executable, "-m", "bvalign", "fit", *TINY, "--trainer.logger=false"]
-    command += ["--model.members=4", "--model.pack_size=1", "--trainer.max_epochs=200"]
+    command += ["--model.members=60", "--model.pack_size=1", "--trainer.max_epochs=100"]
     command += ["--trainer.check_val_every_n_epoch=100"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     first = Path("runs/digits-mlp/members/0000/logits.safetensors")
@@ -181,7 +181,6 @@ def test_ctrl_c_in_a_member_keeps_the_finished_ones():
         if first.exists():
             break
         time.sleep(0.1)
-    time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode != 0

@@ -6,6 +6,8 @@ from conftest import random_ensemble
 from test_statistics import check_golden
 
 from bvalign import BiasVariance
+from bvalign.analysis.losses import cross_entropy, vote_counts, zero_one
+from bvalign.analysis.metric import CrossEntropyBiasVariance, ZeroOneBiasVariance
 from bvalign.analysis.statistics import decompose, moments
 
 
@@ -85,6 +87,30 @@ def test_uneven_counts_are_named():
         metric.compute()
     with pytest.raises(ValueError, match="needs num_samples >= 1"):
         BiasVariance(0, 4)
+
+
+@pytest.mark.parametrize(
+    ("metric", "function"),
+    [
+        (CrossEntropyBiasVariance, cross_entropy),
+        (
+            ZeroOneBiasVariance,
+            lambda logits, target: zero_one(vote_counts(logits.argmax(dim=-1), 4), target),
+        ),
+    ],
+)
+def test_other_losses_equal_their_functions_however_split(metric, function):
+    logits, target = random_ensemble(members=4, samples=11)
+    found = metric(11, 4)
+    for index in torch.randperm(11).split(3):
+        for members in ([0], [3, 1], [2]):
+            found.update(logits[members][:, index], target[index], index, torch.tensor(members))
+    expected = function(logits, target)
+    for name, a, b in zip(expected._fields, found.compute(), expected, strict=True):
+        if "jackknife" in name:
+            assert a.isnan().all()
+        else:
+            torch.testing.assert_close(a, b, rtol=1e-12, atol=0, msg=name)
 
 
 CASES = ("members", "samples", "one rank", "padded", "twice")

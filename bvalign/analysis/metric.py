@@ -1,36 +1,42 @@
-"""The torchmetrics Metric that accumulates per-sample bias and variance over members and ranks."""
+"""Metrics that decompose the risk of an ensemble per sample, one for each loss."""
 
-from collections.abc import Callable
-from functools import wraps
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
-from bvalign.analysis.statistics import Decomposition, Moments, decompose, merge, moments
+from bvalign.analysis.losses import (
+    CrossEntropy,
+    LogMoments,
+    ZeroOne,
+    decompose_logs,
+    log_moments,
+    merge_logs,
+    vote_counts,
+    zero_one,
+)
+from bvalign.analysis.member_metric import MemberMetric
+from bvalign.analysis.statistics import (
+    Decomposition,
+    Moments,
+    decompose,
+    empty_moments,
+    merge,
+    moments,
+)
 
-MAX_MEMBERS = 65536
-"""Member ids must be smaller: how often each was seen is a dense state, as ranks add those up."""
+
+class Votes(NamedTuple):
+    """How many members were seen (samples), and how many voted for each class."""
+
+    count: Tensor  # int64 (samples)
+    votes: Tensor  # int64 (samples, classes)
 
 
-class BiasVariance(Metric):
-    """Squared bias and variance of every sample of a data set, over all members of an ensemble.
+class BiasVariance(MemberMetric):
+    """Squared bias and variance of the probabilities: `statistics.Decomposition` per sample.
 
-    `update` takes the logits of some members on some samples, in any order; `compute` returns one
-    value per sample. Any split into batches, ranks or groups of members gives the same answer up
-    to rounding, as partial states are merged and not merely added up. Call `update`, not the
-    metric itself: a per-batch value of an ensemble half seen means nothing.
-
-    States, all float64 or int64 and addressed by sample index, so that no order can be confused:
-    `prob_sum` (samples, classes), `centred`, `pairs`, `count` and `target` (samples) are stacked
-    over ranks and merged in `compute`; `appearances` (members) is summed. Memory is
-    8 samples (classes + 4) bytes and 0.5 MB, plus one bit of a byte per member and sample seen.
-
-    Args:
-        num_samples: size N of the data set.
-        num_classes: K.
-        **kwargs: passed to torchmetrics.Metric.
+    The arguments and the promise are those of `MemberMetric`. Memory: 8 N (K + 4) bytes.
 
     Example:
         >>> metric = BiasVariance(num_samples=1, num_classes=2)
@@ -39,173 +45,57 @@ class BiasVariance(Metric):
         tensor([0.5000], dtype=torch.float64)
     """
 
-    is_differentiable = False
-    higher_is_better = None
-    full_state_update = False
+    def empty(self) -> Moments:
+        return empty_moments(self.num_samples, self.num_classes)
 
-    prob_sum: Tensor
-    centred: Tensor
-    pairs: Tensor
-    count: Tensor
-    target: Tensor
-    appearances: Tensor
+    def moments(self, logits: Tensor, target: Tensor) -> Moments:
+        return moments(logits, target)
 
-    def __init__(self, num_samples: int, num_classes: int, **kwargs: object) -> None:
-        super().__init__(**kwargs)
-        if num_samples < 1 or num_classes < 2:
-            raise ValueError(
-                "BiasVariance needs num_samples >= 1 and num_classes >= 2, got "
-                f"{num_samples} and {num_classes}"
-            )
-        self.num_samples, self.num_classes = num_samples, num_classes
-        zeros = torch.zeros(num_samples, dtype=torch.float64)
-        integers = torch.zeros(num_samples, dtype=torch.int64)
-        prob_sum = torch.zeros(num_samples, num_classes, dtype=torch.float64)
-        self.add_state("prob_sum", prob_sum, dist_reduce_fx=None)
-        self.add_state("centred", zeros, dist_reduce_fx=None)
-        self.add_state("pairs", zeros.clone(), dist_reduce_fx=None)
-        self.add_state("count", integers, dist_reduce_fx=None)
-        self.add_state("target", integers - 1, dist_reduce_fx=None)
-        self.add_state(
-            "appearances", torch.zeros(MAX_MEMBERS, dtype=torch.int64), dist_reduce_fx="sum"
-        )
-        self._seen: dict[int, Tensor] = {}
+    def merge(self, a: Moments, b: Moments, target: Tensor) -> Moments:
+        return merge(a, b, target)
 
-    def update(
-        self, logits: Tensor, target: Tensor, index: Tensor, member: Tensor | int | None = None
-    ) -> None:
-        """Adds the logits of some members on some samples.
-
-        Args:
-            logits: (members, batch, classes), or (batch, classes) of one member; any float type.
-            target: labels (batch), int64 in 0..K-1.
-            index: rows of the data set (batch), int64 in 0..N-1, without repeats.
-            member: global ids (members) of the members. With them, a (member, sample) that came
-                before is refused; without, `compute` can only see that counts differ.
-
-        Raises:
-            ValueError: shapes, labels or rows that do not fit, repeats, NaN or inf in the logits.
-        """
-        logits = logits.detach()
-        logits = logits.unsqueeze(0) if logits.ndim == 2 else logits
-        self._check(logits, target, index)
-        if member is not None:
-            self._register(torch.as_tensor(member).flatten().tolist(), len(logits), index)
-        here = Moments(self.count[index], *(s[index] for s in self._float_states()))
-        merged = merge(here, moments(logits, target), target)
-        self.count[index], self.target[index] = merged.count, target
-        for state, value in zip(self._float_states(), merged[1:], strict=True):
-            state[index] = value
-
-    def compute(self) -> Decomposition:
-        """The per-sample values over everything seen, on all ranks.
-
-        Raises:
-            ValueError: a sample was not seen, or not by as many members as the others.
-        """
-        state, target = self._merged()
-        self._check_counts(state.count)
+    def decompose(self, state: Moments, target: Tensor) -> Decomposition:
         return decompose(state, target)
 
-    def reset(self) -> None:
-        super().reset()
-        self._seen = {}
 
-    def _wrap_compute(self, compute: Callable[[], Decomposition]) -> Callable[[], Decomposition]:
-        """Torchmetrics squeezes shape (1,) to (); one sample keeps its axis here."""
-        wrapped = super()._wrap_compute(compute)
+class CrossEntropyBiasVariance(MemberMetric):
+    """Bias and variance of cross-entropy (KL): `losses.CrossEntropy` per sample, in nats.
 
-        @wraps(compute)
-        def with_axis() -> Decomposition:
-            return Decomposition(*(value.reshape(self.num_samples) for value in wrapped()))
+    The jackknifed values need a second pass over the members and are NaN here. The arguments and
+    the promise are those of `MemberMetric`. Memory: 8 N (K + 3) bytes.
+    """
 
-        return with_axis
+    def empty(self) -> LogMoments:
+        zeros = torch.zeros(self.num_samples, dtype=torch.float64)
+        log_prob_sum = torch.zeros(self.num_samples, self.num_classes, dtype=torch.float64)
+        return LogMoments(torch.zeros_like(zeros, dtype=torch.int64), log_prob_sum, zeros)
 
-    def _float_states(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self.prob_sum, self.centred, self.pairs
+    def moments(self, logits: Tensor, target: Tensor) -> LogMoments:
+        return log_moments(logits)
 
-    def _merged(self) -> "_Merged":
-        """The state of all ranks as one; a synchronised metric has them stacked."""
-        states = (self.count, *self._float_states())
-        if self.count.ndim == 1:
-            return _Merged(Moments(*states), self.target)
-        target = self.target.amax(dim=0)
-        total = Moments(*(state[0] for state in states))
-        for rank in range(1, len(self.count)):
-            total = merge(total, Moments(*(state[rank] for state in states)), target.clamp(min=0))
-        return _Merged(total, target)
+    def merge(self, a: LogMoments, b: LogMoments, target: Tensor) -> LogMoments:
+        return merge_logs(a, b)
 
-    def _check(self, logits: Tensor, target: Tensor, index: Tensor) -> None:
-        batch = len(index)
-        if logits.shape[1:] != (batch, self.num_classes) or target.shape != (batch,):
-            raise ValueError(
-                f"logits must have axes (members, batch, classes) with {self.num_classes} classes, "
-                f"target and index (batch), got {tuple(logits.shape)}, {tuple(target.shape)} and "
-                f"{tuple(index.shape)}; is the head built for this data set?"
-            )
-        if batch and not 0 <= int(index.min()) <= int(index.max()) < self.num_samples:
-            raise ValueError(
-                f"index must lie in 0..{self.num_samples - 1}, got {int(index.min())}.."
-                f"{int(index.max())}; num_samples is the size of the whole data set"
-            )
-        if batch and not 0 <= int(target.min()) <= int(target.max()) < self.num_classes:
-            raise ValueError(
-                f"labels must lie in 0..{self.num_classes - 1}, got {int(target.min())}.."
-                f"{int(target.max())}"
-            )
-        if len(index.unique()) < batch:
-            values, counts = index.unique(return_counts=True)
-            raise ValueError(
-                f"sample {int(values[counts > 1][0])} comes twice in one batch; pad nothing, or "
-                "drop what a distributed sampler repeats"
-            )
-        bad = (~logits.isfinite()).any(dim=-1).sum(dim=1)
-        if bad.any():
-            row = int(bad.argmax())
-            raise ValueError(
-                f"logits of member {row} of this batch are NaN or inf for {int(bad[row])} of "
-                f"{batch} samples; leave that member out"
-            )
-        before = self.target[index]
-        other = (before >= 0) & (before != target)
-        if other.any():
-            raise ValueError(
-                f"sample {int(index[other][0])} has label {int(target[other][0])} now and had "
-                f"{int(before[other][0])} before; do the members share one order of samples?"
-            )
-
-    def _register(self, members: list[int], num_members: int, index: Tensor) -> None:
-        if len(members) != num_members or len(set(members)) != num_members:
-            raise ValueError(f"member must name {num_members} different members, got {members}")
-        for member in members:
-            if not 0 <= member < MAX_MEMBERS:
-                raise ValueError(f"member ids must lie in 0..{MAX_MEMBERS - 1}, got {member}")
-            blank = torch.zeros(self.num_samples, dtype=torch.bool, device=index.device)
-            seen = self._seen.setdefault(member, blank)
-            if seen[index].any():
-                sample = int(index[seen[index]][0])
-                raise ValueError(f"member {member} was counted for sample {sample} before")
-        for member in members:
-            self._seen[member][index] = True
-            self.appearances[member] += len(index)
-
-    def _check_counts(self, count: Tensor) -> None:
-        most = int(count.max())
-        short = torch.nonzero(count != most).flatten()
-        if most == 0 or len(short):
-            some = ", ".join(f"{int(i)} ({int(count[i])})" for i in short[:5])
-            raise ValueError(
-                f"every sample must be seen by the same members; {len(short)} of "
-                f"{self.num_samples} samples were seen by fewer than {most}: {some or 'all'}"
-            )
-        repeated = torch.nonzero(self.appearances > self.num_samples).flatten()
-        if len(repeated):
-            raise ValueError(
-                f"member {int(repeated[0])} was counted {int(self.appearances[repeated[0]])} times "
-                f"for {self.num_samples} samples; do two ranks evaluate the same samples?"
-            )
+    def decompose(self, state: LogMoments, target: Tensor) -> CrossEntropy:
+        return decompose_logs(state, target)
 
 
-class _Merged(NamedTuple):
-    moments: Moments
-    target: Tensor
+class ZeroOneBiasVariance(MemberMetric):
+    """Bias and variance of the 0-1 loss of hard votes: `losses.ZeroOne` per sample.
+
+    The arguments and the promise are those of `MemberMetric`. Memory: 8 N (K + 2) bytes.
+    """
+
+    def empty(self) -> Votes:
+        counts = torch.zeros(self.num_samples, self.num_classes, dtype=torch.int64)
+        return Votes(counts.sum(dim=1), counts)
+
+    def moments(self, logits: Tensor, target: Tensor) -> Votes:
+        counts = vote_counts(logits.argmax(dim=-1), self.num_classes)
+        return Votes(counts.sum(dim=1), counts)
+
+    def merge(self, a: Votes, b: Votes, target: Tensor) -> Votes:
+        return Votes(a.count + b.count, a.votes + b.votes)
+
+    def decompose(self, state: Votes, target: Tensor) -> ZeroOne:
+        return zero_one(state.votes, target)
