@@ -1,5 +1,6 @@
 """Everything that is computed of one ensemble's predictions, in one pass over blocks of samples."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bvalign.analysis.alignment import Alignment, design, fit_alignment
+from bvalign.analysis.calibration_summary import Calibration, calibrate, choose_held_out
+from bvalign.analysis.gap import Gap, decompose_gap, uncertainty_sum
+from bvalign.analysis.losses import CrossEntropy, ZeroOne, cross_entropy, vote_counts, zero_one
 from bvalign.analysis.statistics import Decomposition, decompose, moments
 from bvalign.analysis.subsets import concatenate, subset_values
 
@@ -21,9 +25,12 @@ class Analysis:
     Attributes:
         decomposition: one value per sample.
         prediction: argmax of the mean probabilities (samples).
-        votes: share of members whose argmax is the label (samples).
+        cross_entropy: the decomposition under cross-entropy, one value per sample.
+        zero_one: the decomposition of the members' votes, one value per sample.
+        gap: bias_sq - variance and what it is made of, one value per sample.
         member_accuracy: accuracy of each member (members).
         alignment: fits over the correct samples.
+        calibration: of the mean probabilities.
         target: labels (samples).
         index: rows of the data set (samples).
         num_classes: K.
@@ -32,9 +39,12 @@ class Analysis:
 
     decomposition: Decomposition
     prediction: Int[Tensor, " samples"]
-    votes: Float[Tensor, " samples"]
+    cross_entropy: CrossEntropy
+    zero_one: ZeroOne
+    gap: Gap
     member_accuracy: Float[Tensor, " members"]
     alignment: Alignment
+    calibration: Calibration
     target: Int[Tensor, " samples"]
     index: Int[Tensor, " samples"]
     num_classes: int
@@ -50,8 +60,30 @@ class Analysis:
 
     def means(self) -> dict[str, dict[str, float | None]]:
         """Mean and standard error over samples of each per-sample value; None if undefined."""
-        names = ("bias_sq", "variance", "risk", "bias_sq_unbiased", "variance_unbiased")
-        return {name: _mean(getattr(self.decomposition, name)) for name in names}
+        tables = (self.decomposition, self.cross_entropy, self.zero_one)
+        skipped = ("correct", "count", "main")
+        return {
+            name: _mean(values)
+            for table in tables
+            for name, values in table._asdict().items()
+            if name not in skipped
+        }
+
+    def variance_share(self) -> dict[str, float | None]:
+        """Share of the mean risk that is variance, for each loss; None without risk.
+
+        It is the net variance for the 0-1 loss, where variance can help, so it may be negative.
+        """
+        pairs = {
+            "squared": ("variance", "risk"),
+            "cross_entropy": ("kl_variance", "kl_risk"),
+            "zero_one": ("net_variance_01", "error_rate"),
+        }
+        means = {name: mean["value"] for name, mean in self.means().items()}
+        return {
+            loss: means[part] / means[whole] if means[whole] else None
+            for loss, (part, whole) in pairs.items()
+        }
 
     def ratio_quantiles(self) -> dict[str, dict[str, float | None]]:
         """Quantiles of variance / bias_sq over all samples; plug-in ones are at most M - 1."""
@@ -78,26 +110,49 @@ def analyze(
         notes: passed on to the result.
     """
     plan = design(num_members)
-    parts, values, predictions, targets, hits = [], [], [], [], []
+    columns: dict[str, list[Tensor | tuple[Tensor, ...]]] = defaultdict(list)
+    done = 0
     for logits, target in blocks:
-        state = moments(logits, target)
-        parts.append(decompose(state, target))
-        predictions.append(state.prob_sum.argmax(dim=-1))
-        hits.append(logits.argmax(dim=-1) == target)
-        values.append(subset_values(logits, target, plan.subsets))
-        targets.append(target)
-    hit = torch.cat(hits, dim=1).double()
+        if not done:
+            chosen = choose_held_out(len(index), *logits.shape[::2])
+        here = chosen[done : done + len(target)]
+        done += len(target)
+        votes = logits.argmax(dim=-1)
+        columns["target"].append(target)
+        columns["hits"].append((votes == target).double().mean(dim=1) * len(target))
+        columns["counts"].append(vote_counts(votes, logits.shape[-1]))
+        columns["state"].append(moments(logits, target))
+        columns["uncertainty_sum"].append(uncertainty_sum(logits))
+        columns["cross_entropy"].append(cross_entropy(logits, target))
+        columns["subsets"].append(subset_values(logits, target, plan.subsets))
+        columns["held_out"].append((logits[:, here].transpose(0, 1), target[here]))
+    subsets, hits = concatenate(columns.pop("subsets")), sum(columns.pop("hits"))
+    joined = {key: _join(parts) for key, parts in columns.items()}
+    state, target, counts = joined["state"], joined["target"], joined["counts"]
+    gap = decompose_gap(state, joined["uncertainty_sum"], target)
+    held_out = (joined["held_out"][0].transpose(0, 1), joined["held_out"][1])
     return Analysis(
-        decomposition=Decomposition(*(torch.cat(column) for column in zip(*parts, strict=True))),
-        prediction=torch.cat(predictions),
-        votes=hit.mean(dim=0),
-        member_accuracy=hit.mean(dim=1),
-        alignment=fit_alignment(concatenate(values), plan),
-        target=torch.cat(targets),
+        decomposition=decompose(state, target),
+        cross_entropy=joined["cross_entropy"],
+        zero_one=zero_one(counts, target),
+        gap=gap,
+        prediction=state.prob_sum.argmax(dim=-1),
+        member_accuracy=hits / len(target),
+        alignment=fit_alignment(subsets, plan),
+        calibration=calibrate(state, joined["uncertainty_sum"], counts, gap, target, held_out),
+        target=target,
         index=index,
-        num_classes=logits.shape[-1],
+        num_classes=counts.shape[-1],
         notes=tuple(notes),
     )
+
+
+def _join(parts: list[Tensor | tuple[Tensor, ...]]) -> Tensor | tuple[Tensor, ...]:
+    """Blocks of samples, of tensors or of tuples of tensors, as one."""
+    if isinstance(parts[0], Tensor):
+        return torch.cat(parts)
+    fields = [torch.cat(column) for column in zip(*parts, strict=True)]
+    return type(parts[0])(*fields) if hasattr(parts[0], "_fields") else tuple(fields)
 
 
 def _mean(values: Float[Tensor, " samples"]) -> dict[str, float | None]:

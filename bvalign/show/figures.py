@@ -1,10 +1,11 @@
-"""The figures beside the scatter: slopes over the number of members, the ratio."""
+"""The figures beside the scatter: slopes over members, the ratio, reliability."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from bvalign.analysis.calibration import Cells
 from bvalign.show.scatter import BOUND, CORRECT, FIT, WRONG
 
 
@@ -73,4 +74,24 @@ def ratio_histogram(ratio: np.ndarray, correct: np.ndarray, *, num_members: int)
     axes.set_ylabel("test samples")
     axes.set_title(f"N = {len(ratio)}, M = {num_members}", fontsize=10)
     axes.legend(fontsize=8)
+    return figure
+
+
+def reliability(cells: Cells, *, num_samples: int, num_members: int) -> Figure:
+    """Accuracy over confidence of the ensemble mean, with two standard errors per bin."""
+    figure = Figure(figsize=(5.4, 5.0), layout="constrained")
+    axes = figure.add_subplot()
+    predicted, residual = (v[:, 0].numpy() for v in (cells.predicted, cells.residual))
+    error = 2 * cells.noise.nan_to_num().sqrt().numpy()
+    sizes = 20 + 300 * cells.share.numpy()
+    axes.plot([0, 1], [0, 1], color=FIT, ls="--", lw=1, label="calibrated")
+    axes.errorbar(predicted, predicted - residual, yerr=error, fmt="none", ecolor=BOUND, capsize=3)
+    axes.scatter(predicted, predicted - residual, s=sizes, color=CORRECT, zorder=3, label="bin")
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(0, 1.05)
+    axes.set_xlabel("confidence: largest mean probability, mean of the bin")
+    axes.set_ylabel("accuracy in the bin (bars: two standard errors)")
+    axes.set_title(f"N = {num_samples}, M = {num_members}; area: share of samples", fontsize=10)
+    axes.legend(fontsize=8, loc="upper left")
+    axes.grid(True, color="#E6E6E6", linewidth=0.6)
     return figure

@@ -23,6 +23,8 @@ CAPTIONS = {
     "the right end is not yet a property of the models.",
     "ratio": "Variance over squared bias, sample by sample. No ensemble of M members can exceed "
     "M - 1, whatever its models are.",
+    "reliability": "Is the mean of the members calibrated? Where accuracy equals confidence in "
+    "every bin, the mean gap between squared bias and variance is uncertainty alone.",
 }
 ESTIMATORS = {
     "cross_half": "cross-half: bins, means and correctness from three separate groups of members; "
@@ -91,7 +93,7 @@ def _cards(
             "prediction": names[int(analysis.prediction[row])],
             "bias_sq": float(analysis.decomposition.bias_sq[row]),
             "variance": float(analysis.decomposition.variance[row]),
-            "votes": float(analysis.votes[row]),
+            "votes": 1 - float(analysis.zero_one.error_rate[row]),
             "image": _thumbnail(predictions.images, int(row)),
         }
         for row in order[:SAMPLES_SHOWN]

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -71,10 +70,10 @@ def summarise(
 ) -> dict[str, object]:
     """All numbers as plain JSON; docs/summary.md says what each means."""
     fits = {
-        estimator: {key: _jsonable(estimate._asdict()) for key, estimate in numbers.items()}
-        | {"samples": analysis.alignment.num_correct}
+        estimator: plain(numbers) | {"samples": analysis.alignment.num_correct}
         for estimator, numbers in analysis.alignment.estimators.items()
     }
+    calibration = analysis.calibration._asdict()
     accuracy = analysis.member_accuracy
     deviation = float(accuracy.std()) if len(accuracy) > 1 else None
     identity = origin.get("identity", {})
@@ -91,10 +90,12 @@ def summarise(
             "max": float(accuracy.max()),
         },
         "means": analysis.means(),
+        "variance_share": analysis.variance_share(),
         "alignment": fits,
         "alignment_dropped": analysis.alignment.dropped,
         "alignment_over_members": analysis.alignment.curve,
         "ratio": {"ceiling": analysis.num_members - 1, "quantiles": analysis.ratio_quantiles()},
+        "calibration": {k: plain(v) for k, v in calibration.items() if k != "reliability"},
         "notes": list(analysis.notes),
         "members": list(predictions.members),
         "data": {
@@ -110,16 +111,18 @@ def summarise(
 
 def samples_csv(analysis: Analysis) -> str:
     """One row per test sample, sorted by index; 17 significant digits give float64 back."""
-    columns = [getattr(analysis.decomposition, name).tolist() for name in PER_SAMPLE]
-    fixed = [analysis.index, analysis.target, analysis.decomposition.correct.int()]
-    extra = [analysis.prediction.tolist(), analysis.votes.tolist()]
-    rows = zip(*(column.tolist() for column in fixed), *columns, *extra, strict=True)
-    names = ("index", "label", "correct", *PER_SAMPLE, "prediction", "votes")
+    d = analysis.decomposition
+    columns = {"index": analysis.index, "label": analysis.target, "correct": d.correct.int()}
+    columns |= {name: getattr(d, name) for name in PER_SAMPLE}
+    columns |= {"prediction": analysis.prediction}
+    for table in (analysis.cross_entropy, analysis.zero_one, analysis.gap):
+        columns |= {k: v for k, v in table._asdict().items() if k != "count"}
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     lines = [
         ",".join(f"{cell:.17g}" if isinstance(cell, float) else str(cell) for cell in row)
         for row in rows
     ]
-    return "\n".join([",".join(names), *lines, ""])
+    return "\n".join([",".join(columns), *lines, ""])
 
 
 def draw(analysis: Analysis) -> dict[str, Figure]:
@@ -163,6 +166,11 @@ def draw(analysis: Analysis) -> dict[str, Figure]:
         drawn["ratio"] = figures.ratio_histogram(
             ratio, d["correct"], num_members=analysis.num_members
         )
+    drawn["reliability"] = figures.reliability(
+        analysis.calibration.reliability,
+        num_samples=analysis.num_samples,
+        num_members=analysis.num_members,
+    )
     return drawn
 
 
@@ -220,13 +228,15 @@ def _with_progress(predictions: Predictions) -> Iterator[tuple[Tensor, Tensor]]:
             bar.advance(task, len(target))
 
 
-def _jsonable(fields: dict[str, object]) -> dict[str, object]:
-    """NaN is no JSON; what is undefined is null."""
-
-    def plain(value: object) -> object:
-        if isinstance(value, tuple):
-            return [plain(part) for part in value]
-        undefined = isinstance(value, float | np.floating) and not math.isfinite(value)
-        return None if undefined else value
-
-    return {key: plain(value) for key, value in fields.items()}
+def plain(value: object) -> object:
+    """Results as JSON can hold them: named tuples become objects, what is undefined null."""
+    if isinstance(value, Tensor):
+        return plain(value.tolist())
+    if hasattr(value, "_asdict"):
+        return plain(value._asdict())
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    undefined = isinstance(value, float) and not math.isfinite(value)
+    return None if undefined else value

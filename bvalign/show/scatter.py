@@ -82,7 +82,7 @@ def _draw_cloud(axes: Axes, panel: Panel, correct: np.ndarray, log: bool) -> int
     _points(axes, x[~right], y[~right], WRONG, f"wrong ({int((~correct).sum())})", log)
     if not log:
         axes.set_xlim(0, max(1.0, 1.05 * x.max(initial=0)))
-        axes.set_ylim(0, max(0.5, 1.1 * y.max(initial=0)))
+        axes.set_ylim(0, 1.1 * y.max(initial=0) or 1.0)
         return len(correct) - int(shown.sum())
     axes.set_xscale("log")
     axes.set_yscale("log")
