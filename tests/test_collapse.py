@@ -71,7 +71,9 @@ def test_stored_values(row):
 def test_unbiased_values_of_simulated_ensembles_average_to_the_model(noise, sigma):
     num_samples, generator = 20_000, torch.Generator().manual_seed(1)
     v = draw_noise((3, num_samples, 4), noise, sigma=sigma, generator=generator)
+    before = v.clone()
     simulated = simulate_finite_members(torch.full((num_samples,), 1.5), v)
+    assert torch.equal(v, before)
     model = noise_model(1.5, 4, noise, sigma=sigma)
     for values, expected in (
         (simulated.bias_sq_unbiased, model.bias_sq),

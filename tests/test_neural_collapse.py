@@ -21,7 +21,7 @@ def draw(seed=0, num_samples=60, num_classes=4, num_features=6):
 
     target = torch.arange(num_samples) ** 2 % num_classes
     target[: 2 * num_classes] = torch.arange(num_classes).repeat(2)
-    features = 2 * normal(num_classes, num_features)[target] + normal(num_samples, num_features)
+    features = normal(num_classes, num_features)[target] + normal(num_samples, num_features)
     return features, target, normal(num_classes, num_features), normal(num_classes)
 
 
@@ -123,7 +123,7 @@ def test_symmetries(seed):
     expected = flat(neural_collapse(features, target, weight, bias))
     generator = torch.Generator().manual_seed(seed)
     rotation = torch.linalg.qr(torch.randn(6, 6, generator=generator, dtype=torch.float64)).Q
-    samples, classes = torch.randperm(30, generator=generator), torch.randperm(4)
+    samples, classes = (torch.randperm(n, generator=generator) for n in (30, 4))
     shift = torch.randn(6, generator=generator)
 
     rotated = neural_collapse(features @ rotation, target, weight @ rotation, bias)
@@ -165,6 +165,15 @@ def refused(**changes):
         (refused(target=-torch.arange(60) % 4 - 1), r"labels must lie in 0..3, got -1"),
         (refused(target=torch.arange(60) % 2), r"every class needs samples, got none of \[2, 3\]"),
         (refused(features=torch.full((60, 6), 0.1)), r"class mean.* zero for classes \[0, 1, 2, 3"),
+        (
+            {  # means 0.2 up to rounding
+                "features": torch.tensor([[0.1], [0.2], [0.3], [0.2]], dtype=torch.float64),
+                "target": torch.tensor([0, 0, 0, 1]),
+                "weight": torch.tensor([[1.0], [-1.0]]),
+                "bias": torch.zeros(2),
+            },
+            r"class mean.* zero for classes \[0, 1\]",
+        ),
         (refused(weight=torch.eye(4, 6).tril(-1)), r"row of weight .* zero for classes \[0, 1, 2"),
     ],
 )

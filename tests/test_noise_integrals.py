@@ -4,11 +4,14 @@ They are compared through the noise model, whose fields are combinations of them
 100 roundings of float64, for sums of about 1000 positive terms.
 """
 
+from collections.abc import Iterable
+
 import mpmath
 import numpy as np
 import pytest
 import torch
 
+from bvalign.analysis import noise
 from bvalign.analysis.collapse import NoiseModel, bias_sq_wrong, kl_noise_model, noise_model
 
 
@@ -16,7 +19,7 @@ def relative(value: torch.Tensor, expected: float) -> float:
     return abs(float(value) / float(expected) - 1)
 
 
-def assert_equal(model: NoiseModel, expected: list[mpmath.mpf]) -> None:
+def assert_equal(model: NoiseModel, expected: Iterable[mpmath.mpf | torch.Tensor]) -> None:
     errors = [relative(value, reference) for value, reference in zip(model, expected, strict=True)]
     assert max(errors) < 1e-13
 
@@ -40,7 +43,7 @@ def test_unit_gumbel_is_the_f_law():
                 assert_equal(noise_model(s_prime, num_classes), expected)
 
 
-@pytest.mark.parametrize("sigma", [0.01, 0.3, 1.0, 3.0])
+@pytest.mark.parametrize("sigma", [0.01, 0.3, 1.0, 5.0])
 @pytest.mark.parametrize("s_prime", [0, 10, 60])
 def test_two_classes_of_gaussian_noise(sigma, s_prime):
     """v_1 - v_0 is N(0, 2 sigma²), so that moments are one integral over it."""
@@ -98,6 +101,13 @@ def test_three_classes_of_gaussian_noise_from_the_definition():
     assert relative(wrong, ((mean - [0, 1, 0]) ** 2).sum()) < 1e-10
     kl_risk = kl_noise_model(1.0, 3, "gaussian", sigma=0.5).kl_risk
     assert relative(kl_risk, -weight @ np.log(probs[:, 0])) < 1e-10
+
+
+def test_nodes_left_out_do_not_count(monkeypatch):
+    """Many classes and a variance of A that diverges are where the tail of A is needed most."""
+    expected = noise_model(0, 10**6, "gumbel_max", sigma=0.5)
+    monkeypatch.setattr(noise, "_NEGLIGIBLE", -70.0)
+    assert_equal(noise_model(0, 10**6, "gumbel_max", sigma=0.5), expected)
 
 
 def test_closed_form_equals_quadrature():
