@@ -58,8 +58,8 @@ def noise_model(
 
     A range of s' gives the predicted curve: `noise_model(torch.linspace(0, 20, 81), 10)`. Against
     mpmath, relative errors are below 1e-14 for sigma >= 0.02, and about 2e-16 / sigma below. On
-    one core of a CPU, one s' takes 0.2 ms with unit Gumbel noise, otherwise 3 to 50 ms for
-    sigma <= 1, growing like sigma to the fourth power.
+    one core of a CPU, one s' takes 0.2 ms with unit Gumbel noise, otherwise 3 to 100 ms for
+    sigma <= 1, growing to 0.6 s and 0.5 GB at sigma = 5 and then like its fourth power.
 
     Args:
         s_prime: margin s' of the noiseless logits, in nats, |s'| <= 300; below 0 the label loses.
