@@ -32,7 +32,7 @@ from torch import Tensor
 from bvalign.analysis.noise import LOG_DENSITY, quadrature
 
 _BLOCK = 1024
-_EDGES = torch.linspace(-12, 12, 601, dtype=torch.float64)  # in standard deviations
+EDGES = torch.linspace(-12, 12, 601, dtype=torch.float64)  # in standard deviations
 _STEP = 0.2  # of frequencies: distribution functions repeat after 2 pi / 0.2 = 31
 _FREQUENCIES = torch.arange(_STEP / 2, 25, _STEP, dtype=torch.float64)
 
@@ -42,6 +42,7 @@ class LawFit(NamedTuple):
 
     scale: float  # nats; the `sigma` of `noise_model`
     distance: float  # Kolmogorov's, between the residuals and the law centred like them
+    cdf: Float[Tensor, " edges"]  # of the centred law, at `EDGES`
 
 
 class LogitNoise(NamedTuple):
@@ -55,6 +56,7 @@ class LogitNoise(NamedTuple):
     excess_kurtosis: float
     excess_kurtosis_error: float
     fits: dict[str, LawFit]  # law -> fit; the smallest distance fits best
+    empirical_cdf: Float[Tensor, " edges"]  # of the residuals, at `EDGES`
 
 
 def fit_logit_noise(
@@ -86,6 +88,7 @@ def fit_logit_noise(
     g2, g3, g4 = (_shrinkage(num_members, r) * _shrinkage(num_classes, r) for r in (2, 3, 4))
     to_skewness = g2**1.5 / (g3 or torch.nan) / second**1.5
     to_kurtosis = g2**2 / g4 / second.square()
+    empirical = _empirical_cdf(logits, second.sqrt().item())
     return LogitNoise(
         s_prime=_margins(logits, target),
         variance=(second / g2).item(),
@@ -94,7 +97,8 @@ def fit_logit_noise(
         skewness_error=_standard_error(to_skewness * (m3 - 1.5 * third / second * m2)),
         excess_kurtosis=(to_kurtosis * (fourth - 3 * second.square())).item(),
         excess_kurtosis_error=_standard_error(to_kurtosis * (m4 - 2 * fourth / second * m2)),
-        fits=_fit_laws(logits, second.sqrt().item()),
+        fits=_fit_laws(empirical, num_members, num_classes, second.sqrt().item()),
+        empirical_cdf=empirical,
     )
 
 
@@ -144,18 +148,22 @@ def _standard_error(influence: Float[Tensor, " samples"]) -> float:
     return (centred.square().mean() / (len(influence) - 1 or torch.nan)).sqrt().item()
 
 
-def _fit_laws(logits: Tensor, deviation: float) -> dict[str, LawFit]:
-    num_members, _, num_classes = logits.shape
-    counts = torch.zeros(len(_EDGES) + 1, dtype=torch.int64, device=logits.device)
+def _empirical_cdf(logits: Tensor, deviation: float) -> Float[Tensor, " edges"]:
+    counts = torch.zeros(len(EDGES) + 1, dtype=torch.int64, device=logits.device)
     for residual in _residuals(logits):
-        bins = torch.bucketize(residual / deviation, _EDGES.to(logits.device))
+        bins = torch.bucketize(residual / deviation, EDGES.to(logits.device))
         counts += torch.bincount(bins.flatten(), minlength=len(counts))
-    empirical = (counts.cumsum(dim=0)[:-1] / counts.sum().double()).cpu()
+    return (counts.cumsum(dim=0)[:-1] / counts.sum().double()).cpu()
+
+
+def _fit_laws(
+    empirical: Float[Tensor, " edges"], num_members: int, num_classes: int, deviation: float
+) -> dict[str, LawFit]:
     fits = {}
     for noise in LOG_DENSITY:
         unit_deviation, cdf = _centred_law(noise, num_members, num_classes)
         distance = (empirical - cdf).abs().max().item()
-        fits[noise] = LawFit(deviation / unit_deviation, distance)
+        fits[noise] = LawFit(deviation / unit_deviation, distance, cdf)
     return fits
 
 
@@ -175,6 +183,6 @@ def _centred_law(
             phase = _FREQUENCIES * (along_members * along_classes / deviation)
             unit = (weight * torch.exp(1j * phase.unsqueeze(-1) * v)).sum(dim=-1)
             characteristic *= unit ** (repeats * times)
-    wave = torch.exp(-1j * _EDGES.unsqueeze(-1) * _FREQUENCIES)
+    wave = torch.exp(-1j * EDGES.unsqueeze(-1) * _FREQUENCIES)
     imaginary = ((wave * characteristic).imag / _FREQUENCIES).sum(dim=-1)
     return deviation, 0.5 - _STEP / math.pi * imaginary

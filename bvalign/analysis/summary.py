@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bvalign.analysis.alignment import Alignment, design, fit_alignment
 from bvalign.analysis.calibration_summary import Calibration, calibrate, choose_held_out
+from bvalign.analysis.collapse_summary import Collapse, fit_collapse
 from bvalign.analysis.gap import Gap, decompose_gap, uncertainty_sum
 from bvalign.analysis.losses import CrossEntropy, ZeroOne, cross_entropy, vote_counts, zero_one
 from bvalign.analysis.statistics import Decomposition, decompose, moments
@@ -31,6 +32,7 @@ class Analysis:
         member_accuracy: accuracy of each member (members).
         alignment: fits over the correct samples.
         calibration: of the mean probabilities.
+        collapse: the noise in the logits, and what the model of neural collapse predicts from it.
         target: labels (samples).
         index: rows of the data set (samples).
         num_classes: K.
@@ -45,6 +47,7 @@ class Analysis:
     member_accuracy: Float[Tensor, " members"]
     alignment: Alignment
     calibration: Calibration
+    collapse: Collapse
     target: Int[Tensor, " samples"]
     index: Int[Tensor, " samples"]
     num_classes: int
@@ -140,6 +143,7 @@ def analyze(
         member_accuracy=hits / len(target),
         alignment=fit_alignment(subsets, plan),
         calibration=calibrate(state, joined["uncertainty_sum"], counts, gap, target, held_out),
+        collapse=fit_collapse(*held_out),
         target=target,
         index=index,
         num_classes=counts.shape[-1],

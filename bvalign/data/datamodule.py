@@ -109,6 +109,11 @@ class ResidentDataModule(LightningDataModule):
             split, module.members, module.streams, self.batch_size, augmentation, self.normalise
         )
 
+    def train_inputs(self) -> tuple[Tensor, Tensor]:
+        """The whole training set without augmentation: inputs and labels on the device."""
+        split = self._resident(self.arrays.train_images, self.arrays.train_target)
+        return self.normalise(split.images), split.target
+
     def test_dataloader(self) -> EvalBatches:
         split = self._resident(self.arrays.test_images, self.arrays.test_target)
         return EvalBatches(split, self.eval_batch_size, self.normalise)

@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from bvalign.ensemble.features import LastLayer, last_layer
 from bvalign.ensemble.pack import Pack
 from bvalign.randomness import Randomness, Streams
 
@@ -108,6 +109,10 @@ class Ensemble(LightningModule):
     def forward(self, input: Tensor) -> Tensor:
         """Logits (members, batch, classes) of inputs (members, batch, ...)."""
         return self.pack(input)
+
+    def last_layer(self, member: int, input: Tensor) -> LastLayer:
+        """What enters the last linear layer of one member, and that layer's parameters."""
+        return last_layer(self.pack.networks[str(member)], input)
 
     def on_train_epoch_start(self) -> None:
         self.loss_sum = torch.zeros(len(self.members), device=self.device)

@@ -71,7 +71,8 @@ class MLP(Classifier):
 class CNN(Classifier):
     """Three 3 x 3 convolutions with batch norm, of width, 2 width and 2 width channels.
 
-    The second halves the resolution; an average over 2 x 2 regions feeds the linear layer.
+    The second halves the resolution, and so does the third where an image is larger than 16 x 16;
+    an average over 2 x 2 regions feeds the linear layer.
     """
 
     def __init__(
@@ -82,12 +83,13 @@ class CNN(Classifier):
         width: int = 16,
     ) -> None:
         super().__init__()
+        large = (img_size if isinstance(img_size, int) else max(img_size)) > 16
         self.body = nn.Sequential(
             *_conv_norm(in_chans, width, 1),
             nn.ReLU(),
             *_conv_norm(width, 2 * width, 2),
             nn.ReLU(),
-            *_conv_norm(2 * width, 2 * width, 1),
+            *_conv_norm(2 * width, 2 * width, 2 if large else 1),
             nn.ReLU(),
             nn.AdaptiveAvgPool2d(2),
             nn.Flatten(),

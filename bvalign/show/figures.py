@@ -6,7 +6,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bvalign.analysis.calibration import Cells
+from bvalign.analysis.collapse_summary import Collapse
+from bvalign.analysis.logit_noise import EDGES
 from bvalign.show.scatter import BOUND, CORRECT, FIT, WRONG
+
+LAWS = ("#D55E00", "#CC79A7", "#0072B2", "#009E73")
+"""Colours of gumbel, gumbel_max, gaussian and logistic."""
 
 
 def slope_over_members(
@@ -94,4 +99,47 @@ def reliability(cells: Cells, *, num_samples: int, num_members: int) -> Figure:
     axes.set_title(f"N = {num_samples}, M = {num_members}; area: share of samples", fontsize=10)
     axes.legend(fontsize=8, loc="upper left")
     axes.grid(True, color="#E6E6E6", linewidth=0.6)
+    return figure
+
+
+def collapse(found: Collapse, *, num_members: int) -> Figure:
+    """Noise of the logits with the fitted laws, and what the model predicts beside the data."""
+    figure = Figure(figsize=(12.4, 5.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    edges = EDGES.numpy()
+    centres = (edges[1:] + edges[:-1]) / 2
+    shown = np.abs(centres) < 5
+    height = np.diff(found.noise.empirical_cdf.numpy()) / np.diff(edges)
+    left.fill_between(centres[shown], height[shown], color="#D0D0D0", label="residual logits")
+    for (name, fit), colour in zip(found.noise.fits.items(), LAWS, strict=True):
+        density = np.diff(fit.cdf.numpy()) / np.diff(edges)
+        label = f"{name}: scale {fit.scale:.2f}, distance {fit.distance:.3f}"
+        left.plot(centres[shown], density[shown], color=colour, lw=1.6, label=label)
+    left.set_yscale("log")
+    left.set_ylim(1e-5, 1)
+    left.set_xlabel("logit, centred over members and classes (standard deviations)")
+    left.set_ylabel("density")
+    skew, kurtosis = found.noise.skewness, found.noise.excess_kurtosis
+    left.set_title(f"skewness {skew:.2f}, excess kurtosis {kurtosis:.2f}", fontsize=10)
+    for values, colour, label in (
+        (found.data, CORRECT, f"data, slope {found.slope_data:.3f}"),
+        (
+            found.simulated,
+            "#E69F00",
+            f"model, M = {num_members}, slope {found.slope_simulated:.3f}",
+        ),
+    ):
+        right.scatter(
+            values.bias_sq, values.variance, s=6, lw=0, alpha=0.5, color=colour, label=label
+        )
+    text = f"model, all members, slope {found.slope_population:.3f}"
+    right.plot(found.curve.bias_sq, found.curve.variance, color=FIT, lw=1.8, label=text)
+    right.set_xscale("log")
+    right.set_yscale("log")
+    right.set_xlabel("squared bias (squared probability)")
+    right.set_ylabel("variance (squared probability)")
+    right.set_title(f"{found.law} noise at the margins of the data", fontsize=10)
+    for axes in (left, right):
+        axes.legend(fontsize=8)
+        axes.grid(True, color="#E6E6E6", linewidth=0.6)
     return figure

@@ -23,6 +23,10 @@ CAPTIONS = {
     "the right end is not yet a property of the models.",
     "ratio": "Variance over squared bias, sample by sample. No ensemble of M members can exceed "
     "M - 1, whatever its models are.",
+    "collapse": "The model of neural collapse takes the logits of a sample as a margin for the "
+    "label plus noise. Left, the noise in these logits beside the laws it could follow. Right, "
+    "what the best of them predicts at the margins of these samples: for this many members, and "
+    "for infinitely many.",
     "reliability": "Is the mean of the members calibrated? Where accuracy equals confidence in "
     "every bin, the mean gap between squared bias and variance is uncertainty alone.",
 }

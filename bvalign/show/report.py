@@ -15,14 +15,11 @@ from torch import Tensor
 from bvalign.analysis.summary import Analysis, analyze
 from bvalign.predictions import Predictions, open_predictions
 from bvalign.predictions.run_directory import write_atomic
-from bvalign.provenance import versions
 from bvalign.show import figures
 from bvalign.show.page import page
 from bvalign.show.progress import progress
 from bvalign.show.scatter import Panel, alignment_scatter
-
-SCHEMA = 1
-PER_SAMPLE = ("bias_sq", "variance", "risk", "bias_sq_unbiased", "variance_unbiased")
+from bvalign.show.tables import samples_csv, summarise
 
 
 def analyze_and_report(source: Path | str, out: Path | str) -> Analysis:
@@ -63,66 +60,6 @@ def write_report(
         write_atomic(out / "figures" / f"{name}.png", images[name])
     html = page(analysis, predictions, summary, images, main_numbers(analysis))
     write_atomic(out / "report.html", html.encode())
-
-
-def summarise(
-    analysis: Analysis, predictions: Predictions, origin: dict[str, object]
-) -> dict[str, object]:
-    """All numbers as plain JSON; docs/summary.md says what each means."""
-    fits = {
-        estimator: plain(numbers) | {"samples": analysis.alignment.num_correct}
-        for estimator, numbers in analysis.alignment.estimators.items()
-    }
-    calibration = analysis.calibration._asdict()
-    accuracy = analysis.member_accuracy
-    deviation = float(accuracy.std()) if len(accuracy) > 1 else None
-    identity = origin.get("identity", {})
-    return {
-        "schema": SCHEMA,
-        "num_members": analysis.num_members,
-        "num_samples": analysis.num_samples,
-        "num_classes": analysis.num_classes,
-        "accuracy": float(analysis.decomposition.correct.double().mean()),
-        "member_accuracy": {
-            "mean": float(accuracy.mean()),
-            "standard_deviation": deviation,
-            "min": float(accuracy.min()),
-            "max": float(accuracy.max()),
-        },
-        "means": analysis.means(),
-        "variance_share": analysis.variance_share(),
-        "alignment": fits,
-        "alignment_dropped": analysis.alignment.dropped,
-        "alignment_over_members": analysis.alignment.curve,
-        "ratio": {"ceiling": analysis.num_members - 1, "quantiles": analysis.ratio_quantiles()},
-        "calibration": {k: plain(v) for k, v in calibration.items() if k != "reliability"},
-        "notes": list(analysis.notes),
-        "members": list(predictions.members),
-        "data": {
-            "name": identity.get("data.name", origin.get("source")),
-            "fingerprint": identity.get("data.fingerprint"),
-            "class_names": list(predictions.class_names),
-        },
-        "identity": identity,
-        "provenance": {k: v for k, v in origin.items() if k not in ("identity", "packs", "schema")},
-        "versions": versions(),
-    }
-
-
-def samples_csv(analysis: Analysis) -> str:
-    """One row per test sample, sorted by index; 17 significant digits give float64 back."""
-    d = analysis.decomposition
-    columns = {"index": analysis.index, "label": analysis.target, "correct": d.correct.int()}
-    columns |= {name: getattr(d, name) for name in PER_SAMPLE}
-    columns |= {"prediction": analysis.prediction}
-    for table in (analysis.cross_entropy, analysis.zero_one, analysis.gap):
-        columns |= {k: v for k, v in table._asdict().items() if k != "count"}
-    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-    lines = [
-        ",".join(f"{cell:.17g}" if isinstance(cell, float) else str(cell) for cell in row)
-        for row in rows
-    ]
-    return "\n".join([",".join(columns), *lines, ""])
 
 
 def draw(analysis: Analysis) -> dict[str, Figure]:
@@ -166,6 +103,8 @@ def draw(analysis: Analysis) -> dict[str, Figure]:
         drawn["ratio"] = figures.ratio_histogram(
             ratio, d["correct"], num_members=analysis.num_members
         )
+    if analysis.collapse.noise is not None:
+        drawn["collapse"] = figures.collapse(analysis.collapse, num_members=analysis.num_members)
     drawn["reliability"] = figures.reliability(
         analysis.calibration.reliability,
         num_samples=analysis.num_samples,
@@ -226,17 +165,3 @@ def _with_progress(predictions: Predictions) -> Iterator[tuple[Tensor, Tensor]]:
         for logits, target in predictions.blocks():
             yield logits, target
             bar.advance(task, len(target))
-
-
-def plain(value: object) -> object:
-    """Results as JSON can hold them: named tuples become objects, what is undefined null."""
-    if isinstance(value, Tensor):
-        return plain(value.tolist())
-    if hasattr(value, "_asdict"):
-        return plain(value._asdict())
-    if isinstance(value, dict):
-        return {key: plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    undefined = isinstance(value, float) and not math.isfinite(value)
-    return None if undefined else value

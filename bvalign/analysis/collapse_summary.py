@@ -1,0 +1,101 @@
+"""What the model of neural collapse predicts for one ensemble, from noise fitted to its logits."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from bvalign.analysis.collapse import noise_model, simulate_finite_members
+from bvalign.analysis.logit_noise import LogitNoise, fit_logit_noise
+from bvalign.analysis.noise import draw_noise
+from bvalign.analysis.slopes import least_squares
+from bvalign.analysis.statistics import Decomposition, decompose, moments
+
+CURVE_POINTS = 41
+MOST_NUMBERS = 2**22
+"""Of logits, at most, that the noise is fitted to."""
+
+
+class Curve(NamedTuple):
+    """The model with infinitely many members, over the margins of the data."""
+
+    s_prime: Float[Tensor, " points"]  # nats
+    bias_sq: Float[Tensor, " points"]
+    variance: Float[Tensor, " points"]
+
+
+class Collapse(NamedTuple):
+    """Logits taken as s' e_y + v: the fitted law of v, and what follows from it.
+
+    `slope_simulated` is the OLS slope (plug-in, correct samples) of as many members and samples
+    with the margins of the data and noise of the best law: what the model predicts for a finite
+    ensemble. Where it is near one and `slope_population` is not, the line is the ensemble's size.
+    """
+
+    noise: LogitNoise | None  # None where it is undefined, and `reason` says why
+    law: str | None = None  # the one of the smallest distance
+    curve: Curve | None = None
+    slope_data: float | None = None  # OLS on the same samples
+    slope_simulated: float | None = None
+    slope_population: float | None = None  # of the curve, each sample at its own margin
+    data: Decomposition | None = None  # the samples that the noise was fitted on
+    simulated: Decomposition | None = None  # as many, from the model
+    reason: str | None = None
+
+
+def fit_collapse(
+    logits: Float[Tensor, "members samples classes"], target: Int[Tensor, " samples"]
+) -> Collapse:
+    """Fits the noise on the correct samples of those given, and predicts.
+
+    Args:
+        logits: of all members on some samples.
+        target: labels.
+    """
+    if len(logits) < 3 or not logits.isfinite().all():
+        return Collapse(None, reason="needs three members with finite logits")
+    values = decompose(moments(logits, target), target)
+    most = max(1, MOST_NUMBERS // (logits.shape[0] * logits.shape[2]))
+    keep = torch.nonzero(values.correct & (values.variance > 0)).flatten()[:most]
+    if len(keep) < 30:
+        return Collapse(None, reason=f"needs 30 correct samples, there are {len(keep)}")
+    logits, target = logits[:, keep], target[keep]
+    values = Decomposition(*(value[keep] for value in values))
+    noise = fit_logit_noise(logits, target)
+    law = min(noise.fits, key=lambda name: noise.fits[name].distance)
+    # beyond sigma = 5 or a margin of 300 the integrals are out of reach, and so is the model
+    sigma = min(noise.fits[law].scale, 5.0)
+    margins = noise.s_prime.clamp(-300, 300)
+    grid = torch.linspace(float(margins.min()), float(margins.max()), CURVE_POINTS).double()
+    model = noise_model(grid, logits.shape[-1], law, sigma=sigma)
+    generator = torch.Generator().manual_seed(0)
+    drawn = draw_noise(tuple(logits.shape), law, sigma=sigma, generator=generator)
+    simulated = simulate_finite_members(margins, drawn)
+    population = [
+        torch.from_numpy(np.interp(margins, grid, curve.log())).exp()
+        for curve in (model.bias_sq, model.variance)
+    ]
+    return Collapse(
+        noise=noise,
+        law=law,
+        curve=Curve(grid, model.bias_sq, model.variance),
+        slope_data=_slope(values),
+        slope_simulated=_slope(simulated),
+        slope_population=_line(*population),
+        data=values,
+        simulated=simulated,
+    )
+
+
+def _slope(values: Decomposition) -> float | None:
+    keep = values.correct & (values.variance > 0)
+    return _line(values.bias_sq[keep], values.variance[keep])
+
+
+def _line(bias_sq: Float[Tensor, " samples"], variance: Float[Tensor, " samples"]) -> float | None:
+    if len(bias_sq) < 3:
+        return None
+    fit = least_squares(bias_sq.log(), variance.log(), torch.ones_like(bias_sq))
+    return float(fit["slope"])

@@ -1,0 +1,100 @@
+"""An analysis as plain data: the content of summary.json and samples.csv."""
+
+import math
+
+from torch import Tensor
+
+from bvalign.analysis.collapse_summary import Collapse
+from bvalign.analysis.summary import Analysis
+from bvalign.predictions import Predictions
+from bvalign.provenance import versions
+
+SCHEMA = 1
+PER_SAMPLE = ("bias_sq", "variance", "risk", "bias_sq_unbiased", "variance_unbiased")
+
+
+def summarise(
+    analysis: Analysis, predictions: Predictions, origin: dict[str, object]
+) -> dict[str, object]:
+    """All numbers as plain JSON; docs/summary.md says what each means."""
+    fits = {
+        estimator: plain(numbers) | {"samples": analysis.alignment.num_correct}
+        for estimator, numbers in analysis.alignment.estimators.items()
+    }
+    calibration = analysis.calibration._asdict()
+    accuracy = analysis.member_accuracy
+    deviation = float(accuracy.std()) if len(accuracy) > 1 else None
+    identity = origin.get("identity", {})
+    return {
+        "schema": SCHEMA,
+        "num_members": analysis.num_members,
+        "num_samples": analysis.num_samples,
+        "num_classes": analysis.num_classes,
+        "accuracy": float(analysis.decomposition.correct.double().mean()),
+        "member_accuracy": {
+            "mean": float(accuracy.mean()),
+            "standard_deviation": deviation,
+            "min": float(accuracy.min()),
+            "max": float(accuracy.max()),
+        },
+        "means": analysis.means(),
+        "variance_share": analysis.variance_share(),
+        "alignment": fits,
+        "alignment_dropped": analysis.alignment.dropped,
+        "alignment_over_members": analysis.alignment.curve,
+        "ratio": {"ceiling": analysis.num_members - 1, "quantiles": analysis.ratio_quantiles()},
+        "calibration": {k: plain(v) for k, v in calibration.items() if k != "reliability"},
+        "collapse": _collapse(analysis.collapse),
+        "notes": list(analysis.notes),
+        "members": list(predictions.members),
+        "data": {
+            "name": identity.get("data.name", origin.get("source")),
+            "fingerprint": identity.get("data.fingerprint"),
+            "class_names": list(predictions.class_names),
+        },
+        "identity": identity,
+        "provenance": {k: v for k, v in origin.items() if k not in ("identity", "packs", "schema")},
+        "versions": versions(),
+    }
+
+
+def _collapse(found: Collapse) -> object:
+    """Numbers only: the curves and clouds are in the figure."""
+    if found.noise is None:
+        return {"law": None, "reason": found.reason}
+    noise = found.noise._asdict()
+    fits = {law: {"scale": f.scale, "distance": f.distance} for law, f in found.noise.fits.items()}
+    moments = {k: v for k, v in noise.items() if isinstance(v, float)}
+    slopes = {k: v for k, v in found._asdict().items() if k.startswith("slope")}
+    numbers = {"law": found.law, "laws": fits, "s_prime_mean": float(noise["s_prime"].mean())}
+    return plain(numbers | moments | slopes | {"samples": len(noise["s_prime"])})
+
+
+def samples_csv(analysis: Analysis) -> str:
+    """One row per test sample, sorted by index; 17 significant digits give float64 back."""
+    d = analysis.decomposition
+    columns = {"index": analysis.index, "label": analysis.target, "correct": d.correct.int()}
+    columns |= {name: getattr(d, name) for name in PER_SAMPLE}
+    columns |= {"prediction": analysis.prediction}
+    for table in (analysis.cross_entropy, analysis.zero_one, analysis.gap):
+        columns |= {k: v for k, v in table._asdict().items() if k != "count"}
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    lines = [
+        ",".join(f"{cell:.17g}" if isinstance(cell, float) else str(cell) for cell in row)
+        for row in rows
+    ]
+    return "\n".join([",".join(columns), *lines, ""])
+
+
+def plain(value: object) -> object:
+    """Results as JSON can hold them: named tuples become objects, what is undefined null."""
+    if isinstance(value, Tensor):
+        return plain(value.tolist())
+    if hasattr(value, "_asdict"):
+        return plain(value._asdict())
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    undefined = isinstance(value, float) and not math.isfinite(value)
+    return None if undefined else value
