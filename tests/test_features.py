@@ -5,6 +5,7 @@ import timm
 import torch
 from conftest import TINY
 
+from bvalign.ensemble import networks
 from bvalign.ensemble.features import last_layer
 from bvalign.show.collapse_monitor import NeuralCollapseMonitor
 
@@ -15,8 +16,7 @@ from bvalign.show.collapse_monitor import NeuralCollapseMonitor
 )
 def test_the_last_layer_of_its_features_gives_the_logits(arch):
     size = 224 if arch.startswith("vit") else 32
-    own = {"img_size": size} if arch in ("mlp", "cnn", "resnet8_cifar") else {}
-    network = timm.create_model(arch, num_classes=5, in_chans=3, **own)
+    network = networks.create(arch, 5, (3, size, size))
     network.train()
     input = torch.randn(3, 3, size, size)
     features, weight, bias = last_layer(network, input, batch_size=2)
