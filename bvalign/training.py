@@ -20,7 +20,7 @@ from bvalign.ensemble.module import Ensemble
 from bvalign.predictions import RunDirectory
 from bvalign.provenance import provenance
 from bvalign.show.callbacks import AlignmentScatter, SaveMembers
-from bvalign.show.progress import MembersProgress
+from bvalign.show.members_progress import MembersProgress
 from bvalign.show.report import analyze_and_report
 from bvalign.show.wandb_setup import use_wandb
 

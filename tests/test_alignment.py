@@ -9,7 +9,7 @@ from bvalign.analysis import alignment
 from bvalign.analysis.alignment import design, fit_alignment
 from bvalign.analysis.slopes import ols
 from bvalign.analysis.statistics import decompose, moments
-from bvalign.analysis.subsets import concatenate, samples_per_block, subset_values
+from bvalign.analysis.subsets import concatenate, subset_values
 
 
 def fitted(logits, target):
@@ -154,4 +154,3 @@ def test_blocks_of_subsets_join():
     ]
     for a, b in zip(whole, concatenate(parts), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=0)
-    assert samples_per_block(1000, 1000, 1000) >= 1

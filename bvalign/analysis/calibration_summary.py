@@ -32,8 +32,8 @@ NOTIONS = {
     "canonical": canonical,
 }
 BINNINGS = {"equal_width": equal_width, "equal_mass": equal_mass}
-HELD_OUT_NUMBERS = 2**24
-"""Of logits, at most, that are kept for fitting and judging a temperature: 128 MB in float64."""
+HELD_OUT_NUMBERS = 2**22
+"""Of logits, at most, that are kept for fitting a temperature and the noise: 32 MB in float64."""
 
 
 class Temperature(NamedTuple):

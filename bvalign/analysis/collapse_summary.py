@@ -14,8 +14,6 @@ from bvalign.analysis.slopes import least_squares
 from bvalign.analysis.statistics import Decomposition, decompose, moments
 
 CURVE_POINTS = 41
-MOST_NUMBERS = 2**22
-"""Of logits, at most, that the noise is fitted to."""
 
 
 class Curve(NamedTuple):
@@ -57,8 +55,7 @@ def fit_collapse(
     if len(logits) < 3 or not logits.isfinite().all():
         return Collapse(None, reason="needs three members with finite logits")
     values = decompose(moments(logits, target), target)
-    most = max(1, MOST_NUMBERS // (logits.shape[0] * logits.shape[2]))
-    keep = torch.nonzero(values.correct & (values.variance > 0)).flatten()[:most]
+    keep = torch.nonzero(values.correct & (values.variance > 0)).flatten()
     if len(keep) < 30:
         return Collapse(None, reason=f"needs 30 correct samples, there are {len(keep)}")
     logits, target = logits[:, keep], target[keep]

@@ -46,21 +46,22 @@ def subset_values(
 ) -> SubsetValues:
     """Values of every subset; NaN for a subset of one member.
 
-    Memory is about 8 samples members (2 members + subsets) bytes: pass blocks of samples.
+    Memory is about 24 samples members² bytes: pass blocks of samples.
     """
     probs = softmax(logits)
     at_label = residual(probs, target).transpose(0, 1)
     at_mean = residual(probs, probs.sum(dim=0).argmax(dim=-1)).transpose(0, 1).contiguous()
-    products = at_label @ at_label.mT
-    products.diagonal(dim1=1, dim2=2).zero_()
     distances = torch.cdist(at_mean, at_mean, compute_mode="donot_use_mm_for_euclid_dist").square_()
+    i, j = torch.triu_indices(len(logits), len(logits), offset=1)
+    products = (at_label @ at_label.mT)[:, i, j]
     weight = subsets.double()
+    both = weight[:, i] * weight[:, j]  # whether a subset has both members of a pair
     size = weight.sum(dim=1)
-    ordered_pairs = torch.where(size > 1, size * (size - 1), torch.nan).unsqueeze(1)
+    pairs = torch.where(size > 1, size * (size - 1) / 2, torch.nan).unsqueeze(1)
     mean = torch.einsum("sm,mnk->snk", weight, probs)
     return SubsetValues(
-        bias_sq_unbiased=_quadratic(products, weight) / ordered_pairs,
-        variance_unbiased=_quadratic(distances, weight) / 2 / ordered_pairs,
+        bias_sq_unbiased=both @ products.T / pairs,
+        variance_unbiased=both @ distances[:, i, j].T / 2 / pairs,
         correct=mean.argmax(dim=-1) == target,
         size=size,
     )
@@ -70,16 +71,3 @@ def concatenate(blocks: Sequence[SubsetValues]) -> SubsetValues:
     """Joins blocks of samples."""
     per_sample = [torch.cat(parts, dim=1) for parts in zip(*(b[:3] for b in blocks), strict=True)]
     return SubsetValues(*per_sample, size=blocks[0].size)
-
-
-def samples_per_block(num_members: int, num_classes: int, num_subsets: int) -> int:
-    """How many samples keep `subset_values` near 64 MB."""
-    per_sample = 8 * num_members * (2 * num_members + num_subsets + 4 * num_classes)
-    return max(1, 2**26 // per_sample)
-
-
-def _quadratic(
-    matrices: Float[Tensor, "samples members members"], weight: Float[Tensor, "subsets members"]
-) -> Float[Tensor, "subsets samples"]:
-    """sum_ij w_si A_nij w_sj."""
-    return ((weight @ matrices) * weight).sum(dim=-1).T.contiguous()

@@ -1,19 +1,11 @@
-"""One progress bar over the whole ensemble: members done, epoch, time left."""
+"""The one look of all progress bars."""
 
-import sys
-import time
-from typing import Any
-
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-SECONDS_BETWEEN_LINES = 30
-
 
 def progress(console: Console) -> Progress:
-    """The one look of all progress bars."""
+    """A bar with the share done, the time passed and the time left."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -24,77 +16,3 @@ def progress(console: Console) -> Progress:
         console=console,
         transient=False,
     )
-
-
-class MembersProgress(ProgressBar):
-    """Takes the place of Lightning's bar, which starts anew for every pack.
-
-    On a terminal it is one bar on standard error; elsewhere one line per pack, and every 30
-    seconds within one.
-
-    Args:
-        members_done: members that earlier runs finished.
-        num_members: members of the ensemble.
-    """
-
-    def __init__(self, members_done: int, num_members: int) -> None:
-        super().__init__()
-        self.members_done, self.num_members = members_done, num_members
-        self.remaining = num_members - members_done
-        self.console = Console(file=sys.stderr)
-        self.bar: Progress | None = None
-        self.steps = 0  # member-steps done by this process
-        self.started = self.last_line = time.monotonic()
-
-    def disable(self) -> None:
-        """Lightning calls this on every rank but zero."""
-        self.console.quiet = True
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.total = self.remaining * trainer.estimated_stepping_batches
-        if self.bar is None and self.console.is_terminal:
-            self.bar = progress(self.console)
-            self.task = self.bar.add_task(self._text(trainer), total=self.total)
-            self.bar.start()
-        elif not self.console.is_terminal:
-            self._line(trainer)
-
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        self.steps += len(pl_module.members)
-        if self.bar is not None:
-            self.bar.update(self.task, completed=self.steps)
-        elif time.monotonic() - self.last_line > SECONDS_BETWEEN_LINES:
-            self._line(trainer)
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.bar is not None:
-            self.bar.update(self.task, description=self._text(trainer))
-
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.members_done += len(pl_module.members)
-        if self.bar is not None:
-            self.bar.update(self.task, description=self._text(trainer))
-        else:
-            self._line(trainer)
-
-    def close(self) -> None:
-        """Ends the bar, also after an interrupt."""
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
-
-    def _text(self, trainer: Trainer) -> str:
-        epoch = min(trainer.current_epoch + 1, trainer.max_epochs or 1)
-        done = f"members {self.members_done}/{self.num_members} done"
-        accuracy = trainer.callback_metrics.get("test/accuracy")
-        so_far = "" if accuracy is None else f" · accuracy so far {float(accuracy):.3f}"
-        return f"{done} · epoch {epoch}/{trainer.max_epochs}{so_far}"
-
-    def _line(self, trainer: Trainer) -> None:
-        self.last_line = time.monotonic()
-        left = ""
-        if self.steps:
-            rate = (self.last_line - self.started) / self.steps
-            seconds = round(rate * (self.total - self.steps))
-            left = f" · about {seconds // 60}:{seconds % 60:02d} left"
-        self.console.print(self._text(trainer) + left, highlight=False)
