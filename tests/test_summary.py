@@ -81,7 +81,7 @@ def test_what_few_members_cannot_say_is_null_with_a_reason(members):
 
 def test_a_temperature_that_does_not_exist_has_a_reason():
     logits, target = aligned_ensemble(members=3, samples=60)
-    found = analysed(logits, target).calibration.temperature
+    found = analysed(logits, (target + 1) % 5).calibration.temperature
     assert found.temperature is None
     assert "no minimum" in found.reason
     few = analysed(logits[:, :8], target[:8]).calibration.temperature

@@ -14,6 +14,8 @@ from bvalign.analysis.slopes import least_squares
 from bvalign.analysis.statistics import Decomposition, decompose, moments
 
 CURVE_POINTS = 41
+SCALES, LARGEST_MARGIN = (0.01, 5.0), 300.0
+"""Where the integrals of the model are quick and right, in nats."""
 
 
 class Curve(NamedTuple):
@@ -62,9 +64,12 @@ def fit_collapse(
     values = Decomposition(*(value[keep] for value in values))
     noise = fit_logit_noise(logits, target)
     law = min(noise.fits, key=lambda name: noise.fits[name].distance)
-    # beyond sigma = 5 or a margin of 300 the integrals are out of reach, and so is the model
-    sigma = min(noise.fits[law].scale, 5.0)
-    margins = noise.s_prime.clamp(-300, 300)
+    sigma, margins = noise.fits[law].scale, noise.s_prime
+    if not SCALES[0] <= sigma <= SCALES[1] or margins.abs().max() > LARGEST_MARGIN:
+        reason = (
+            f"noise of scale {sigma:.3g} at margins up to {float(margins.abs().max()):.3g} nats"
+        )
+        return Collapse(None, reason=f"{reason} is out of the model's reach")
     grid = torch.linspace(float(margins.min()), float(margins.max()), CURVE_POINTS).double()
     model = noise_model(grid, logits.shape[-1], law, sigma=sigma)
     generator = torch.Generator().manual_seed(0)
