@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from bvalign.predictions.mapped import MappedArray, Rows, scratch, write_scratch
+from bvalign.predictions.mapped import MappedArray, Rows, Scratch, write_scratch
 from bvalign.predictions.raw import Raw
 
 IDS = ("member", "sample", "label")
@@ -64,7 +64,7 @@ def from_chunks(
     Raises:
         ValueError: members hold different samples, or a row comes twice.
     """
-    file, codes = scratch(), {}
+    file, codes = Scratch(), {}
     parts: list[tuple[np.ndarray, ...]] = []
     for chunk in chunks:
         write_scratch(file, np.ascontiguousarray(chunk.scores, dtype=np.float64).data, path)
@@ -72,7 +72,6 @@ def from_chunks(
         parts.append((code, chunk.sample.astype(np.int64), chunk.label.astype(np.int64)))
     if not parts:
         raise ValueError(f"{path}: has no rows")
-    file.flush()
     member, sample, label = (np.concatenate(column) for column in zip(*parts, strict=True))
     ids = [int(m) if str(m).isdecimal() else m for m in codes]
     names = np.array(ids if all(isinstance(m, int) for m in ids) else [str(m) for m in codes])
@@ -128,4 +127,4 @@ def _positions(
 
 
 def _short(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    return (", ".join(names[:8]) or "none") + (", ..." if len(names) > 8 else "")

@@ -4,7 +4,9 @@ A mapping that lives on counts every page it has touched as memory of the proces
 keeps that to a block, and tells of a file that vanished or was cut instead of dying of SIGBUS.
 """
 
+import io
 import math
+import os
 import tempfile
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -90,19 +92,27 @@ def open_npy(path: Path) -> MappedArray:
     return array
 
 
-def scratch() -> BinaryIO:
+class Scratch(io.FileIO):
     """A file in TMPDIR without a name: it is gone with the process, however that ends."""
-    return tempfile.TemporaryFile(prefix="bvalign-")
+
+    def __init__(self) -> None:
+        with tempfile.TemporaryFile(prefix="bvalign-") as file:
+            super().__init__(os.dup(file.fileno()), "r+b")
+
+    def __del__(self) -> None:
+        self.close()  # it lives as long as the predictions that read it, which nobody closes
 
 
-def write_scratch(file: BinaryIO, content: bytes | memoryview, path: Path) -> None:
+def write_scratch(file: Scratch, content: bytes | memoryview, path: Path) -> None:
     """Appends to a scratch file.
 
     Raises:
         ValueError: there is no room, which is no fault of `path`, whose content it is.
     """
     try:
-        file.write(content)
+        left = memoryview(content).cast("B")
+        while left:
+            left = left[file.write(left) :]
     except OSError as error:
         raise ValueError(
             f"{path}: no room to unpack it in {tempfile.gettempdir()} ({error.strerror}); set "

@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from bvalign.predictions.mapped import MappedArray, npy_header, scratch, write_scratch
+from bvalign.predictions.mapped import MappedArray, Scratch, npy_header, write_scratch
 from bvalign.predictions.raw import KEYS, Raw
 
 CHUNK_BYTES = 2**20
@@ -69,7 +69,7 @@ def open_npz(path: Path) -> Raw:
 def _array(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> MappedArray:
     """Reads through the array once, which checks its CRC, and says where its bytes are."""
     stored = info.compress_type == zipfile.ZIP_STORED
-    file = path if stored else scratch()
+    file = path if stored else Scratch()
     with archive.open(info) as stream:
         shape, fortran, dtype = npy_header(stream)
         start = count = stream.tell()

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-BLOCK_BYTES = 2**24
+BLOCK_BYTES = 2**21
 """Of float64 logits per block: large enough to keep the processor busy, small enough to cache."""
 
 
