@@ -93,23 +93,83 @@ def test_bad_arrays_are_told(tmp_path, message, arrays):
         read(tmp_path / "p.npz")
 
 
-def test_bad_files_are_told(tmp_path):
-    path = save_npz(tmp_path / "p.npz", LOGITS, TARGET)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match="not a whole .npz"):
-        read(path)
-    path.write_bytes(b"")
-    with pytest.raises(ValueError, match="not a whole .npz"):
-        read(path)
-    np.savez(path, logits=LOGITS, labels=np.array([{}] * 5, dtype=object))
-    with pytest.raises(ValueError, match="pickled objects"):
-        read(path)
-    with path.open("wb") as file:
-        np.save(file, LOGITS)
-    with pytest.raises(ValueError, match="single array"):
-        read(path)
+def test_members_with_other_samples_are_named(tmp_path):
+    index = np.tile(np.arange(5) + 10, (3, 1))
+    for wrong, message in (
+        ([10, 11, 13, 12, 14], r"member 8 \(2 of 5 samples\).*13 instead of 12 at row 2.*order"),
+        ([10, 11, 12, 13, 15], r"'index' differs.*member 8 \(1 of 5.* 15 instead of 14 at row 4"),
+    ):
+        given = {"index": changed(index, 2, wrong), "members": [5, 2, 8]}
+        path = save_npz(tmp_path / "p.npz", LOGITS, TARGET, **given)
+        with pytest.raises(ValueError, match=message):
+            read(path)
+    labels = np.tile(TARGET, (3, 1))
+    assert read(save_npz(path, LOGITS, labels, index=index))[0].index.tolist() == index[0].tolist()
+    labels[1, 3] = (labels[1, 3] + 1) % 4
+    with pytest.raises(ValueError, match=r"'labels' differs .*member 1 \(1 of 5 samples\).* row 3"):
+        read(save_npz(path, LOGITS, labels))
+
+
+def test_some_classes_at_minus_infinity_are_no_fault(tmp_path):
+    logits = changed(changed(LOGITS, (0, 0, 1), -np.inf), (1, 2), np.nan)
+    with pytest.raises(ValueError, match=r"inf: member 1 \(1 of 5 samples\); leave"):
+        read(save_npz(tmp_path / "p.npz", logits, TARGET))
+
+
+VOTES = np.array([[0, 1, 2, 3, 0], [0, 1, 1, 3, 5], [0, 2, 2, 3, 0]])
+
+
+@pytest.mark.parametrize("key", ["votes", "predictions"])
+def test_votes_are_probabilities_of_one(tmp_path, key):
+    labels = np.array([0, 1, 2, 1, 0])
+    np.savez(tmp_path / "p.npz", labels=labels, **{key: VOTES})
+    predictions, logits, target = read(tmp_path / "p.npz")
+    assert predictions.num_classes == 6
+    assert "2 of 5 by agreement alone" in predictions.notes[0]
+    found = decompose(moments(logits, target), target)
+    error_rate = (labels != VOTES).mean(axis=0)
+    assert np.allclose(found.risk.numpy(), 2 * error_rate, rtol=0, atol=1e-12)
+    # sample 1 by hand: votes 1, 1, 2 at label 1: bias (1/3)^2 twice; one wrong member, so no pair
+    assert found.bias_sq[1].item() == pytest.approx(2 / 9, abs=1e-12)
+    assert found.bias_sq_unbiased[1].item() == 0
+
+
+@pytest.mark.parametrize(
+    ("message", "arrays"),
+    [
+        ("votes are class ids from 0 on, got -1", {"votes": VOTES - 1}),
+        ("'votes' must be integers, got float64", {"votes": VOTES + 0.0}),
+        (r"'votes' must be \(members, samples\)", {"votes": VOTES[..., None]}),
+        ("must be integer votes .* got float64", {"predictions": VOTES + 0.5}),
+        (r"labels must lie in 0..5, but 1 do not", {"votes": VOTES, "labels": [0, 1, -2, 1, 0]}),
+    ],
+)
+def test_bad_votes_are_told(tmp_path, message, arrays):
+    np.savez(tmp_path / "p.npz", **({"labels": TARGET} | arrays))
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path / "p.npz")
+
+
+def test_precision_counts_samples(tmp_path):
+    probs = np.zeros((2, 3, 4), np.float16)
+    probs[..., 1] = 1
+    probs[:, 2] = 0.25
+    path = tmp_path / "p.npz"
+    np.savez(path, probs=probs, labels=np.ones(3, int))
+    notes = read(path)[0].notes
+    assert notes[0].startswith("probs: 2 of 3 samples have a probability rounded to one")
+    assert "float16 costs digits of all 3 samples" in notes[1]
+    assert not read(save_npz(path, LOGITS, TARGET))[0].notes
+
+
+def test_nan_probabilities_are_named_by_member(tmp_path):
+    np.savez(tmp_path / "p.npz", probs=changed(PROBS, (1, [0, 2], 3), np.nan), labels=TARGET)
+    with pytest.raises(ValueError, match=r"'probs' are NaN: member 1 \(2 of 5 samples\); leave"):
+        read(tmp_path / "p.npz")
+
+
+def test_nothing_there_is_told(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no such file"):
         read(tmp_path / "missing.npz")
-    with pytest.raises(FileNotFoundError, match="no run.json"):
+    with pytest.raises(FileNotFoundError, match=r"no run.json"):
         read(tmp_path)

@@ -2,22 +2,38 @@
 
 from pathlib import Path
 
+from bvalign.predictions.csv_rows import open_csv
+from bvalign.predictions.folder import member_files, open_folder
 from bvalign.predictions.npz import open_npz
+from bvalign.predictions.parquet_rows import open_parquet
+from bvalign.predictions.raw import to_predictions
 from bvalign.predictions.run_directory import FinishedMember, RunDirectory
 from bvalign.predictions.table import Predictions
 
 __all__ = ["FinishedMember", "Predictions", "RunDirectory", "open_predictions"]
 
+READERS = {".csv": open_csv, ".parquet": open_parquet}
+
 
 def open_predictions(source: Path | str) -> tuple[Predictions, dict[str, object]]:
-    """Predictions of a run directory or of a `.npz`, and what is known of how they were made.
+    """Predictions of a run directory, a folder of members, or a file, and how they were made.
+
+    Args:
+        source: a run directory, a folder with one file per member, a `.csv`, a `.parquet`; any
+            other file is taken for a `.npz`. Each reader's file says what it must hold.
 
     Raises:
         FileNotFoundError: there is nothing of that name.
         ValueError: it is damaged, or does not hold predictions.
     """
     source = Path(source)
-    if not source.is_dir():
-        return open_npz(source), {"source": source.name}
-    run = RunDirectory(source)
-    return run.predictions(), run.info
+    if not source.exists():
+        raise FileNotFoundError(f"{source}: there is no such file")
+    if source.is_dir():
+        if (source / "run.json").exists() or not member_files(source):
+            run = RunDirectory(source)
+            return run.predictions(), run.info
+        raw = open_folder(source)
+    else:
+        raw = READERS.get(source.suffix.lower(), open_npz)(source)
+    return to_predictions(raw), {"source": source.name}

@@ -1,122 +1,91 @@
-"""Anybody's predictions from a `.npz`, checked before anything is computed."""
+"""Anybody's predictions from a `.npz`, read in blocks of samples.
 
+Stored arrays are mapped where they lie in the archive. A deflated one is unpacked once into a
+nameless file in TMPDIR and mapped there: a block of samples needs a piece of every member, and a
+deflate stream can only be read from its start, so that one stream per member would decompress
+everything before it, M / 2 times the array in all, and could not follow an unsorted index.
+"""
+
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
-import numpy as np
-import torch
+from bvalign.predictions.mapped import MappedArray, Scratch, npy_header, write_scratch
+from bvalign.predictions.raw import KEYS, Raw
 
-from bvalign.predictions.table import Predictions
-
-PROBABILITY_TOLERANCE = 1e-3
-"""How far probabilities may be from summing to one: float16 softmax over 1000 classes is within."""
+CHUNK_BYTES = 2**20
 
 
-def open_npz(path: Path) -> Predictions:
-    """Reads predictions from a `.npz`.
+def open_npz(path: Path) -> Raw:
+    """What a `.npz` holds.
 
     Args:
-        path: holds `logits` or `probs` (members, samples, classes), `labels` (samples), optionally
-            `index` (samples) and `members` (members).
+        path: holds `logits` or `probs` (members, samples, classes), or `votes` (members, samples),
+            and `labels` (samples), optionally `index` (samples) and `members` (members). `labels`
+            and `index` may be (members, samples): then they are compared between members.
 
     Raises:
-        ValueError: an array is missing, has the wrong shape or values, or the file is damaged.
+        ValueError: an array is missing, or the file is damaged.
     """
-    arrays = _load(path)
-    key = next((key for key in ("logits", "probs") if key in arrays), None)
+    try:
+        with path.open("rb") as file:
+            if file.read(6) == b"\x93NUMPY":
+                raise ValueError("it is a single array")
+        with zipfile.ZipFile(path) as archive:
+            names = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
+            key = next((key for key in (*KEYS, "predictions") if key in names), None)
+            wanted = [name for name in (key, "labels", "index", "members") if name in names]
+            arrays = {name: _array(path, archive, names[name]) for name in wanted}
+    except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise ValueError(f"{path}: not a whole .npz of plain arrays ({error})") from error
     if key is None:
         raise ValueError(
-            f"{path}: needs an array 'logits' or 'probs' (members, samples, classes), has "
-            f"{', '.join(arrays) or 'none'}"
+            f"{path}: needs an array 'logits' or 'probs' (members, samples, classes) or 'votes' "
+            f"(members, samples), has {', '.join(names) or 'none'}"
         )
     if "labels" not in arrays:
         raise ValueError(f"{path}: needs an array 'labels' (samples); bias is measured against it")
-    scores, labels = arrays[key], arrays["labels"]
-    if scores.ndim != 3 or labels.shape != scores.shape[1:2]:
-        raise ValueError(
-            f"{path}: '{key}' must be (members, samples, classes) and 'labels' (samples), got "
-            f"{scores.shape} and {labels.shape}"
-        )
-    num_members, num_samples, num_classes = scores.shape
-    if not num_members or not num_samples or num_classes < 2:
-        raise ValueError(
-            f"{path}: needs at least one member, one sample and two classes, got {scores.shape}"
-        )
-    if scores.dtype.kind != "f":
-        raise ValueError(f"{path}: '{key}' must be floating point, got {scores.dtype}")
-    _check_labels(path, labels, num_classes)
-    index = _ids(path, arrays, "index", num_samples)
-    members = _ids(path, arrays, "members", num_members)
-    order = np.argsort(index, kind="stable")
-    scores = np.ascontiguousarray(scores[:, order])
-    table = torch.from_numpy(_log_probs(path, scores) if key == "probs" else scores)
-    return Predictions(
-        read=lambda start, stop: table[:, start:stop],
-        target=labels[order].astype(np.int64),
-        index=index[order],
-        members=tuple(members.tolist()),
-        num_classes=num_classes,
-        notes=_precision_notes(key, scores),
+    scores = arrays.pop(key)
+    if key == "predictions":
+        if scores.dtype.kind not in "iu" or len(scores.shape) != 2:
+            raise ValueError(
+                f"{path}: 'predictions' must be integer votes (members, samples), got "
+                f"{scores.dtype} {scores.shape}; call scores 'logits' or 'probs'"
+            )
+        key = "votes"
+    return Raw(
+        path=path,
+        key=key,
+        shape=scores.shape,
+        dtypes=(scores.dtype_name,),
+        rows=lambda rows: scores.take(rows, axis=1),
+        **{name: array.load() for name, array in arrays.items()},
     )
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with path.open("rb") as file:
-            arrays = np.load(file, allow_pickle=False)
-            if isinstance(arrays, np.ndarray):
-                raise ValueError("it is a single array")
-            return {key: arrays[key] for key in arrays.files}
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: there is no such file") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        cause = "it holds pickled objects" if "pickle" in str(error) else str(error)
-        raise ValueError(f"{path}: not a whole .npz of plain arrays ({cause})") from error
+def _array(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> MappedArray:
+    """Reads through the array once, which checks its CRC, and says where its bytes are."""
+    stored = info.compress_type == zipfile.ZIP_STORED
+    file = path if stored else Scratch()
+    with archive.open(info) as stream:
+        shape, fortran, dtype = npy_header(stream)
+        start = count = stream.tell()
+        while chunk := stream.read(CHUNK_BYTES):
+            count += len(chunk)
+            if not stored:
+                write_scratch(file, chunk, path)
+    array = MappedArray(path, file, 0, dtype, shape, fortran)
+    if count - start != array.num_bytes:
+        raise ValueError(f"{info.filename} has {count - start} bytes, not {array.num_bytes}")
+    return array._replace(offset=_data_offset(path, info) + start) if stored else array
 
 
-def _check_labels(path: Path, labels: np.ndarray, num_classes: int) -> None:
-    if labels.dtype.kind not in "iu":
-        raise ValueError(f"{path}: 'labels' must be integers, got {labels.dtype}")
-    outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
-    if len(outside):
-        raise ValueError(
-            f"{path}: labels must lie in 0..{num_classes - 1}, but {len(outside)} do not, the "
-            f"first is {labels[outside[0]]} at row {outside[0]}"
-        )
-
-
-def _ids(path: Path, arrays: dict[str, np.ndarray], key: str, length: int) -> np.ndarray:
-    ids = arrays.get(key, np.arange(length))
-    if ids.shape != (length,) or ids.dtype.kind not in "iu" or len(np.unique(ids)) < length:
-        raise ValueError(f"{path}: '{key}' must be {length} different integers, got {ids}")
-    return ids.astype(np.int64)
-
-
-def _log_probs(path: Path, probs: np.ndarray) -> np.ndarray:
-    """Logits whose softmax is `probs`; a probability of zero becomes minus infinity."""
-    probs = probs.astype(np.float64)
-    total = probs.sum(axis=-1)
-    bad = ~(np.abs(total - 1) < PROBABILITY_TOLERANCE) | (probs < 0).any(axis=-1)
-    if bad.any():
-        member, sample = np.argwhere(bad)[0]
-        raise ValueError(
-            f"{path}: 'probs' must be at least 0 and sum to one over classes, but {bad.sum()} rows "
-            f"do not; the first is member {member}, sample {sample}, sum "
-            f"{total[member, sample]:.6g}"
-        )
-    with np.errstate(divide="ignore"):
-        return np.log(probs)
-
-
-def _precision_notes(key: str, scores: np.ndarray) -> tuple[str, ...]:
-    """Says how many samples lost digits before they came here."""
-    if key == "probs":
-        saturated = int((scores.max(axis=-1) == 1).any(axis=0).sum())
-        if saturated:
-            return (
-                f"probs: {saturated} of {scores.shape[1]} samples have a probability rounded to "
-                "one; their bias and variance are only as good as the small entries: save logits",
-            )
-    if scores.dtype.itemsize < 4:
-        return (f"{key}: {scores.dtype} costs digits of confident samples; save float32 logits",)
-    return ()
+def _data_offset(path: Path, info: zipfile.ZipInfo) -> int:
+    """Where a member's bytes begin: its local header has lengths of its own."""
+    with path.open("rb") as file:
+        file.seek(info.header_offset)
+        name_length, extra_length = struct.unpack("<26xHH", file.read(30))
+    return info.header_offset + 30 + name_length + extra_length

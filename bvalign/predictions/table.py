@@ -1,13 +1,13 @@
 """Predictions of an ensemble as the analysis reads them: logits in blocks of samples."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-BLOCK_BYTES = 2**24
+BLOCK_BYTES = 2**21
 """Of float64 logits per block: large enough to keep the processor busy, small enough to cache."""
 
 
@@ -19,7 +19,7 @@ class Predictions:
         read: start, stop -> logits (members, stop - start, classes), any float type.
         target: int64 (samples).
         index: int64 (samples), rows of the data set, ascending.
-        members: ids of the members, in the order of the leading axis.
+        members: ids or names of the members, in the order of the leading axis.
         num_classes: K.
         class_names: one per class; empty if unknown.
         images: uint8 (samples, channels, height, width), or None.
@@ -29,7 +29,7 @@ class Predictions:
     read: Callable[[int, int], Tensor]
     target: np.ndarray
     index: np.ndarray
-    members: tuple[int, ...]
+    members: tuple[int | str, ...]
     num_classes: int
     class_names: tuple[str, ...] = ()
     images: np.ndarray | None = None
@@ -37,7 +37,7 @@ class Predictions:
 
     @property
     def samples_per_block(self) -> int:
-        return max(1, BLOCK_BYTES // (8 * len(self.members) * self.num_classes))
+        return samples_per_block(len(self.members), self.num_classes)
 
     def blocks(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Logits (members, block, classes) and labels (block) of successive samples.
@@ -49,20 +49,35 @@ class Predictions:
         for start in range(0, len(target), self.samples_per_block):
             stop = min(start + self.samples_per_block, len(target))
             logits = self.read(start, stop)
-            bad = (logits.isnan() | (logits == torch.inf)).any(dim=-1)
-            if bad.any() or (logits == -torch.inf).all(dim=-1).any():
+            if _unusable(logits).any():
                 self._refuse_non_finite()
             yield logits, target[start:stop]
 
     def _refuse_non_finite(self) -> None:
         """Counts over the whole table, so that the message names everything at once."""
-        counts = np.zeros(len(self.members), dtype=np.int64)
+        counts = torch.zeros(len(self.members), dtype=torch.int64)
         for start in range(0, len(self.target), self.samples_per_block):
             logits = self.read(start, min(start + self.samples_per_block, len(self.target)))
-            counts += (~logits.isfinite()).any(dim=-1).sum(dim=1).numpy()
-        named = ", ".join(
-            f"member {member} ({count} of {len(self.target)} samples)"
-            for member, count in zip(self.members, counts, strict=True)
-            if count
-        )
+            counts += _unusable(logits).sum(dim=1)
+        named = name_members(self.members, counts, len(self.target))
         raise ValueError(f"logits are NaN or inf: {named}; leave these members out")
+
+
+def samples_per_block(num_members: int, num_classes: int) -> int:
+    """How many samples fill `BLOCK_BYTES`."""
+    return max(1, BLOCK_BYTES // (8 * num_members * num_classes))
+
+
+def name_members(members: Sequence[int | str], counts: Tensor, num_samples: int) -> str:
+    """Members with a count above zero, each with it."""
+    return ", ".join(
+        f"member {member} ({count} of {num_samples} samples)"
+        for member, count in zip(members, counts.tolist(), strict=True)
+        if count
+    )
+
+
+def _unusable(logits: Tensor) -> Tensor:
+    """Where a softmax is undefined (members, block); some classes at minus infinity are fine."""
+    bad = (logits.isnan() | (logits == torch.inf)).any(dim=-1)
+    return bad | (logits == -torch.inf).all(dim=-1)

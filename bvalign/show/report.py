@@ -23,7 +23,7 @@ from bvalign.show.tables import samples_csv, summarise
 
 
 def analyze_and_report(source: Path | str, out: Path | str) -> Analysis:
-    """Analyses a run directory or a `.npz`, writes the report, prints the numbers that matter."""
+    """Analyses what `open_predictions` reads, writes the report, prints the main numbers."""
     predictions, origin = open_predictions(source)
     analysis = analyze(
         _with_progress(predictions),

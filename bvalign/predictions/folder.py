@@ -1,0 +1,197 @@
+"""Predictions of a folder with one `.npy` or `.safetensors` per member, read in blocks.
+
+    labels.npy             class ids (samples)
+    index.npy              rows of the data set (samples), optional
+    seed0.npy              scores (samples, classes), or integer votes (samples), of member seed0
+    seed0.labels.npy       what member seed0 was evaluated on, optional: compared, as is
+    seed0.index.npy        seed0.index.npy
+    seed1.safetensors      the same with tensors logits, probs or votes, optionally labels, index
+
+A `.npy` does not say whether it holds logits or probabilities: rows that sum to one are
+probabilities, and a note tells what was taken. Members are numbers where all names are.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from bvalign.predictions.mapped import Rows, open_npy
+from bvalign.predictions.raw import KEYS, PROBABILITY_TOLERANCE, Raw
+
+SUFFIXES = (".npy", ".safetensors")
+ROWS_LOOKED_AT = 1000
+
+
+class _Member(NamedTuple):
+    name: str
+    key: str | None  # None where the file does not say
+    shape: tuple[int, ...]
+    dtype: str
+    take: Callable[[Rows], Tensor]
+    labels: np.ndarray | None
+    index: np.ndarray | None
+
+
+def member_files(folder: Path) -> list[Path]:
+    """Files that hold members, sorted by number where all names are numbers."""
+    own = {folder / "labels.npy", folder / "index.npy"}
+    files = [
+        file
+        for file in folder.iterdir()
+        if file.suffix in SUFFIXES
+        and file not in own
+        and not file.name.startswith(".")
+        and not file.stem.endswith((".labels", ".index"))
+    ]
+    numbers = all(file.stem.isdecimal() for file in files)
+    return sorted(files, key=lambda file: int(file.stem) if numbers else file.name)
+
+
+def open_folder(folder: Path) -> Raw:
+    """What a folder of members holds.
+
+    Raises:
+        ValueError: a file is missing or damaged, or the members' shapes differ.
+    """
+    if not (folder / "labels.npy").exists():
+        raise ValueError(f"{folder}: needs labels.npy (samples); bias is measured against it")
+    labels = open_npy(folder / "labels.npy").load()
+    index = None
+    if (folder / "index.npy").exists():
+        index = open_npy(folder / "index.npy").load()
+    files = member_files(folder)
+    if not files:
+        raise ValueError(f"{folder}: needs a .npy or .safetensors for each member, has none")
+    members = [_npy(file) if file.suffix == ".npy" else _safetensors(file) for file in files]
+    first = members[0]
+    for file, member in zip(files, members, strict=True):
+        if member.shape != first.shape:
+            raise ValueError(
+                f"{folder}: all members must hold the same samples and classes, but {file.name} "
+                f"is {member.shape} and {files[0].name} {first.shape}"
+            )
+    keys = {member.key or ("votes" if len(member.shape) == 1 else None) for member in members}
+    if len(keys) > 1:
+        said = ", ".join(f"{m.name}: {m.key or 'not said'}" for m in members)
+        raise ValueError(f"{folder}: all members must hold one kind of scores, got {said}")
+    wide = torch.float32 if {m.dtype for m in members} <= {"float16", "bfloat16"} else torch.float64
+    mixed = len({member.dtype for member in members}) > 1
+
+    def rows(rows: Rows) -> Tensor:
+        parts = [member.take(rows) for member in members]
+        return torch.stack([part.to(wide) for part in parts] if mixed else parts)
+
+    key, notes = keys.pop(), ()
+    if key is None:
+        key, notes = _guess(folder, rows)
+    names = [member.name for member in members]
+    numbers = all(name.isdecimal() for name in names)
+    return Raw(
+        path=folder,
+        key=key,
+        shape=(len(members), *first.shape),
+        dtypes=tuple(member.dtype for member in members),
+        rows=rows,
+        labels=_joined(folder, "labels", labels, members),
+        index=_joined(folder, "index", index, members),
+        members=np.array([int(n) for n in names] if numbers else names),
+        notes=notes,
+    )
+
+
+def _joined(
+    folder: Path, key: str, shared: np.ndarray | None, members: list[_Member]
+) -> np.ndarray | None:
+    """The folder's own (samples), or (members, samples) where members bring theirs."""
+    own = [getattr(member, key) for member in members]
+    if all(values is None for values in own):
+        return shared
+    if shared is None and any(values is None for values in own):
+        missing = next(m.name for m, values in zip(members, own, strict=True) if values is None)
+        raise ValueError(f"{folder}: some members have '{key}', but {missing} does not")
+    rows = [shared if values is None else values for values in own]
+    reference = rows[0] if shared is None else shared
+    for member, values in zip(members, rows, strict=True):
+        if values.shape != reference.shape:
+            raise ValueError(
+                f"{folder}: '{key}' of member {member.name} must be {reference.shape}, got "
+                f"{values.shape}"
+            )
+    different = int((rows[0] != reference).sum())
+    if different and all((values == rows[0]).all() for values in rows):
+        raise ValueError(
+            f"{folder}: {key}.npy differs from the members' own '{key}' at {different} rows"
+        )
+    return np.stack(rows)
+
+
+def _npy(path: Path) -> _Member:
+    array = open_npy(path)
+    own = [path.with_name(f"{path.stem}.{key}.npy") for key in ("labels", "index")]
+    labels, index = (open_npy(file).load() if file.exists() else None for file in own)
+    return _Member(
+        name=path.stem,
+        key=None,
+        shape=array.shape,
+        dtype=array.dtype_name,
+        take=lambda rows: array.take(rows, axis=0),
+        labels=labels,
+        index=index,
+    )
+
+
+def _safetensors(path: Path) -> _Member:
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = sorted(file.keys())
+            key = next((key for key in KEYS if key in names), None)
+            tensors = {
+                name: file.get_tensor(name).clone() for name in {"labels", "index"} & {*names}
+            }
+            shape = file.get_slice(key).get_shape() if key else ()
+            dtype = file.get_slice(key)[:0].dtype if key and shape else None
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path}: not a whole .safetensors ({error})") from error
+    if dtype is None:
+        raise ValueError(
+            f"{path}: needs a tensor named logits, probs or votes, has {', '.join(names) or 'none'}"
+        )
+
+    def take(rows: Rows) -> Tensor:
+        try:
+            with safe_open(path, framework="pt") as file:
+                tensor = file.get_tensor(key)
+                return tensor[rows].clone() if isinstance(rows, slice) else tensor[rows]
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"{path}: vanished or was cut short ({error})") from error
+
+    return _Member(
+        name=path.stem,
+        key=key,
+        shape=tuple(shape),
+        dtype=str(dtype).removeprefix("torch."),
+        take=take,
+        **{
+            name: tensors[name].numpy() if name in tensors else None for name in ("labels", "index")
+        },
+    )
+
+
+def _guess(folder: Path, rows: Callable[[Rows], Tensor]) -> tuple[str, tuple[str, ...]]:
+    """Whether unnamed scores are logits or probabilities, from the first rows of all members."""
+    values = rows(slice(0, ROWS_LOOKED_AT)).double()
+    if values.ndim != 3 or not values.numel():
+        return "logits", ()
+    share = float(((values.sum(dim=-1) - 1).abs() < PROBABILITY_TOLERANCE).double().mean())
+    if share < 0.5 and ((values >= 0) & (values <= 1)).all():
+        raise ValueError(
+            f"{folder}: all scores lie in 0..1, but {1 - share:.0%} of the first rows do not sum "
+            "to one; save them as .safetensors with the name logits or probs"
+        )
+    key, what = ("probs", "sum to one") if share >= 0.5 else ("logits", "do not sum to one")
+    return key, (f"members are read as {key}, because rows of the .npy files {what}",)

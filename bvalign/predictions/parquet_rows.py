@@ -1,0 +1,52 @@
+"""Predictions from a `.parquet`, read in batches of rows; needs pyarrow."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from bvalign.predictions.long_table import IDS, Chunk, find_columns, from_chunks
+from bvalign.predictions.raw import Raw
+
+ROWS_PER_BATCH = 16384
+
+
+def open_parquet(path: Path) -> Raw:
+    """What a `.parquet` holds; `long_table` says which columns it must have.
+
+    Raises:
+        ValueError: pyarrow or a column is missing, or the file is damaged.
+    """
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise ValueError(
+            f"{path}: reading parquet needs pyarrow: pip install 'bvalign[parquet]'"
+        ) from error
+    try:
+        with parquet.ParquetFile(path) as file:
+            columns = find_columns(path, file.schema_arrow.names)
+            kinds = {str(file.schema_arrow.field(name).type) for name in columns.scores}
+            names = {"halffloat": "float16", "float": "float32", "double": "float64"}
+            dtypes = tuple(names.get(kind, kind) for kind in sorted(kinds))
+            return from_chunks(path, columns, _chunks(path, file, columns.scores), dtypes)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(f"{path}: not a whole .parquet ({error})") from error
+
+
+def _chunks(path: Path, file: object, scores: tuple[str, ...]) -> Iterator[Chunk]:
+    """Batches of the `pyarrow.parquet.ParquetFile`; a missing score is NaN."""
+    for batch in file.iter_batches(ROWS_PER_BATCH, columns=[*IDS, *scores]):
+        for name in IDS:
+            column = batch.column(name)
+            kinds = ("int", "uint", "string", "dictionary") if name == "member" else ("int", "uint")
+            if column.null_count or not str(column.type).startswith(kinds):
+                raise ValueError(
+                    f"{path}: column '{name}' must be whole, of {' or '.join(kinds)}, got "
+                    f"{column.type} with {column.null_count} empty cells"
+                )
+        sample, label = (batch.column(name).to_numpy() for name in IDS[1:])
+        parts = [batch.column(name).to_numpy(zero_copy_only=False) for name in scores]
+        values = np.stack(parts, axis=1).astype(np.float64)
+        yield Chunk(batch.column("member").to_pylist(), sample, label, values)
