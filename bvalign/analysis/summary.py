@@ -129,8 +129,9 @@ def analyze(
         columns["cross_entropy"].append(cross_entropy(logits, target))
         columns["subsets"].append(subset_values(logits, target, plan.subsets))
         columns["held_out"].append((logits[:, here].transpose(0, 1), target[here]))
-    subsets, hits = concatenate(columns.pop("subsets")), sum(columns.pop("hits"))
-    joined = {key: _join(parts) for key, parts in columns.items()}
+    alignment = fit_alignment(concatenate(columns.pop("subsets")), plan)
+    hits = sum(columns.pop("hits"))
+    joined = {key: _join(columns.pop(key)) for key in list(columns)}  # blocks go as they are joined
     state, target, counts = joined["state"], joined["target"], joined["counts"]
     gap = decompose_gap(state, joined["uncertainty_sum"], target)
     held_out = (joined["held_out"][0].transpose(0, 1), joined["held_out"][1])
@@ -141,7 +142,7 @@ def analyze(
         gap=gap,
         prediction=state.prob_sum.argmax(dim=-1),
         member_accuracy=hits / len(target),
-        alignment=fit_alignment(subsets, plan),
+        alignment=alignment,
         calibration=calibrate(state, joined["uncertainty_sum"], counts, gap, target, held_out),
         collapse=fit_collapse(*held_out),
         target=target,
