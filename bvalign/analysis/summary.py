@@ -7,7 +7,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.alignment import Alignment, design, fit_alignment
+from bvalign.analysis.alignment import Alignment, fit_alignment
+from bvalign.analysis.design import Selection, design
+from bvalign.analysis.local import LocalSlope, class_slopes, decade_slopes
 from bvalign.analysis.statistics import Decomposition, decompose, moments
 from bvalign.analysis.subsets import concatenate, subset_values
 
@@ -24,6 +26,8 @@ class Analysis:
         votes: share of members whose argmax is the label (samples).
         member_accuracy: accuracy of each member (members).
         alignment: fits over the correct samples.
+        class_slopes: slope of each class.
+        decade_slopes: slope of each decade of bias_sq; the key k stands for 10^k.
         target: labels (samples).
         index: rows of the data set (samples).
         num_classes: K.
@@ -35,6 +39,8 @@ class Analysis:
     votes: Float[Tensor, " samples"]
     member_accuracy: Float[Tensor, " members"]
     alignment: Alignment
+    class_slopes: dict[int, LocalSlope]
+    decade_slopes: dict[int, LocalSlope]
     target: Int[Tensor, " samples"]
     index: Int[Tensor, " samples"]
     num_classes: int
@@ -62,12 +68,22 @@ class Analysis:
         }
         return {name: _quantiles(ratio) for name, ratio in ratios.items()}
 
+    def excess_quantiles(self) -> dict[str, dict[str, float | None]]:
+        """Quantiles D of max(variance - bias_sq, 0): variance <= bias_sq + D for that share."""
+        d = self.decomposition
+        excess = {
+            "plug_in": d.variance - d.bias_sq,
+            "unbiased": d.variance_unbiased - d.bias_sq_unbiased,
+        }
+        return {name: _quantiles(e.clamp(min=0)) for name, e in excess.items()}
+
 
 def analyze(
     blocks: Iterable[tuple[Tensor, Tensor]],
     index: Tensor,
     num_members: int,
     notes: Sequence[str] = (),
+    selection: Selection = "same",
 ) -> Analysis:
     """Analyses predictions that come as blocks of samples, each with all members.
 
@@ -76,24 +92,28 @@ def analyze(
         index: rows of the data set (samples), in the order of the blocks.
         num_members: M.
         notes: passed on to the result.
+        selection: which samples count as correct in the fits; `design.py` explains each.
     """
-    plan = design(num_members)
+    plan = design(num_members, selection=selection)
     parts, values, predictions, targets, hits = [], [], [], [], []
     for logits, target in blocks:
         state = moments(logits, target)
         parts.append(decompose(state, target))
         predictions.append(state.prob_sum.argmax(dim=-1))
         hits.append(logits.argmax(dim=-1) == target)
-        values.append(subset_values(logits, target, plan.subsets))
+        values.append(subset_values(logits, target, plan.subsets, plan.error_rows))
         targets.append(target)
     hit = torch.cat(hits, dim=1).double()
+    joined, labels = concatenate(values), torch.cat(targets)
     return Analysis(
         decomposition=Decomposition(*(torch.cat(column) for column in zip(*parts, strict=True))),
         prediction=torch.cat(predictions),
         votes=hit.mean(dim=0),
         member_accuracy=hit.mean(dim=1),
-        alignment=fit_alignment(concatenate(values), plan),
-        target=torch.cat(targets),
+        alignment=fit_alignment(joined, plan),
+        class_slopes=class_slopes(joined, labels, plan),
+        decade_slopes=decade_slopes(joined, plan),
+        target=labels,
         index=index,
         num_classes=logits.shape[-1],
         notes=tuple(notes),
@@ -107,8 +127,8 @@ def _mean(values: Float[Tensor, " samples"]) -> dict[str, float | None]:
     return {"value": float(values.mean()), "standard_error": error}
 
 
-def _quantiles(ratio: Float[Tensor, " samples"]) -> dict[str, float | None]:
-    finite = ratio[ratio.isfinite()]
+def _quantiles(values: Float[Tensor, " samples"]) -> dict[str, float | None]:
+    finite = values[values.isfinite()]
     if not len(finite):
         return {str(q): None for q in RATIO_QUANTILES}
     at = torch.tensor(RATIO_QUANTILES, dtype=torch.float64)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from torch import Tensor
 
+from bvalign.analysis.local import LocalSlope
 from bvalign.analysis.summary import Analysis, analyze
 from bvalign.predictions import Predictions, open_predictions
 from bvalign.predictions.run_directory import write_atomic
@@ -24,6 +25,9 @@ from bvalign.show.scatter import Panel, alignment_scatter
 
 SCHEMA = 1
 PER_SAMPLE = ("bias_sq", "variance", "risk", "bias_sq_unbiased", "variance_unbiased")
+
+CURVES = ("cross_half", "split_half", "ols", "ols_unbiased")
+"""Estimators drawn over the number of members."""
 
 
 def analyze_and_report(source: Path | str, out: Path | str) -> Analysis:
@@ -94,7 +98,10 @@ def summarise(
         "alignment": fits,
         "alignment_dropped": analysis.alignment.dropped,
         "alignment_over_members": analysis.alignment.curve,
+        "slope_by_class": _local(analysis.class_slopes),
+        "slope_by_decade": _local(analysis.decade_slopes),
         "ratio": {"ceiling": analysis.num_members - 1, "quantiles": analysis.ratio_quantiles()},
+        "excess": {"constant": 1, "quantiles": analysis.excess_quantiles()},
         "notes": list(analysis.notes),
         "members": list(predictions.members),
         "data": {
@@ -139,7 +146,11 @@ def draw(analysis: Analysis) -> dict[str, Figure]:
         )
         for scale in ("log", "linear")
     }
-    curve = [row for row in analysis.alignment.curve if row["number"] == "slope"]
+    curve = [
+        row
+        for row in analysis.alignment.curve
+        if row["number"] == "slope" and row["estimator"] in CURVES
+    ]
     if curve:
         names = dict.fromkeys(row["estimator"] for row in curve)
         drawn["slope_over_members"] = figures.slope_over_members(
@@ -218,6 +229,13 @@ def _with_progress(predictions: Predictions) -> Iterator[tuple[Tensor, Tensor]]:
         for logits, target in predictions.blocks():
             yield logits, target
             bar.advance(task, len(target))
+
+
+def _local(slopes: dict[int, LocalSlope]) -> dict[str, object]:
+    return {
+        str(part): {"samples": fit.samples, "slope": _jsonable(fit.slope._asdict())}
+        for part, fit in slopes.items()
+    }
 
 
 def _jsonable(fields: dict[str, object]) -> dict[str, object]:
