@@ -5,14 +5,15 @@ per sample, the squared standard errors of both and their covariance (natural lo
 
 delete_one_errors   jackknife. With t_m the logarithm of the plug-in value without member m,
                     SE² = (M-1)/M sum_m (t_m - mean t)²; M >= 3, as one member has no variance.
-influence_errors    the same to first order, for many subsets at once. For m members and
-                    g_i = sum_j <r_i, r_j> / (m-1) over the others, the influence of member i on
-                    log bias_sq_unbiased is 2 (g_i / bias_sq_unbiased - 1), likewise on log
-                    variance_unbiased with ‖p_i - p_j‖² / 2; SE² = sum_i influence² / (m (m-1)),
-                    times ((m-1)/(m-2))², with which it is the jackknife of a mean over pairs.
+subset_errors       the same for unbiased values of many subsets at once. Each value without a
+                    member is a difference of two sums over pairs, kept above 1e-15 of the whole,
+                    as nothing is left of it where one member carries everything.
 
-Both come from tables of pairs of members (`pairs.py`): ‖S - r_m‖² as a difference of sums returns
-zero instead of 7e-25 where member m carries all of the residual. Neither sees that a logarithm of
+First-order influences instead are no substitute: on Gaussian logit noise of scale 1 and 16 members
+they find a fifth of the squared error of log variance, the jackknife 1.1 times it.
+
+delete_one_errors sums what is left (`pairs.py`): ‖S - r_m‖² as a difference returns zero instead of
+7e-25 where member m carries all of the residual. Neither sees that a logarithm of
 a skewed value is also off on average.
 """
 
@@ -24,6 +25,8 @@ from torch import Tensor
 
 from bvalign.analysis.pairs import Pairs, pair_tables, quadratic
 from bvalign.analysis.statistics import softmax
+
+_LEFT = 1e-15  # rounding of a difference of two sums
 
 
 class LogErrors(NamedTuple):
@@ -47,7 +50,7 @@ def delete_one_errors(
 
     >>> logits = torch.tensor([3.0, 4.0, 5.0]).log().reshape(3, 1, 1) * torch.tensor([1.0, 0.0])
     >>> errors = delete_one_errors(logits, torch.tensor([0]))   # 1 - p_y: 1/4, 1/5, 1/6
-    >>> t = torch.tensor([11 / 60, 5 / 24, 9 / 40]).log() * 2   # means of two of them, squared
+    >>> t = torch.tensor([11 / 60, 5 / 24, 9 / 40]).double().log() * 2   # means of two, squared
     >>> torch.isclose(errors.bias_sq, 2 * t.var(correction=0)).item()
     True
     """
@@ -66,7 +69,7 @@ def delete_one_errors(
     return LogErrors(*(scale * (a * b).sum(dim=0) for a, b in ((x, x), (y, y), (x, y))))
 
 
-def influence_errors(
+def subset_errors(
     products: Pairs, distances: Pairs, weight: Float[Tensor, "subsets members"]
 ) -> LogErrors:
     """Errors of log bias_sq_unbiased and log variance_unbiased of each subset.
@@ -80,12 +83,13 @@ def influence_errors(
     """
     size = weight.sum(dim=1)
 
-    def influence(matrices: Pairs) -> Float[Tensor, "samples subsets members"]:
+    def centred_logs(matrices: Pairs) -> Float[Tensor, "samples subsets members"]:
         with_others = (weight @ matrices).mul_(weight)
-        mean = with_others.sum(dim=-1, keepdim=True) / size.unsqueeze(-1)
-        return with_others.div_(mean).sub_(weight).mul_(2)
+        total = with_others.sum(dim=-1, keepdim=True)
+        left = torch.maximum(total - 2 * with_others, _LEFT * total).log_().mul_(weight)
+        return left.sub_(left.sum(dim=-1, keepdim=True) / size.unsqueeze(-1)).mul_(weight)
 
-    x, y = influence(products), influence(distances)
-    scale = torch.where(size > 2, (size - 1) / (size * (size - 2).square()), torch.nan)
+    x, y = centred_logs(products), centred_logs(distances)
+    scale = torch.where(size > 2, (size - 1) / size, torch.nan)
     sums = (torch.einsum("nsm,nsm->sn", a, b) for a, b in ((x, x), (y, y), (x, y)))
     return LogErrors(*(scale.unsqueeze(-1) * s for s in sums))

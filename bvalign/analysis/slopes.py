@@ -10,7 +10,7 @@ reversed        1 / slope of log bias_sq on log variance, plug-in values: blames
                 the variance, so it lies above ols by the factor 1 / R².
 orthogonal      the line of least perpendicular distance, plug-in values; between the two.
 corrected       least squares on unbiased values less the mean squared errors and covariance of the
-                two logarithms, from influences of members. Blind to the mean error of a logarithm.
+                two logarithms, by delete-one jackknife. Blind to the mean error of a logarithm.
 slope_one       the slope held at one: offset = mean(log variance - log bias_sq) and the spread
                 around it; the claim "variance = C bias_sq" itself.
 cross_half      Members are split into three groups: A sorts the samples into

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from bvalign.analysis.log_errors import LogErrors, influence_errors
+from bvalign.analysis.log_errors import LogErrors, subset_errors
 from bvalign.analysis.pairs import pair_tables, quadratic
 from bvalign.analysis.statistics import softmax
 
@@ -76,7 +76,7 @@ def subset_values(
         variance_unbiased=quadratic(distances, weight) / 2 / ordered_pairs,
         correct=mean.argmax(dim=-1) == target,
         size=size,
-        log_errors=influence_errors(products, distances, weight[list(error_rows)]),
+        log_errors=subset_errors(products, distances, weight[list(error_rows)]),
         error_rows=error_rows,
     )
 
