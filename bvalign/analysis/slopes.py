@@ -13,7 +13,7 @@ corrected       least squares on unbiased values less the mean squared errors an
                 two logarithms, by delete-one jackknife. Blind to the mean error of a logarithm.
 slope_one       the slope held at one: offset = mean(log variance - log bias_sq) and the spread
                 around it; the claim "variance = C bias_sq" itself.
-cross_half      Members are split into three groups: A sorts the samples into
+cross_half      the one to quote. Members are split into three groups: A sorts the samples into
                 bins, B gives the mean unbiased bias_sq and variance of each bin, C decides which
                 samples count as correct; the logarithm is taken of bin means. No group's errors
                 meet another's, so the members' noise cannot make a line. Averaged over random
@@ -23,6 +23,8 @@ split_half      instrument: cov(log variance of B, log bias_sq of A) / cov(log b
                 denominators averaged over splits and both roles. The halves' errors are
                 independent, but their means may depend on the sample: it is the slope for M/2.
 
+In simulations (experiments/estimators) cross_half is off by +0.013 on average where noise is
+Gaussian, split_half by +0.031, the clouds by +0.04 to +0.07, all towards one.
 Nothing identifies the population slope where members' probabilities are heavy-tailed: there every
 ensemble of practical size shows a slope near one. A drift of the slope over the number of members
 is the warning.
