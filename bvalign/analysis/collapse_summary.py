@@ -8,9 +8,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bvalign.analysis.collapse import noise_model, simulate_finite_members
+from bvalign.analysis.lines import cloud
 from bvalign.analysis.logit_noise import LogitNoise, fit_logit_noise
 from bvalign.analysis.noise import draw_noise
-from bvalign.analysis.slopes import least_squares
 from bvalign.analysis.statistics import Decomposition, decompose, moments
 
 CURVE_POINTS = 41
@@ -99,5 +99,5 @@ def _slope(values: Decomposition) -> float | None:
 def _line(bias_sq: Float[Tensor, " samples"], variance: Float[Tensor, " samples"]) -> float | None:
     if len(bias_sq) < 3:
         return None
-    fit = least_squares(bias_sq.log(), variance.log(), torch.ones_like(bias_sq))
-    return float(fit["slope"])
+    weights = torch.ones_like(bias_sq).unsqueeze(0)
+    return float(cloud(bias_sq.log(), variance.log(), weights).least_squares())

@@ -8,7 +8,8 @@ sum over pairs of its members, and all terms are positive, so nothing cancels:
 
 and the plug-in values follow: bias_sq = bias_sq_unbiased + variance_unbiased / m, and
 variance = (m-1)/m variance_unbiased. One pass over the logits thus serves the split halves, the
-half-samples and the curve over the number of members together.
+half-samples and the curve over the number of members together. Some subsets also get the errors of
+their logarithms (`log_errors.py`).
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from bvalign.analysis.statistics import residual, softmax
+from bvalign.analysis.log_errors import LogErrors, subset_errors
+from bvalign.analysis.pairs import pair_tables, quadratic
+from bvalign.analysis.statistics import softmax
 
 
 class SubsetValues(NamedTuple):
@@ -28,6 +31,8 @@ class SubsetValues(NamedTuple):
     variance_unbiased: Float[Tensor, "subsets samples"]
     correct: Bool[Tensor, "subsets samples"]  # by the argmax of the subset's mean probabilities
     size: Float[Tensor, " subsets"]  # members in the subset
+    log_errors: LogErrors  # of the rows `error_rows`: (error_rows, samples)
+    error_rows: tuple[int, ...]
 
     def bias_sq(self, subset: int) -> Float[Tensor, " samples"]:
         """Plug-in squared bias of one subset."""
@@ -38,36 +43,47 @@ class SubsetValues(NamedTuple):
         size = self.size[subset]
         return self.variance_unbiased[subset] * (size - 1) / size
 
+    def errors(self, subset: int) -> LogErrors:
+        """Errors of log bias_sq_unbiased and log variance_unbiased of one of `error_rows`."""
+        row = self.error_rows.index(subset)
+        return LogErrors(*(column[row] for column in self.log_errors))
+
+    def of_samples(self, samples: Int[Tensor, " some"]) -> "SubsetValues":
+        """The values of some samples only."""
+        columns = [column[:, samples] for column in self[:3]]
+        errors = LogErrors(*(column[:, samples] for column in self.log_errors))
+        return SubsetValues(*columns, self.size, errors, self.error_rows)
+
 
 def subset_values(
     logits: Float[Tensor, "members samples classes"],
     target: Int[Tensor, " samples"],
     subsets: Bool[Tensor, "subsets members"],
+    error_rows: tuple[int, ...] = (),
 ) -> SubsetValues:
-    """Values of every subset; NaN for a subset of one member.
+    """Values of every subset, and the errors of some; NaN for a subset of one member.
 
     Memory is about 24 samples members² bytes: pass blocks of samples.
     """
     probs = softmax(logits)
-    at_label = residual(probs, target).transpose(0, 1)
-    at_mean = residual(probs, probs.sum(dim=0).argmax(dim=-1)).transpose(0, 1).contiguous()
-    distances = torch.cdist(at_mean, at_mean, compute_mode="donot_use_mm_for_euclid_dist").square_()
-    i, j = torch.triu_indices(len(logits), len(logits), offset=1)
-    products = (at_label @ at_label.mT)[:, i, j]
+    products, distances = pair_tables(probs, target)
     weight = subsets.double()
-    both = weight[:, i] * weight[:, j]  # whether a subset has both members of a pair
     size = weight.sum(dim=1)
-    pairs = torch.where(size > 1, size * (size - 1) / 2, torch.nan).unsqueeze(1)
+    ordered_pairs = torch.where(size > 1, size * (size - 1), torch.nan).unsqueeze(1)
     mean = torch.einsum("sm,mnk->snk", weight, probs)
     return SubsetValues(
-        bias_sq_unbiased=both @ products.T / pairs,
-        variance_unbiased=both @ distances[:, i, j].T / 2 / pairs,
+        bias_sq_unbiased=quadratic(products, weight) / ordered_pairs,
+        variance_unbiased=quadratic(distances, weight) / 2 / ordered_pairs,
         correct=mean.argmax(dim=-1) == target,
         size=size,
+        log_errors=subset_errors(products, distances, weight[list(error_rows)]),
+        error_rows=error_rows,
     )
 
 
 def concatenate(blocks: Sequence[SubsetValues]) -> SubsetValues:
     """Joins blocks of samples."""
     per_sample = [torch.cat(parts, dim=1) for parts in zip(*(b[:3] for b in blocks), strict=True)]
-    return SubsetValues(*per_sample, size=blocks[0].size)
+    errors = zip(*(b.log_errors for b in blocks), strict=True)
+    log_errors = LogErrors(*(torch.cat(parts, dim=1) for parts in errors))
+    return SubsetValues(*per_sample, blocks[0].size, log_errors, blocks[0].error_rows)

@@ -8,10 +8,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.alignment import Alignment, design, fit_alignment
+from bvalign.analysis.alignment import Alignment, fit_alignment
 from bvalign.analysis.calibration_summary import Calibration, calibrate, choose_held_out
 from bvalign.analysis.collapse_summary import Collapse, fit_collapse
+from bvalign.analysis.design import Selection, design
 from bvalign.analysis.gap import Gap, decompose_gap, uncertainty_sum
+from bvalign.analysis.local import LocalSlope, class_slopes, decade_slopes
 from bvalign.analysis.losses import CrossEntropy, ZeroOne, cross_entropy, vote_counts, zero_one
 from bvalign.analysis.statistics import Decomposition, decompose, moments
 from bvalign.analysis.subsets import concatenate, subset_values
@@ -33,6 +35,8 @@ class Analysis:
         alignment: fits over the correct samples.
         calibration: of the mean probabilities.
         collapse: the noise in the logits, and what the model of neural collapse predicts from it.
+        class_slopes: slope of each class.
+        decade_slopes: slope of each decade of bias_sq; the key k stands for 10^k.
         target: labels (samples).
         index: rows of the data set (samples).
         num_classes: K.
@@ -48,6 +52,8 @@ class Analysis:
     alignment: Alignment
     calibration: Calibration
     collapse: Collapse
+    class_slopes: dict[int, LocalSlope]
+    decade_slopes: dict[int, LocalSlope]
     target: Int[Tensor, " samples"]
     index: Int[Tensor, " samples"]
     num_classes: int
@@ -97,12 +103,22 @@ class Analysis:
         }
         return {name: _quantiles(ratio) for name, ratio in ratios.items()}
 
+    def excess_quantiles(self) -> dict[str, dict[str, float | None]]:
+        """Quantiles D of max(variance - bias_sq, 0): variance <= bias_sq + D for that share."""
+        d = self.decomposition
+        excess = {
+            "plug_in": d.variance - d.bias_sq,
+            "unbiased": d.variance_unbiased - d.bias_sq_unbiased,
+        }
+        return {name: _quantiles(e.clamp(min=0)) for name, e in excess.items()}
+
 
 def analyze(
     blocks: Iterable[tuple[Tensor, Tensor]],
     index: Tensor,
     num_members: int,
     notes: Sequence[str] = (),
+    selection: Selection = "same",
 ) -> Analysis:
     """Analyses predictions that come as blocks of samples, each with all members.
 
@@ -111,8 +127,9 @@ def analyze(
         index: rows of the data set (samples), in the order of the blocks.
         num_members: M.
         notes: passed on to the result.
+        selection: which samples count as correct in the fits; `design.py` explains each.
     """
-    plan = design(num_members)
+    plan = design(num_members, selection=selection)
     columns: dict[str, list[Tensor | tuple[Tensor, ...]]] = defaultdict(list)
     done = 0
     for logits, target in blocks:
@@ -127,9 +144,12 @@ def analyze(
         columns["state"].append(moments(logits, target))
         columns["uncertainty_sum"].append(uncertainty_sum(logits))
         columns["cross_entropy"].append(cross_entropy(logits, target))
-        columns["subsets"].append(subset_values(logits, target, plan.subsets))
+        columns["subsets"].append(subset_values(logits, target, plan.subsets, plan.error_rows))
         columns["held_out"].append((logits[:, here].transpose(0, 1), target[here]))
-    alignment = fit_alignment(concatenate(columns.pop("subsets")), plan)
+    subsets, labels = concatenate(columns.pop("subsets")), torch.cat(columns["target"])
+    alignment = fit_alignment(subsets, plan)
+    slopes = class_slopes(subsets, labels, plan), decade_slopes(subsets, plan)
+    del subsets
     hits = sum(columns.pop("hits"))
     joined = {key: _join(columns.pop(key)) for key in list(columns)}  # blocks go as they are joined
     state, target, counts = joined["state"], joined["target"], joined["counts"]
@@ -143,6 +163,8 @@ def analyze(
         prediction=state.prob_sum.argmax(dim=-1),
         member_accuracy=hits / len(target),
         alignment=alignment,
+        class_slopes=slopes[0],
+        decade_slopes=slopes[1],
         calibration=calibrate(state, joined["uncertainty_sum"], counts, gap, target, held_out),
         collapse=fit_collapse(*held_out),
         target=target,
@@ -167,8 +189,8 @@ def _mean(values: Float[Tensor, " samples"]) -> dict[str, float | None]:
     return {"value": float(values.mean()), "standard_error": error}
 
 
-def _quantiles(ratio: Float[Tensor, " samples"]) -> dict[str, float | None]:
-    finite = ratio[ratio.isfinite()]
+def _quantiles(values: Float[Tensor, " samples"]) -> dict[str, float | None]:
+    finite = values[values.isfinite()]
     if not len(finite):
         return {str(q): None for q in RATIO_QUANTILES}
     at = torch.tensor(RATIO_QUANTILES, dtype=torch.float64)

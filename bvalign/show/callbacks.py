@@ -9,8 +9,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from torch import Tensor
 
+from bvalign.analysis.lines import cloud
 from bvalign.analysis.metric import BiasVariance
-from bvalign.analysis.slopes import least_squares
 from bvalign.analysis.statistics import Decomposition
 from bvalign.predictions import FinishedMember, RunDirectory
 from bvalign.show.scatter import Panel, alignment_scatter
@@ -89,7 +89,8 @@ class AlignmentScatter(Callback):
         values = metric.compute()
         usable = values.correct & (values.variance > 0) & (values.bias_sq > 0)
         x, y = (v[usable].log() for v in (values.bias_sq, values.variance))
-        fit = {key: float(v) for key, v in least_squares(x, y, torch.ones_like(x)).items()}
+        moments = cloud(x, y, torch.ones_like(x).unsqueeze(0))
+        fit = {key: float(v) for key, v in moments.line(moments.least_squares()).items()}
         scalars = {name: getattr(values, name).mean() for name in ("bias_sq", "variance", "risk")}
         scalars |= {"accuracy": values.correct.double().mean()}
         scalars |= {f"alignment/{key}": v for key, v in fit.items() if np.isfinite(v)}

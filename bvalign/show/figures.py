@@ -31,6 +31,7 @@ def slope_over_members(
         "cross_half": ("o", "#0072B2"),
         "ols": ("s", "#D55E00"),
         "ols_unbiased": ("^", "#009E73"),
+        "split_half": ("v", "#CC79A7"),
     }
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     axes = figure.add_subplot()

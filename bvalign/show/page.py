@@ -35,6 +35,10 @@ ESTIMATORS = {
     "the one to quote",
     "ols": "OLS on plug-in values, as in the paper: pulled towards one by the finite ensemble",
     "ols_unbiased": "OLS on unbiased values: less pulled, but logs of noisy numbers",
+    "split_half": "split-half: one half of the members is the instrument for the line of the other",
+    "corrected": "OLS on unbiased values less the estimated errors of both axes",
+    "reversed": "1 / OLS of log squared bias on log variance, plug-in: an upper end",
+    "orthogonal": "least perpendicular distance, plug-in: between OLS and reversed",
     "slope_one": "slope held at one: the offset and the spread around it",
 }
 

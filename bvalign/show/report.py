@@ -21,6 +21,9 @@ from bvalign.show.progress import progress
 from bvalign.show.scatter import Panel, alignment_scatter
 from bvalign.show.tables import samples_csv, summarise
 
+CURVES = ("cross_half", "split_half", "ols", "ols_unbiased")
+"""Estimators drawn over the number of members."""
+
 
 def analyze_and_report(source: Path | str, out: Path | str) -> Analysis:
     """Analyses what `open_predictions` reads, writes the report, prints the main numbers."""
@@ -79,7 +82,11 @@ def draw(analysis: Analysis) -> dict[str, Figure]:
         )
         for scale in ("log", "linear")
     }
-    curve = [row for row in analysis.alignment.curve if row["number"] == "slope"]
+    curve = [
+        row
+        for row in analysis.alignment.curve
+        if row["number"] == "slope" and row["estimator"] in CURVES
+    ]
     if curve:
         names = dict.fromkeys(row["estimator"] for row in curve)
         drawn["slope_over_members"] = figures.slope_over_members(

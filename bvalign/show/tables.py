@@ -42,6 +42,9 @@ def summarise(
         "alignment": fits,
         "alignment_dropped": analysis.alignment.dropped,
         "alignment_over_members": analysis.alignment.curve,
+        "slope_by_class": plain(analysis.class_slopes),
+        "slope_by_decade": plain(analysis.decade_slopes),
+        "excess": {"constant": 1, "quantiles": analysis.excess_quantiles()},
         "ratio": {"ceiling": analysis.num_members - 1, "quantiles": analysis.ratio_quantiles()},
         "calibration": {k: plain(v) for k, v in calibration.items() if k != "reliability"},
         "collapse": _collapse(analysis.collapse),
@@ -93,7 +96,7 @@ def plain(value: object) -> object:
     if hasattr(value, "_asdict"):
         return plain(value._asdict())
     if isinstance(value, dict):
-        return {key: plain(part) for key, part in value.items()}
+        return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [plain(part) for part in value]
     undefined = isinstance(value, float) and not math.isfinite(value)

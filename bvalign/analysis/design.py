@@ -1,0 +1,103 @@
+"""Which subsets of the members are computed: all of them, half-samples, smaller ensembles, parts.
+
+`selection` says which samples count as correct:
+    same        by the members whose values enter the line; this is the paper's choice. Whether a
+                sample is in then depends on the errors of its own values.
+    other       clouds of points (ols, ols_unbiased, corrected, reversed, orthogonal, slope_one)
+                come from two thirds of the members, judged by the other third; three rotations
+                are averaged. The price is a smaller ensemble.
+    threshold   instead of argmax: bias_sq_unbiased < 0.1, by the same members as in "same".
+cross_half and split_half are judged by members whose values do not enter whatever the selection.
+"""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from bvalign.analysis.slopes import Draw
+from bvalign.analysis.subsets import SubsetValues
+
+NUM_SPLITS = 8
+NUM_HALF_SAMPLES = 40
+NUM_CURVE_DRAWS = 8
+THRESHOLD = 0.1
+
+Selection = Literal["same", "other", "threshold"]
+
+
+class Design(NamedTuple):
+    """Which subsets of the members are needed: all of them, half-samples, and smaller ensembles."""
+
+    subsets: Bool[Tensor, "subsets members"]
+    error_rows: tuple[int, ...]  # subsets that give a cloud of points
+    full: Draw
+    halves: tuple[Draw, ...]
+    curve: dict[int, tuple[Draw, ...]]  # number of members -> draws of that size
+    selection: Selection
+
+    def select(self, values: SubsetValues) -> SubsetValues:
+        """Values whose `correct` obeys the selection."""
+        if self.selection != "threshold":
+            return values
+        return values._replace(correct=values.bias_sq_unbiased < THRESHOLD)
+
+
+def design(
+    num_members: int,
+    *,
+    seed: int = 0,
+    selection: Selection = "same",
+    curve_draws: int = NUM_CURVE_DRAWS,
+) -> Design:
+    """Draws the subsets; the same for the same number of members and seed.
+
+    Args:
+        num_members: M.
+        seed: of the draws.
+        selection: which samples count as correct.
+        curve_draws: ensembles of each size 2, 4, 8, ... < M; 0 for none.
+    """
+    thirds_rng, halves_rng = np.random.default_rng(seed), np.random.default_rng((seed, 1))
+    rows: list[np.ndarray] = []
+
+    def row(members: np.ndarray) -> int:
+        rows.append(np.isin(np.arange(num_members), members))
+        return len(rows) - 1
+
+    def parts(members: np.ndarray, size: int, rng: np.random.Generator, splits: int) -> tuple:
+        orders = [rng.permutation(members) for _ in range(splits if size >= 2 else 0)]
+        number = len(members) // max(size, 1)
+        return tuple(
+            tuple(row(order[i * size : (i + 1) * size]) for i in range(number)) for order in orders
+        )
+
+    def clouds(members: np.ndarray, whole: int) -> tuple[tuple[int, int], ...]:
+        if selection != "other":
+            return ((whole, whole),)
+        order = halves_rng.permutation(members)
+        judges = [order[i::3] for i in range(3 if len(members) >= 3 else 1)]
+        return tuple((row(np.setdiff1d(members, judge)), row(judge)) for judge in judges)
+
+    def draw(members: np.ndarray, num_thirds: int, num_halves: int) -> Draw:
+        size = len(members)
+        thirds = tuple(t[:3] for t in parts(members, size // 3, thirds_rng, num_thirds))
+        halves = tuple(h[:2] for h in parts(members, size // 2, halves_rng, num_halves))
+        whole = row(members)
+        return Draw(whole, clouds(members, whole), thirds, halves)
+
+    def subsample(size: int) -> Draw:
+        return draw(np.sort(thirds_rng.permutation(num_members)[:size]), 2, 1)
+
+    full = draw(np.arange(num_members), NUM_SPLITS, NUM_SPLITS)
+    half = num_members // 2
+    halves = tuple(subsample(half) for _ in range(NUM_HALF_SAMPLES if half >= 2 else 0))
+    sizes = [2**k for k in range(1, 20) if 2**k < num_members and curve_draws]
+    curve = {m: tuple(subsample(m) for _ in range(curve_draws)) for m in sizes}
+    curve[num_members] = (full,)
+    draws = [full, *halves, *(draw for of_size in curve.values() for draw in of_size)]
+    error_rows = dict.fromkeys(cloud for draw in draws for cloud, _ in draw.clouds)
+    subsets = torch.from_numpy(np.stack(rows))
+    return Design(subsets, tuple(error_rows), full, halves, curve, selection)

@@ -1,0 +1,81 @@
+"""A number of an estimator with its 95% intervals.
+
+`interval_samples` resamples test samples (percentile bootstrap); `interval_members` is the estimate
++- 1.96 standard deviations over random half-samples of the members, whose spread around the full
+ensemble is that of the full ensemble around its mean. `interval` adds both variances.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bvalign.analysis.design import Design
+from bvalign.analysis.slopes import ESTIMATORS, NUMBERS, Weights, too_small
+from bvalign.analysis.subsets import SubsetValues
+
+NUM_BOOTSTRAP = 200
+
+
+class Estimate(NamedTuple):
+    """A number with 95% intervals; None where it is undefined, and `reason` says why."""
+
+    value: float | None
+    interval: tuple[float, float] | None = None
+    interval_samples: tuple[float, float] | None = None
+    interval_members: tuple[float, float] | None = None
+    reason: str | None = None
+
+
+def bootstrap_weights(num_samples: int, seed: int) -> Weights:
+    """A first row of ones, for the estimate, and NUM_BOOTSTRAP rows of counts of resampling."""
+    rng = np.random.default_rng(seed)
+    weights = torch.ones(NUM_BOOTSTRAP + 1, num_samples, dtype=torch.float64)
+    uniform = np.full(num_samples, 1 / max(num_samples, 1))
+    weights[1:] = torch.from_numpy(rng.multinomial(num_samples, uniform, NUM_BOOTSTRAP)).double()
+    return weights
+
+
+def estimate(
+    name: str, values: SubsetValues, design: Design, weights: Weights
+) -> dict[str, Estimate]:
+    """The numbers of one estimator.
+
+    Args:
+        name: key of ESTIMATORS.
+        values: of `design.subsets`, selected.
+        design: the subsets.
+        weights: `bootstrap_weights`.
+    """
+    reason = too_small(name, values, design.full)
+    if reason:
+        return dict.fromkeys(NUMBERS[name], Estimate(None, reason=reason))
+    estimator = ESTIMATORS[name]
+    usable = [half for half in design.halves if not too_small(name, values, half)]
+    halves = [estimator(values, half, weights[:1]) for half in usable]
+    full = estimator(values, design.full, weights)
+    return {key: _with_intervals(full[key], [half[key] for half in halves]) for key in full}
+
+
+def _with_intervals(full: Tensor, halves: list[Tensor]) -> Estimate:
+    value = float(full[0])
+    if not np.isfinite(value):
+        return Estimate(None, reason="undefined: the values do not vary")
+    replicates, spread = full[1:][full[1:].isfinite()], torch.cat([*halves, torch.empty(0)])
+    spread = spread[spread.isfinite()]
+    if len(replicates) < 2:
+        return Estimate(value, reason="too few samples to resample: no interval")
+    low, high = np.quantile(replicates.numpy(), [0.025, 0.975]).tolist()
+    if len(spread) < 2:
+        reason = "too few members to half-sample: no interval over members"
+        return Estimate(value, None, (low, high), None, reason)
+    spread_samples, spread_members = float(replicates.std()), float(spread.std())
+    both = 1.96 * float(np.hypot(spread_samples, spread_members))
+    members = 1.96 * spread_members
+    return Estimate(
+        value,
+        interval=(value - both, value + both),
+        interval_samples=(low, high),
+        interval_members=(value - members, value + members),
+    )
