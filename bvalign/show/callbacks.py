@@ -9,8 +9,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from torch import Tensor
 
-from bvalign.analysis.metric import BiasVariance
 from bvalign.analysis.lines import cloud
+from bvalign.analysis.metric import BiasVariance
 from bvalign.analysis.statistics import Decomposition
 from bvalign.predictions import FinishedMember, RunDirectory
 from bvalign.show.scatter import Panel, alignment_scatter
