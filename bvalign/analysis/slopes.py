@@ -24,7 +24,8 @@ split_half      instrument: cov(log variance of B, log bias_sq of A) / cov(log b
                 independent, but their means may depend on the sample: it is the slope for M/2.
 
 In simulations (experiments/estimators) cross_half is off by +0.013 on average where noise is
-Gaussian, split_half by +0.031, the clouds by +0.04 to +0.07, all towards one.
+Gaussian, corrected by +0.025, split_half by +0.031, the others by +0.04 to +0.07, most of it
+towards one.
 Nothing identifies the population slope where members' probabilities are heavy-tailed: there every
 ensemble of practical size shows a slope near one. A drift of the slope over the number of members
 is the warning.
