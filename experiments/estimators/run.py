@@ -39,6 +39,7 @@ from bvalign.analysis.slopes import NUM_BINS, NUMBERS
 from bvalign.analysis.subsets import concatenate, subset_values
 
 NUM_CLASSES = 10
+SAMPLES_PER_BLOCK = 250
 MARGINS = {"narrow": (6.0, 9.0), "wide": (4.0, 16.0)}
 NARROW_MEMBERS = 20
 SHIFT = 0.5  # standard deviation of a member's shift of all margins
@@ -97,11 +98,10 @@ def simulate(
 def slopes(logits: torch.Tensor, plan: Design, names: list[str]) -> Iterator[tuple[str, tuple]]:
     """Estimator -> (slope, lower, upper end)."""
     target = torch.zeros(logits.shape[1], dtype=torch.int64)
-    block = 250, NUM_CLASSES, len(plan.subsets))
     values = concatenate(
         [
             subset_values(part, target[: part.shape[1]], plan.subsets, plan.error_rows)
-            for part in logits.split(block, dim=1)
+            for part in logits.split(SAMPLES_PER_BLOCK, dim=1)
         ]
     )
     weights = bootstrap_weights(len(target), 0)
