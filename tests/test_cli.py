@@ -304,3 +304,19 @@ def test_an_unreachable_wandb_is_told_and_trains_offline(bvalign, monkeypatch, c
     with pytest.raises(SystemExit, match="must be at least 1"):
         bvalign("fit", *TINY, "--model.members=0")
     assert "http://127.0.0.1:9 cannot be reached; logging offline" in capsys.readouterr().err
+
+
+def test_two_processes_share_the_samples_of_an_analysis(bvalign):
+    logits, target = aligned_ensemble(samples=201)
+    save_npz(Path("p.npz"), logits.float(), target)
+    bvalign("analyze", "p.npz", "--out", "one")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    command += ["-m", "bvalign", "analyze", "p.npz", "--out", "two"]
+    subprocess.run(command, check=True, capture_output=True, timeout=200)
+    first, second = (Path(out, "samples.csv").read_text() for out in ("one", "two"))
+    a, b = (
+        np.array([row.split(",") for row in t.split()[1:]], dtype=float) for t in (first, second)
+    )
+    np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-300)
+    slopes = [summary(out)["alignment"]["ols"]["slope"]["value"] for out in ("one", "two")]
+    assert slopes[0] == pytest.approx(slopes[1], rel=1e-9)

@@ -1,7 +1,6 @@
 """Everything that is computed of one ensemble's predictions, in one pass over blocks of samples."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,12 +10,13 @@ from torch import Tensor
 from bvalign.analysis.alignment import Alignment, fit_alignment
 from bvalign.analysis.calibration_summary import Calibration, calibrate, choose_held_out
 from bvalign.analysis.collapse_summary import Collapse, fit_collapse
+from bvalign.analysis.columns import Columns
 from bvalign.analysis.design import Selection, design
 from bvalign.analysis.gap import Gap, decompose_gap, uncertainty_sum
 from bvalign.analysis.local import LocalSlope, class_slopes, decade_slopes
 from bvalign.analysis.losses import CrossEntropy, ZeroOne, cross_entropy, vote_counts, zero_one
 from bvalign.analysis.statistics import Decomposition, decompose, moments
-from bvalign.analysis.subsets import concatenate, subset_values
+from bvalign.analysis.subsets import SubsetValues, subset_values
 
 RATIO_QUANTILES = (0.5, 0.9, 0.99, 1.0)
 
@@ -119,6 +119,9 @@ def analyze(
     num_members: int,
     notes: Sequence[str] = (),
     selection: Selection = "same",
+    *,
+    first: int = 0,
+    reduce: Callable[[Tensor], object] = lambda _: None,
 ) -> Analysis:
     """Analyses predictions that come as blocks of samples, each with all members.
 
@@ -128,36 +131,43 @@ def analyze(
         num_members: M.
         notes: passed on to the result.
         selection: which samples count as correct in the fits; `design.py` explains each.
+        first: position of the first block, where several processes share the samples.
+        reduce: adds an array up over the processes, in place; does nothing for a single one.
     """
     plan = design(num_members, selection=selection)
-    columns: dict[str, list[Tensor | tuple[Tensor, ...]]] = defaultdict(list)
-    done = 0
+    columns, hits, position = Columns(len(index)), torch.zeros(num_members).double(), first
     for logits, target in blocks:
-        if not done:
+        if position == first:
             chosen = choose_held_out(len(index), *logits.shape[::2])
-        here = chosen[done : done + len(target)]
-        done += len(target)
-        votes = logits.argmax(dim=-1)
-        columns["target"].append(target)
-        columns["hits"].append((votes == target).double().mean(dim=1) * len(target))
-        columns["counts"].append(vote_counts(votes, logits.shape[-1]))
-        columns["state"].append(moments(logits, target))
-        columns["uncertainty_sum"].append(uncertainty_sum(logits))
-        columns["cross_entropy"].append(cross_entropy(logits, target))
-        columns["subsets"].append(subset_values(logits, target, plan.subsets, plan.error_rows))
-        columns["held_out"].append((logits[:, here].transpose(0, 1), target[here]))
-    subsets, labels = concatenate(columns.pop("subsets")), torch.cat(columns["target"])
+        here = chosen[position : position + len(target)]
+        votes, values = logits.argmax(dim=-1), subset_values(logits, target, *plan[:2])
+        hits += (votes == target).sum(dim=1)
+        columns.put("target", target, position)
+        columns.put("counts", vote_counts(votes, logits.shape[-1]), position)
+        columns.put("state", moments(logits, target), position)
+        columns.put("uncertainty_sum", uncertainty_sum(logits), position)
+        columns.put("cross_entropy", cross_entropy(logits, target), position)
+        columns.put("subsets", values[:3], position, axis=1)
+        columns.put("errors", values.log_errors, position, axis=1)
+        kept = (logits[:, here].transpose(0, 1), target[here])
+        columns.put("held_out", kept, int(chosen[:position].sum()), length=int(chosen.sum()))
+        position += len(target)
+    for array in (hits, *columns.arrays()):
+        reduce(array)
+    subsets = SubsetValues(
+        *columns.take("subsets"), values.size, columns.take("errors"), plan.error_rows
+    )
+    state, target, counts = (columns.take(key) for key in ("state", "target", "counts"))
     alignment = fit_alignment(subsets, plan)
-    slopes = class_slopes(subsets, labels, plan), decade_slopes(subsets, plan)
+    slopes = class_slopes(subsets, target, plan), decade_slopes(subsets, plan)
     del subsets
-    hits = sum(columns.pop("hits"))
-    joined = {key: _join(columns.pop(key)) for key in list(columns)}  # blocks go as they are joined
-    state, target, counts = joined["state"], joined["target"], joined["counts"]
-    gap = decompose_gap(state, joined["uncertainty_sum"], target)
-    held_out = (joined["held_out"][0].transpose(0, 1), joined["held_out"][1])
+    uncertainty = columns.take("uncertainty_sum")
+    gap = decompose_gap(state, uncertainty, target)
+    held_out_logits, held_out_target = columns.take("held_out")
+    held_out = (held_out_logits.transpose(0, 1), held_out_target)
     return Analysis(
         decomposition=decompose(state, target),
-        cross_entropy=joined["cross_entropy"],
+        cross_entropy=columns.take("cross_entropy"),
         zero_one=zero_one(counts, target),
         gap=gap,
         prediction=state.prob_sum.argmax(dim=-1),
@@ -165,21 +175,13 @@ def analyze(
         alignment=alignment,
         class_slopes=slopes[0],
         decade_slopes=slopes[1],
-        calibration=calibrate(state, joined["uncertainty_sum"], counts, gap, target, held_out),
+        calibration=calibrate(state, uncertainty, counts, gap, target, held_out),
         collapse=fit_collapse(*held_out),
         target=target,
         index=index,
         num_classes=counts.shape[-1],
         notes=tuple(notes),
     )
-
-
-def _join(parts: list[Tensor | tuple[Tensor, ...]]) -> Tensor | tuple[Tensor, ...]:
-    """Blocks of samples, of tensors or of tuples of tensors, as one."""
-    if isinstance(parts[0], Tensor):
-        return torch.cat(parts)
-    fields = [torch.cat(column) for column in zip(*parts, strict=True)]
-    return type(parts[0])(*fields) if hasattr(parts[0], "_fields") else tuple(fields)
 
 
 def _mean(values: Float[Tensor, " samples"]) -> dict[str, float | None]:

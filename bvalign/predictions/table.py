@@ -39,19 +39,24 @@ class Predictions:
     def samples_per_block(self) -> int:
         return samples_per_block(len(self.members), self.num_classes)
 
-    def blocks(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Logits (members, block, classes) and labels (block) of successive samples.
+
+        Args:
+            start: first sample.
+            stop: end of the samples; all by default.
 
         Raises:
             ValueError: logits that are NaN or inf, naming the member and how many samples.
         """
         target = torch.from_numpy(self.target)
-        for start in range(0, len(target), self.samples_per_block):
-            stop = min(start + self.samples_per_block, len(target))
-            logits = self.read(start, stop)
+        stop = len(target) if stop is None else stop
+        for low in range(start, stop, self.samples_per_block):
+            high = min(low + self.samples_per_block, stop)
+            logits = self.read(low, high)
             if _unusable(logits).any():
                 self._refuse_non_finite()
-            yield logits, target[start:stop]
+            yield logits, target[low:high]
 
     def _refuse_non_finite(self) -> None:
         """Counts over the whole table, so that the message names everything at once."""

@@ -3,8 +3,10 @@
 import io
 import json
 import math
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -24,20 +26,45 @@ from bvalign.show.tables import samples_csv, summarise
 CURVES = ("cross_half", "split_half", "ols", "ols_unbiased")
 """Estimators drawn over the number of members."""
 
+SHARE = (("RANK", "0"), ("WORLD_SIZE", "1"))
+"""Which share of the samples is this process's; torchrun sets both."""
+
 
 def analyze_and_report(source: Path | str, out: Path | str) -> Analysis:
     """Analyses what `open_predictions` reads, writes the report, prints the main numbers."""
     predictions, origin = open_predictions(source)
-    analysis = analyze(
-        _with_progress(predictions),
-        torch.from_numpy(predictions.index),
-        len(predictions.members),
-        predictions.notes,
-    )
-    write_report(analysis, predictions, origin, Path(out))
-    print(main_numbers(analysis))
-    print(f"report: {Path(out) / 'report.html'}")
+    rank, world = (int(os.environ.get(name, default)) for name, default in SHARE)
+    num_samples = len(predictions.target)
+    start, stop = num_samples * rank // world, num_samples * (rank + 1) // world
+    with _process_group(world) as reduce:
+        analysis = analyze(
+            _with_progress(predictions, start, stop, shown=rank == 0),
+            torch.from_numpy(predictions.index),
+            len(predictions.members),
+            predictions.notes,
+            first=start,
+            reduce=reduce,
+        )
+    if rank == 0:
+        write_report(analysis, predictions, origin, Path(out))
+        print(main_numbers(analysis))
+        print(f"report: {Path(out) / 'report.html'}")
     return analysis
+
+
+@contextmanager
+def _process_group(world: int) -> Iterator[Callable[[Tensor], object]]:
+    """What adds an array up over the processes that torchrun started; nothing for a single one."""
+    if world == 1:
+        yield lambda _: None
+        return
+    torch.distributed.init_process_group("gloo")
+    try:
+        yield lambda array: torch.distributed.all_reduce(
+            array.view(torch.uint8) if array.dtype == torch.bool else array
+        )
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 def write_report(
@@ -166,9 +193,11 @@ def _with_error(mean: dict[str, float | None]) -> str:
     return f"{mean['value']:.4g}" + ("" if error is None else f" ± {error:.2g}")
 
 
-def _with_progress(predictions: Predictions) -> Iterator[tuple[Tensor, Tensor]]:
-    with progress(Console(file=sys.stderr)) as bar:
-        task = bar.add_task("bias and variance", total=len(predictions.target))
-        for logits, target in predictions.blocks():
+def _with_progress(
+    predictions: Predictions, start: int, stop: int, *, shown: bool
+) -> Iterator[tuple[Tensor, Tensor]]:
+    with progress(Console(file=sys.stderr, quiet=not shown)) as bar:
+        task = bar.add_task("bias and variance", total=stop - start)
+        for logits, target in predictions.blocks(start, stop):
             yield logits, target
             bar.advance(task, len(target))
