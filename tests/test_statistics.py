@@ -70,6 +70,21 @@ def test_identities_and_bounds():
     assert (d.variance <= 6 * d.bias_sq * (1 + 1e-12)).all()
 
 
+@pytest.mark.parametrize(("members", "classes"), [(2, 2), (7, 3), (40, 10)])
+@pytest.mark.parametrize("scale", [0.5, 3.0, 30.0])
+def test_geometry_bounds_plug_in_values(members, classes, scale):
+    """variance <= 1 - ‖p̄‖², which is the feasible region of the figures; bias_sq tells right
+    from wrong: a wrong mean has at least 1/2, a right one at most (K-1)/K."""
+    logits, target = random_ensemble(members, 500, classes, scale, seed=members)
+    d = decompose(moments(logits, target), target)
+    ratio = (classes - 1) / classes
+    curve = 2 * (d.bias_sq * ratio).sqrt() - d.bias_sq
+    feasible = torch.where(d.bias_sq <= 1 / ratio, curve, 2 - d.bias_sq)
+    assert (d.variance <= feasible + 1e-12).all()
+    assert (d.bias_sq[~d.correct] >= 0.5 - 1e-12).all()
+    assert (d.bias_sq[d.correct] <= ratio + 1e-12).all()
+
+
 def test_permutations_change_nothing():
     logits, target = random_ensemble()
     base = decompose(moments(logits, target), target)
