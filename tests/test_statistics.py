@@ -73,8 +73,10 @@ def test_identities_and_bounds():
 @pytest.mark.parametrize(("members", "classes"), [(2, 2), (7, 3), (40, 10)])
 @pytest.mark.parametrize("scale", [0.5, 3.0, 30.0])
 def test_geometry_bounds_plug_in_values(members, classes, scale):
-    """variance <= 1 - ‖p̄‖², which is the feasible region of the figures; bias_sq tells right
-    from wrong: a wrong mean has at least 1/2, a right one at most (K-1)/K."""
+    """The feasible region of the figures, from variance <= 1 - ‖p̄‖².
+
+    A wrong mean has a squared bias of at least 1/2, a right one of at most (K-1)/K.
+    """
     logits, target = random_ensemble(members, 500, classes, scale, seed=members)
     d = decompose(moments(logits, target), target)
     ratio = (classes - 1) / classes
