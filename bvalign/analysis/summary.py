@@ -11,7 +11,7 @@ from bvalign.analysis.alignment import Alignment, fit_alignment
 from bvalign.analysis.calibration_summary import Calibration, calibrate, choose_held_out
 from bvalign.analysis.collapse_summary import Collapse, fit_collapse
 from bvalign.analysis.columns import Columns
-from bvalign.analysis.design import Selection, design
+from bvalign.analysis.design import Design, Selection, design
 from bvalign.analysis.gap import Gap, decompose_gap, uncertainty_sum
 from bvalign.analysis.local import LocalSlope, class_slopes, decade_slopes
 from bvalign.analysis.losses import CrossEntropy, ZeroOne, cross_entropy, vote_counts, zero_one
@@ -135,28 +135,11 @@ def analyze(
         reduce: adds an array up over the processes, in place; does nothing for a single one.
     """
     plan = design(num_members, selection=selection)
-    columns, hits, position = Columns(len(index)), torch.zeros(num_members).double(), first
-    for logits, target in blocks:
-        if position == first:
-            chosen = choose_held_out(len(index), *logits.shape[::2])
-        here = chosen[position : position + len(target)]
-        votes, values = logits.argmax(dim=-1), subset_values(logits, target, *plan[:2])
-        hits += (votes == target).sum(dim=1)
-        columns.put("target", target, position)
-        columns.put("counts", vote_counts(votes, logits.shape[-1]), position)
-        columns.put("state", moments(logits, target), position)
-        columns.put("uncertainty_sum", uncertainty_sum(logits), position)
-        columns.put("cross_entropy", cross_entropy(logits, target), position)
-        columns.put("subsets", values[:3], position, axis=1)
-        columns.put("errors", values.log_errors, position, axis=1)
-        kept = (logits[:, here].transpose(0, 1), target[here])
-        columns.put("held_out", kept, int(chosen[:position].sum()), length=int(chosen.sum()))
-        position += len(target)
+    columns, hits = _collect(blocks, plan, len(index), first)
     for array in (hits, *columns.arrays()):
         reduce(array)
-    subsets = SubsetValues(
-        *columns.take("subsets"), values.size, columns.take("errors"), plan.error_rows
-    )
+    size, errors = plan.subsets.sum(dim=1).double(), columns.take("errors")
+    subsets = SubsetValues(*columns.take("subsets"), size, errors, plan.error_rows)
     state, target, counts = (columns.take(key) for key in ("state", "target", "counts"))
     alignment = fit_alignment(subsets, plan)
     slopes = class_slopes(subsets, target, plan), decade_slopes(subsets, plan)
@@ -182,6 +165,30 @@ def analyze(
         num_classes=counts.shape[-1],
         notes=tuple(notes),
     )
+
+
+def _collect(
+    blocks: Iterable[tuple[Tensor, Tensor]], plan: Design, num_samples: int, position: int
+) -> tuple[Columns, Float[Tensor, " members"]]:
+    """What is computed block by block, and how often each member is right."""
+    columns, hits = Columns(num_samples), torch.zeros(plan.subsets.shape[1], dtype=torch.float64)
+    for logits, target in blocks:
+        chosen = choose_held_out(num_samples, *logits.shape[::2])
+        here = chosen[position : position + len(target)]
+        votes = logits.argmax(dim=-1)
+        values = subset_values(logits, target, plan.subsets, plan.error_rows)
+        hits += (votes == target).sum(dim=1)
+        columns.put("target", target, position)
+        columns.put("counts", vote_counts(votes, logits.shape[-1]), position)
+        columns.put("state", moments(logits, target), position)
+        columns.put("uncertainty_sum", uncertainty_sum(logits), position)
+        columns.put("cross_entropy", cross_entropy(logits, target), position)
+        columns.put("subsets", values[:3], position, axis=1)
+        columns.put("errors", values.log_errors, position, axis=1)
+        kept = (logits[:, here].transpose(0, 1), target[here])
+        columns.put("held_out", kept, int(chosen[:position].sum()), length=int(chosen.sum()))
+        position += len(target)
+    return columns, hits
 
 
 def _mean(values: Float[Tensor, " samples"]) -> dict[str, float | None]:

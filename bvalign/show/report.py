@@ -35,6 +35,8 @@ def analyze_and_report(source: Path | str, out: Path | str) -> Analysis:
     predictions, origin = open_predictions(source)
     rank, world = (int(os.environ.get(name, default)) for name, default in SHARE)
     num_samples = len(predictions.target)
+    if world > num_samples:
+        raise ValueError(f"{world} processes cannot share {num_samples} samples; start fewer")
     start, stop = num_samples * rank // world, num_samples * (rank + 1) // world
     with _process_group(world) as reduce:
         analysis = analyze(
@@ -109,30 +111,8 @@ def draw(analysis: Analysis) -> dict[str, Figure]:
         )
         for scale in ("log", "linear")
     }
-    curve = [
-        row
-        for row in analysis.alignment.curve
-        if row["number"] == "slope" and row["estimator"] in CURVES
-    ]
-    if curve:
-        names = dict.fromkeys(row["estimator"] for row in curve)
-        drawn["slope_over_members"] = figures.slope_over_members(
-            {
-                name: [
-                    (row["members"], row["mean"], row["spread"])
-                    for row in curve
-                    if row["estimator"] == name
-                ]
-                for name in names
-            },
-            num_samples=analysis.num_samples,
-            final={
-                name: interval
-                for name in names
-                if (interval := analysis.alignment.estimators[name]["slope"].interval)
-            },
-        )
     if analysis.num_members > 1:
+        drawn["slope_over_members"] = _slope_over_members(analysis)
         ratio = d["variance"] / d["bias_sq"]
         drawn["ratio"] = figures.ratio_histogram(
             ratio, d["correct"], num_members=analysis.num_members
@@ -145,6 +125,18 @@ def draw(analysis: Analysis) -> dict[str, Figure]:
         num_members=analysis.num_members,
     )
     return drawn
+
+
+def _slope_over_members(analysis: Analysis) -> Figure:
+    curves: dict[str, list[tuple[int, float, float | None]]] = {}
+    for row in analysis.alignment.curve:
+        if row["number"] == "slope" and row["estimator"] in CURVES:
+            point = (row["members"], row["mean"], row["spread"])
+            curves.setdefault(row["estimator"], []).append(point)
+    estimators = analysis.alignment.estimators
+    final = {name: estimators[name]["slope"].interval for name in curves}
+    final = {name: interval for name, interval in final.items() if interval}
+    return figures.slope_over_members(curves, num_samples=analysis.num_samples, final=final)
 
 
 def main_numbers(analysis: Analysis) -> str:
