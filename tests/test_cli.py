@@ -176,7 +176,14 @@ def test_ctrl_c_in_a_member_keeps_the_finished_ones():
     command = [sys.executable, "-m", "bvalign", "fit", *TINY, "--trainer.logger=false"]
     command += ["--model.members=60", "--model.pack_size=1", "--trainer.max_epochs=100"]
     command += ["--trainer.check_val_every_n_epoch=100"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # shells start background jobs with Ctrl-C ignored, and children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     first = Path("runs/digits-mlp/members/0000/logits.safetensors")
     for _ in range(600):
         if first.exists():
