@@ -182,7 +182,7 @@ def test_ctrl_c_in_a_member_keeps_the_finished_ones():
         stdout=subprocess.PIPE,
         text=True,
         # shells start background jobs with Ctrl-C ignored, and children inherit that
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     first = Path("runs/digits-mlp/members/0000/logits.safetensors")
     for _ in range(600):
