@@ -10,8 +10,8 @@ class Columns:
     """Arrays over all samples, filled block by block.
 
     Kept one by one between large temporaries, the small results of the blocks would leave the heap
-    full of holes: 9.2 GiB instead of 1.5 for (20, 20,000, 500). What no block fills stays zero, so that
-    processes with different blocks can add their arrays up.
+    full of holes: 9.2 GiB instead of 1.5 for (20, 20,000, 500). What no block fills stays zero, so
+    that processes with different blocks can add their arrays up.
 
     Args:
         num_samples: of all blocks.

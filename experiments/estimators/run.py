@@ -3,8 +3,9 @@
     python experiments/estimators/run.py                     # writes results.json, results.md here
     python experiments/estimators/run.py --members 8 20 50 100 --repetitions 200 --num_samples 10000
 
-The default (1,000 samples, 12 repetitions, 32 cells) takes about 8 minutes on one CPU core (6 repetitions at 40 points: 225 s); cost
-grows with samples and repetitions, the second command takes days. No data, no GPU, one thread.
+The stored results are --repetitions 6 --points 40: 225 s on one CPU core. The default (1,000 samples,
+12 repetitions, 32 cells) is about twice that, not timed; cost grows with samples and repetitions,
+the second command takes days. No data, no GPU, one thread.
 
 Logits are s' e_y + v for 10 classes and label y = 0, v drawn anew for each member and sample, with
 s' uniform: narrow 6..9, wide 4..16. Wide is run with every number of members, narrow with one.
