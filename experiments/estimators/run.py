@@ -3,7 +3,7 @@
     python experiments/estimators/run.py                     # writes results.json, results.md here
     python experiments/estimators/run.py --members 8 20 50 100 --repetitions 200 --num_samples 10000
 
-The stored results are --repetitions 6 --points 40: 225 s on one CPU core. The default (1,000 samples,
+The stored results are --repetitions 6 --points 40: 225 s on one core. The default (1,000 samples,
 12 repetitions, 32 cells) is about twice that, not timed; cost grows with samples and repetitions,
 the second command takes days. No data, no GPU, one thread.
 
