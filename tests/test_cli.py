@@ -16,6 +16,9 @@ from conftest import TINY, aligned_ensemble, random_ensemble, save_npz
 from test_statistics import check_golden
 
 from bvalign import BiasVariance, RunDirectory
+from bvalign.analysis.log_errors import subset_errors
+from bvalign.analysis.pairs import pair_tables
+from bvalign.analysis.statistics import softmax
 from bvalign.show import callbacks
 
 SIX = ("--model.members=6", "--model.pack_size=4")
@@ -227,6 +230,21 @@ def test_analyze_writes_the_same_report_for_anybodys_predictions(bvalign, fit, c
     (root / "samples.csv").unlink()
     bvalign("report", root)
     assert Path("again/samples.csv").read_bytes() == (root / "samples.csv").read_bytes()
+
+
+def test_analyze_takes_a_selection_and_gives_errors_of_logs(bvalign):
+    logits, target = random_ensemble(members=6, samples=60, classes=3, scale=2.0)
+    save_npz("p.npz", logits.numpy(), target.numpy())
+    bvalign("analyze", "p.npz", "--out", "same")
+    bvalign("analyze", "p.npz", "--out", "other", "--selection", "other")
+    assert summary("same")["alignment_selection"] == "same"
+    assert summary("other")["alignment_selection"] == "other"
+    assert summary("same")["alignment"]["ols"] != summary("other")["alignment"]["ols"]
+    row = samples("same")[0]
+    pairs = torch.ones(1, 6, dtype=torch.float64)
+    errors = subset_errors(*pair_tables(softmax(logits), target), pairs)
+    assert float(row["log_bias_sq_error"]) == pytest.approx(float(errors.bias_sq[0, 0].sqrt()))
+    assert float(row["log_variance_error"]) == pytest.approx(float(errors.variance[0, 0].sqrt()))
 
 
 def test_golden_ensembles_through_analyze(bvalign, golden, monkeypatch):

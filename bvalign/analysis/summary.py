@@ -14,6 +14,7 @@ from bvalign.analysis.columns import Columns
 from bvalign.analysis.design import Design, Selection, design
 from bvalign.analysis.gap import Gap, decompose_gap, uncertainty_sum
 from bvalign.analysis.local import LocalSlope, class_slopes, decade_slopes
+from bvalign.analysis.log_errors import LogErrors
 from bvalign.analysis.losses import CrossEntropy, ZeroOne, cross_entropy, vote_counts, zero_one
 from bvalign.analysis.statistics import Decomposition, decompose, moments
 from bvalign.analysis.subsets import SubsetValues, subset_values
@@ -31,12 +32,15 @@ class Analysis:
         cross_entropy: the decomposition under cross-entropy, one value per sample.
         zero_one: the decomposition of the members' votes, one value per sample.
         gap: bias_sq - variance and what it is made of, one value per sample.
+        log_errors: squared standard errors of the logs of the unbiased values, over members; NaN
+            with fewer than three.
         member_accuracy: accuracy of each member (members).
         alignment: fits over the correct samples.
         calibration: of the mean probabilities.
         collapse: the noise in the logits, and what the model of neural collapse predicts from it.
         class_slopes: slope of each class.
         decade_slopes: slope of each decade of bias_sq; the key k stands for 10^k.
+        selection: which samples count as correct in the fits.
         target: labels (samples).
         index: rows of the data set (samples).
         num_classes: K.
@@ -48,12 +52,14 @@ class Analysis:
     cross_entropy: CrossEntropy
     zero_one: ZeroOne
     gap: Gap
+    log_errors: LogErrors
     member_accuracy: Float[Tensor, " members"]
     alignment: Alignment
     calibration: Calibration
     collapse: Collapse
     class_slopes: dict[int, LocalSlope]
     decade_slopes: dict[int, LocalSlope]
+    selection: Selection
     target: Int[Tensor, " samples"]
     index: Int[Tensor, " samples"]
     num_classes: int
@@ -143,6 +149,7 @@ def analyze(
     state, target, counts = (columns.take(key) for key in ("state", "target", "counts"))
     alignment = fit_alignment(subsets, plan)
     slopes = class_slopes(subsets, target, plan), decade_slopes(subsets, plan)
+    log_errors = subsets.errors(plan.full.whole)
     del subsets
     uncertainty = columns.take("uncertainty_sum")
     gap = decompose_gap(state, uncertainty, target)
@@ -153,6 +160,7 @@ def analyze(
         cross_entropy=columns.take("cross_entropy"),
         zero_one=zero_one(counts, target),
         gap=gap,
+        log_errors=log_errors,
         prediction=state.prob_sum.argmax(dim=-1),
         member_accuracy=hits / len(target),
         alignment=alignment,
@@ -160,6 +168,7 @@ def analyze(
         decade_slopes=slopes[1],
         calibration=calibrate(state, uncertainty, counts, gap, target, held_out),
         collapse=fit_collapse(*held_out),
+        selection=selection,
         target=target,
         index=index,
         num_classes=counts.shape[-1],

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from torch import Tensor
 
+from bvalign.analysis.design import Selection
 from bvalign.analysis.summary import Analysis, analyze
 from bvalign.predictions import Predictions, open_predictions
 from bvalign.predictions.run_directory import write_atomic
@@ -30,7 +31,9 @@ SHARE = (("RANK", "0"), ("WORLD_SIZE", "1"))
 """Which share of the samples is this process's; torchrun sets both."""
 
 
-def analyze_and_report(source: Path | str, out: Path | str) -> Analysis:
+def analyze_and_report(
+    source: Path | str, out: Path | str, selection: Selection = "same"
+) -> Analysis:
     """Analyses what `open_predictions` reads, writes the report, prints the main numbers."""
     predictions, origin = open_predictions(source)
     rank, world = (int(os.environ.get(name, default)) for name, default in SHARE)
@@ -44,6 +47,7 @@ def analyze_and_report(source: Path | str, out: Path | str) -> Analysis:
             torch.from_numpy(predictions.index),
             len(predictions.members),
             predictions.notes,
+            selection=selection,
             first=start,
             reduce=reduce,
         )
