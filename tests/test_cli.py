@@ -30,6 +30,8 @@ FILES = {
     "figures/alignment_linear.png",
     "figures/slope_over_members.png",
     "figures/ratio.png",
+    "figures/gain_from_members.png",
+    "figures/disagreement.png",
     "figures/reliability.png",
 }
 HEADER = "index,label,correct,bias_sq,variance,risk,bias_sq_unbiased,variance_unbiased"

@@ -49,10 +49,14 @@ def config(found):
 
 
 def artifacts(found):
-    """type -> name of the artifacts, tables of W&B's own included."""
-    return {r.request.log_artifact.artifact.type: r.request.log_artifact.artifact.name for r in found
-            if r.request.WhichOneof("request_type") == "log_artifact"} | {
-            r.artifact.type: r.artifact.name for r in found if r.WhichOneof("record_type") == "artifact"}
+    """Type -> name of the artifacts, tables of W&B's own included."""
+    return {
+        r.request.log_artifact.artifact.type: r.request.log_artifact.artifact.name
+        for r in found
+        if r.request.WhichOneof("request_type") == "log_artifact"
+    } | {
+        r.artifact.type: r.artifact.name for r in found if r.WhichOneof("record_type") == "artifact"
+    }
 
 
 def _key(item):

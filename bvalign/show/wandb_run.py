@@ -32,7 +32,8 @@ class WandbRun:
       high are the 10% and 90% quantiles |
     | `members/val_accuracy/mean`, `low`, `high` | the same, where validated |
     | `members/curves` | an image of both, mean and band |
-    | `result/...` | the run's summary: accuracy, mean bias_sq, variance, risk, and slopes |
+    | `result/accuracy`, `bias_sq`, `variance`, `risk` | of all members, in the run's summary |
+    | `result/cross_half`, `result/ols`, with `_low` and `_high` | slopes and 95% intervals |
 
     Args:
         log_report: keep report.html, summary.json and samples.csv as an artifact.
@@ -67,9 +68,7 @@ class WandbRun:
             if starts > 1 and experiment.offline:
                 experiment.log({}, step=(starts - 1) * STEPS_PER_START)
 
-    def finish(
-        self, loggers: Sequence[Logger], run: RunDirectory, analysis: Analysis
-    ) -> None:
+    def finish(self, loggers: Sequence[Logger], run: RunDirectory, analysis: Analysis) -> None:
         """Logs what came of all members and ends the W&B run, once for a number of members."""
         logged = run.root / "wandb" / "members_logged"
         complete = analysis.num_members == run.num_members
@@ -155,9 +154,10 @@ def _result(analysis: Analysis) -> dict[str, float]:
     means = analysis.means()
     numbers = {key: means[key]["value"] for key in ("bias_sq", "variance", "risk")}
     numbers["accuracy"] = float(analysis.decomposition.correct.double().mean())
-    for name, fit in analysis.alignment.estimators.items():
-        if "slope" in fit:
-            numbers[f"slope/{name}"] = fit["slope"].value
-            for end, limit in zip(("low", "high"), fit["slope"].interval or (), strict=False):
-                numbers[f"slope/{name}/{end}"] = limit
+    for name in ("cross_half", "ols"):
+        slope = analysis.alignment.estimators[name]["slope"]
+        ends = slope.interval or slope.interval_samples or (None, None)
+        numbers |= dict(
+            zip((name, f"{name}_low", f"{name}_high"), (slope.value, *ends), strict=True)
+        )
     return {f"result/{key}": value for key, value in numbers.items() if value is not None}
