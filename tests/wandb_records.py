@@ -48,15 +48,20 @@ def config(found):
     return values
 
 
+def summary(found):
+    """The run's summary."""
+    updates = [r.summary.update for r in found if r.WhichOneof("record_type") == "summary"]
+    return {_key(item): json.loads(item.value_json) for update in updates for item in update}
+
+
 def artifacts(found):
-    """Type -> name of the artifacts, tables of W&B's own included."""
-    return {
-        r.request.log_artifact.artifact.type: r.request.log_artifact.artifact.name
-        for r in found
-        if r.request.WhichOneof("request_type") == "log_artifact"
-    } | {
-        r.artifact.type: r.artifact.name for r in found if r.WhichOneof("record_type") == "artifact"
-    }
+    """Type -> paths of the files in the artifacts of that type."""
+    paths = {}
+    for record in found:
+        if record.WhichOneof("record_type") == "artifact":
+            contents = record.artifact.manifest.contents
+            paths.setdefault(record.artifact.type, set()).update(item.path for item in contents)
+    return paths
 
 
 def _key(item):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from bvalign.show.scatter import BOUND, CORRECT, FIT, WRONG
 
@@ -173,6 +174,7 @@ def curves_band(epoch: np.ndarray, values: Mapping[str, np.ndarray]) -> Figure:
         axes.fill_between(at, low, high, color=CORRECT, alpha=0.25, lw=0, label="10% to 90%")
         mean = np.nanmean(found, axis=0)
         axes.plot(at, mean, color=CORRECT, lw=1.6, marker=".", label="mean of members")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _finish(axes, "epoch", labels.get(name, name))
     figure.suptitle(f"M = {num_members}", fontsize=10)
     return figure
