@@ -147,7 +147,7 @@ class EnsembleCLI(LightningCLI):
         model.assign(run.finished()[0])
         model.configure_model()
         for member in model.members:
-            model.pack.networks[str(member)].load_state_dict(run.weights(member))
+            model.pack.load(member, run.weights(member))
         self.instantiate_trainer(callbacks=[AlignmentScatter()]).test(model, datamodule)
 
     def instantiate_trainer(self, callbacks: Sequence[Callback] = (), **kwargs: Any) -> Trainer:

@@ -8,7 +8,8 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from bvalign.ensemble.features import LastLayer, last_layer
-from bvalign.ensemble.pack import Pack
+from bvalign.ensemble.pack import Pack, initial_network
+from bvalign.ensemble.plans import make_pack
 from bvalign.randomness import Randomness, Streams
 
 
@@ -97,14 +98,12 @@ class Ensemble(LightningModule):
 
     def configure_model(self) -> None:
         if self.pack is None:
-            self.pack = Pack(
-                self.members,
-                self.streams,
-                self.arch,
-                self.num_classes,
-                self.image_shape,
-                self.arch_args,
-            )
+            self.pack = make_pack("sequential", self.members, self.initial_network)
+
+    def initial_network(self, member: int) -> torch.nn.Module:
+        """A member before training: its stream `init` decides the weights."""
+        seed = self.streams.torch_seed("init", member)
+        return initial_network(seed, self.arch, self.num_classes, self.image_shape, self.arch_args)
 
     def forward(self, input: Tensor) -> Tensor:
         """Logits (members, batch, classes) of inputs (members, batch, ...)."""
@@ -112,7 +111,7 @@ class Ensemble(LightningModule):
 
     def last_layer(self, member: int, input: Tensor) -> LastLayer:
         """What enters the last linear layer of one member, and that layer's parameters."""
-        return last_layer(self.pack.networks[str(member)], input)
+        return last_layer(self.pack.network(member), input)
 
     def on_train_epoch_start(self) -> None:
         self.loss_sum = torch.zeros(len(self.members), device=self.device)

@@ -160,7 +160,7 @@ class SaveMembers(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for row, member in enumerate(pl_module.members):
-            weights = pl_module.pack.member_weights(member)
+            weights = pl_module.pack.weights(member)
             history = self.history.pop(member, [])
             self.run.save_member(member, FinishedMember(self.logits[row], weights, history))
 
