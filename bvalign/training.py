@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
@@ -22,6 +23,7 @@ from bvalign.provenance import provenance
 from bvalign.show.callbacks import AlignmentScatter, SaveMembers
 from bvalign.show.members_progress import MembersProgress
 from bvalign.show.report import analyze_and_report
+from bvalign.show.wandb_run import WandbRun
 from bvalign.show.wandb_setup import use_wandb
 
 DECISIVE = (
@@ -66,6 +68,7 @@ class EnsembleCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.set_defaults({"data": {"class_path": "bvalign.data.Digits"}})
+        parser.add_class_arguments(WandbRun, "wandb")
         parser.link_arguments("seed_everything", "model.seed", compute_fn=_seed)
         parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
         parser.link_arguments("data.image_shape", "model.image_shape", apply_on="instantiate")
@@ -85,7 +88,8 @@ class EnsembleCLI(LightningCLI):
             module, _, name = config.data.class_path.rpartition(".")
             data = getattr(importlib.import_module(module), name).name
             config.trainer.default_root_dir = f"runs/{data}-{config.model.arch}"
-        use_wandb(config.trainer, Path(config.trainer.default_root_dir))
+        self._dump_config()  # config.yaml serves other runs too, so it has no W&B id
+        self.wandb_lock = use_wandb(config.trainer, Path(config.trainer.default_root_dir))
 
     def fit(self, model: Ensemble, datamodule: ResidentDataModule, **_: Any) -> None:
         """Trains the members that are missing, pack by pack, and writes the report."""
@@ -120,6 +124,9 @@ class EnsembleCLI(LightningCLI):
             f"{datamodule.name}, {device}, {torch.get_num_threads()} threads",
             file=sys.stderr,
         )
+        wandb_run = self.config_init[self.subcommand].wandb
+        if len(done) < run.num_members:
+            wandb_run.start(self.trainer.loggers, run, yaml.safe_load(self._config_yaml()))
         bar = MembersProgress(len(done), run.num_members)
         callbacks = [AlignmentScatter(run), SaveMembers(run), bar]
         try:
@@ -132,7 +139,7 @@ class EnsembleCLI(LightningCLI):
             ) from None
         finally:
             bar.close()
-        analyze_and_report(root, root)
+        wandb_run.finish(self.trainer.loggers, run, analyze_and_report(root, root))
 
     def test(self, model: Ensemble, datamodule: ResidentDataModule, **_: Any) -> None:
         """Evaluates the finished members of a run again, from their weights."""
@@ -171,8 +178,6 @@ class EnsembleCLI(LightningCLI):
 
     def _config_yaml(self) -> str:
         self._dump_config()
-        import yaml
-
         return yaml.safe_dump(self.config_dump, sort_keys=False)
 
 

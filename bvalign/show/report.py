@@ -19,6 +19,7 @@ from bvalign.analysis.summary import Analysis, analyze
 from bvalign.predictions import Predictions, open_predictions
 from bvalign.predictions.run_directory import write_atomic
 from bvalign.show import figures
+from bvalign.show.draw_members import draw_members
 from bvalign.show.page import page
 from bvalign.show.progress import progress
 from bvalign.show.scatter import Panel, alignment_scatter
@@ -121,6 +122,7 @@ def draw(analysis: Analysis) -> dict[str, Figure]:
         drawn["ratio"] = figures.ratio_histogram(
             ratio, d["correct"], num_members=analysis.num_members
         )
+        drawn |= draw_members(analysis)
     if analysis.collapse.noise is not None:
         drawn["collapse"] = figures.collapse(analysis.collapse, num_members=analysis.num_members)
     drawn["reliability"] = figures.reliability(
