@@ -1,8 +1,8 @@
 """What every data set gives: two splits, their names, and batches with a leading member axis.
 
-    train_dataloader   (input, target, index), each (members, batch, ...): the members that the
-                       LightningModule holds, each in its own order with its own augmentation
-    test_dataloader    the same without the member axis: every test sample once and in order
+train_dataloader   (input, target, index), each (members, batch, ...): the members that the
+                   LightningModule holds, each in its own order with its own augmentation
+test_dataloader    the same without the member axis: every test sample once and in order
 """
 
 from abc import abstractmethod

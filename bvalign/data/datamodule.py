@@ -34,7 +34,6 @@ class ResidentDataModule(EnsembleDataModule):
             data alone; `member` draws them for each member.
     """
 
-    image_shape: tuple[int, int, int]  # channels, height, width
     mean: ClassVar[tuple[float, ...]]  # per channel, of pixels scaled to [0, 1]
     std: ClassVar[tuple[float, ...]]
     augmentation: ClassVar[Augmentation] = Augmentation()
@@ -77,9 +76,19 @@ class ResidentDataModule(EnsembleDataModule):
         if self.arrays is not None:
             return
         arrays = self.load()
-        train = self._thin("train", arrays.train_images, arrays.train_target, self.num_train)
-        test = self._thin("test", arrays.test_images, arrays.test_target, self.num_test)
-        self.arrays = Arrays(*train, *test, notes=arrays.notes)
+        self._check("train", arrays.train_images, arrays.train_target)
+        self._check("test", arrays.test_images, arrays.test_target)
+        train = balanced_rows("train", arrays.train_target, self.num_train)
+        test = balanced_rows("test", arrays.test_target, self.num_test)
+        self.arrays = Arrays(
+            arrays.train_images[train],
+            arrays.train_target[train].astype(np.int64),
+            arrays.test_images[test],
+            arrays.test_target[test].astype(np.int64),
+            arrays.notes,
+        )
+        if self.texts is not None:
+            self.texts = tuple(self.texts[row] for row in test)
         if self.label_noise:
             self._make_noisy()
 
@@ -147,9 +156,7 @@ class ResidentDataModule(EnsembleDataModule):
     def _with_noise(self, target: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         return symmetric_noise(target, self.num_classes, self.label_noise, generator)
 
-    def _thin(
-        self, split: str, images: np.ndarray, target: np.ndarray, num: int | None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _check(self, split: str, images: np.ndarray, target: np.ndarray) -> None:
         if images.shape[1:] != self.stored_shape or images.dtype != self.dtype:
             raise ValueError(
                 f"{self.name}: {split} images must be {self.dtype.__name__} (samples, "
@@ -161,5 +168,3 @@ class ResidentDataModule(EnsembleDataModule):
                 f"{self.name}: {split} labels must lie in 0..{self.num_classes - 1}, but "
                 f"{len(outside)} do not, the first is {target[outside[0]]} at row {outside[0]}"
             )
-        keep = balanced_rows(split, target, num)
-        return images[keep], target[keep].astype(np.int64)
