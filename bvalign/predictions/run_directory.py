@@ -174,22 +174,22 @@ class RunDirectory:
         self,
         target: np.ndarray,
         class_names: Sequence[str],
-        images: np.ndarray,
+        images: np.ndarray | None,
         notes: Sequence[str],
+        texts: Sequence[str] | None = None,
     ) -> None:
         """Writes what the report shows of the test samples, once."""
         path = self.root / "samples.npz"
         if path.exists():
             return
-        names = np.array(list(class_names), dtype=str)
+        strings = {"class_names": class_names, "notes": notes} | ({"texts": texts} if texts else {})
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file,
                 index=np.arange(len(target)),
                 target=target,
-                class_names=names,
-                images=images,
-                notes=np.array(list(notes), dtype=str),
+                **({} if images is None else {"images": images}),
+                **{key: np.array(list(lines), dtype=str) for key, lines in strings.items()},
             )
 
     def predictions(self) -> Predictions:
@@ -218,7 +218,7 @@ class RunDirectory:
             members=tuple(members),
             num_classes=slices[0].get_shape()[1],
             class_names=tuple(stored["class_names"].tolist()),
-            images=stored["images"],
+            images=stored.get("images"),
             notes=(*stored["notes"].tolist(), *notes),
         )
 
