@@ -30,6 +30,9 @@ class Ensemble(LightningModule):
         arch_args: further arguments of the network.
         members: size of the ensemble. It may grow in a later run.
         pack_size: members trained side by side, the unit of work that is claimed and saved.
+        plan: how a pack is computed, never what: `sequential` one network after another, `packed`
+            one kernel for a layer of all members, `vmap` the same by torch.func. `auto` times them
+            when `fit` starts a run; without a run directory it is `sequential`.
         randomness: which sources of randomness tell the members apart.
         seed: of all random streams; the CLI takes it from --seed_everything.
         optimizer: `sgd` with Nesterov momentum, or `adamw`.
@@ -51,6 +54,7 @@ class Ensemble(LightningModule):
         arch_args: dict[str, object] | None = None,
         members: int = 8,
         pack_size: int = 8,
+        plan: Literal["auto", "sequential", "packed", "vmap"] = "auto",
         randomness: Randomness = Randomness(),  # noqa: B008 (frozen)
         seed: int = 0,
         optimizer: Literal["sgd", "adamw"] = "sgd",
@@ -72,6 +76,7 @@ class Ensemble(LightningModule):
         if width is not None:
             self.arch_args["width"] = width
         self.num_members, self.pack_size = members, pack_size
+        self.plan = plan
         self.streams = Streams(seed, randomness)
         self.optimizer, self.lr, self.momentum = optimizer, lr, momentum
         self.weight_decay, self.schedule = weight_decay, schedule
@@ -102,7 +107,12 @@ class Ensemble(LightningModule):
 
     def configure_model(self) -> None:
         if self.pack is None:
-            self.pack = make_pack("sequential", self.members, self.initial_network)
+            self.pack = make_pack(
+                "sequential" if self.plan == "auto" else self.plan,
+                self.members,
+                self.initial_network,
+                self.image_shape,
+            )
 
     def initial_network(self, member: int) -> torch.nn.Module:
         """A member before training: its stream `init` decides the weights."""
