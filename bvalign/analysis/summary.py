@@ -12,6 +12,7 @@ from bvalign.analysis.calibration_summary import Calibration, calibrate, choose_
 from bvalign.analysis.collapse_summary import Collapse, fit_collapse
 from bvalign.analysis.columns import Columns
 from bvalign.analysis.design import Design, Selection, design
+from bvalign.analysis.disagreement import pair_disagreement
 from bvalign.analysis.gap import Gap, decompose_gap, uncertainty_sum
 from bvalign.analysis.local import LocalSlope, class_slopes, decade_slopes
 from bvalign.analysis.log_errors import LogErrors
@@ -35,6 +36,7 @@ class Analysis:
         log_errors: squared standard errors of the logs of the unbiased values, over members; NaN
             with fewer than three.
         member_accuracy: accuracy of each member (members).
+        pair_disagreement: share of samples at which two members differ (members, members).
         alignment: fits over the correct samples.
         calibration: of the mean probabilities.
         collapse: the noise in the logits, and what the model of neural collapse predicts from it.
@@ -54,6 +56,7 @@ class Analysis:
     gap: Gap
     log_errors: LogErrors
     member_accuracy: Float[Tensor, " members"]
+    pair_disagreement: Float[Tensor, "members members"]
     alignment: Alignment
     calibration: Calibration
     collapse: Collapse
@@ -144,8 +147,8 @@ def analyze(
         ValueError: there are no labels.
     """
     plan = design(num_members, selection=selection)
-    columns, hits = _collect(blocks, plan, len(index), first)
-    for array in (hits, *columns.arrays()):
+    columns, hits, differ = _collect(blocks, plan, len(index), first)
+    for array in (hits, differ, *columns.arrays()):
         reduce(array)
     size, errors = plan.subsets.sum(dim=1).double(), columns.take("errors")
     subsets = SubsetValues(*columns.take("subsets"), size, errors, plan.error_rows)
@@ -166,6 +169,7 @@ def analyze(
         log_errors=log_errors,
         prediction=state.prob_sum.argmax(dim=-1),
         member_accuracy=hits / len(target),
+        pair_disagreement=differ / len(target),
         alignment=alignment,
         class_slopes=slopes[0],
         decade_slopes=slopes[1],
@@ -184,9 +188,11 @@ def _collect(
     plan: Design,
     num_samples: int,
     position: int,
-) -> tuple[Columns, Float[Tensor, " members"]]:
-    """What is computed block by block, and how often each member is right."""
-    columns, hits = Columns(num_samples), torch.zeros(plan.subsets.shape[1], dtype=torch.float64)
+) -> tuple[Columns, Float[Tensor, " members"], Float[Tensor, "members members"]]:
+    """What is computed block by block, how often members are right and how often pairs differ."""
+    columns, num_members = Columns(num_samples), plan.subsets.shape[1]
+    hits = torch.zeros(num_members, dtype=torch.float64)
+    differ = torch.zeros(num_members, num_members, dtype=torch.float64)
     for logits, target in blocks:
         if target is None:
             raise ValueError(
@@ -198,6 +204,7 @@ def _collect(
         votes = logits.argmax(dim=-1)
         values = subset_values(logits, target, plan.subsets, plan.error_rows)
         hits += (votes == target).sum(dim=1)
+        differ += pair_disagreement(votes)
         columns.put("target", target, position)
         columns.put("counts", vote_counts(votes, logits.shape[-1]), position)
         columns.put("state", moments(logits, target), position)
@@ -208,7 +215,7 @@ def _collect(
         kept = (logits[:, here].transpose(0, 1), target[here])
         columns.put("held_out", kept, int(chosen[:position].sum()), length=int(chosen.sum()))
         position += len(target)
-    return columns, hits
+    return columns, hits, differ
 
 
 def _mean(values: Float[Tensor, " samples"]) -> dict[str, float | None]:

@@ -17,6 +17,7 @@ from bvalign.analysis.summary import Analysis, analyze
 from bvalign.analysis.unlabelled import UnlabelledAnalysis, analyze_unlabelled
 from bvalign.predictions import Predictions, open_predictions
 from bvalign.show import figures, unlabelled
+from bvalign.show.draw_members import draw_members
 from bvalign.show.files import write_files
 from bvalign.show.page import page
 from bvalign.show.progress import progress
@@ -31,9 +32,18 @@ SHARE = (("RANK", "0"), ("WORLD_SIZE", "1"))
 
 
 def analyze_and_report(
-    source: Path | str, out: Path | str, selection: Selection = "same"
+    source: Path | str,
+    out: Path | str,
+    selection: Selection = "same",
+    share: tuple[int, int] | None = None,
 ) -> Analysis | UnlabelledAnalysis:
     """Analyses what `open_predictions` reads, writes the report, prints the main numbers.
+
+    Args:
+        source: what `open_predictions` takes.
+        out: folder of the report.
+        selection: which samples count as correct in the fits.
+        share: this process's number and how many there are; from torchrun by default.
 
     Raises:
         ValueError: the predictions cannot be read, are fewer than the processes, or have no labels
@@ -46,11 +56,25 @@ def analyze_and_report(
             f"--selection is by correctness and needs labels, got {selection} and predictions "
             "without; leave it out"
         )
-    rank, world = (int(os.environ.get(name, default)) for name, default in SHARE)
-    num_samples = predictions.num_samples
-    if world > num_samples:
-        raise ValueError(f"{world} processes cannot share {num_samples} samples; start fewer")
-    start, stop = num_samples * rank // world, num_samples * (rank + 1) // world
+    rank, world = share or (int(os.environ.get(name, default)) for name, default in SHARE)
+    if world > predictions.num_samples:
+        raise ValueError(
+            f"{world} processes cannot share {predictions.num_samples} samples; start fewer"
+        )
+    analysis = _analyze_share(predictions, selection, rank, world)
+    if rank == 0:
+        write = write_report if labelled else unlabelled.write_report
+        write(analysis, predictions, origin, Path(out))
+        print((main_numbers if labelled else unlabelled.main_numbers)(analysis))
+        print(f"report: {Path(out) / 'report.html'}")
+    return analysis
+
+
+def _analyze_share(
+    predictions: Predictions, selection: Selection, rank: int, world: int
+) -> Analysis | UnlabelledAnalysis:
+    """Analyses this process's share of the samples, joined with those of the others."""
+    start, stop = (predictions.num_samples * part // world for part in (rank, rank + 1))
     inputs = (
         _with_progress(predictions, start, stop, shown=rank == 0),
         torch.from_numpy(predictions.index),
@@ -58,16 +82,9 @@ def analyze_and_report(
         predictions.notes,
     )
     with _process_group(world) as reduce:
-        if labelled:
-            analysis = analyze(*inputs, selection, first=start, reduce=reduce)
-        else:
-            analysis = analyze_unlabelled(*inputs, first=start, reduce=reduce)
-    if rank == 0:
-        write = write_report if labelled else unlabelled.write_report
-        write(analysis, predictions, origin, Path(out))
-        print((main_numbers if labelled else unlabelled.main_numbers)(analysis))
-        print(f"report: {Path(out) / 'report.html'}")
-    return analysis
+        if predictions.target is None:
+            return analyze_unlabelled(*inputs, first=start, reduce=reduce)
+        return analyze(*inputs, selection, first=start, reduce=reduce)
 
 
 @contextmanager
@@ -127,6 +144,7 @@ def draw(analysis: Analysis) -> dict[str, Figure]:
         drawn["ratio"] = figures.ratio_histogram(
             ratio.numpy(), d["correct"], num_members=analysis.num_members
         )
+        drawn |= draw_members(analysis)
     if analysis.collapse.noise is not None:
         drawn["collapse"] = figures.collapse(analysis.collapse, num_members=analysis.num_members)
     drawn["reliability"] = figures.reliability(
