@@ -16,7 +16,7 @@ import yaml
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from bvalign.data import ResidentDataModule
+from bvalign.data import EnsembleDataModule
 from bvalign.ensemble.module import Ensemble
 from bvalign.predictions import RunDirectory
 from bvalign.provenance import provenance
@@ -47,7 +47,7 @@ class EnsembleCLI(LightningCLI):
         warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`")
         super().__init__(
             Ensemble,
-            ResidentDataModule,
+            EnsembleDataModule,
             subclass_mode_data=True,
             args=args,
             save_config_callback=None,
@@ -91,7 +91,7 @@ class EnsembleCLI(LightningCLI):
         self._dump_config()  # config.yaml serves other runs too, so it has no W&B id
         self.wandb_lock = use_wandb(config.trainer, Path(config.trainer.default_root_dir))
 
-    def fit(self, model: Ensemble, datamodule: ResidentDataModule, **_: Any) -> None:
+    def fit(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
         """Trains the members that are missing, pack by pack, and writes the report."""
         _refuse_what_couples_or_truncates(self.trainer)
         datamodule.prepare_data()
@@ -114,8 +114,9 @@ class EnsembleCLI(LightningCLI):
         run.save_samples(
             datamodule.arrays.test_target,
             datamodule.class_names,
-            datamodule.arrays.test_images,
+            None if datamodule.texts else datamodule.arrays.test_images,
             datamodule.arrays.notes,
+            datamodule.texts,
         )
         (root / "config.yaml").write_text(self._config_yaml())
         device = self.trainer.strategy.root_device
@@ -141,13 +142,13 @@ class EnsembleCLI(LightningCLI):
             bar.close()
         wandb_run.finish(self.trainer.loggers, run, analyze_and_report(root, root))
 
-    def test(self, model: Ensemble, datamodule: ResidentDataModule, **_: Any) -> None:
+    def test(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
         """Evaluates the finished members of a run again, from their weights."""
         run = RunDirectory(self.trainer.default_root_dir)
         model.assign(run.finished()[0])
         model.configure_model()
         for member in model.members:
-            model.pack.load(member, run.weights(member))
+            model.pack.load(member, run.member(member).weights())
         self.instantiate_trainer(callbacks=[AlignmentScatter()]).test(model, datamodule)
 
     def instantiate_trainer(self, callbacks: Sequence[Callback] = (), **kwargs: Any) -> Trainer:
@@ -161,7 +162,7 @@ class EnsembleCLI(LightningCLI):
         self,
         run: RunDirectory,
         model: Ensemble,
-        datamodule: ResidentDataModule,
+        datamodule: EnsembleDataModule,
         callbacks: Sequence[Callback],
     ) -> None:
         while True:

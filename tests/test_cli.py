@@ -92,9 +92,11 @@ def test_a_member_is_the_same_in_another_pack(fit):
     fit("--model.members=3", "--model.pack_size=3", "--trainer.default_root_dir=a")
     fit("--model.members=3", "--model.pack_size=1", "--trainer.default_root_dir=b")
     for member in range(3):
-        pair = [RunDirectory(root).logits(member) for root in ("a", "b")]
+        pair = [RunDirectory(root).member(member).logits() for root in ("a", "b")]
         assert torch.equal(*pair)
-    assert not torch.equal(RunDirectory("a").logits(0), RunDirectory("a").logits(1))
+    assert not torch.equal(
+        RunDirectory("a").member(0).logits(), RunDirectory("a").member(1).logits()
+    )
 
 
 def test_another_identity_is_refused_and_names_the_keys(fit):

@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from bvalign.ensemble.features import LastLayer, last_layer
+from bvalign.ensemble.losses import Loss, training_loss
 from bvalign.ensemble.pack import Pack, initial_network
 from bvalign.ensemble.plans import make_pack
 from bvalign.randomness import Randomness, Streams
@@ -29,6 +30,9 @@ class Ensemble(LightningModule):
         arch_args: further arguments of the network.
         members: size of the ensemble. It may grow in a later run.
         pack_size: members trained side by side, the unit of work that is claimed and saved.
+        plan: how a pack is computed, never what: `sequential` one network after another, `packed`
+            one kernel for a layer of all members, `vmap` the same by torch.func. `auto` times them
+            when `fit` starts a run; without a run directory it is `sequential`.
         randomness: which sources of randomness tell the members apart.
         seed: of all random streams; the CLI takes it from --seed_everything.
         optimizer: `sgd` with Nesterov momentum, or `adamw`.
@@ -37,6 +41,7 @@ class Ensemble(LightningModule):
         weight_decay: L2 penalty (sgd) or decoupled decay (adamw), on all weights.
         schedule: `onecycle` rises linearly over the first 30% of the steps and falls as a cosine,
             `cosine` falls from the start, `constant` stays.
+        loss: `cross_entropy`, or `squared_error` of the probabilities (Brier score).
         label_smoothing: share of the target's probability spread over all classes, in [0, 1).
     """
 
@@ -49,6 +54,7 @@ class Ensemble(LightningModule):
         arch_args: dict[str, object] | None = None,
         members: int = 8,
         pack_size: int = 8,
+        plan: Literal["auto", "sequential", "packed", "vmap"] = "auto",
         randomness: Randomness = Randomness(),  # noqa: B008 (frozen)
         seed: int = 0,
         optimizer: Literal["sgd", "adamw"] = "sgd",
@@ -56,6 +62,7 @@ class Ensemble(LightningModule):
         momentum: float = 0.9,
         weight_decay: float = 5e-4,
         schedule: Literal["onecycle", "cosine", "constant"] = "onecycle",
+        loss: Loss = "cross_entropy",
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
@@ -69,10 +76,11 @@ class Ensemble(LightningModule):
         if width is not None:
             self.arch_args["width"] = width
         self.num_members, self.pack_size = members, pack_size
+        self.plan = plan
         self.streams = Streams(seed, randomness)
         self.optimizer, self.lr, self.momentum = optimizer, lr, momentum
         self.weight_decay, self.schedule = weight_decay, schedule
-        self.label_smoothing = label_smoothing
+        self.loss, self.label_smoothing = loss, label_smoothing
         self.pack: Pack | None = None
         self.assign(range(members))
 
@@ -93,12 +101,18 @@ class Ensemble(LightningModule):
             "momentum": self.momentum,
             "weight_decay": self.weight_decay,
             "schedule": self.schedule,
+            "loss": self.loss,
             "label_smoothing": self.label_smoothing,
         }
 
     def configure_model(self) -> None:
         if self.pack is None:
-            self.pack = make_pack("sequential", self.members, self.initial_network)
+            self.pack = make_pack(
+                "sequential" if self.plan == "auto" else self.plan,
+                self.members,
+                self.initial_network,
+                self.image_shape,
+            )
 
     def initial_network(self, member: int) -> torch.nn.Module:
         """A member before training: its stream `init` decides the weights."""
@@ -119,13 +133,8 @@ class Ensemble(LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         input, target, _ = batch
         logits = self(input)
-        loss = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1),
-            target.flatten(),
-            reduction="none",
-            label_smoothing=self.label_smoothing,
-        )
-        loss = loss.view(target.shape).mean(dim=1)
+        loss = training_loss(logits, target, self.loss, label_smoothing=self.label_smoothing)
+        loss = loss.mean(dim=1)
         self.loss_sum += loss.detach()
         return loss.sum()
 

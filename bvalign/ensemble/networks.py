@@ -1,6 +1,6 @@
 """Small networks by plain name, registered with timm beside all of its own.
 
-`mlp`, `cnn` and the CIFAR ResNets of He et al. (2016, section 4.2): `resnet8_cifar`, 14, 20, 32,
+`mlp`, `cnn`, `transformer` (of texts) and the CIFAR ResNets of He et al. (2016, section 4.2): `resnet8_cifar`, 14, 20, 32,
 44, 56 and 110, that is 6n + 2 layers in three stages, identity shortcuts without parameters.
 """
 
@@ -13,36 +13,11 @@ import torch
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
+from bvalign.ensemble.classifier import Classifier
+from bvalign.ensemble.transformer import Transformer
+
 RESNET_DEPTHS = (8, 14, 20, 32, 44, 56, 110)
-OWN = ("mlp", "cnn", *(f"resnet{depth}_cifar" for depth in RESNET_DEPTHS))
-
-
-class Classifier(nn.Module):
-    """A feature extractor, then one linear layer: the part of timm's interface that is needed."""
-
-    num_features: int
-    fc: nn.Module
-
-    def forward_features(self, input: Tensor) -> Tensor:
-        """Input (batch, channels, height, width) to features (batch, num_features)."""
-        raise NotImplementedError
-
-    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
-        return features if pre_logits else self.fc(features)
-
-    def forward(self, input: Tensor) -> Tensor:
-        return self.forward_head(self.forward_features(input))
-
-    def get_classifier(self) -> nn.Module:
-        return self.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.num_classes = num_classes
-        self.fc = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
-
-    @property
-    def head_hidden_size(self) -> int:
-        return self.num_features
+OWN = ("mlp", "cnn", "transformer", *(f"resnet{depth}_cifar" for depth in RESNET_DEPTHS))
 
 
 class MLP(Classifier):
@@ -108,14 +83,15 @@ class BasicBlock(nn.Module):
         super().__init__()
         self.conv1, self.bn1 = _conv_norm(in_channels, channels, stride)
         self.conv2, self.bn2 = _conv_norm(channels, channels, 1)
-        self.stride, self.extra = stride, channels - in_channels
+        self.stride, self.in_channels, self.extra = stride, in_channels, channels - in_channels
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
         if self.extra:
             before = self.extra // 2
             x = x[:, :, :: self.stride, :: self.stride]
-            x = nn.functional.pad(x, (0, 0, 0, 0, before, self.extra - before))
+            x = x.unflatten(1, (-1, self.in_channels))  # a packed image has those of each member
+            x = nn.functional.pad(x, (0, 0, 0, 0, before, self.extra - before)).flatten(1, 2)
         return torch.relu(out + x)
 
 
@@ -209,6 +185,11 @@ def mlp(pretrained: bool = False, **kwargs: object) -> MLP:
 @register_model
 def cnn(pretrained: bool = False, **kwargs: object) -> CNN:
     return build_model_with_cfg(CNN, "cnn", pretrained, **kwargs)
+
+
+@register_model
+def transformer(pretrained: bool = False, **kwargs: object) -> Transformer:
+    return build_model_with_cfg(Transformer, "transformer", pretrained, **kwargs)
 
 
 def _register_resnet(depth: int) -> Callable[..., CifarResNet]:

@@ -162,7 +162,7 @@ class SaveMembers(Callback):
         for row, member in enumerate(pl_module.members):
             weights = pl_module.pack.weights(member)
             history = self.history.pop(member, [])
-            self.run.save_member(member, FinishedMember(self.logits[row], weights, history))
+            self.run.member(member).save(FinishedMember(self.logits[row], weights, history))
 
 
 def _new_metric(trainer: Trainer) -> BiasVariance:
