@@ -166,10 +166,10 @@ class EnsembleCLI(LightningCLI):
         callbacks: Sequence[Callback],
     ) -> None:
         while True:
-            with run.claim() as members:
-                if not members:
+            with run.claim() as work:
+                if not work.members:
                     return
-                model.assign(members)
+                model.assign(work.members)
                 trainer = self.instantiate_trainer(callbacks)
                 trainer.fit(model, datamodule=datamodule)
                 trainer.test(model, datamodule=datamodule, verbose=False)
