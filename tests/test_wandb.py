@@ -164,12 +164,24 @@ def test_what_the_user_chose_stays(monkeypatch):
     assert trainer.logger.dict_kwargs == {"group": "ours", "tags": ["a"]}
 
 
-def test_rank_one_logs_nothing(bvalign, monkeypatch):
+def test_rank_one_has_no_wandb_run(monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setattr(rank_zero_only, "rank", 1)
-    bvalign("fit", *TINY, "--model.members=2")
-    assert Path("runs/digits-mlp/run.json").exists()
-    assert not list(Path().rglob("*wandb*"))
+    assert use_wandb(Namespace(logger=None), Path("run")) is None
+    assert not Path("run").exists()
+
+
+def test_two_ranks_log_to_one_run():
+    command = [sys.executable, "-m", "bvalign", "fit", *TINY, "--model.members=4"]
+    command += ["--trainer.accelerator=cpu", "--trainer.devices=2"]
+    subprocess.run(command, check=True, capture_output=True, timeout=240)
+    (path,) = Path("runs/digits-mlp/wandb").glob("offline-run-*/*.wandb")
+    rows = history(records(path))
+    epochs = [row["epoch"] for row in rows if "train/loss" in row]
+    assert epochs == [0, 1]  # once, not once for each rank
+    curves = training_curves(sorted(Path("runs/digits-mlp").glob("members/*")))
+    losses = [row["train/loss"] for row in rows if "train/loss" in row]
+    np.testing.assert_allclose(losses, curves.values["train_loss"].mean(axis=0), rtol=1e-5)
 
 
 def test_every_logged_key_is_documented(starts):
