@@ -153,6 +153,20 @@ def test_a_process_beside_another_logs_to_its_own_run_of_the_group(monkeypatch):
     assert trainers[2].logger.init_args.id == ids[0]
 
 
+def test_testing_again_has_a_run_of_its_own_each_time(monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    trainers = [Namespace(logger=logger_config()) for _ in range(3)]
+    held = use_wandb(trainers[0], Path("run"))
+    fit = trainers[0].logger.init_args.id
+    assert held
+    for trainer in trainers[1:]:
+        assert use_wandb(trainer, Path("run"), "test") is None
+        assert trainer.logger.dict_kwargs == {"group": f"run-{fit}", "job_type": "test"}
+    again = [trainer.logger.init_args.id for trainer in trainers[1:]]
+    assert all(identity.startswith(f"{fit}-test-") for identity in again)
+    assert again[0] != again[1]
+
+
 def test_what_the_user_chose_stays(monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     trainer = Namespace(logger=logger_config(save_dir="mine"))
