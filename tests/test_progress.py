@@ -1,6 +1,7 @@
 """Progress on a terminal is one bar, elsewhere plain lines."""
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -8,6 +9,7 @@ import struct
 import subprocess
 import sys
 import termios
+from pathlib import Path
 
 from conftest import TINY
 
@@ -59,3 +61,6 @@ def test_elsewhere_there_are_plain_lines(fit, capsys):
     lines = [line for line in err.splitlines() if "members · epoch" in line]
     assert [line.split()[0] for line in lines] == ["0/3", "2/3", "2/3", "3/3"]
     assert re.fullmatch(r"2/3 members · epoch 1/2 · accuracy 0\.\d+ · about 0:\d\d left", lines[2])
+    # the last line tells what all members reach, not those that were in training
+    accuracy = json.loads(Path("runs/digits-mlp/summary.json").read_text())["accuracy"]
+    assert f"accuracy {accuracy:.3f} " in lines[3]

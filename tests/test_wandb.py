@@ -175,7 +175,8 @@ def test_what_the_user_chose_stays(monkeypatch):
     assert use_wandb(trainer, Path("run"))
     assert trainer.logger.init_args.id == "abc"
     assert trainer.logger.init_args.save_dir == "mine"
-    assert trainer.logger.dict_kwargs == {"group": "ours", "tags": ["a"]}
+    kept = {"group": "ours", "tags": ["a"], "job_type": "fit"}
+    assert trainer.logger.dict_kwargs == kept
 
 
 def test_rank_one_has_no_wandb_run(monkeypatch):
