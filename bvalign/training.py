@@ -96,7 +96,8 @@ class EnsembleCLI(LightningCLI):
             data = getattr(importlib.import_module(module), name).name
             config.trainer.default_root_dir = f"runs/{data}-{config.model.arch}"
         self._dump_config()  # config.yaml serves other runs too, so it has no W&B id
-        self.wandb_lock = use_wandb(config.trainer, Path(config.trainer.default_root_dir))
+        root = Path(config.trainer.default_root_dir)
+        self.wandb_lock = use_wandb(config.trainer, root, self.subcommand)
 
     def fit(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
         """Trains the members that are missing, pack by pack, and writes the report."""
