@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from bvalign.data import ResidentDataModule
+from bvalign.data import EnsembleDataModule
 from bvalign.ensemble.module import Ensemble
 from bvalign.predictions import RunDirectory
 from bvalign.provenance import provenance
 from bvalign.show.callbacks import AlignmentScatter, SaveMembers
 from bvalign.show.members_progress import MembersProgress
 from bvalign.show.report import analyze_and_report
+from bvalign.show.wandb_run import WandbRun
 from bvalign.show.wandb_setup import use_wandb
 
 DECISIVE = (
@@ -45,7 +47,7 @@ class EnsembleCLI(LightningCLI):
         warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`")
         super().__init__(
             Ensemble,
-            ResidentDataModule,
+            EnsembleDataModule,
             subclass_mode_data=True,
             args=args,
             save_config_callback=None,
@@ -66,6 +68,7 @@ class EnsembleCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.set_defaults({"data": {"class_path": "bvalign.data.Digits"}})
+        parser.add_class_arguments(WandbRun, "wandb")
         parser.link_arguments("seed_everything", "model.seed", compute_fn=_seed)
         parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
         parser.link_arguments("data.image_shape", "model.image_shape", apply_on="instantiate")
@@ -85,9 +88,10 @@ class EnsembleCLI(LightningCLI):
             module, _, name = config.data.class_path.rpartition(".")
             data = getattr(importlib.import_module(module), name).name
             config.trainer.default_root_dir = f"runs/{data}-{config.model.arch}"
-        use_wandb(config.trainer, Path(config.trainer.default_root_dir))
+        self._dump_config()  # config.yaml serves other runs too, so it has no W&B id
+        self.wandb_lock = use_wandb(config.trainer, Path(config.trainer.default_root_dir))
 
-    def fit(self, model: Ensemble, datamodule: ResidentDataModule, **_: Any) -> None:
+    def fit(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
         """Trains the members that are missing, pack by pack, and writes the report."""
         _refuse_what_couples_or_truncates(self.trainer)
         datamodule.prepare_data()
@@ -110,8 +114,9 @@ class EnsembleCLI(LightningCLI):
         run.save_samples(
             datamodule.arrays.test_target,
             datamodule.class_names,
-            datamodule.arrays.test_images,
+            None if datamodule.texts else datamodule.arrays.test_images,
             datamodule.arrays.notes,
+            datamodule.texts,
         )
         (root / "config.yaml").write_text(self._config_yaml())
         device = self.trainer.strategy.root_device
@@ -120,6 +125,9 @@ class EnsembleCLI(LightningCLI):
             f"{datamodule.name}, {device}, {torch.get_num_threads()} threads",
             file=sys.stderr,
         )
+        wandb_run = self.config_init[self.subcommand].wandb
+        if len(done) < run.num_members:
+            wandb_run.start(self.trainer.loggers, run, yaml.safe_load(self._config_yaml()))
         bar = MembersProgress(len(done), run.num_members)
         callbacks = [AlignmentScatter(run), SaveMembers(run), bar]
         try:
@@ -132,15 +140,15 @@ class EnsembleCLI(LightningCLI):
             ) from None
         finally:
             bar.close()
-        analyze_and_report(root, root)
+        wandb_run.finish(self.trainer.loggers, run, analyze_and_report(root, root))
 
-    def test(self, model: Ensemble, datamodule: ResidentDataModule, **_: Any) -> None:
+    def test(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
         """Evaluates the finished members of a run again, from their weights."""
         run = RunDirectory(self.trainer.default_root_dir)
         model.assign(run.finished()[0])
         model.configure_model()
         for member in model.members:
-            model.pack.load(member, run.weights(member))
+            model.pack.load(member, run.member(member).weights())
         self.instantiate_trainer(callbacks=[AlignmentScatter()]).test(model, datamodule)
 
     def instantiate_trainer(self, callbacks: Sequence[Callback] = (), **kwargs: Any) -> Trainer:
@@ -154,7 +162,7 @@ class EnsembleCLI(LightningCLI):
         self,
         run: RunDirectory,
         model: Ensemble,
-        datamodule: ResidentDataModule,
+        datamodule: EnsembleDataModule,
         callbacks: Sequence[Callback],
     ) -> None:
         while True:
@@ -171,8 +179,6 @@ class EnsembleCLI(LightningCLI):
 
     def _config_yaml(self) -> str:
         self._dump_config()
-        import yaml
-
         return yaml.safe_dump(self.config_dump, sort_keys=False)
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from bvalign.data.datamodule import Arrays, ResidentDataModule
+from bvalign.data.contract import Arrays
+from bvalign.data.datamodule import ResidentDataModule
 
 
 class Digits(ResidentDataModule):

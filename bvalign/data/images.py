@@ -6,12 +6,13 @@ import os
 from abc import abstractmethod
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.error import URLError
 
 import numpy as np
 
-from bvalign.data.datamodule import Arrays, ResidentDataModule
+from bvalign.data.contract import Arrays
+from bvalign.data.datamodule import ResidentDataModule
 from bvalign.data.loader import Augmentation
 
 
@@ -22,11 +23,7 @@ class DownloadableDataModule(ResidentDataModule):
         root: folder that holds the files, or receives them; by default $BVALIGN_DATA, else `data`.
         verify: require the official checksums. `false` accepts a re-encoded copy, and every
             summary then says so.
-        batch_size: samples per member and training step.
-        eval_batch_size: samples per evaluation batch; changes speed and memory only.
-        augment: train on the data set's usual random crops and flips, where it has any.
-        num_train: use that many training samples, the same share of each class; all by default.
-        num_test: the same for the test split.
+        **kwargs: of `ResidentDataModule`.
     """
 
     files: ClassVar[str]  # what must lie under `root`, for the message when it does not
@@ -35,13 +32,9 @@ class DownloadableDataModule(ResidentDataModule):
         self,
         root: str | None = None,
         verify: bool = True,
-        batch_size: int = 128,
-        eval_batch_size: int = 1000,
-        augment: bool = True,
-        num_train: int | None = None,
-        num_test: int | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, augment, num_train, num_test)
+        super().__init__(**kwargs)
         self.root = Path(root or os.environ.get("BVALIGN_DATA") or "data")
         self.verify = verify
 

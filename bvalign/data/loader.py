@@ -23,8 +23,8 @@ index is the row in the data set, and `...` is the member axis in training and n
 class Resident(NamedTuple):
     """One split on one device."""
 
-    images: Tensor  # uint8 (samples, channels, height, width)
-    target: Tensor  # int64 (samples)
+    images: Tensor  # uint8 (samples, channels, height, width), or token ids (samples, words)
+    target: Tensor  # int64 (samples), or (members, samples) where members have labels of their own
 
 
 class Augmentation(NamedTuple):
@@ -55,6 +55,20 @@ class Augmentation(NamedTuple):
         return picked.view(batch, channels, height, width)
 
 
+def member_order(
+    streams: Streams, members: Sequence[int], epoch: int, num_samples: int
+) -> np.ndarray:
+    """Rows (members, samples) in the order in which an epoch visits them."""
+    rows = []
+    for member in members:
+        order = streams.generator("order", member, epoch).permutation(num_samples)
+        if streams.randomness.bootstrap != "off":
+            bootstrap = streams.generator("bootstrap", member)
+            order = bootstrap.integers(num_samples, size=num_samples)[order]
+        rows.append(order)
+    return np.stack(rows)
+
+
 class MemberBatches:
     """One epoch of training batches for a pack of members, (members, batch, ...) each.
 
@@ -82,7 +96,7 @@ class MemberBatches:
     ) -> None:
         self.split, self.members, self.streams = split, tuple(members), streams
         self.augmentation, self.normalise = augmentation, normalise
-        self.batch_size = min(batch_size, len(split.target))
+        self.batch_size = min(batch_size, len(split.images))
         self.epoch = 0
 
     @property
@@ -94,30 +108,20 @@ class MemberBatches:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.split.target) // self.batch_size
+        return len(self.split.images) // self.batch_size
 
     def __iter__(self) -> Iterator[Batch]:
-        num_samples = len(self.split.target)
-        order = np.stack([self._order(member, num_samples) for member in self.members])
-        order = torch.from_numpy(order).to(self.split.target.device)
+        num_samples = len(self.split.images)
+        order = member_order(self.streams, self.members, self.epoch, num_samples)
+        order = torch.from_numpy(order).to(self.split.images.device)
         draws = np.stack([self._draws(member, num_samples) for member in self.members])
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             here = slice(start, start + self.batch_size)
             index = order[:, here]
             images = self.split.images[index.flatten()]
             images = self.augmentation(images, draws[:, here].reshape(-1, 3))
-            yield (
-                self.normalise(images).unflatten(0, index.shape),
-                self.split.target[index],
-                index,
-            )
-
-    def _order(self, member: int, num_samples: int) -> np.ndarray:
-        order = self.streams.generator("order", member, self.epoch).permutation(num_samples)
-        if self.streams.randomness.bootstrap == "off":
-            return order
-        bootstrap = self.streams.generator("bootstrap", member)
-        return bootstrap.integers(num_samples, size=num_samples)[order]
+            target = self.split.target.expand(len(index), -1).gather(1, index)
+            yield self.normalise(images).unflatten(0, index.shape), target, index
 
     def _draws(self, member: int, num_samples: int) -> np.ndarray:
         return self.streams.generator("augmentation", member, self.epoch).random((num_samples, 3))

@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from bvalign.ensemble.features import LastLayer, last_layer
+from bvalign.ensemble.losses import Loss, training_loss
 from bvalign.ensemble.pack import Pack, initial_network
 from bvalign.ensemble.plans import make_pack
 from bvalign.randomness import Randomness, Streams
@@ -40,6 +41,7 @@ class Ensemble(LightningModule):
         weight_decay: L2 penalty (sgd) or decoupled decay (adamw), on all weights.
         schedule: `onecycle` rises linearly over the first 30% of the steps and falls as a cosine,
             `cosine` falls from the start, `constant` stays.
+        loss: `cross_entropy`, or `squared_error` of the probabilities (Brier score).
         label_smoothing: share of the target's probability spread over all classes, in [0, 1).
     """
 
@@ -60,6 +62,7 @@ class Ensemble(LightningModule):
         momentum: float = 0.9,
         weight_decay: float = 5e-4,
         schedule: Literal["onecycle", "cosine", "constant"] = "onecycle",
+        loss: Loss = "cross_entropy",
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
@@ -77,7 +80,7 @@ class Ensemble(LightningModule):
         self.streams = Streams(seed, randomness)
         self.optimizer, self.lr, self.momentum = optimizer, lr, momentum
         self.weight_decay, self.schedule = weight_decay, schedule
-        self.label_smoothing = label_smoothing
+        self.loss, self.label_smoothing = loss, label_smoothing
         self.pack: Pack | None = None
         self.assign(range(members))
 
@@ -98,6 +101,7 @@ class Ensemble(LightningModule):
             "momentum": self.momentum,
             "weight_decay": self.weight_decay,
             "schedule": self.schedule,
+            "loss": self.loss,
             "label_smoothing": self.label_smoothing,
         }
 
@@ -129,13 +133,8 @@ class Ensemble(LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         input, target, _ = batch
         logits = self(input)
-        loss = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1),
-            target.flatten(),
-            reduction="none",
-            label_smoothing=self.label_smoothing,
-        )
-        loss = loss.view(target.shape).mean(dim=1)
+        loss = training_loss(logits, target, self.loss, label_smoothing=self.label_smoothing)
+        loss = loss.mean(dim=1)
         self.loss_sum += loss.detach()
         return loss.sum()
 

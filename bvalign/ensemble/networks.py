@@ -1,6 +1,6 @@
 """Small networks by plain name, registered with timm beside all of its own.
 
-`mlp`, `cnn` and the CIFAR ResNets of He et al. (2016, section 4.2): `resnet8_cifar`, 14, 20, 32,
+`mlp`, `cnn`, `transformer` (of texts) and the CIFAR ResNets of He et al. (2016, section 4.2): `resnet8_cifar`, 14, 20, 32,
 44, 56 and 110, that is 6n + 2 layers in three stages, identity shortcuts without parameters.
 """
 
@@ -13,36 +13,11 @@ import torch
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
+from bvalign.ensemble.classifier import Classifier
+from bvalign.ensemble.transformer import Transformer
+
 RESNET_DEPTHS = (8, 14, 20, 32, 44, 56, 110)
-OWN = ("mlp", "cnn", *(f"resnet{depth}_cifar" for depth in RESNET_DEPTHS))
-
-
-class Classifier(nn.Module):
-    """A feature extractor, then one linear layer: the part of timm's interface that is needed."""
-
-    num_features: int
-    fc: nn.Module
-
-    def forward_features(self, input: Tensor) -> Tensor:
-        """Input (batch, channels, height, width) to features (batch, num_features)."""
-        raise NotImplementedError
-
-    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
-        return features if pre_logits else self.fc(features)
-
-    def forward(self, input: Tensor) -> Tensor:
-        return self.forward_head(self.forward_features(input))
-
-    def get_classifier(self) -> nn.Module:
-        return self.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        self.num_classes = num_classes
-        self.fc = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
-
-    @property
-    def head_hidden_size(self) -> int:
-        return self.num_features
+OWN = ("mlp", "cnn", "transformer", *(f"resnet{depth}_cifar" for depth in RESNET_DEPTHS))
 
 
 class MLP(Classifier):
@@ -210,6 +185,11 @@ def mlp(pretrained: bool = False, **kwargs: object) -> MLP:
 @register_model
 def cnn(pretrained: bool = False, **kwargs: object) -> CNN:
     return build_model_with_cfg(CNN, "cnn", pretrained, **kwargs)
+
+
+@register_model
+def transformer(pretrained: bool = False, **kwargs: object) -> Transformer:
+    return build_model_with_cfg(Transformer, "transformer", pretrained, **kwargs)
 
 
 def _register_resnet(depth: int) -> Callable[..., CifarResNet]:

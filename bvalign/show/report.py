@@ -14,10 +14,12 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from torch import Tensor
 
+from bvalign.analysis.design import Selection
 from bvalign.analysis.summary import Analysis, analyze
 from bvalign.predictions import Predictions, open_predictions
 from bvalign.predictions.run_directory import write_atomic
 from bvalign.show import figures
+from bvalign.show.draw_members import draw_members
 from bvalign.show.page import page
 from bvalign.show.progress import progress
 from bvalign.show.scatter import Panel, alignment_scatter
@@ -30,7 +32,9 @@ SHARE = (("RANK", "0"), ("WORLD_SIZE", "1"))
 """Which share of the samples is this process's; torchrun sets both."""
 
 
-def analyze_and_report(source: Path | str, out: Path | str) -> Analysis:
+def analyze_and_report(
+    source: Path | str, out: Path | str, selection: Selection = "same"
+) -> Analysis:
     """Analyses what `open_predictions` reads, writes the report, prints the main numbers."""
     predictions, origin = open_predictions(source)
     rank, world = (int(os.environ.get(name, default)) for name, default in SHARE)
@@ -44,6 +48,7 @@ def analyze_and_report(source: Path | str, out: Path | str) -> Analysis:
             torch.from_numpy(predictions.index),
             len(predictions.members),
             predictions.notes,
+            selection=selection,
             first=start,
             reduce=reduce,
         )
@@ -117,6 +122,7 @@ def draw(analysis: Analysis) -> dict[str, Figure]:
         drawn["ratio"] = figures.ratio_histogram(
             ratio, d["correct"], num_members=analysis.num_members
         )
+        drawn |= draw_members(analysis)
     if analysis.collapse.noise is not None:
         drawn["collapse"] = figures.collapse(analysis.collapse, num_members=analysis.num_members)
     drawn["reliability"] = figures.reliability(

@@ -1,0 +1,78 @@
+"""What every data set gives: two splits, their names, and batches with a leading member axis.
+
+train_dataloader   (input, target, index), each (members, batch, ...): the members that the
+                   LightningModule holds, each in its own order with its own augmentation
+test_dataloader    the same without the member axis: every test sample once and in order
+"""
+
+from abc import abstractmethod
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+
+
+class Arrays(NamedTuple):
+    """Both splits, and what a reader of the results must know of them.
+
+    Inputs are uint8 images (samples, channels, height, width), for texts token ids (samples,
+    words), and for a data set that stays on disk paths in training and thumbnails in testing.
+    """
+
+    train_images: np.ndarray
+    train_target: np.ndarray  # int64 (samples)
+    test_images: np.ndarray
+    test_target: np.ndarray  # int64 (samples)
+    notes: tuple[str, ...] = ()  # repeated in every summary, such as "a re-encoded copy"
+
+
+class EnsembleDataModule(LightningDataModule):
+    """A data set for ensembles; validation watches the test split, nothing is selected on it."""
+
+    name: ClassVar[str]
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]  # channels, height, width of one input
+    arrays: Arrays | None = None  # after `setup`
+    texts: tuple[str, ...] | None = None  # the test samples as a reader sees them, if they are text
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def num_test_samples(self) -> int:
+        """Size of the test split; needs `setup`."""
+        return len(self.arrays.test_target)
+
+    @abstractmethod
+    def identity(self) -> dict[str, object]:
+        """What of the data decides a member's weights and predictions; needs `setup`."""
+
+    @abstractmethod
+    def train_inputs(self) -> tuple[Tensor, Tensor]:
+        """The whole training set without augmentation: inputs and labels on the device."""
+
+
+def balanced_rows(split: str, target: np.ndarray, num: int | None) -> np.ndarray:
+    """The first `num` rows in an order that takes the classes in turn, sorted; all for None.
+
+    Args:
+        split: `train` or `test`, for the message.
+        target: labels (samples).
+        num: how many.
+
+    Raises:
+        ValueError: fewer than one, or more than there are.
+    """
+    if num is None:
+        return np.arange(len(target))
+    if not 1 <= num <= len(target):
+        raise ValueError(
+            f"data.num_{split} must lie in 1..{len(target)}, the size of the split, got {num}"
+        )
+    rank_in_class = np.empty(len(target), dtype=np.int64)
+    for label in np.unique(target):
+        rows = np.flatnonzero(target == label)
+        rank_in_class[rows] = np.arange(len(rows))
+    return np.sort(np.argsort(rank_in_class, kind="stable")[:num])

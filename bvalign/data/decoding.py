@@ -1,0 +1,119 @@
+"""What the workers of an image folder do: decode, crop and mirror what members ask for.
+
+Every item is named by its row and its random draws, and both come from the streams of the member
+that asks for it: workers draw nothing, so their number changes speed only.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from bvalign.data.loader import member_order
+from bvalign.randomness import Streams
+
+AREA, LOG_RATIO = (0.08, 1.0), math.log(4 / 3)
+"""Random crops have 8% to 100% of the area and a ratio of 3/4 to 4/3 (Szegedy et al. 2015)."""
+
+
+class Item(NamedTuple):
+    """What a worker is asked for."""
+
+    row: int
+    draws: np.ndarray  # uniform in [0, 1): area, ratio, top, left, flip
+
+
+class MemberSampler(Sampler[list[Item]]):
+    """The items of each training batch: batch_size of the first member, then of the next ...
+
+    Orders are those of `MemberBatches`; what is left of an epoch after its full batches is dropped.
+    """
+
+    def __init__(
+        self, num_samples: int, members: Sequence[int], streams: Streams, batch_size: int
+    ) -> None:
+        self.num_samples, self.members, self.streams = num_samples, tuple(members), streams
+        self.batch_size = min(batch_size, num_samples)
+        self.epoch = 0
+
+    @property
+    def sampler(self) -> "MemberSampler":
+        """Lightning calls `loader.batch_sampler.sampler.set_epoch`."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.num_samples // self.batch_size
+
+    def __iter__(self) -> Iterator[list[Item]]:
+        order = member_order(self.streams, self.members, self.epoch, self.num_samples)
+        generators = [self.streams.generator("augmentation", m, self.epoch) for m in self.members]
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            draws = [generator.random((self.batch_size, 5)) for generator in generators]
+            rows = order[:, start : start + self.batch_size]
+            yield [
+                Item(int(row), draw)
+                for of_member in zip(rows, draws, strict=True)
+                for row, draw in zip(*of_member, strict=True)
+            ]
+
+    def collate(self, items: list[tuple[Tensor, int, int]]) -> tuple[Tensor, Tensor, Tensor]:
+        """uint8 images (members, batch, 3, size, size), labels and rows (members, batch)."""
+        images, target, index = zip(*items, strict=True)
+        shape = (len(self.members), -1)
+        return (
+            torch.stack(images).unflatten(0, shape),
+            torch.tensor(target).view(shape),
+            torch.tensor(index).view(shape),
+        )
+
+
+class Centres(Dataset):
+    """The centre of each image: the shorter side at 8/7 of `size`, uint8 (3, size, size)."""
+
+    def __init__(self, files: np.ndarray, target: np.ndarray, size: int) -> None:
+        self.files, self.target, self.size = files, target, size
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, item: int | Item) -> tuple[Tensor, int, int]:
+        row = item.row if isinstance(item, Item) else item
+        return self.cut(self._decode(row), item), int(self.target[row]), row
+
+    def cut(self, image: Tensor, item: int | Item) -> Tensor:
+        from torchvision.transforms.v2 import functional
+
+        image = functional.resize(image, [round(self.size * 8 / 7)], antialias=True)
+        return functional.center_crop(image, [self.size])
+
+    def _decode(self, row: int) -> Tensor:
+        from torchvision.io import ImageReadMode, decode_image
+
+        try:
+            return decode_image(str(self.files[row]), ImageReadMode.RGB)
+        except RuntimeError as error:
+            raise ValueError(f"{self.files[row]} is no image that can be read: {error}") from error
+
+
+class Crops(Centres):
+    """A random part of each image, resized to (3, size, size) and perhaps mirrored."""
+
+    def cut(self, image: Tensor, item: Item) -> Tensor:
+        from torchvision.transforms.v2 import functional
+
+        height, width = image.shape[-2:]
+        area, ratio, top, left, flip = item.draws
+        area = height * width * (AREA[0] + area * (AREA[1] - AREA[0]))
+        ratio = math.exp(LOG_RATIO * (2 * ratio - 1))
+        h = min(height, max(1, round(math.sqrt(area / ratio))))
+        w = min(width, max(1, round(math.sqrt(area * ratio))))
+        box = (int(top * (height - h + 1)), int(left * (width - w + 1)), h, w)
+        image = functional.resized_crop(image, *box, [self.size, self.size], antialias=True)
+        return image.flip(-1) if flip < 0.5 else image

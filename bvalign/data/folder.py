@@ -1,0 +1,145 @@
+"""Images in class folders that are read from disk while members train, such as ImageNet."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from bvalign.data.contract import Arrays, EnsembleDataModule, balanced_rows
+from bvalign.data.decoding import Centres, Crops, MemberSampler
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as is usual
+THUMBNAIL = 32  # pixels; 50,000 of them are 150 MB
+
+
+class ImageFolder(EnsembleDataModule):
+    """Class folders of images: `root/train/<class>/*.jpg` and `root/val/<class>/*.jpg`.
+
+    Members have their own order, crops and flips, so each decodes its own images: a pack of members
+    needs as many times the workers of one.
+
+    Args:
+        root: folder of both splits.
+        train: folder in `root` with the training images.
+        test: folder in `root` with the test images, the validation set of ImageNet.
+        size: pixels of the square inputs; tests take the centre of 8/7 of it.
+        batch_size: samples per member and training step.
+        eval_batch_size: samples per evaluation batch; changes speed and memory only.
+        augment: train on random resized crops and flips; else on the centre.
+        num_train: use that many training samples, the same share of each class; all by default.
+        num_test: the same for the test split.
+        workers: processes that decode, for each of training and testing; 0 decodes in this one.
+    """
+
+    name = "image-folder"
+
+    def __init__(
+        self,
+        root: str,
+        train: str = "train",
+        test: str = "val",
+        size: int = 224,
+        batch_size: int = 128,
+        eval_batch_size: int = 100,
+        augment: bool = True,
+        num_train: int | None = None,
+        num_test: int | None = None,
+        workers: int = 8,
+    ) -> None:
+        super().__init__()
+        self.root, self.folders = Path(root), {"train": train, "test": test}
+        self.size, self.augment, self.workers = size, augment, workers
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.num_train, self.num_test = num_train, num_test
+        folder = self.root / train
+        names = sorted(f.name for f in folder.iterdir() if f.is_dir()) if folder.is_dir() else []
+        if len(names) < 2:
+            raise ValueError(f"data.root: '{folder}' must hold a folder of images for each class")
+        self.class_names = tuple(names)
+        self.image_shape = (3, size, size)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Lists the files and makes thumbnails on the first call; later calls do nothing."""
+        if self.arrays is not None:
+            return
+        train, train_target = self._files("train", self.num_train)
+        test, test_target = self._files("test", self.num_test)
+        small = DataLoader(Centres(test, test_target, THUMBNAIL), 100, num_workers=self.workers)
+        thumbnails = torch.cat([image for image, _, _ in small]).numpy()
+        self.arrays = Arrays(train, train_target, thumbnails, test_target)
+        self.test_files = test
+
+    def identity(self) -> dict[str, object]:
+        """The fingerprint is of names and sizes of all files: reading ImageNet takes hours."""
+        digest = hashlib.sha256()
+        for file in (*self.arrays.train_images, *self.test_files):
+            path = Path(file)
+            line = f"{path.relative_to(self.root).as_posix()} {path.stat().st_size}\n"
+            digest.update(line.encode())
+        return {
+            "name": f"{self.name}/{self.root.resolve().name}",
+            "fingerprint": digest.hexdigest()[:16],
+            "size": self.size,
+            "batch_size": self.batch_size,
+            "augment": self.augment,
+        }
+
+    def train_dataloader(self) -> DataLoader:
+        """Batches for the members that the LightningModule holds at the moment."""
+        module = self.trainer.lightning_module
+        files, target = self.arrays.train_images, self.arrays.train_target
+        sampler = MemberSampler(len(target), module.members, module.streams, self.batch_size)
+        dataset = (Crops if self.augment else Centres)(files, target, self.size)
+        return self._loader(dataset, batch_sampler=sampler, collate_fn=sampler.collate)
+
+    def test_dataloader(self) -> DataLoader:
+        dataset = Centres(self.test_files, self.arrays.test_target, self.size)
+        return self._loader(dataset, batch_size=self.eval_batch_size)
+
+    val_dataloader = test_dataloader
+
+    def on_after_batch_transfer(
+        self, batch: tuple[Tensor, Tensor, Tensor], dataloader_idx: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """uint8 inputs to float32 of mean 0 and deviation 1, on the device."""
+        image, target, index = batch
+        mean, std = (torch.tensor(v, device=image.device).view(-1, 1, 1) for v in (MEAN, STD))
+        return (image.float() / 255 - mean) / std, target, index
+
+    def train_inputs(self) -> tuple[Tensor, Tensor]:
+        raise ValueError(
+            f"{self.name}: the training set stays on disk, so what needs all of it at once, such "
+            "as NeuralCollapseMonitor, cannot be had"
+        )
+
+    def _files(self, split: str, num: int | None) -> tuple[np.ndarray, np.ndarray]:
+        """Paths and labels, by class and then by name."""
+        from torchvision.datasets.folder import IMG_EXTENSIONS
+
+        folder, files, target = self.root / self.folders[split], [], []
+        for label, name in enumerate(self.class_names):
+            inside = folder / name
+            found = sorted(inside.rglob("*")) if inside.is_dir() else []
+            found = [str(f) for f in found if f.suffix.lower() in IMG_EXTENSIONS]
+            if not found:
+                raise ValueError(f"data.root: '{inside}' must hold images, there are none")
+            files += found
+            target += [label] * len(found)
+        target = np.array(target, dtype=np.int64)
+        keep = balanced_rows(split, target, num)
+        return np.array(files)[keep], target[keep]
+
+    def _loader(self, dataset: Dataset, **arguments: object) -> DataLoader:
+        cuda = self.trainer.strategy.root_device.type == "cuda"
+        several = self.workers > 0
+        return DataLoader(
+            dataset,
+            num_workers=self.workers,
+            pin_memory=cuda,
+            persistent_workers=several,
+            multiprocessing_context="spawn" if several and cuda else None,
+            **arguments,
+        )
