@@ -18,7 +18,9 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from bvalign.data import EnsembleDataModule
 from bvalign.ensemble.module import Ensemble
+from bvalign.ensemble.trial import choose_plan
 from bvalign.predictions import RunDirectory
+from bvalign.predictions.plan_record import settle_plan
 from bvalign.provenance import provenance
 from bvalign.show.callbacks import AlignmentScatter, SaveMembers
 from bvalign.show.members_progress import MembersProgress
@@ -128,6 +130,7 @@ class EnsembleCLI(LightningCLI):
         wandb_run = self.config_init[self.subcommand].wandb
         if len(done) < run.num_members:
             wandb_run.start(self.trainer.loggers, run, yaml.safe_load(self._config_yaml()))
+            self._settle_plan(run, model, datamodule)
         bar = MembersProgress(len(done), run.num_members)
         callbacks = [AlignmentScatter(run), SaveMembers(run), bar]
         try:
@@ -173,6 +176,16 @@ class EnsembleCLI(LightningCLI):
                 trainer = self.instantiate_trainer(callbacks)
                 trainer.fit(model, datamodule=datamodule)
                 trainer.test(model, datamodule=datamodule, verbose=False)
+
+    def _settle_plan(
+        self, run: RunDirectory, model: Ensemble, datamodule: EnsembleDataModule
+    ) -> None:
+        batch_size, trainer = datamodule.batch_size, self.trainer
+        found = settle_plan(
+            run, model.plan, lambda: choose_plan(model, batch_size, trainer)._asdict()
+        )
+        model.plan = found["plan"]
+        print(f"plan {model.plan} ({found['reason']})", file=sys.stderr)
 
     def _trainer_config(self) -> dict[str, Any]:
         return dict(self.config_init[self.subcommand].trainer)

@@ -152,19 +152,18 @@ class Ensemble(LightningModule):
 
     validation_step = test_step
 
+    def optimizer_of_all(self) -> torch.optim.Optimizer:
+        """One optimizer over the pack; fused where torch can, as many weights are small."""
+        decay = {"lr": self.lr, "weight_decay": self.weight_decay, "fused": self._may_fuse()}
+        if self.optimizer == "adamw":
+            return torch.optim.AdamW(self.parameters(), **decay)
+        nesterov = self.momentum > 0
+        return torch.optim.SGD(
+            self.parameters(), momentum=self.momentum, nesterov=nesterov, **decay
+        )
+
     def configure_optimizers(self) -> dict[str, object]:
-        if self.optimizer == "sgd":
-            optimizer = torch.optim.SGD(
-                self.parameters(),
-                lr=self.lr,
-                momentum=self.momentum,
-                nesterov=self.momentum > 0,
-                weight_decay=self.weight_decay,
-            )
-        else:
-            optimizer = torch.optim.AdamW(
-                self.parameters(), lr=self.lr, weight_decay=self.weight_decay
-            )
+        optimizer = self.optimizer_of_all()
         steps = self.trainer.estimated_stepping_batches
         if self.schedule == "onecycle":
             scheduler = torch.optim.lr_scheduler.OneCycleLR(
@@ -178,3 +177,8 @@ class Ensemble(LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+    def _may_fuse(self) -> bool:
+        # Lightning clips no gradients of a fused optimizer under automatic mixed precision
+        clips = self._trainer is not None and self._trainer.gradient_clip_val
+        return self.device.type in ("cpu", "cuda") and not clips

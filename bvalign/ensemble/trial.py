@@ -1,17 +1,17 @@
 """Which execution plan is fastest for a network on this machine, by a short timed trial."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from lightning.pytorch import Trainer
 
 from bvalign.ensemble.module import Ensemble
-from bvalign.ensemble.plans import PLANS
+from bvalign.ensemble.plans import PLANS, random_input
 
 BUDGET = 15.0
-"""Seconds the steps of a trial may take, roughly; a small network needs one."""
+"""Seconds that the steps of a trial may take, roughly; a small network needs one."""
 GAIN = 0.95
 """Another plan must take less than this part of what `sequential` takes to be chosen."""
 
@@ -21,57 +21,117 @@ class Choice(NamedTuple):
 
     plan: str
     reason: str
-    seconds: dict[str, float]  # per training step of the pack, by plan
-    refused: dict[str, str]  # why the other plans cannot run this network here
-    members: int  # in the trial; fewer than the pack where a step is slow
-
-
-class OutOfMemory(Exception):
-    """A pack does not fit on the device."""
+    seconds: dict[str, float] = {}  # per training step of `members`, by plan
+    refused: dict[str, str] = {}  # why another plan cannot run this network here
+    members: int = 0  # in the trial; fewer than the pack where a step is slow
 
 
 def choose_plan(module: Ensemble, batch_size: int, trainer: Trainer) -> Choice:
-    """The plan that the user named, or the fastest of those that run the network.
+    """The plan that the user named, or the fastest of those that can run the network.
 
-    A plan never changes what is computed, so nothing but time and memory speaks for one. On a CPU
-    all plans hold the activations of the whole pack, so memory is a matter of the pack size.
+    A plan never changes what is computed, so only time and memory speak for one. All plans hold
+    the activations of the whole pack, so memory is first of all a matter of the pack size.
 
     Args:
-        module: left without a pack.
+        module: comes back without a pack.
         batch_size: samples per member and step.
-        trainer: gives device and precision; nothing is trained.
+        trainer: tells device and precision; nothing is trained.
 
     Raises:
-        ValueError: the pack does not fit under any plan, or the named one cannot run the network.
+        ValueError: the pack fits into memory under no plan.
     """
-    members, plan = module.members[: module.pack_size], module.plan
-    seconds: dict[str, float] = {}
-    refused: dict[str, str] = {}
-    count = len(members)
-    if plan != "auto":
-        choice = Choice(plan, "as asked for", {}, {}, 0)
-    elif count == 1:
-        choice = Choice("sequential", "a pack has one member", {}, {}, 0)
-    elif trainer.deterministic:
-        choice = Choice("sequential", "deterministic runs do not time plans", {}, {}, 0)
-    else:
-        try:
-            alone = _timed(module, "sequential", members[:1], batch_size, trainer)
-            # per plan a first step and two more, and vmap may be several times slower
-            count = min(count, max(2, int(BUDGET / (9 * alone))))
-            for name in PLANS if alone < BUDGET / 15 else ():
-                try:
-                    module.plan = name
-                    seconds[name] = _timed(module, name, members[:count], batch_size, trainer)
-                except (ValueError, OutOfMemory) as error:
-                    refused[name] = str(error)
-        finally:
-            module.plan = plan
-            module.assign(module.members)
-    return choice
+    members, wanted = module.members, module.plan
+    pack = members[: module.pack_size]
+    if wanted != "auto":
+        return Choice(wanted, "as asked for")
+    if len(pack) == 1:
+        return Choice("sequential", "a pack is one member")
+    if torch.are_deterministic_algorithms_enabled():
+        return Choice("sequential", "deterministic runs do not time plans")
+    try:
+        alone = _timed(module, "sequential", pack[:1], batch_size, trainer)
+        if alone > BUDGET / 15:
+            reason = f"a step of one member takes {alone:.1f} s, its fixed cost does not matter"
+            return Choice("sequential", reason)
+        # a first step and two more for each plan, and vmap may be several times slower
+        part = pack[: max(2, int(BUDGET / (15 * alone)))]
+        seconds, refused = {}, {}
+        for plan in PLANS:
+            try:
+                seconds[plan] = _timed(module, plan, part, batch_size, trainer)
+            except (ValueError, torch.OutOfMemoryError) as error:
+                refused[plan] = str(error).splitlines()[0]
+    except torch.OutOfMemoryError as error:
+        raise ValueError(
+            f"one member does not fit into memory ({str(error).splitlines()[0]}); use a smaller "
+            "--data.batch_size"
+        ) from error
+    finally:
+        module.plan = wanted
+        module.assign(members)
+    return _fastest(seconds, refused, len(part))
+
+
+def _fastest(seconds: dict[str, float], refused: dict[str, str], members: int) -> Choice:
+    if not seconds:
+        raise ValueError(
+            f"{members} members do not fit into memory ({refused['sequential']}); use a smaller "
+            "--model.pack_size"
+        )
+    plan = min(seconds, key=seconds.get)
+    if seconds[plan] > GAIN * seconds.get("sequential", float("inf")):
+        plan = "sequential"
+    order = sorted(seconds, key=seconds.get)
+    times = ", ".join(f"{name} {1000 * seconds[name]:.3g}" for name in order)
+    reason = f"ms per step of {members} members: {times}"
+    reason += "".join(f"; not {name}" for name in refused)
+    return Choice(plan, reason, seconds, refused, members)
 
 
 def _timed(
-    module: Ensemble, plan: str, members: tuple[int, ...], batch_size: int, trainer: Trainer
+    module: Ensemble, plan: str, members: Sequence[int], batch_size: int, trainer: Trainer
 ) -> float:
-    """Seconds per training step of a pack of `members`."""
+    """Seconds of one training step, the fastest after a first one: others may use the machine.
+
+    Raises:
+        ValueError: the plan cannot run the network.
+        torch.OutOfMemoryError: the members do not fit on the device.
+    """
+    step = _training_step(module, plan, members, batch_size, trainer)
+    device = trainer.strategy.root_device
+    synchronize = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    step()
+    took: list[float] = []
+    while len(took) < 2 or (sum(took) < 0.2 and len(took) < 100):
+        synchronize()
+        start = time.perf_counter()
+        step()
+        synchronize()
+        took.append(time.perf_counter() - start)
+    return min(took)
+
+
+def _training_step(
+    module: Ensemble, plan: str, members: Sequence[int], batch_size: int, trainer: Trainer
+) -> Callable[[], None]:
+    """What `fit` does in a step, on noise of the right shape."""
+    device, precision = trainer.strategy.root_device, trainer.precision_plugin
+    module.plan = plan
+    module.assign(members)
+    with precision.module_init_context():
+        module.configure_model()
+    precision.convert_module(module).to(device).train()
+    module.on_train_epoch_start()
+    size = (len(members), batch_size)
+    input = random_input(module.pack.network(members[0]), size, module.image_shape).to(device)
+    target = torch.zeros(size, dtype=torch.int64, device=device)
+    optimizer = module.optimizer_of_all()
+
+    def step() -> None:
+        with precision.forward_context():
+            loss = module.training_step((input, target, target), 0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
