@@ -26,7 +26,7 @@ class Choice(NamedTuple):
     members: int = 0  # in the trial; fewer than the pack where a step is slow
 
 
-def choose_plan(module: Ensemble, batch_size: int, trainer: Trainer) -> Choice:
+def choose_plan(module: Ensemble, pack: Sequence[int], batch_size: int, trainer: Trainer) -> Choice:
     """The plan that the user named, or the fastest of those that can run the network.
 
     A plan never changes what is computed, so only time and memory speak for one. All plans hold
@@ -34,6 +34,7 @@ def choose_plan(module: Ensemble, batch_size: int, trainer: Trainer) -> Choice:
 
     Args:
         module: comes back without a pack.
+        pack: members that are to be trained side by side.
         batch_size: samples per member and step.
         trainer: tells device and precision; nothing is trained.
 
@@ -41,7 +42,6 @@ def choose_plan(module: Ensemble, batch_size: int, trainer: Trainer) -> Choice:
         ValueError: the pack fits into memory under no plan.
     """
     members, wanted = module.members, module.plan
-    pack = members[: module.pack_size]
     if wanted != "auto":
         return Choice(wanted, "as asked for")
     if len(pack) == 1:

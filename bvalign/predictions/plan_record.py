@@ -3,8 +3,6 @@
 import json
 from collections.abc import Callable, Mapping
 
-from filelock import FileLock
-
 from bvalign.predictions.atomic import write_atomic
 from bvalign.predictions.run_directory import RunDirectory
 
@@ -23,7 +21,7 @@ def settle_plan(
         wanted: `auto` takes what the run has.
         choose: gives `plan` and what else is to be recorded.
     """
-    with FileLock(run.root / "run.lock"):
+    with RunDirectory.lock(run.root):
         run.info = RunDirectory(run.root).info
         plans = run.info.setdefault("plans", [])
         if not plans or wanted not in ("auto", plans[-1]["plan"]):

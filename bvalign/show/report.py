@@ -33,11 +33,21 @@ SHARE = (("RANK", "0"), ("WORLD_SIZE", "1"))
 
 
 def analyze_and_report(
-    source: Path | str, out: Path | str, selection: Selection = "same"
+    source: Path | str,
+    out: Path | str,
+    selection: Selection = "same",
+    share: tuple[int, int] | None = None,
 ) -> Analysis:
-    """Analyses what `open_predictions` reads, writes the report, prints the main numbers."""
+    """Analyses what `open_predictions` reads, writes the report, prints the main numbers.
+
+    Args:
+        source: what `open_predictions` takes.
+        out: folder of the report.
+        selection: which samples count as correct in the fits.
+        share: this process's number and how many there are; from torchrun by default.
+    """
     predictions, origin = open_predictions(source)
-    rank, world = (int(os.environ.get(name, default)) for name, default in SHARE)
+    rank, world = share or (int(os.environ.get(name, default)) for name, default in SHARE)
     num_samples = len(predictions.target)
     if world > num_samples:
         raise ValueError(f"{world} processes cannot share {num_samples} samples; start fewer")
