@@ -29,7 +29,7 @@ from bvalign.show.members_progress import MembersProgress
 from bvalign.show.report import analyze_and_report
 from bvalign.show.wandb_run import WandbRun
 from bvalign.show.wandb_setup import use_wandb
-from bvalign.waves import agree_on_plan, even_pack_size, seats, train_members
+from bvalign.waves import even_pack_size, seats, train_members
 
 DECISIVE = (
     "max_epochs",
@@ -106,7 +106,6 @@ class EnsembleCLI(LightningCLI):
             datamodule.prepare_data()
         datamodule.setup()
         run = on_rank_zero(strategy, lambda: self._open_run(root, model, datamodule))
-        agree_on_plan(run, model, datamodule, self.trainer)
         bar = MembersProgress(run.num_members)
         try:
             train_members(
@@ -114,7 +113,7 @@ class EnsembleCLI(LightningCLI):
                 model,
                 datamodule,
                 lambda callbacks, io: self.instantiate_trainer(callbacks, plugins=io),
-                strategy,
+                self.trainer,
                 self.config_init[self.subcommand].checkpoints,
                 [AlignmentScatter(run), bar],
             )

@@ -44,30 +44,12 @@ def even_pack_size(num_members: int, pack_size: int, num_seats: int) -> int:
     return math.ceil(num_members / (waves * num_seats))
 
 
-def agree_on_plan(
-    run: RunDirectory, module: Ensemble, datamodule: EnsembleDataModule, trainer: Trainer
-) -> None:
-    """Gives the module the plan of the run on every rank; in a new run, rank zero times them."""
-
-    def choose() -> dict[str, object]:
-        return choose_plan(module, run.packs[0], datamodule.batch_size, trainer)._asdict()
-
-    def settle() -> str:
-        if not run.missing(retry=module.on_diverged == "retry"):
-            return module.plan
-        found = settle_plan(run, module.plan, choose)
-        print(f"plan {found['plan']} ({found['reason']})", file=sys.stderr)
-        return found["plan"]
-
-    module.plan = on_rank_zero(trainer.strategy, settle)
-
-
 def train_members(
     run: RunDirectory,
     module: Ensemble,
     datamodule: EnsembleDataModule,
     make_trainer: MakeTrainer,
-    strategy: Strategy,
+    trainer: Trainer,
     checkpoints: CheckpointMembers,
     watchers: Sequence[Callback],
 ) -> None:
@@ -78,13 +60,15 @@ def train_members(
         module: given the members of each wave.
         datamodule: their data.
         make_trainer: a Trainer with these callbacks and this way to keep checkpoints.
-        strategy: of the ranks that have been started.
+        trainer: of the ranks that have been started; it trains nothing itself.
         checkpoints: when to save members that are in training.
         watchers: callbacks that see all waves.
 
     Raises:
         KeyboardInterrupt: a stop was asked for; what was in training is saved.
     """
+    strategy = trainer.strategy
+    _agree_on_plan(run, module, datamodule, trainer)
     with StopRequest() as stop:
         callbacks = [*watchers, SaveMembers(run), checkpoints, stop]
         bars = [watcher for watcher in watchers if isinstance(watcher, MembersProgress)]
@@ -118,3 +102,21 @@ def _train_wave(
     trainer = make_trainer(callbacks, MemberCheckpointIO(run, module, work))
     trainer.fit(module, datamodule=datamodule, ckpt_path=str(work.step) if work.step else None)
     trainer.test(module, datamodule=datamodule, verbose=False)
+
+
+def _agree_on_plan(
+    run: RunDirectory, module: Ensemble, datamodule: EnsembleDataModule, trainer: Trainer
+) -> None:
+    """Gives the module the plan of the run on every rank; in a new run, rank zero times them."""
+
+    def choose() -> dict[str, object]:
+        return choose_plan(module, run.packs[0], datamodule.batch_size, trainer)._asdict()
+
+    def settle() -> str:
+        if not run.missing(retry=module.on_diverged == "retry"):
+            return module.plan
+        found = settle_plan(run, module.plan, choose)
+        print(f"plan {found['plan']} ({found['reason']})", file=sys.stderr)
+        return found["plan"]
+
+    module.plan = on_rank_zero(trainer.strategy, settle)

@@ -13,6 +13,8 @@ from bvalign import Ensemble
 from bvalign.data import Digits
 from bvalign.ensemble.plans import PLANS, make_pack, random_input
 from bvalign.ensemble.trial import choose_plan
+from bvalign.predictions import RunDirectory
+from bvalign.predictions.plan_record import settle_plan
 
 VIT = {"img_size": 8, "patch_size": 4, "embed_dim": 12, "depth": 2, "num_heads": 3}
 TEXT = "bvalign.ensemble.transformer.Transformer"
@@ -307,27 +309,42 @@ def test_a_pack_that_fits_nowhere_is_refused(monkeypatch):
         choose_plan(module, module.members[: module.pack_size], 8, quiet_trainer()).plan
         == "sequential"
     )
-    monkeypatch.setattr(PLANS["sequential"], "forward", full)
-    with pytest.raises(ValueError, match="do not fit into memory .*; use a smaller --model.pack"):
-        choose_plan(module, module.members[: module.pack_size], 8, quiet_trainer())
+    alone = PLANS["sequential"].forward
+    for limit, message in (
+        (1, "2 members do not fit into memory .*; use a smaller --model.pack_size"),
+        (0, "one member does not fit into memory .*; use a smaller --data.batch_size"),
+    ):
+
+        def limited(pack, input, limit=limit):
+            return alone(pack, input) if len(pack.members) <= limit else full()
+
+        monkeypatch.setattr(PLANS["sequential"], "forward", limited)
+        with pytest.raises(ValueError, match=message):
+            choose_plan(module, (0, 1), 8, quiet_trainer())
 
 
-def test_a_run_keeps_its_plan_until_another_is_asked_for(fit, capsys, tmp_path):
-    def run(*more):
-        fit("--trainer.default_root_dir=run", "--model.pack_size=2", *more)
-        return json.loads((tmp_path / "run/run.json").read_text())["plans"]
+def test_a_run_keeps_its_plan_until_another_is_asked_for(tmp_path):
+    run = RunDirectory.open(tmp_path, {}, 2, 1, {})
+    asked = []
 
-    first = run("--model.plan=auto", "--model.members=2")
-    assert len(first) == 1
-    assert first[0]["seconds"].keys() == {"sequential", "packed", "vmap"}
-    assert f"plan {first[0]['plan']} (ms per step of 2 members: " in capsys.readouterr().err
-    assert run("--model.plan=auto", "--model.members=4") == first
-    assert f"plan {first[0]['plan']} (ms per step" in capsys.readouterr().err
-    other = "vmap" if first[0]["plan"] != "vmap" else "packed"
-    assert run(f"--model.plan={other}", "--model.members=6")[1:] == [
-        {"plan": other, "reason": "as asked for", "seconds": {}, "refused": {}, "members": 0}
-    ]
-    assert run("--model.plan=auto", "--model.members=8")[-1]["plan"] == other
+    def settled(wanted, chosen):
+        choice = {"plan": chosen, "reason": "quick"}
+        return settle_plan(run, wanted, lambda: asked.append(wanted) or choice)["plan"]
+
+    assert settled("auto", "packed") == "packed"
+    assert settled("auto", "vmap") == settled("packed", "packed") == "packed"
+    assert settled("vmap", "vmap") == settled("auto", "packed") == "vmap"
+    assert asked == ["auto", "vmap"]
+    assert [plan["plan"] for plan in RunDirectory(tmp_path).info["plans"]] == ["packed", "vmap"]
+
+
+def test_fit_times_the_plans_once(fit, capsys, tmp_path):
+    for members in (2, 4):
+        fit("--model.plan=auto", "--model.pack_size=2", f"--model.members={members}")
+        (plan,) = json.loads((tmp_path / "runs/digits-mlp/run.json").read_text())["plans"]
+        assert plan["seconds"].keys() == {"sequential", "packed", "vmap"}
+        said = f"plan {plan['plan']} (ms per step of 2 members: "
+        assert said in capsys.readouterr().err
 
 
 def test_make_pack_takes_any_function_that_creates_networks():
