@@ -112,11 +112,12 @@ def _agree_on_plan(
     def choose() -> dict[str, object]:
         return choose_plan(module, run.packs[0], datamodule.batch_size, trainer)._asdict()
 
-    def settle() -> str:
+    def settle() -> tuple[str, int]:
         if not run.missing(retry=module.on_diverged == "retry"):
-            return module.plan
+            return module.plan, 1
         found = settle_plan(run, module.plan, choose)
         print(f"plan {found['plan']} ({found['reason']})", file=sys.stderr)
-        return found["plan"]
+        # the first one's for good: a checkpoint within an epoch counts batches
+        return found["plan"], run.info["plans"][0]["steps_at_once"]
 
-    module.plan = on_rank_zero(trainer.strategy, settle)
+    module.plan, module.steps_at_once = on_rank_zero(trainer.strategy, settle)

@@ -271,23 +271,62 @@ def test_the_trial_times_what_runs_and_says_what_does_not():
     assert (module.plan, module.members, module.pack) == ("auto", (0, 1, 2, 3), None)
 
 
+def test_only_what_can_be_chosen_is_timed():
+    module = Ensemble(10, (1, 8, 8), arch="mlp", plan="vmap")
+    assert choose_plan(module, (0, 1), 8, quiet_trainer()).seconds.keys() == {"vmap"}
+    module = Ensemble(10, (1, 8, 8), arch="mlp")
+    assert choose_plan(module, (0,), 8, quiet_trainer()).seconds.keys() == {"sequential"}
+    module = Ensemble(10, (1, 8, 8), arch="test_plans.dropping", plan="vmap")
+    with pytest.raises(ValueError, match="plan=sequential, got Dropout at '1'"):
+        choose_plan(module, (0, 1), 8, quiet_trainer())
+    torch.use_deterministic_algorithms(True)
+    try:
+        choice = choose_plan(Ensemble(10, (1, 8, 8)), (0, 1), 8, quiet_trainer())
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert choice == ("sequential", "deterministic runs do not time plans", {}, {}, 0, 1)
+
+
+def fitted(steps_at_once, plan="packed", precision="64-true", **trainer):
+    module = Ensemble(10, (1, 8, 8), arch="cnn", width=4, members=2, plan=plan, lr=0.05)
+    module.steps_at_once = steps_at_once
+    trainer = quiet_trainer(precision=precision, **trainer)
+    trainer.fit(module, Digits(batch_size=20, num_train=150, num_test=20))
+    return module, trainer
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
+def test_steps_that_come_as_one_batch_are_the_same_steps(precision):
+    expected, reference = fitted(1, precision=precision, max_epochs=3)
+    for steps_at_once in (2, 3, 64):  # seven steps in an epoch
+        found, trainer = fitted(steps_at_once, precision=precision, max_epochs=3)
+        assert trainer.num_training_batches == -(-7 // steps_at_once)
+        assert trainer.global_step == reference.global_step == 21
+        for member in (0, 1):
+            here, there = found.pack.weights(member), expected.pack.weights(member)
+            assert all(torch.equal(here[key], there[key]) for key in there)
+        assert torch.equal(found.train_loss(), expected.train_loss())
+        lr = [t.optimizers[0].param_groups[0]["lr"] for t in (trainer, reference)]
+        assert lr[0] == lr[1]
+
+
 @pytest.mark.parametrize(
-    ("arguments", "plan", "reason"),
+    "arguments",
     [
-        ({"plan": "vmap"}, "vmap", "as asked for"),
-        ({"members": 1}, "sequential", "a pack is one member"),
-        ({"pack_size": 1}, "sequential", "a pack is one member"),
+        {"accumulate_grad_batches": 2},
+        {"gradient_clip_val": 1.0, "gradient_clip_algorithm": "value"},
+        {"limit_train_batches": 3},
+        {"max_steps": 5},
+        {"max_epochs": -1},
+        {"val_check_interval": 0.5},
     ],
 )
-def test_nothing_is_timed_without_need(arguments, plan, reason):
-    module = Ensemble(10, (1, 8, 8), arch="mlp", **arguments)
-    assert choose_plan(module, module.members[: module.pack_size], 8, quiet_trainer()) == (
-        plan,
-        reason,
-        {},
-        {},
-        0,
-    )
+def test_what_counts_batches_gets_one_step_in_each(arguments):
+    module = Ensemble(10, (1, 8, 8), arch="mlp", width=8, plan="packed")
+    some = choose_plan(module, (0, 1), 8, quiet_trainer(max_epochs=2))
+    assert some.steps_at_once > 1
+    trainer = quiet_trainer(**{"max_epochs": 2} | arguments)
+    assert choose_plan(module, (0, 1), 8, trainer).steps_at_once == 1
 
 
 def test_many_tiny_members_are_not_trained_one_after_another():
@@ -328,7 +367,7 @@ def test_a_run_keeps_its_plan_until_another_is_asked_for(tmp_path):
     asked = []
 
     def settled(wanted, chosen):
-        choice = {"plan": chosen, "reason": "quick"}
+        choice = {"plan": chosen, "reason": "quick", "steps_at_once": 1}
         return settle_plan(run, wanted, lambda: asked.append(wanted) or choice)["plan"]
 
     assert settled("auto", "packed") == "packed"

@@ -1,5 +1,6 @@
 """Which execution plan is fastest for a network on this machine, by a short timed trial."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -14,6 +15,10 @@ BUDGET = 15.0
 """Seconds that the steps of a trial may take, roughly; a small network needs one."""
 GAIN = 0.95
 """Another plan must take less than this part of what `sequential` takes to be chosen."""
+LOOP = 0.8e-3
+"""Seconds that Lightning's loop takes around each batch (2.6, one Zen 5 core)."""
+SHARE = 0.1
+"""Part of a step that the loop may take: of a step under 8 ms, several come as one batch."""
 
 
 class Choice(NamedTuple):
@@ -24,6 +29,7 @@ class Choice(NamedTuple):
     seconds: dict[str, float] = {}  # per training step of `members`, by plan
     refused: dict[str, str] = {}  # why another plan cannot run this network here
     members: int = 0  # in the trial; fewer than the pack where a step is slow
+    steps_at_once: int = 1  # see `MemberSchedule`
 
 
 def choose_plan(module: Ensemble, pack: Sequence[int], batch_size: int, trainer: Trainer) -> Choice:
@@ -39,28 +45,14 @@ def choose_plan(module: Ensemble, pack: Sequence[int], batch_size: int, trainer:
         trainer: tells device and precision; nothing is trained.
 
     Raises:
-        ValueError: the pack fits into memory under no plan.
+        ValueError: the pack fits into memory under no plan, or the named one cannot run it.
     """
-    members, wanted = module.members, module.plan
-    if wanted != "auto":
-        return Choice(wanted, "as asked for")
-    if len(pack) == 1:
-        return Choice("sequential", "a pack is one member")
+    wanted, members = module.plan, module.members
+    plans = [wanted] if wanted != "auto" else [*PLANS] if len(pack) > 1 else ["sequential"]
     if torch.are_deterministic_algorithms_enabled():
-        return Choice("sequential", "deterministic runs do not time plans")
+        return Choice(plans[0], "deterministic runs do not time plans")
     try:
-        alone = _timed(module, "sequential", pack[:1], batch_size, trainer)
-        if alone > BUDGET / 15:
-            reason = f"a step of one member takes {alone:.1f} s, its fixed cost does not matter"
-            return Choice("sequential", reason)
-        # a first step and two more for each plan, and vmap may be several times slower
-        part = pack[: max(2, int(BUDGET / (15 * alone)))]
-        seconds, refused = {}, {}
-        for plan in PLANS:
-            try:
-                seconds[plan] = _timed(module, plan, part, batch_size, trainer)
-            except (ValueError, torch.OutOfMemoryError) as error:
-                refused[plan] = str(error).splitlines()[0]
+        choice = _trial(module, plans, pack, batch_size, trainer)
     except torch.OutOfMemoryError as error:
         raise ValueError(
             f"one member does not fit into memory ({str(error).splitlines()[0]}); use a smaller "
@@ -69,23 +61,62 @@ def choose_plan(module: Ensemble, pack: Sequence[int], batch_size: int, trainer:
     finally:
         module.plan = wanted
         module.assign(members)
+    return choice._replace(steps_at_once=_steps_at_once(choice, trainer))
+
+
+def _trial(
+    module: Ensemble, plans: Sequence[str], pack: Sequence[int], batch_size: int, trainer: Trainer
+) -> Choice:
+    alone = _timed(module, "sequential", pack[:1], batch_size, trainer)
+    if alone > BUDGET / 15:
+        reason = f"a step of one member takes {alone:.1f} s, its fixed cost does not matter"
+        return Choice(plans[0], reason)
+    # a first step and two more for each plan, and vmap may be several times slower
+    part = pack[: max(2, int(BUDGET / (15 * alone)))]
+    seconds, refused = {}, {}
+    for plan in plans:
+        try:
+            seconds[plan] = _timed(module, plan, part, batch_size, trainer)
+        except ValueError as error:
+            if len(plans) == 1:
+                raise
+            refused[plan] = str(error)
+        except torch.OutOfMemoryError as error:
+            refused[plan] = str(error).splitlines()[0]
+    if not seconds:
+        raise ValueError(
+            f"{len(part)} members do not fit into memory ({refused[plans[0]]}); use a smaller "
+            "--model.pack_size"
+        )
     return _fastest(seconds, refused, len(part))
 
 
 def _fastest(seconds: dict[str, float], refused: dict[str, str], members: int) -> Choice:
-    if not seconds:
-        raise ValueError(
-            f"{members} members do not fit into memory ({refused['sequential']}); use a smaller "
-            "--model.pack_size"
-        )
-    plan = min(seconds, key=seconds.get)
+    order = sorted(seconds, key=seconds.get)
+    plan = order[0]
     if seconds[plan] > GAIN * seconds.get("sequential", float("inf")):
         plan = "sequential"
-    order = sorted(seconds, key=seconds.get)
     times = ", ".join(f"{name} {1000 * seconds[name]:.3g}" for name in order)
     reason = f"ms per step of {members} members: {times}"
     reason += "".join(f"; not {name}" for name in refused)
     return Choice(plan, reason, seconds, refused, members)
+
+
+def _steps_at_once(choice: Choice, trainer: Trainer) -> int:
+    """More than one only where it is nothing but faster: what counts batches must not be used."""
+    ranks = trainer.distributed_sampler_kwargs or {"num_replicas": 1}
+    counted = (
+        trainer.accumulate_grad_batches > 1
+        or trainer.gradient_clip_val
+        or trainer.limit_train_batches != 1.0
+        or trainer.val_check_interval != 1.0
+        or trainer.max_steps != -1
+        or (trainer.max_epochs or 0) < 1
+        or ranks["num_replicas"] > 1
+    )
+    if counted or not choice.seconds:
+        return 1
+    return min(64, math.ceil(LOOP / (SHARE * choice.seconds[choice.plan])))
 
 
 def _timed(
