@@ -287,7 +287,7 @@ def test_only_what_can_be_chosen_is_timed():
     assert choice == ("sequential", "deterministic runs do not time plans", {}, {}, 0, 1)
 
 
-def fitted(steps_at_once, plan="packed", precision="64-true", **trainer):
+def fitted(steps_at_once, plan, precision, **trainer):
     module = Ensemble(10, (1, 8, 8), arch="cnn", width=4, members=2, plan=plan, lr=0.05)
     module.steps_at_once = steps_at_once
     trainer = quiet_trainer(precision=precision, **trainer)
@@ -295,11 +295,13 @@ def fitted(steps_at_once, plan="packed", precision="64-true", **trainer):
     return module, trainer
 
 
-@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
-def test_steps_that_come_as_one_batch_are_the_same_steps(precision):
-    expected, reference = fitted(1, precision=precision, max_epochs=3)
+@pytest.mark.parametrize(
+    ("plan", "precision"), [("packed", "64-true"), ("sequential", "bf16-mixed")]
+)
+def test_steps_that_come_as_one_batch_are_the_same_steps(plan, precision):
+    expected, reference = fitted(1, plan, precision, max_epochs=3)
     for steps_at_once in (2, 3, 64):  # seven steps in an epoch
-        found, trainer = fitted(steps_at_once, precision=precision, max_epochs=3)
+        found, trainer = fitted(steps_at_once, plan, precision, max_epochs=3)
         assert trainer.num_training_batches == -(-7 // steps_at_once)
         assert trainer.global_step == reference.global_step == 21
         for member in (0, 1):

@@ -178,7 +178,6 @@ class Ensemble(LightningModule):
             optimizer.zero_grad()
             self.manual_backward(loss)
             optimizer.step()
-            torch.clear_autocast_cache()  # holds the weights before the step in bfloat16
             if scheduler is not None:
                 scheduler.step()
         return None
