@@ -331,6 +331,14 @@ def test_what_counts_batches_gets_one_step_in_each(arguments):
     assert choose_plan(module, (0, 1), 8, trainer).steps_at_once == 1
 
 
+def test_a_trial_leaves_the_global_random_numbers_alone():
+    before = torch.get_rng_state()
+    choice = choose_plan(Ensemble(10, (1, 8, 8), "test_plans.dropping"), (0, 1), 8, quiet_trainer())
+    assert torch.equal(torch.get_rng_state(), before)
+    assert choice.plan == "sequential"
+    assert choice.refused.keys() == {"packed", "vmap"}
+
+
 def test_many_tiny_members_are_not_trained_one_after_another():
     module = Ensemble(10, (1, 8, 8), arch="mlp", width=8, members=32, pack_size=32)
     assert (

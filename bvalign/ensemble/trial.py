@@ -51,8 +51,10 @@ def choose_plan(module: Ensemble, pack: Sequence[int], batch_size: int, trainer:
     plans = [wanted] if wanted != "auto" else [*PLANS] if len(pack) > 1 else ["sequential"]
     if torch.are_deterministic_algorithms_enabled():
         return Choice(plans[0], "deterministic runs do not time plans")
-    try:
-        choice = _trial(module, plans, pack, batch_size, trainer)
+    device = trainer.strategy.root_device
+    try:  # dropout draws from the global streams, which training is to find untouched
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            choice = _trial(module, plans, pack, batch_size, trainer)
     except torch.OutOfMemoryError as error:
         raise ValueError(
             f"one member does not fit into memory ({str(error).splitlines()[0]}); use a smaller "
