@@ -115,7 +115,7 @@ class EnsembleCLI(LightningCLI):
                 model,
                 datamodule,
                 lambda callbacks, io: self.instantiate_trainer(callbacks, plugins=io),
-                strategy,
+                self.trainer,
                 self.config_init[self.subcommand].checkpoints,
                 [AlignmentScatter(run), bar],
             )

@@ -70,6 +70,7 @@ class EnsembleDataModule(LightningDataModule):
             "batch_size": self.batch_size,
             "share": self.share,
             "start": module.start,
+            "steps_at_once": module.steps_at_once,
         }
 
     @abstractmethod
