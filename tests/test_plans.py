@@ -11,10 +11,12 @@ from torch import nn
 
 from bvalign import Ensemble
 from bvalign.data import Digits
+from bvalign.data.loader import MemberSchedule
 from bvalign.ensemble.plans import PLANS, make_pack, random_input
 from bvalign.ensemble.trial import choose_plan
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.plan_record import settle_plan
+from bvalign.randomness import Streams
 
 VIT = {"img_size": 8, "patch_size": 4, "embed_dim": 12, "depth": 2, "num_heads": 3}
 TEXT = "bvalign.ensemble.transformer.Transformer"
@@ -310,6 +312,14 @@ def test_steps_that_come_as_one_batch_are_the_same_steps(plan, precision):
         assert torch.equal(found.train_loss(), expected.train_loss())
         lr = [t.optimizers[0].param_groups[0]["lr"] for t in (trainer, reference)]
         assert lr[0] == lr[1]
+
+
+def test_several_steps_in_a_batch_go_on_within_an_epoch():
+    schedule = MemberSchedule(150, [0], Streams(0), 20, start=(2, 1), steps_at_once=3)
+    assert (len(schedule), schedule.num_steps) == (3, 7)
+    assert list(schedule.steps()) == [slice(0, 60), slice(60, 120), slice(120, 140)]
+    schedule.set_epoch(2)
+    assert list(schedule.steps()) == [slice(60, 120), slice(120, 140)]
 
 
 @pytest.mark.parametrize(
