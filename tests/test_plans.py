@@ -397,6 +397,11 @@ def test_a_run_keeps_its_plan_until_another_is_asked_for(tmp_path):
     assert [plan["plan"] for plan in RunDirectory(tmp_path).info["plans"]] == ["packed", "vmap"]
 
 
+def test_a_plan_is_no_part_of_what_a_run_is():
+    first, second = (Ensemble(10, (1, 8, 8), plan=plan) for plan in ("packed", "vmap"))
+    assert first.identity() == second.identity()
+
+
 def test_fit_times_the_plans_once(fit, capsys, tmp_path):
     for members in (2, 4):
         fit("--model.plan=auto", "--model.pack_size=2", f"--model.members={members}")
