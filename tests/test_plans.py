@@ -11,10 +11,12 @@ from torch import nn
 
 from bvalign import Ensemble
 from bvalign.data import Digits
+from bvalign.data.loader import MemberSchedule
 from bvalign.ensemble.plans import PLANS, make_pack, random_input
 from bvalign.ensemble.trial import choose_plan
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.plan_record import settle_plan
+from bvalign.randomness import Streams
 
 VIT = {"img_size": 8, "patch_size": 4, "embed_dim": 12, "depth": 2, "num_heads": 3}
 TEXT = "bvalign.ensemble.transformer.Transformer"
@@ -312,6 +314,14 @@ def test_steps_that_come_as_one_batch_are_the_same_steps(plan, precision):
         assert lr[0] == lr[1]
 
 
+def test_several_steps_in_a_batch_go_on_within_an_epoch():
+    schedule = MemberSchedule(150, [0], Streams(0), 20, start=(2, 1), steps_at_once=3)
+    assert (len(schedule), schedule.num_steps) == (3, 7)
+    assert list(schedule.steps()) == [slice(0, 60), slice(60, 120), slice(120, 140)]
+    schedule.set_epoch(2)
+    assert list(schedule.steps()) == [slice(60, 120), slice(120, 140)]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -385,6 +395,11 @@ def test_a_run_keeps_its_plan_until_another_is_asked_for(tmp_path):
     assert settled("vmap", "vmap") == settled("auto", "packed") == "vmap"
     assert asked == ["auto", "vmap"]
     assert [plan["plan"] for plan in RunDirectory(tmp_path).info["plans"]] == ["packed", "vmap"]
+
+
+def test_a_plan_is_no_part_of_what_a_run_is():
+    first, second = (Ensemble(10, (1, 8, 8), plan=plan) for plan in ("packed", "vmap"))
+    assert first.identity() == second.identity()
 
 
 def test_fit_times_the_plans_once(fit, capsys, tmp_path):
