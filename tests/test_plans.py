@@ -420,3 +420,24 @@ def test_make_pack_takes_any_function_that_creates_networks():
     packs = [make_pack(plan, (0, 1), create, (1, 2, 2)) for plan in PLANS]
     expected = torch.stack([create(m)(input[m]) for m in (0, 1)])
     assert all(torch.allclose(pack(input), expected, atol=1e-6) for pack in packs)
+
+
+def test_dropout_is_each_members_own():
+    """The same masks alone and beside others, other masks in every step, global streams at rest."""
+    pair, alone = (
+        Ensemble(3, (1, 8, 8), arch="test_plans.dropping", plan="sequential", members=2)
+        for _ in range(2)
+    )
+    alone.assign([1])
+    input, target = torch.randn(2, 6, 1, 8, 8), torch.zeros(2, 6, dtype=torch.int64)
+    losses = []
+    for module, here in ((pair, slice(None)), (alone, slice(1, 2))):
+        module.configure_model()
+        module.on_train_epoch_start()
+        before = torch.get_rng_state()
+        for _ in range(2):
+            module.training_step((input[here], target[here], target[here]), 0)
+            losses.append(module.loss_sum[-1].clone())
+        assert torch.equal(torch.get_rng_state(), before)
+    assert losses[:2] == losses[2:]
+    assert losses[1] != 2 * losses[0]
