@@ -5,6 +5,7 @@ here answers without importing torch. The training commands are in `training.py`
 """
 
 import argparse
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -19,6 +20,9 @@ examples:
   bvalign fit --config configs/digits.yaml --model.members=64 --model.arch=cnn
   bvalign analyze predictions.npz --out out/
 """
+
+CAN_GO_ON = 75
+"""Exit code of what was stopped and goes on when started again; EX_TEMPFAIL of sysexits.h."""
 
 
 def main() -> None:
@@ -35,9 +39,10 @@ def main() -> None:
     except (ValueError, OSError) as error:
         if not _raised_here(error):
             raise
-        raise SystemExit(f"bvalign: error: {error}") from None
+        raise SystemExit(f"bvalign: error: {_rank()}{error}") from None
     except KeyboardInterrupt as error:
-        raise SystemExit(f"\nbvalign: interrupted. {error}".rstrip()) from None
+        print(f"\nbvalign: interrupted. {error}".rstrip(), file=sys.stderr)
+        raise SystemExit(CAN_GO_ON) from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,6 +84,13 @@ def _report(source: Path, out: Path, selection: str) -> None:
     from bvalign.show.report import analyze_and_report
 
     analyze_and_report(source, out, selection)
+
+
+def _rank() -> str:
+    """Which of several processes speaks, unless it is the first."""
+    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+    rank = next((os.environ[name] for name in names if name in os.environ), "0")
+    return "" if rank == "0" else f"[rank {rank}] "
 
 
 def _raised_here(error: BaseException) -> bool:
