@@ -46,10 +46,10 @@ def numbers(names: list[str], runs: dict[str, dict[str, Number]], claims: list[d
             if number["interval"]:
                 axes.plot(number["interval"], [row, row], color=CORRECT, lw=2)
             axes.plot(number["value"], row, "o", color=CORRECT, ms=5)
-        for claim in claims:
-            if claim["number"] == name and "compare" not in claim:
-                low, high = np.clip(claim["within"], *axes.get_xlim())
-                axes.axvspan(low, high, color=BOUND, alpha=0.2, lw=0)
+        limits = axes.get_xlim()
+        of_runs = [c["within"] for c in claims if c["number"] == name and "compare" not in c]
+        for within in {tuple(ends) for ends in of_runs}:
+            axes.axvspan(*np.clip(within, *limits), color=BOUND, alpha=0.2, lw=0)
         axes.set_yticks(range(len(known)), list(known), fontsize=8)
         axes.invert_yaxis()
         axes.set_xlabel(f"{name} (95% interval; grey: confirms)", fontsize=9)
@@ -57,15 +57,16 @@ def numbers(names: list[str], runs: dict[str, dict[str, Number]], claims: list[d
     return figure
 
 
-def curves(patterns: list[str], found: dict[str, list[dict[str, float]]]) -> Figure:
+def curves(patterns: dict[str, str], found: dict[str, list[dict[str, float]]]) -> Figure:
     """The curves of the extras, logarithmic where they span more than a decade."""
     figure = Figure(figsize=(5.6 * len(patterns), 4.2), layout="constrained")
     panels = figure.subplots(1, len(patterns), squeeze=False)[0]
-    for pattern, axes in zip(patterns, panels, strict=True):
+    for (pattern, label), axes in zip(patterns.items(), panels, strict=True):
         matching = {name: points for name, points in found.items() if fnmatch(name, pattern)}
         for number, (name, points) in enumerate(matching.items()):
             _curve(axes, name, points, number)
-        axes.set_title(pattern.strip("*: "), fontsize=10)
+        axes.set_xlabel(label)
+        axes.set_title(f"{pattern.strip('*: ')} (bars: one standard deviation)", fontsize=10)
         axes.grid(True, color="#E6E6E6", linewidth=0.6)
         if matching:
             axes.legend(fontsize=7)
@@ -75,7 +76,8 @@ def curves(patterns: list[str], found: dict[str, list[dict[str, float]]]) -> Fig
 def _curve(axes: Axes, name: str, points: list[dict[str, float]], number: int) -> None:
     x, y, error = ([p.get(key) or 0.0 for p in points] for key in ("x", "y", "error"))
     colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-    axes.errorbar(x, y, yerr=error, color=colour, marker=marker, ms=4, lw=1.4, label=name)
+    style = {"color": colour, "marker": marker, "ls": "-" if number < len(COLOURS) else "--"}
+    axes.errorbar(x, y, yerr=error, ms=4, lw=1.4, label=name, **style)
     if min(x) > 0 and max(x) > 10 * min(x):
         axes.set_xscale("log")
     if min(y) > 0 and max(y) > 10 * min(y):

@@ -99,6 +99,9 @@ def _calibration(found: dict) -> dict[str, Number]:
         for kind in ("hard", "soft")
     }
     numbers |= {f"bound.{notion}": exact(value) for notion, value in found["bounds"].items()}
+    bounds = found["bounds"]
+    if bounds["class_wise"]:
+        numbers["bound.used"] = exact(bounds["deviation"] / bounds["class_wise"])
     numbers["ece"] = exact(found["errors"]["equal_width"]["confidence"]["absolute"])
     numbers["temperature"] = exact(found["temperature"]["temperature"])
     for when, means in (found["temperature"]["effect"] or {}).items():
