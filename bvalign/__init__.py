@@ -13,7 +13,7 @@ _PUBLIC = {
     "Predictions": "bvalign.predictions",
     "Randomness": "bvalign.randomness",
     "RunDirectory": "bvalign.predictions",
-    "SaveMembers": "bvalign.show.callbacks",
+    "SaveMembers": "bvalign.ensemble.saving",
     "analyze": "bvalign.analysis.summary",
     "open_predictions": "bvalign.predictions",
     "write_report": "bvalign.show.report",

@@ -59,17 +59,25 @@ def _parser() -> argparse.ArgumentParser:
         "with columns member, sample, label and logit0, logit1, ... or p0, p1, ...",
     )
     analyze.add_argument("--out", type=Path, required=True, help="folder for the report")
-    analyze.set_defaults(run=lambda a: _report(a.predictions, a.out))
+    analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a.selection))
     report = commands.add_parser("report", help="write the report of a run directory again")
     report.add_argument("run_directory", type=Path, help="a run directory")
-    report.set_defaults(run=lambda a: _report(a.run_directory, a.run_directory))
+    report.set_defaults(run=lambda a: _report(a.run_directory, a.run_directory, a.selection))
+    for command in (analyze, report):
+        command.add_argument(
+            "--selection",
+            choices=("same", "other", "threshold"),
+            default="same",
+            help="which samples count as correct in the fits: by the members whose values enter "
+            "(same), by other members (other), or by bias_sq_unbiased < 0.1 (threshold)",
+        )
     return parser
 
 
-def _report(source: Path, out: Path) -> None:
+def _report(source: Path, out: Path, selection: str) -> None:
     from bvalign.show.report import analyze_and_report
 
-    analyze_and_report(source, out)
+    analyze_and_report(source, out, selection)
 
 
 def _raised_here(error: BaseException) -> bool:

@@ -16,6 +16,9 @@ from conftest import TINY, aligned_ensemble, random_ensemble, save_npz
 from test_statistics import check_golden
 
 from bvalign import BiasVariance, RunDirectory
+from bvalign.analysis.log_errors import subset_errors
+from bvalign.analysis.pairs import pair_tables
+from bvalign.analysis.statistics import softmax
 from bvalign.show import callbacks
 
 SIX = ("--model.members=6", "--model.pack_size=4")
@@ -27,6 +30,8 @@ FILES = {
     "figures/alignment_linear.png",
     "figures/slope_over_members.png",
     "figures/ratio.png",
+    "figures/gain_from_members.png",
+    "figures/disagreement.png",
     "figures/reliability.png",
 }
 HEADER = "index,label,correct,bias_sq,variance,risk,bias_sq_unbiased,variance_unbiased"
@@ -87,9 +92,11 @@ def test_a_member_is_the_same_in_another_pack(fit):
     fit("--model.members=3", "--model.pack_size=3", "--trainer.default_root_dir=a")
     fit("--model.members=3", "--model.pack_size=1", "--trainer.default_root_dir=b")
     for member in range(3):
-        pair = [RunDirectory(root).logits(member) for root in ("a", "b")]
+        pair = [RunDirectory(root).member(member).logits() for root in ("a", "b")]
         assert torch.equal(*pair)
-    assert not torch.equal(RunDirectory("a").logits(0), RunDirectory("a").logits(1))
+    assert not torch.equal(
+        RunDirectory("a").member(0).logits(), RunDirectory("a").member(1).logits()
+    )
 
 
 def test_another_identity_is_refused_and_names_the_keys(fit):
@@ -229,6 +236,21 @@ def test_analyze_writes_the_same_report_for_anybodys_predictions(bvalign, fit, c
     assert Path("again/samples.csv").read_bytes() == (root / "samples.csv").read_bytes()
 
 
+def test_analyze_takes_a_selection_and_gives_errors_of_logs(bvalign):
+    logits, target = random_ensemble(members=6, samples=60, classes=3, scale=2.0)
+    save_npz("p.npz", logits.numpy(), target.numpy())
+    bvalign("analyze", "p.npz", "--out", "same")
+    bvalign("analyze", "p.npz", "--out", "other", "--selection", "other")
+    assert summary("same")["alignment_selection"] == "same"
+    assert summary("other")["alignment_selection"] == "other"
+    assert summary("same")["alignment"]["ols"] != summary("other")["alignment"]["ols"]
+    row = samples("same")[0]
+    pairs = torch.ones(1, 6, dtype=torch.float64)
+    errors = subset_errors(*pair_tables(softmax(logits), target), pairs)
+    assert float(row["log_bias_sq_error"]) == pytest.approx(float(errors.bias_sq[0, 0].sqrt()))
+    assert float(row["log_variance_error"]) == pytest.approx(float(errors.variance[0, 0].sqrt()))
+
+
 def test_golden_ensembles_through_analyze(bvalign, golden, monkeypatch):
     monkeypatch.setattr("bvalign.show.report.draw", lambda _: {})
     groups = {}
@@ -268,26 +290,6 @@ def test_a_bug_is_not_hidden_behind_one_line(bvalign, monkeypatch):
         bvalign("report", ".")
 
 
-def test_wandb_is_offline_without_a_login_and_stays_in_the_run(bvalign):
-    """Image, table and scalars are there; nothing is written outside the run directory."""
-    command = [sys.executable, "-m", "bvalign", "fit", *TINY, "--model.members=2"]
-    home = Path("home").absolute()
-    home.mkdir()
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB")}
-    environment |= {"HOME": str(home), "XDG_CACHE_HOME": "", "MPLCONFIGDIR": str(home / "mpl")}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    root = Path("runs/digits-mlp")
-    media = [str(f.relative_to(root)) for f in root.glob("wandb/offline-run-*/files/media/**/*.*")]
-    assert any("images/val/alignment" in name for name in media), media
-    assert any("images/test/alignment" in name for name in media)
-    assert any("table/test/samples" in name for name in media)
-    assert list(root.glob("wandb/offline-run-*/*.wandb"))
-    outside = [f for f in home.rglob("*") if f.is_file() and "mpl" not in str(f)]
-    assert outside == []
-    assert {p.name for p in Path().iterdir()} == {"runs", "home"}
-
-
 @pytest.mark.parametrize("logger", ["CSVLogger", "TensorBoardLogger"])
 def test_other_loggers_work(bvalign, logger):
     bvalign("fit", *TINY, "--model.members=2", f"--trainer.logger={logger}",
@@ -300,15 +302,6 @@ def test_the_live_metric_is_what_users_import():
     metric = BiasVariance(5, 4)
     metric.update(logits, target, torch.arange(5))
     assert metric.compute().risk.shape == (5,)
-
-
-def test_an_unreachable_wandb_is_told_and_trains_offline(bvalign, monkeypatch, capsys):
-    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr("lightning.pytorch.loggers.WandbLogger.experiment", None)
-    with pytest.raises(SystemExit, match="must be at least 1"):
-        bvalign("fit", *TINY, "--model.members=0")
-    assert "http://127.0.0.1:9 cannot be reached; logging offline" in capsys.readouterr().err
 
 
 def test_two_processes_share_the_samples_of_an_analysis(bvalign):

@@ -58,7 +58,7 @@ def train(members, arch="mlp", steps=20, **arguments):
     )
     trainer.fit(module, datamodule=data)
     weights = {
-        m: torch.cat([v.flatten().double() for v in module.pack.member_weights(m).values()])
+        m: torch.cat([v.flatten().double() for v in module.pack.weights(m).values()])
         for m in members
     }
     return weights, module
@@ -77,7 +77,7 @@ def test_sources_that_are_shared_are_shared():
     own = Ensemble(10, (1, 8, 8), arch="mlp", members=3)
     for module, equal in ((shared, True), (own, False)):
         module.configure_model()
-        first, second = (module.pack.member_weights(m)["fc.weight"] for m in (0, 2))
+        first, second = (module.pack.weights(m)["fc.weight"] for m in (0, 2))
         assert torch.equal(first, second) == equal
     everything = Randomness("shared", "shared", "shared", "shared")
     weights, _ = train([0, 5], randomness=everything)
@@ -95,7 +95,7 @@ def test_initial_weights_do_not_depend_on_precision_or_global_state():
             module.configure_model()
         finally:
             torch.set_default_dtype(torch.float32)
-        found.append(module.pack.member_weights(0)["fc.weight"])
+        found.append(module.pack.weights(0)["fc.weight"])
     assert found[1].dtype == torch.float64
     assert torch.equal(found[0].double(), found[1])
     assert torch.equal(before, torch.get_rng_state())
@@ -113,7 +113,7 @@ def test_no_gradient_crosses_members():
         module.loss_sum = torch.zeros(3)
         module.training_step((batch, target, None), 0).backward()
         gradients.append(
-            [[p.grad.clone() for p in n.parameters()] for n in module.pack.networks.values()]
+            [[s.tensor.grad.clone() for s in module.pack.slots(m).values()] for m in range(3)]
         )
     for member, same in ((0, True), (1, False), (2, True)):
         pairs = zip(gradients[0][member], gradients[1][member], strict=True)
@@ -155,3 +155,19 @@ def test_evaluation_logits_are_float32_under_bf16():
     assert found.dtype == torch.float32
     assert torch.equal(found, exact)
     assert np.isfinite(found.detach().numpy()).all()
+
+
+def test_weights_of_another_network_are_refused():
+    module = Ensemble(10, (1, 8, 8), arch="mlp", members=2)
+    module.configure_model()
+    weights = module.pack.weights(1)
+    module.pack.load(0, weights)
+    assert all(torch.equal(v, weights[k]) for k, v in module.pack.weights(0).items())
+    with pytest.raises(
+        ValueError, match="1 differ, the first is 'fc.bias': \\(10,\\) in the network"
+    ):
+        module.pack.load(0, {k: v for k, v in weights.items() if k != "fc.bias"})
+    with pytest.raises(
+        ValueError, match="1 differ, the first is 'fc.bias': .*\\(9,\\) in the weights"
+    ):
+        module.pack.load(0, weights | {"fc.bias": torch.zeros(9)})

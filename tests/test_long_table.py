@@ -138,7 +138,7 @@ def test_bad_parquet_is_told(tmp_path, monkeypatch):
         read(write(tmp_path, columns | {"label": [None, *columns["label"][1:]]}, "parquet"))
     scores = np.array(columns["logit0"], dtype=np.float16)
     notes = read(write(tmp_path, columns | {"logit0": scores}, "parquet"))[0].notes
-    assert "float16 costs digits" in notes[0]
+    assert "float16 costs digits: the squared bias of" in notes[0]
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ValueError, match=r"needs pyarrow: pip install 'bvalign\[parquet\]'"):
         read(path)

@@ -158,8 +158,33 @@ def test_precision_counts_samples(tmp_path):
     np.savez(path, probs=probs, labels=np.ones(3, int))
     notes = read(path)[0].notes
     assert notes[0].startswith("probs: 2 of 3 samples have a probability rounded to one")
-    assert "float16 costs digits of all 3 samples" in notes[1]
+    assert "float16 costs digits: the squared bias of 2 of 3 samples may be off by 1%" in notes[1]
     assert not read(save_npz(path, LOGITS, TARGET))[0].notes
+
+
+def test_half_logits_count_the_samples_whose_squared_bias_moves(tmp_path):
+    logits = LOGITS / np.abs(LOGITS).max(axis=(0, 2), keepdims=True)
+    logits[:, 1] *= 5.2  # eps of float16 is 2^-10: 2 eps |z| reaches 1% at 5.12
+    path = save_npz(tmp_path / "p.npz", logits.astype(np.float16), TARGET)
+    predictions, half, target = read(path)
+    assert "squared bias of 1 of 5 samples may be off by 1%" in predictions.notes[0]
+    exact = decompose(moments(torch.from_numpy(logits), target), target).bias_sq
+    moved = decompose(moments(half, target), target).bias_sq / exact - 1
+    assert (moved.abs() < 2 * 2**-10 * 5.2).all()
+
+
+def test_exact_copies_of_members_are_left_out_and_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("bvalign.predictions.table.BLOCK_BYTES", 8 * 6 * 4 * 2)
+    late = LOGITS[2].copy()
+    late[-1, 0] += 1  # differs in the last block only
+    members = np.stack([*LOGITS, LOGITS[0], late, LOGITS[0]])
+    predictions, logits, _ = read(save_npz(tmp_path / "p.npz", members, TARGET))
+    assert predictions.members == (0, 1, 2, 4)
+    assert np.array_equal(logits.numpy(), members[[0, 1, 2, 4]])
+    assert predictions.notes == ("left out, exact copies: member 3 of 0, member 5 of 0",)
+    votes = np.stack([VOTES[0], VOTES[0]])
+    np.savez(tmp_path / "v.npz", votes=votes, labels=TARGET)
+    assert len(read(tmp_path / "v.npz")[0].members) == 2  # votes may agree by themselves
 
 
 def test_nan_probabilities_are_named_by_member(tmp_path):

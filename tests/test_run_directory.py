@@ -21,7 +21,7 @@ def start(root, members=5, identity=IDENTITY):
 def finish(run, member):
     weights = {"fc.weight": torch.full((2, 3), float(member))}
     history = [{"epoch": 1, "train_loss": 0.5}]
-    run.save_member(member, FinishedMember(LOGITS[member], weights, history))
+    run.member(member).save(FinishedMember(LOGITS[member], weights, history))
 
 
 def test_members_come_back_as_they_were_saved(tmp_path):
@@ -34,7 +34,7 @@ def test_members_come_back_as_they_were_saved(tmp_path):
     assert torch.equal(target, TARGET)
     assert found.class_names == tuple("abcd")
     assert found.notes == ("a note",)
-    assert torch.equal(run.weights(3)["fc.weight"], torch.full((2, 3), 3.0))
+    assert torch.equal(run.member(3).weights()["fc.weight"], torch.full((2, 3), 3.0))
     history = (tmp_path / "members" / "0003" / "history.csv").read_text()
     assert history == "epoch,train_loss\n1,0.5\n"
 
@@ -45,21 +45,21 @@ def test_claims_go_through_the_packs_and_the_missing_members(tmp_path):
     finish(run, 0)
     seen = []
     while True:
-        with run.claim() as members:
-            if not members:
+        with run.claim() as work:
+            if not work.packs:
                 break
-            seen.append(members)
-            for member in members:
+            seen += work.packs
+            for member in work.members:
                 finish(run, member)
-    assert seen == [[1], [2, 3], [4]]
+    assert seen == [(1,), (2, 3), (4,)]
 
 
 def test_a_claimed_pack_is_not_given_to_another(tmp_path):
     run, other = start(tmp_path), RunDirectory(tmp_path)
     with run.claim() as first, other.claim() as second:
-        assert (first, second) == ([0, 1], [2, 3])
-    with other.claim() as third:
-        assert third == [0, 1]
+        assert (first.packs, second.packs) == (((0, 1),), ((2, 3),))
+    with other.claim(seats=2) as third:
+        assert third.packs == ((0, 1), (2, 3))
 
 
 def test_a_run_may_grow_and_keeps_its_packs(tmp_path):
@@ -97,7 +97,7 @@ def test_damaged_and_foreign_files_do_not_count(tmp_path):
         assert reason in problem
     assert any("3 of 5 members are not finished" in note for note in run.predictions().notes)
     with run.claim() as claimed:
-        assert claimed == [1]
+        assert claimed.packs == ((1,),)
 
 
 def test_a_run_without_members_or_with_a_damaged_description_is_told(tmp_path):

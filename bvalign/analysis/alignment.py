@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from bvalign.analysis.design import Design
 from bvalign.analysis.estimates import Estimate, bootstrap_weights, estimate
@@ -34,6 +36,7 @@ def fit_alignment(values: SubsetValues, design: Design, seed: int = 0) -> Alignm
         design: the subsets, and which samples count as correct.
         seed: of the bootstrap over samples.
     """
+    wrong = ~values.correct  # by the argmax, whatever is selected
     values = design.select(values)
     weights = bootstrap_weights(values.correct.shape[1], seed)
     estimators = {name: estimate(name, values, design, weights) for name in ESTIMATORS}
@@ -42,15 +45,16 @@ def fit_alignment(values: SubsetValues, design: Design, seed: int = 0) -> Alignm
     positive = values.variance_unbiased[whole] > 0
     dropped = {"zero variance": int((correct & ~positive).sum())}
     dropped = {reason: count for reason, count in dropped.items() if count}
-    curve = list(_curve(values, design, weights[:1]))
+    curve = list(_curve(values, wrong, design, weights[:1]))
     return Alignment(estimators, curve, int(correct.sum()), dropped)
 
 
 def _curve(
-    values: SubsetValues, design: Design, weights: Weights
+    values: SubsetValues, wrong: Bool[Tensor, "subsets samples"], design: Design, weights: Weights
 ) -> Iterator[dict[str, float | int | str | None]]:
     for size, draws in design.curve.items():
         found = {("mean", "bias_sq"): [values.bias_sq(d.whole).mean() for d in draws]}
+        found["mean", "error"] = [wrong[d.whole].double().mean() for d in draws]
         found["mean", "variance"] = [values.variance(d.whole).mean() for d in draws]
         for name in ESTIMATORS:
             fits = [_fit(name, values, draw, weights) for draw in draws]
@@ -69,5 +73,5 @@ def _curve(
                 }
 
 
-def _fit(name: str, values: SubsetValues, draw: Draw, weights: Weights) -> dict[str, torch.Tensor]:
+def _fit(name: str, values: SubsetValues, draw: Draw, weights: Weights) -> dict[str, Tensor]:
     return {} if too_small(name, values, draw) else ESTIMATORS[name](values, draw, weights)

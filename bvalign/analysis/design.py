@@ -98,6 +98,7 @@ def design(
     curve = {m: tuple(subsample(m) for _ in range(curve_draws)) for m in sizes}
     curve[num_members] = (full,)
     draws = [full, *halves, *(draw for of_size in curve.values() for draw in of_size)]
-    error_rows = dict.fromkeys(cloud for draw in draws for cloud, _ in draw.clouds)
+    clouds_drawn = (cloud for draw in draws for cloud, _ in draw.clouds)
+    error_rows = dict.fromkeys([full.whole, *clouds_drawn])
     subsets = torch.from_numpy(np.stack(rows))
     return Design(subsets, tuple(error_rows), full, halves, curve, selection)

@@ -19,6 +19,7 @@ Equality of the means is no evidence that any one sample is predicted well (Kirs
 
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -55,6 +56,17 @@ def hard_equality(
     votes = zero_one(counts, target)
     shares = counts.double() / votes.count.unsqueeze(-1)
     return _equality(votes.error_rate, votes.disagreement, 1 - shares.square().sum(dim=-1))
+
+
+def pair_disagreement(
+    votes: Int[Tensor, "members samples"],
+) -> Int[Tensor, "members members"]:
+    """At how many samples each pair of members votes differently; add up over blocks of samples.
+
+    Args:
+        votes: class ids.
+    """
+    return torch.stack([(votes != member).sum(dim=1) for member in votes])
 
 
 def soft_equality(

@@ -12,8 +12,10 @@ from bvalign.analysis.calibration_summary import Calibration, calibrate, choose_
 from bvalign.analysis.collapse_summary import Collapse, fit_collapse
 from bvalign.analysis.columns import Columns
 from bvalign.analysis.design import Design, Selection, design
+from bvalign.analysis.disagreement import pair_disagreement
 from bvalign.analysis.gap import Gap, decompose_gap, uncertainty_sum
 from bvalign.analysis.local import LocalSlope, class_slopes, decade_slopes
+from bvalign.analysis.log_errors import LogErrors
 from bvalign.analysis.losses import CrossEntropy, ZeroOne, cross_entropy, vote_counts, zero_one
 from bvalign.analysis.statistics import Decomposition, decompose, moments
 from bvalign.analysis.subsets import SubsetValues, subset_values
@@ -31,12 +33,16 @@ class Analysis:
         cross_entropy: the decomposition under cross-entropy, one value per sample.
         zero_one: the decomposition of the members' votes, one value per sample.
         gap: bias_sq - variance and what it is made of, one value per sample.
+        log_errors: squared standard errors of the logs of the unbiased values, over members; NaN
+            with fewer than three.
         member_accuracy: accuracy of each member (members).
+        pair_disagreement: share of samples at which two members differ (members, members).
         alignment: fits over the correct samples.
         calibration: of the mean probabilities.
         collapse: the noise in the logits, and what the model of neural collapse predicts from it.
         class_slopes: slope of each class.
         decade_slopes: slope of each decade of bias_sq; the key k stands for 10^k.
+        selection: which samples count as correct in the fits.
         target: labels (samples).
         index: rows of the data set (samples).
         num_classes: K.
@@ -48,12 +54,15 @@ class Analysis:
     cross_entropy: CrossEntropy
     zero_one: ZeroOne
     gap: Gap
+    log_errors: LogErrors
     member_accuracy: Float[Tensor, " members"]
+    pair_disagreement: Float[Tensor, "members members"]
     alignment: Alignment
     calibration: Calibration
     collapse: Collapse
     class_slopes: dict[int, LocalSlope]
     decade_slopes: dict[int, LocalSlope]
+    selection: Selection
     target: Int[Tensor, " samples"]
     index: Int[Tensor, " samples"]
     num_classes: int
@@ -135,14 +144,15 @@ def analyze(
         reduce: adds an array up over the processes, in place; does nothing for a single one.
     """
     plan = design(num_members, selection=selection)
-    columns, hits = _collect(blocks, plan, len(index), first)
-    for array in (hits, *columns.arrays()):
+    columns, hits, differ = _collect(blocks, plan, len(index), first)
+    for array in (hits, differ, *columns.arrays()):
         reduce(array)
     size, errors = plan.subsets.sum(dim=1).double(), columns.take("errors")
     subsets = SubsetValues(*columns.take("subsets"), size, errors, plan.error_rows)
     state, target, counts = (columns.take(key) for key in ("state", "target", "counts"))
     alignment = fit_alignment(subsets, plan)
     slopes = class_slopes(subsets, target, plan), decade_slopes(subsets, plan)
+    log_errors = subsets.errors(plan.full.whole)
     del subsets
     uncertainty = columns.take("uncertainty_sum")
     gap = decompose_gap(state, uncertainty, target)
@@ -153,13 +163,16 @@ def analyze(
         cross_entropy=columns.take("cross_entropy"),
         zero_one=zero_one(counts, target),
         gap=gap,
+        log_errors=log_errors,
         prediction=state.prob_sum.argmax(dim=-1),
         member_accuracy=hits / len(target),
+        pair_disagreement=differ / len(target),
         alignment=alignment,
         class_slopes=slopes[0],
         decade_slopes=slopes[1],
         calibration=calibrate(state, uncertainty, counts, gap, target, held_out),
         collapse=fit_collapse(*held_out),
+        selection=selection,
         target=target,
         index=index,
         num_classes=counts.shape[-1],
@@ -169,15 +182,18 @@ def analyze(
 
 def _collect(
     blocks: Iterable[tuple[Tensor, Tensor]], plan: Design, num_samples: int, position: int
-) -> tuple[Columns, Float[Tensor, " members"]]:
-    """What is computed block by block, and how often each member is right."""
-    columns, hits = Columns(num_samples), torch.zeros(plan.subsets.shape[1], dtype=torch.float64)
+) -> tuple[Columns, Float[Tensor, " members"], Float[Tensor, "members members"]]:
+    """What is computed block by block, how often members are right and how often pairs differ."""
+    columns, num_members = Columns(num_samples), plan.subsets.shape[1]
+    hits = torch.zeros(num_members, dtype=torch.float64)
+    differ = torch.zeros(num_members, num_members, dtype=torch.float64)
     for logits, target in blocks:
         chosen = choose_held_out(num_samples, *logits.shape[::2])
         here = chosen[position : position + len(target)]
         votes = logits.argmax(dim=-1)
         values = subset_values(logits, target, plan.subsets, plan.error_rows)
         hits += (votes == target).sum(dim=1)
+        differ += pair_disagreement(votes)
         columns.put("target", target, position)
         columns.put("counts", vote_counts(votes, logits.shape[-1]), position)
         columns.put("state", moments(logits, target), position)
@@ -188,7 +204,7 @@ def _collect(
         kept = (logits[:, here].transpose(0, 1), target[here])
         columns.put("held_out", kept, int(chosen[:position].sum()), length=int(chosen.sum()))
         position += len(target)
-    return columns, hits
+    return columns, hits, differ
 
 
 def _mean(values: Float[Tensor, " samples"]) -> dict[str, float | None]:

@@ -84,14 +84,15 @@ class BasicBlock(nn.Module):
         super().__init__()
         self.conv1, self.bn1 = _conv_norm(in_channels, channels, stride)
         self.conv2, self.bn2 = _conv_norm(channels, channels, 1)
-        self.stride, self.extra = stride, channels - in_channels
+        self.stride, self.in_channels, self.extra = stride, in_channels, channels - in_channels
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
         if self.extra:
             before = self.extra // 2
             x = x[:, :, :: self.stride, :: self.stride]
-            x = nn.functional.pad(x, (0, 0, 0, 0, before, self.extra - before))
+            x = x.unflatten(1, (-1, self.in_channels))  # a packed image has those of each member
+            x = nn.functional.pad(x, (0, 0, 0, 0, before, self.extra - before)).flatten(1, 2)
         return torch.relu(out + x)
 
 

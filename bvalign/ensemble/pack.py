@@ -1,53 +1,102 @@
 """Several members as one module, each under its global id."""
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from bvalign.ensemble import networks
-from bvalign.randomness import Streams
 
 
-class Pack(nn.Module):
+class Slot(NamedTuple):
+    """Where one tensor of one member lies."""
+
+    tensor: Tensor  # an nn.Parameter or a buffer of the pack
+    row: int | None  # index into its leading member axis; None: all of it is this member's
+
+    def read(self) -> Tensor:
+        """The member's own part, a view."""
+        return self.tensor if self.row is None else self.tensor[self.row]
+
+
+class Pack(nn.Module, ABC):
     """Members that are trained together and know nothing of each other.
+
+    How they are computed is the plan, a subclass; what is computed is the same under all of them.
 
     Args:
         members: global ids; the leading axis of inputs and outputs is in this order.
-        streams: the stream `init` of each member decides its initial weights.
-        arch: see `networks.create`.
-        num_classes: K.
-        image_shape: (channels, height, width) of one input.
-        arch_args: arguments of the network.
+        create: the initial network of a member, see `initial_network`.
     """
 
-    def __init__(
-        self,
-        members: Sequence[int],
-        streams: Streams,
-        arch: str,
-        num_classes: int,
-        image_shape: tuple[int, int, int],
-        arch_args: dict[str, object],
-    ) -> None:
+    def __init__(self, members: Sequence[int], create: Callable[[int], nn.Module]) -> None:
         super().__init__()
-        self.networks = nn.ModuleDict()
-        for member in members:
-            self.networks[str(member)] = _initialised(
-                streams.torch_seed("init", member), arch, num_classes, image_shape, arch_args
-            )
+        self.members, self.create = tuple(members), create
 
+    @abstractmethod
     def forward(self, input: Tensor) -> Tensor:
         """Logits (members, batch, classes) of inputs (members, batch, ...)."""
+
+    @abstractmethod
+    def state(self, member: int) -> dict[str, Slot]:
+        """Where one member's parameters and buffers lie, by the names its network gives them."""
+
+    @abstractmethod
+    def network(self, member: int) -> nn.Module:
+        """One member as an ordinary network; a copy where the plan keeps members in one tensor."""
+
+    def slots(self, member: int) -> dict[str, Slot]:
+        """`state` without the buffers: what an optimizer holds, so that its state can be cut."""
+        return {k: v for k, v in self.state(member).items() if isinstance(v.tensor, nn.Parameter)}
+
+    def weights(self, member: int) -> dict[str, Tensor]:
+        """One member's parameters and buffers: views, under the names its network gives them."""
+        return {name: slot.read().detach() for name, slot in self.state(member).items()}
+
+    @torch.no_grad()
+    def load(self, member: int, weights: Mapping[str, Tensor]) -> None:
+        """Writes one member's `weights` in place, with the precision and on the device of the pack.
+
+        Raises:
+            ValueError: names or shapes are not those of the member's network.
+        """
+        here = self.weights(member)
+        wrong = sorted(here.keys() ^ weights.keys()) or [
+            name for name in here if here[name].shape != weights[name].shape
+        ]
+        if wrong:
+            shapes = [tuple(d[wrong[0]].shape) if wrong[0] in d else None for d in (here, weights)]
+            raise ValueError(
+                f"weights of member {member} must have the names and shapes of its network, but "
+                f"{len(wrong)} differ, the first is '{wrong[0]}': {shapes[0]} in the network, "
+                f"{shapes[1]} in the weights; were they saved by another architecture?"
+            )
+        for name, tensor in here.items():
+            tensor.copy_(weights[name])
+
+
+class Sequential(Pack):
+    """One network after another: runs every architecture, and fastest where a step is long."""
+
+    def __init__(self, members: Sequence[int], create: Callable[[int], nn.Module]) -> None:
+        super().__init__(members, create)
+        self.networks = nn.ModuleDict({str(member): create(member) for member in members})
+
+    def forward(self, input: Tensor) -> Tensor:
         pairs = zip(self.networks.values(), input, strict=True)
         return torch.stack([network(batch) for network, batch in pairs])
 
-    def member_weights(self, member: int) -> dict[str, Tensor]:
-        """One member's parameters and buffers, under the names its network gives them."""
-        return self.networks[str(member)].state_dict()
+    def state(self, member: int) -> dict[str, Slot]:
+        state = self.network(member).state_dict(keep_vars=True)
+        return {name: Slot(tensor, None) for name, tensor in state.items()}
+
+    def network(self, member: int) -> nn.Module:
+        return self.networks[str(member)]
 
 
-def _initialised(
+def initial_network(
     seed: int,
     arch: str,
     num_classes: int,

@@ -4,13 +4,14 @@ from pathlib import Path
 
 from bvalign.predictions.csv_rows import open_csv
 from bvalign.predictions.folder import member_files, open_folder
+from bvalign.predictions.members import FinishedMember, MemberState
 from bvalign.predictions.npz import open_npz
 from bvalign.predictions.parquet_rows import open_parquet
 from bvalign.predictions.raw import to_predictions
-from bvalign.predictions.run_directory import FinishedMember, RunDirectory
+from bvalign.predictions.run_directory import RunDirectory
 from bvalign.predictions.table import Predictions
 
-__all__ = ["FinishedMember", "Predictions", "RunDirectory", "open_predictions"]
+__all__ = ["FinishedMember", "MemberState", "Predictions", "RunDirectory", "open_predictions"]
 
 READERS = {".csv": open_csv, ".parquet": open_parquet}
 

@@ -28,3 +28,9 @@ def write_atomic(path: Path, content: bytes) -> None:
     """Replaces `path` by `content`; on failure the old file stays as it was."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Removes what killed processes left beside its place; only where nobody else writes."""
+    for path in folder.glob(".*.tmp") if folder.is_dir() else ():
+        path.unlink(missing_ok=True)

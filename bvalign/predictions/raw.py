@@ -16,6 +16,9 @@ KEYS = ("logits", "probs", "votes")
 PROBABILITY_TOLERANCE = 1e-3
 """How far probabilities may be from summing to one: float16 softmax over 1000 classes is within."""
 
+LOSS = 0.01
+"""Relative error of a sample's squared bias from which 16-bit scores are said to cost digits."""
+
 
 @dataclass(frozen=True)
 class Raw:
@@ -72,7 +75,7 @@ def to_predictions(raw: Raw) -> Predictions:
             return minus_infinity.scatter(-1, scores.unsqueeze(-1).long(), 0.0)
         return scores.double().log() if raw.key == "probs" else scores
 
-    return Predictions(
+    predictions = Predictions(
         read=read,
         target=labels[order].astype(np.int64),
         index=index[order],
@@ -80,6 +83,7 @@ def to_predictions(raw: Raw) -> Predictions:
         num_classes=num_classes,
         notes=(*raw.notes, *notes),
     )
+    return predictions if raw.key == "votes" else table.without_copies(predictions)
 
 
 def _check_shape(raw: Raw) -> None:
@@ -141,13 +145,29 @@ def _same(raw: Raw, key: str, values: np.ndarray, members: list[int | str]) -> n
 
 
 def _half_note(raw: Raw) -> tuple[str, ...]:
-    half = sorted({dtype for dtype in raw.dtypes if dtype not in ("float32", "float64")})
+    """How many samples 16 bits have cost digits; one pass over the scores if there are any."""
+    half = sorted({"float16", "bfloat16"} & set(raw.dtypes))
     if not half:
         return ()
+    coarsest = max((torch.finfo(getattr(torch, name)) for name in half), key=lambda f: f.eps)
+    errors = (_rounding_error(raw.key, raw.rows(rows).double(), coarsest) for rows in _blocks(raw))
+    count = sum(int((error >= LOSS).sum()) for error in errors)
     return (
-        f"{raw.key}: {', '.join(half)} costs digits of all {raw.shape[1]} samples, most where "
-        "the ensemble is confident; save float32 logits",
+        f"{raw.key}: {', '.join(half)} costs digits: the squared bias of {count} of "
+        f"{raw.shape[1]} samples may be off by {LOSS:.0%} or more; save float32 logits",
     )
+
+
+def _rounding_error(key: str, scores: Tensor, info: torch.finfo) -> Tensor:
+    """Largest relative error (samples) of bias_sq from rounding scores (members, samples, classes).
+
+    Logits off by eps/2 max|z| change each wrong class's share by eps max|z|, its square by twice
+    that. Probabilities keep eps/2 until the largest wrong one falls below the normal numbers.
+    """
+    if key == "logits":
+        return 2 * info.eps * scores.abs().amax(dim=-1).amax(dim=0)
+    second = scores.topk(2, dim=-1).values[..., 1].amin(dim=0)
+    return info.eps * (info.smallest_normal / second).clamp(min=1)
 
 
 def _blocks(raw: Raw) -> list[slice]:

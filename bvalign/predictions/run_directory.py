@@ -1,42 +1,31 @@
 """A run on disk: its identity, which members are finished, and their predictions.
 
-    run.json                            identity, packs, provenance
-    samples.npz                         index, target, class names, images
-    members/0007/logits.safetensors     float32 logits on the test set: the member is finished
-    members/0007/weights.safetensors    final weights
-    members/0007/history.csv            training loss and accuracy per epoch
-    packs/003.lock                      held by the process that trains the pack
+    run.json          identity, packs, provenance
+    samples.npz       index, target, class names, images
+    members/0007/     what is kept of one member, see `members.py`
+    packs/003.lock    held by the process that trains the pack, see `claims.py`
 
-Every file is written beside its place and renamed into it, so it is whole or absent; logits come
-last, so a member counts when they are there and never before.
+Every file is written beside its place and renamed into it, so it is whole or absent.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
-from torch import Tensor
 
 from bvalign.predictions.atomic import atomic_path, write_atomic
+from bvalign.predictions.claims import Offer, PackLock, Work, in_step
 from bvalign.predictions.identity import difference, flatten
+from bvalign.predictions.members import MemberFolder
 from bvalign.predictions.table import Predictions
 
 SCHEMA = 1
-
-
-class FinishedMember(NamedTuple):
-    """What is kept of one trained member."""
-
-    logits: Tensor  # float32 (samples, classes)
-    weights: Mapping[str, Tensor]
-    history: Sequence[Mapping[str, object]]  # one row per epoch
+ATTEMPTS = 3
+"""How often a member is trained before it is given up, where divergence is retried."""
 
 
 class RunDirectory:
@@ -65,6 +54,27 @@ class RunDirectory:
         if schema != SCHEMA:
             raise ValueError(f"{path}: schema {schema}, this version reads {SCHEMA}")
 
+    @staticmethod
+    @contextmanager
+    def lock(root: Path | str) -> Iterator[None]:
+        """For what one process of a run may do at a time; makes the directory.
+
+        Raises:
+            OSError: nothing can be written there.
+        """
+        path = Path(root) / "run.lock"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path)
+            lock.acquire()
+        except OSError as error:
+            raise OSError(
+                f"{root} cannot be written ({error.strerror or error}); choose another "
+                "--trainer.default_root_dir"
+            ) from error
+        with lock:
+            yield
+
     @classmethod
     def open(
         cls,
@@ -87,9 +97,8 @@ class RunDirectory:
             ValueError: the run that is there has another identity; names the keys that differ.
         """
         root = Path(root)
-        root.mkdir(parents=True, exist_ok=True)
         identity = flatten(identity)
-        with FileLock(root / "run.lock"):
+        with cls.lock(root):
             if (root / "run.json").exists():
                 run = cls(root)
                 differ = difference(run.identity, identity)
@@ -122,37 +131,64 @@ class RunDirectory:
     def num_members(self) -> int:
         return sum(map(len, self.packs))
 
+    def member(self, member: int) -> MemberFolder:
+        """The files of one member."""
+        path = self.root / "members" / f"{member:04d}"
+        return MemberFolder(path, member, json.dumps(self.identity, sort_keys=True))
+
     def finished(self) -> tuple[list[int], list[str]]:
         """Members whose logits are whole, and a line on each whose file is damaged."""
-        members, problems = [], []
-        for member in range(self.num_members):
-            path = self._member(member) / "logits.safetensors"
-            if not path.exists():
-                continue
-            problem = self._problem(path)
-            if problem:
-                problems.append(f"member {member}: {path} {problem}")
-            else:
-                members.append(member)
-        return members, problems
+        folders = [self.member(member) for member in range(self.num_members)]
+        problems = [problem for folder in folders if (problem := folder.problem())]
+        return [folder.member for folder in folders if folder.is_finished()], problems
+
+    def missing(self, *, retry: bool = False) -> list[int]:
+        """Members still to be trained.
+
+        Args:
+            retry: count those whose training diverged, too, unless it did so `ATTEMPTS` times.
+        """
+        return [member for member in range(self.num_members) if self._is_missing(member, retry)]
 
     @contextmanager
-    def claim(self) -> Iterator[list[int]]:
-        """Members to train now, locked against other processes; empty when none is free."""
-        for number, pack in enumerate(self.packs):
-            lock = FileLock(self.root / "packs" / f"{number:03d}.lock")
-            (self.root / "packs").mkdir(exist_ok=True)
-            try:
-                lock.acquire(blocking=False)
-            except Timeout:
-                continue
-            with lock:
-                done, _ = self.finished()
-                missing = sorted(set(pack) - set(done))
-                if missing:
-                    yield missing
-                    return
-        yield []
+    def claim(self, seats: int = 1, *, retry: bool = False) -> Iterator[Work]:
+        """Work for one process or for several in step, locked against others while it lasts.
+
+        Args:
+            seats: packs that are trained side by side.
+            retry: as in `missing`.
+        """
+        with ExitStack() as held:
+            offers: dict[Offer, PackLock] = {}
+            for number, pack in enumerate(self.packs):
+                if len(offers) == seats or not any(self._is_missing(m, retry) for m in pack):
+                    continue
+                lock = PackLock(self.root / "packs" / f"{number:03d}.lock")
+                if lock.acquire():
+                    offer = self._offer([m for m in pack if self._is_missing(m, retry)])
+                    if offer is None:
+                        lock.release()
+                    else:
+                        offers[offer] = lock
+            chosen, step = in_step(list(offers))
+            for offer, lock in offers.items():
+                if offer in chosen:
+                    held.enter_context(lock)
+                else:
+                    lock.release()
+            yield Work(tuple(offer.members for offer in chosen), step)
+
+    @contextmanager
+    def reporting(self) -> Iterator[bool]:
+        """Whether this process may write the report; one may at a time."""
+        lock = FileLock(self.root / "report.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            yield False
+            return
+        with lock:
+            yield True
 
     def save_samples(
         self,
@@ -176,27 +212,6 @@ class RunDirectory:
                 **{key: np.array(list(lines), dtype=str) for key, lines in strings.items()},
             )
 
-    def save_member(self, member: int, finished: FinishedMember) -> None:
-        """Writes one member's files, logits last."""
-        folder = self._member(member)
-        folder.mkdir(parents=True, exist_ok=True)
-        metadata = {"member": str(member), "identity": self._fingerprint()}
-        weights = {k: v.detach().cpu().contiguous() for k, v in finished.weights.items()}
-        write_atomic(folder / "weights.safetensors", save(weights, metadata))
-        columns = list(finished.history[0]) if finished.history else []
-        rows = [",".join(str(row[c]) for c in columns) for row in finished.history]
-        write_atomic(folder / "history.csv", "\n".join([",".join(columns), *rows, ""]).encode())
-        logits = {"logits": finished.logits.detach().cpu().float().contiguous()}
-        write_atomic(folder / "logits.safetensors", save(logits, metadata))
-
-    def logits(self, member: int) -> Tensor:
-        """Float32 logits (samples, classes) of a finished member."""
-        return load_file(self._member(member) / "logits.safetensors")["logits"]
-
-    def weights(self, member: int) -> dict[str, Tensor]:
-        """Final weights of a finished member, under its network's names."""
-        return load_file(self._member(member) / "weights.safetensors")
-
     def predictions(self) -> Predictions:
         """Predictions of the finished members; notes name those that are not.
 
@@ -206,19 +221,16 @@ class RunDirectory:
         members, problems = self.finished()
         if not members:
             raise ValueError(f"{self.root}: no member is finished yet")
-        missing = sorted(set(range(self.num_members)) - set(members))
         notes = [f"left out: {problem}" for problem in problems]
+        notes += [note for m in range(self.num_members) if (note := self._divergence_note(m))]
+        missing = self.missing()
         if missing:
             notes.append(
                 f"{len(missing)} of {self.num_members} members are not finished: {missing}"
             )
         with np.load(self.root / "samples.npz", allow_pickle=False) as samples:
             stored = {key: samples[key] for key in samples.files}
-        files = [
-            safe_open(self._member(member) / "logits.safetensors", framework="pt")
-            for member in members
-        ]
-        slices = [file.get_slice("logits") for file in files]
+        slices = [self.member(member).open_logits() for member in members]
         return Predictions(
             read=lambda start, stop: torch.stack([part[start:stop] for part in slices]),
             target=stored["target"],
@@ -230,20 +242,26 @@ class RunDirectory:
             notes=(*stored["notes"].tolist(), *notes),
         )
 
-    def _member(self, member: int) -> Path:
-        return self.root / "members" / f"{member:04d}"
+    def _is_missing(self, member: int, retry: bool) -> bool:
+        folder = self.member(member)
+        failed = len(folder.divergences())
+        return not folder.is_finished() and failed < (ATTEMPTS if retry else 1)
 
-    def _fingerprint(self) -> str:
-        return json.dumps(self.identity, sort_keys=True)
+    def _divergence_note(self, member: int) -> str | None:
+        folder = self.member(member)
+        epochs = ", ".join(map(str, folder.divergences()))
+        if not epochs:
+            return None
+        outcome = "a later attempt is kept" if folder.is_finished() else "left out"
+        return f"member {member}: training diverged in epoch {epochs}; {outcome}"
 
-    def _problem(self, path: Path) -> str | None:
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata, keys = file.metadata() or {}, list(file.keys())
-        except (SafetensorError, OSError) as error:
-            return f"is damaged ({error})"
-        if keys != ["logits"] or metadata.get("identity") != self._fingerprint():
-            return "belongs to another run"
-        if int(metadata["member"]) != int(path.parent.name):
-            return f"belongs to member {metadata['member']}"
-        return None
+    def _offer(self, members: Sequence[int]) -> Offer | None:
+        """The members of one pack that can go on together; the others wait for another wave."""
+        for member in members:
+            self.member(member).sweep()
+        alone = [Offer((m,), self.member(m).checkpoint_steps()) for m in members]
+        chosen, _ = in_step(alone)
+        if not chosen:
+            return None
+        shared = frozenset.intersection(*(offer.steps for offer in chosen))
+        return Offer(tuple(sorted(offer.members[0] for offer in chosen)), shared)

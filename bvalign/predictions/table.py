@@ -1,7 +1,7 @@
 """Predictions of an ensemble as the analysis reads them: logits in blocks of samples."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -68,6 +68,26 @@ class Predictions:
         raise ValueError(f"logits are NaN or inf: {named}; leave these members out")
 
 
+def without_copies(predictions: Predictions) -> Predictions:
+    """Leaves out members that repeat another bit by bit, which would count as no variance."""
+    originals = _originals(predictions)
+    kept = [place for place, original in enumerate(originals) if place == original]
+    if len(kept) == len(originals):
+        return predictions
+    names = predictions.members
+    copies = ", ".join(
+        f"member {names[place]} of {names[original]}"
+        for place, original in enumerate(originals)
+        if place != original
+    )
+    return replace(
+        predictions,
+        read=lambda start, stop: predictions.read(start, stop)[kept],
+        members=tuple(names[place] for place in kept),
+        notes=(*predictions.notes, f"left out, exact copies: {copies}"),
+    )
+
+
 def samples_per_block(num_members: int, num_classes: int) -> int:
     """How many samples fill `BLOCK_BYTES`."""
     return max(1, BLOCK_BYTES // (8 * num_members * num_classes))
@@ -80,6 +100,22 @@ def name_members(members: Sequence[int | str], counts: Tensor, num_samples: int)
         for member, count in zip(members, counts.tolist(), strict=True)
         if count
     )
+
+
+def _originals(predictions: Predictions) -> list[int]:
+    """For each member the first one with the same logits; reads until all are known to differ."""
+    originals = [0] * len(predictions.members)
+    for start in range(0, len(predictions.target), predictions.samples_per_block):
+        stop = min(start + predictions.samples_per_block, len(predictions.target))
+        logits = predictions.read(start, stop).contiguous().view(torch.uint8).numpy()
+        first: dict[tuple[int, bytes], int] = {}
+        originals = [
+            first.setdefault((original, logits[place].tobytes()), place)
+            for place, original in enumerate(originals)
+        ]
+        if len(first) == len(originals):
+            break
+    return originals
 
 
 def _unusable(logits: Tensor) -> Tensor:

@@ -1,19 +1,20 @@
-"""Lightning callbacks: watch the alignment while members train, and keep finished members."""
+"""The Lightning callback that watches the alignment while members train."""
 
-from collections import defaultdict
 from typing import Any
 
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from bvalign.analysis.lines import cloud
 from bvalign.analysis.metric import BiasVariance
 from bvalign.analysis.statistics import Decomposition
-from bvalign.predictions import FinishedMember, RunDirectory
+from bvalign.predictions import RunDirectory
+from bvalign.show.log_figure import ABLE, log_figure
 from bvalign.show.scatter import Panel, alignment_scatter
+from bvalign.show.wandb_tables import log_samples
 
 
 class AlignmentScatter(Callback):
@@ -30,7 +31,7 @@ class AlignmentScatter(Callback):
     | `val/bias_sq`, `val/variance`, `val/risk`, `test/...` | means over samples, plug-in |
     | `val/alignment/slope`, `intercept`, `r_squared`, `test/...` | OLS, correct samples, plug-in |
     | `val/alignment`, `test/alignment` | the scatter: a W&B image, a TensorBoard figure |
-    | `test/samples` | a W&B table, one row per test sample, once all members are in |
+    | `test/samples` | a W&B table, one row per test sample; with a run, `WandbRun` logs it |
 
     Args:
         run: its finished members are counted before the first test; none by default.
@@ -66,12 +67,13 @@ class AlignmentScatter(Callback):
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         values = self._log("test", trainer, pl_module)
-        complete = self.run is None or int(values.count[0]) == self.run.num_members
-        if complete and trainer.is_global_zero:
+        if self.run is None and trainer.is_global_zero:
+            target = self.metrics["test"].target
+            columns = {"index": torch.arange(len(target)), "label": target} | values._asdict()
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):
-                    columns, rows = _table(values, self.metrics["test"].target, self.max_rows)
-                    logger.log_table("test/samples", columns=columns, data=rows)
+                    arrays = {name: column.cpu().numpy() for name, column in columns.items()}
+                    log_samples(logger, arrays, max_rows=self.max_rows)
 
     def _count_finished(self) -> None:
         if not self.run.finished()[0]:
@@ -100,42 +102,8 @@ class AlignmentScatter(Callback):
         )
         if trainer.is_global_zero:
             line = (fit["slope"], fit["intercept"]) if np.isfinite(fit["slope"]) else None
-            _log_figure(f"{stage}/alignment", values, line, metric.num_classes, trainer)
+            _log_scatter(f"{stage}/alignment", values, line, metric.num_classes, trainer)
         return values
-
-
-class SaveMembers(Callback):
-    """Writes every member of a pack to the run directory once its pack is tested.
-
-    Args:
-        run: where to.
-    """
-
-    def __init__(self, run: RunDirectory) -> None:
-        self.run = run
-        self.history: dict[int, list[dict[str, object]]] = defaultdict(list)
-        self.logits: Tensor
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        for member, loss in zip(pl_module.members, pl_module.train_loss().tolist(), strict=True):
-            row = {"epoch": trainer.current_epoch + 1, "train_loss": loss}
-            self.history[member].append(row)
-
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        data = trainer.datamodule
-        shape = (len(pl_module.members), data.num_test_samples, data.num_classes)
-        self.logits = torch.full(shape, torch.nan)
-
-    def on_test_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], *_: Any
-    ) -> None:
-        self.logits[:, outputs["index"].cpu()] = outputs["logits"].cpu()
-
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        for row, member in enumerate(pl_module.members):
-            weights = pl_module.pack.member_weights(member)
-            history = self.history.pop(member, [])
-            self.run.save_member(member, FinishedMember(self.logits[row], weights, history))
 
 
 def _new_metric(trainer: Trainer) -> BiasVariance:
@@ -143,16 +111,14 @@ def _new_metric(trainer: Trainer) -> BiasVariance:
     return BiasVariance(data.num_test_samples, data.num_classes).to(trainer.strategy.root_device)
 
 
-def _log_figure(
+def _log_scatter(
     key: str,
     values: Decomposition,
     line: tuple[float, float] | None,
     num_classes: int,
     trainer: Trainer,
 ) -> None:
-    # Lightning logs the scalars of an epoch at the last step of that epoch, not at the next one
-    step = max(trainer.global_step - 1, 0)
-    able = [one for one in trainer.loggers if isinstance(one, WandbLogger | TensorBoardLogger)]
+    able = [logger for logger in trainer.loggers if isinstance(logger, ABLE)]
     if not able:
         return
     bias_sq, variance, correct = (
@@ -161,27 +127,5 @@ def _log_figure(
     size = {"num_members": int(values.count[0]), "num_classes": num_classes}
     figure = alignment_scatter([Panel("plug-in", bias_sq, variance, line)], correct, **size)
     for logger in able:
-        if isinstance(logger, WandbLogger):
-            logger.log_image(key, images=[_pixels(figure)], step=step)
-        else:
-            logger.experiment.add_figure(key, figure, global_step=step)
-
-
-def _pixels(figure: Any) -> np.ndarray:
-    """RGB (height, width, 3) uint8 of a figure, without pyplot."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3]
-
-
-def _table(
-    values: Decomposition, target: Tensor, max_rows: int
-) -> tuple[list[str], list[list[float]]]:
-    rows = np.arange(len(target))
-    if len(rows) > max_rows:
-        rows = np.sort(np.random.default_rng(0).permutation(rows)[:max_rows])
-    columns = {"index": torch.arange(len(target)), "label": target} | values._asdict()
-    picked = [column.cpu().numpy()[rows].tolist() for column in columns.values()]
-    return list(columns), [list(row) for row in zip(*picked, strict=True)]
+        # Lightning logs the scalars of an epoch at the last step of that epoch, not at the next one
+        log_figure(logger, key, figure, step=max(trainer.global_step - 1, 0))

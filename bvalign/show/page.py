@@ -23,6 +23,12 @@ CAPTIONS = {
     "the right end is not yet a property of the models.",
     "ratio": "Variance over squared bias, sample by sample. No ensemble of M members can exceed "
     "M - 1, whatever its models are.",
+    "gain_from_members": "What a larger ensemble would bring. The mean of m members has the risk "
+    "bias² + variance / m (unbiased values): more members take the variance away and never the "
+    "squared bias, which is the dashed limit. Right, how often the mean of m members errs.",
+    "disagreement": "How often two members disagree, over how often they err, for every pair. On "
+    "average the two are equal if the shares of votes are calibrated; below the line the members "
+    "err together more than they should.",
     "collapse": "The model of neural collapse takes the logits of a sample as a margin for the "
     "label plus noise. Left, the noise in these logits beside the laws it could follow. Right, "
     "what the best of them predicts at the margins of these samples: for this many members, and "

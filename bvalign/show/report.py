@@ -14,10 +14,12 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from torch import Tensor
 
+from bvalign.analysis.design import Selection
 from bvalign.analysis.summary import Analysis, analyze
 from bvalign.predictions import Predictions, open_predictions
 from bvalign.predictions.run_directory import write_atomic
 from bvalign.show import figures
+from bvalign.show.draw_members import draw_members
 from bvalign.show.page import page
 from bvalign.show.progress import progress
 from bvalign.show.scatter import Panel, alignment_scatter
@@ -30,10 +32,22 @@ SHARE = (("RANK", "0"), ("WORLD_SIZE", "1"))
 """Which share of the samples is this process's; torchrun sets both."""
 
 
-def analyze_and_report(source: Path | str, out: Path | str) -> Analysis:
-    """Analyses what `open_predictions` reads, writes the report, prints the main numbers."""
+def analyze_and_report(
+    source: Path | str,
+    out: Path | str,
+    selection: Selection = "same",
+    share: tuple[int, int] | None = None,
+) -> Analysis:
+    """Analyses what `open_predictions` reads, writes the report, prints the main numbers.
+
+    Args:
+        source: what `open_predictions` takes.
+        out: folder of the report.
+        selection: which samples count as correct in the fits.
+        share: this process's number and how many there are; from torchrun by default.
+    """
     predictions, origin = open_predictions(source)
-    rank, world = (int(os.environ.get(name, default)) for name, default in SHARE)
+    rank, world = share or (int(os.environ.get(name, default)) for name, default in SHARE)
     num_samples = len(predictions.target)
     if world > num_samples:
         raise ValueError(f"{world} processes cannot share {num_samples} samples; start fewer")
@@ -44,6 +58,7 @@ def analyze_and_report(source: Path | str, out: Path | str) -> Analysis:
             torch.from_numpy(predictions.index),
             len(predictions.members),
             predictions.notes,
+            selection=selection,
             first=start,
             reduce=reduce,
         )
@@ -117,6 +132,7 @@ def draw(analysis: Analysis) -> dict[str, Figure]:
         drawn["ratio"] = figures.ratio_histogram(
             ratio, d["correct"], num_members=analysis.num_members
         )
+        drawn |= draw_members(analysis)
     if analysis.collapse.noise is not None:
         drawn["collapse"] = figures.collapse(analysis.collapse, num_members=analysis.num_members)
     drawn["reliability"] = figures.reliability(

@@ -40,6 +40,7 @@ def summarise(
         "means": analysis.means(),
         "variance_share": analysis.variance_share(),
         "alignment": fits,
+        "alignment_selection": analysis.selection,
         "alignment_dropped": analysis.alignment.dropped,
         "alignment_over_members": analysis.alignment.curve,
         "slope_by_class": plain(analysis.class_slopes),
@@ -79,6 +80,10 @@ def samples_csv(analysis: Analysis) -> str:
     columns = {"index": analysis.index, "label": analysis.target, "correct": d.correct.int()}
     columns |= {name: getattr(d, name) for name in PER_SAMPLE}
     columns |= {"prediction": analysis.prediction}
+    columns |= {
+        f"log_{name}_error": getattr(analysis.log_errors, name).sqrt()
+        for name in ("bias_sq", "variance")
+    }
     for table in (analysis.cross_entropy, analysis.zero_one, analysis.gap):
         columns |= {k: v for k, v in table._asdict().items() if k != "count"}
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)

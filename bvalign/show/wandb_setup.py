@@ -1,41 +1,91 @@
-"""W&B by default: offline when it has to be, and with all its files in the run directory."""
+"""W&B by default: offline when it has to be, one run per ensemble, all files in its directory.
+
+The W&B id stands in `wandb/id` of the run directory, so the same command again continues the same
+W&B run. A second process that trains members of the same ensemble at the same time gets a W&B run
+of its own in the same group.
+"""
 
 import os
+import secrets
 import sys
 from pathlib import Path
 from typing import Any
 
 import requests
+from filelock import FileLock, Timeout
 from jsonargparse import Namespace
+from lightning.pytorch.utilities import rank_zero_only
 
 
-def use_wandb(trainer: Any, root: Path) -> None:
+def use_wandb(trainer: Any, root: Path) -> FileLock | None:
     """Logs to W&B unless told otherwise.
 
     Args:
         trainer: the Trainer's configuration; its logger is filled in, W&B loggers are set offline
             where there is no login or no way to the server.
         root: the run directory.
+
+    Returns:
+        What to hold while this process may log: it keeps other processes from the same W&B run.
     """
     if trainer.logger in (None, True):
         trainer.logger = Namespace(
             class_path="lightning.pytorch.loggers.WandbLogger",
-            init_args=Namespace(project="bvalign", name=root.name, save_dir=str(root)),
+            init_args=Namespace(project="bvalign", save_dir="."),
         )
     loggers = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
     ours = [x for x in loggers if x and x.class_path.endswith("WandbLogger")]
-    if not ours:
-        return
+    if not ours or rank_zero_only.rank:  # other ranks never log
+        return None
+    folder = root / "wandb"
+    folder.mkdir(parents=True, exist_ok=True)
     for name in ("DIR", "DATA_DIR", "CACHE_DIR", "CONFIG_DIR"):
-        folder = root / "wandb" if name != "DIR" else root
-        folder.mkdir(parents=True, exist_ok=True)
-        os.environ.setdefault(f"WANDB_{name}", str(folder.absolute()))
+        path = root if name == "DIR" else folder
+        os.environ.setdefault(f"WANDB_{name}", str(path.absolute()))
     os.environ.setdefault("WANDB_SILENT", "true")
+    group = _group(folder)
+    number, lock = _free_number(folder)
+    suffix = f"-{number}" if number else ""
+    for logger in ours:
+        _fill(logger.init_args, "id", group + suffix, unless=("id", "version"))
+        _fill(logger.init_args, "name", root.name + suffix, unless=("name",))
+        if logger.init_args.get("save_dir") == ".":
+            logger.init_args["save_dir"] = str(root)
+        more = dict(logger.get("dict_kwargs") or {})
+        logger["dict_kwargs"] = {"group": f"{root.name}-{group}", **more}
     reason = None if "WANDB_MODE" in os.environ else _why_offline()
     if reason:
         for logger in ours:
             logger.init_args["offline"] = True
         print(f"W&B: {reason}; logging offline, `wandb sync` uploads it later", file=sys.stderr)
+    return lock
+
+
+def _fill(arguments: Any, key: str, value: str, *, unless: tuple[str, ...]) -> None:
+    if not any(arguments.get(name) for name in unless):
+        arguments[key] = value
+
+
+def _group(folder: Path) -> str:
+    """The id that all processes of this ensemble share, drawn once."""
+    path = folder / "id"
+    with FileLock(folder / "id.lock"):
+        if not path.exists():
+            path.write_text(secrets.token_hex(4))
+        return path.read_text().strip()
+
+
+def _free_number(folder: Path) -> tuple[int, FileLock]:
+    """0 for the first process that trains this ensemble now, 1 for one beside it, and so on."""
+    number = 0
+    while True:
+        lock = FileLock(folder / f"{number}.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            number += 1
+        else:
+            return number, lock
 
 
 def _why_offline() -> str | None:

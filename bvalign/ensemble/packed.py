@@ -1,0 +1,109 @@
+"""Layers that compute all members at once, and the pack that puts them into an ordinary network.
+
+Images are (batch, members · channels, height, width) and vectors (batch, members · features), each
+member's channels side by side; once a linear layer has seen them, vectors are (members, batch,
+features). Whatever acts on every number alone or pools over places (ReLU, GELU, pooling, flatten,
+a residual sum) is right in these shapes as it is, so the network's own forward code stays and only
+layers with weights change. With a leading member axis m on every weight:
+
+    Linear       y[m] = x[m] W[m]ᵀ + b[m]                 one batched product
+    Conv2d       y[m] = x[m] * W[m] + b[m]                members · groups groups
+    BatchNorm2d  moments over batch and places            a channel knows no other channel anyway
+    GroupNorm    members · groups groups
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bvalign.ensemble.stacked import Stacked
+
+
+class PackedLinear(nn.Linear):
+    """Weight (members, out, in), bias (members, out)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.dim() == 2:  # (batch, members · features)
+            input = input.unflatten(1, (len(self.weight), -1)).transpose(0, 1)
+        if self.bias is None:
+            return torch.bmm(input, self.weight.mT)
+        return torch.baddbmm(self.bias.unsqueeze(1), input, self.weight.mT)
+
+
+class PackedConv2d(nn.Conv2d):
+    """Weight (members, out, in / groups, height, width), bias (members, out)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        weight, bias = self.weight.flatten(0, 1), _flat(self.bias)
+        groups = len(self.weight) * self.groups
+        return functional.conv2d(
+            input, weight, bias, self.stride, self.padding, self.dilation, groups
+        )
+
+
+class PackedBatchNorm2d(nn.BatchNorm2d):
+    """Weight, bias, running mean and variance (members, channels)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.training and self.track_running_stats:
+            self.num_batches_tracked.add_(1)
+        return functional.batch_norm(
+            input,
+            _flat(self.running_mean),
+            _flat(self.running_var),
+            _flat(self.weight),
+            _flat(self.bias),
+            self.training or not self.track_running_stats,
+            self.momentum,
+            self.eps,
+        )
+
+
+class PackedGroupNorm(nn.GroupNorm):
+    """Weight and bias (members, channels)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        groups = len(self.weight) * self.num_groups
+        return functional.group_norm(input, groups, _flat(self.weight), _flat(self.bias), self.eps)
+
+
+PACKED: dict[type[nn.Module], type[nn.Module]] = {
+    nn.Linear: PackedLinear,
+    nn.Conv2d: PackedConv2d,
+    nn.BatchNorm2d: PackedBatchNorm2d,
+    nn.GroupNorm: PackedGroupNorm,
+}
+"""Each takes over a module whose tensors are stacked, and changes nothing but `forward`."""
+
+
+class Packed(Stacked):
+    """Batched products and grouped convolutions: one kernel for a layer of all members.
+
+    Raises:
+        ValueError: a layer with weights has no packed form.
+    """
+
+    def __init__(self, members: Sequence[int], create: Callable[[int], nn.Module]) -> None:
+        super().__init__(members, create)
+        for name, module in self.stacked.named_modules():
+            if type(module) in PACKED:
+                module.__class__ = PACKED[type(module)]
+            elif [*module.parameters(recurse=False), *module.buffers(recurse=False)]:
+                raise ValueError(
+                    f"model.plan=packed knows {', '.join(c.__name__ for c in PACKED)}, got "
+                    f"{type(module).__name__} at '{name or 'the root'}'; use --model.plan=vmap or "
+                    "sequential"
+                )
+
+    def run(self, input: Tensor) -> Tensor:
+        logits = self.stacked(input.transpose(0, 1).flatten(1, 2))
+        if logits.dim() == 3:
+            return logits
+        return logits.unflatten(1, (len(self.members), -1)).transpose(0, 1)
+
+
+def _flat(tensor: Tensor | None) -> Tensor | None:
+    """A view (members · channels), which batch norm updates in place."""
+    return None if tensor is None else tensor.view(-1)

@@ -1,0 +1,75 @@
+"""The execution plans by name: how the members of a pack are computed, never what."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+
+from bvalign.ensemble.pack import Pack, Sequential
+from bvalign.ensemble.packed import Packed
+from bvalign.ensemble.stacked import Vmap
+
+PLANS: dict[str, type[Pack]] = {"sequential": Sequential, "packed": Packed, "vmap": Vmap}
+
+
+def make_pack(
+    plan: str,
+    members: Sequence[int],
+    create: Callable[[int], nn.Module],
+    image_shape: tuple[int, int, int],
+) -> Pack:
+    """The members' initial networks under a plan that is shown to compute what each does alone.
+
+    Args:
+        plan: a key of `PLANS`.
+        members: global ids, the order of the leading axis.
+        create: the initial network of a member.
+        image_shape: (channels, height, width) of one input.
+
+    Raises:
+        ValueError: no such plan, or the network gives other logits under it.
+    """
+    if plan not in PLANS:
+        raise ValueError(f"model.plan must be one of {', '.join(PLANS)}, got '{plan}'")
+    if plan != "sequential":
+        _check(plan, members[:2], create, image_shape)
+    return PLANS[plan](members, create)
+
+
+def _check(
+    plan: str,
+    members: Sequence[int],
+    create: Callable[[int], nn.Module],
+    image_shape: tuple[int, int, int],
+) -> None:
+    """Two members in float64: their logits in training and in evaluation, and their buffers.
+
+    Forward code is free to mix the channels of a packed image (a softmax, a reshape), so a network
+    is not taken on trust for being made of known layers.
+    """
+    generator = torch.Generator().manual_seed(0)
+    shape = (len(members), 3, *image_shape)
+    input = torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
+    pack, alone = (PLANS[name](members, create).double() for name in (plan, "sequential"))
+    try:
+        with torch.random.fork_rng(devices=[]):
+            found = [p.train(mode)(input) for mode in (True, False) for p in (pack, alone)]
+    except Exception as error:  # whatever a forward code of anybody raises under another layout
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        raise _unsupported(plan, alone.network(members[0]), reason) from error
+    pairs = list(zip(found[::2], found[1::2], strict=True))
+    pairs += [
+        (pack.weights(member)[name], tensor)
+        for member in members
+        for name, tensor in alone.weights(member).items()
+    ]
+    if not all(a.shape == b.shape and torch.allclose(a, b, atol=1e-8) for a, b in pairs):
+        reason = "members get other logits or statistics than alone"
+        raise _unsupported(plan, alone.network(members[0]), reason)
+
+
+def _unsupported(plan: str, network: nn.Module, reason: str) -> ValueError:
+    return ValueError(
+        f"model.plan={plan} cannot run {type(network).__name__} ({reason}); "
+        "--model.plan=sequential runs every network"
+    )

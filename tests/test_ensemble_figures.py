@@ -1,0 +1,122 @@
+"""Figures of members, also where there is little to draw."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from conftest import aligned_ensemble, random_ensemble
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from bvalign.analysis.disagreement import pair_disagreement
+from bvalign.analysis.summary import analyze
+from bvalign.show.draw_members import draw_members
+from bvalign.show.ensemble_figures import (
+    Interval,
+    OverMembers,
+    curves_band,
+    disagreement_over_error,
+    gain_from_members,
+    over_size,
+)
+
+
+def drawn(figure):
+    """Draws for real, as only then warnings of empty legends and broken limits come."""
+    FigureCanvasAgg(figure).draw()
+    return figure
+
+
+def analysis(logits, target):
+    return analyze([(logits, target)], torch.arange(len(target)), len(logits))
+
+
+@pytest.mark.parametrize("sizes", [[8], [8, 16, 32]])
+def test_over_size_has_units_and_numbers_in_words(sizes):
+    mean = np.linspace(0.3, 0.1, len(sizes))
+    interval = Interval(mean, mean - 0.01, mean + 0.01)
+    unknown = Interval(mean, np.full(len(sizes), np.nan), np.full(len(sizes), np.nan))
+    values = {"risk": interval, "bias_sq": interval, "variance": unknown, "error": interval}
+    figure = drawn(over_size(sizes, values, size_name="width", num_samples=57, num_members=8))
+    left, right = figure.axes
+    assert "squared probability" in left.get_ylabel()
+    assert "share of test samples" in right.get_ylabel()
+    assert figure.get_suptitle() == "N = 57, M = 8 at each size"
+    assert [text.get_text() for text in left.get_xticklabels()] == [str(size) for size in sizes]
+    only = over_size(sizes, {"risk": interval}, size_name="width", num_samples=57, num_members=8)
+    assert len(drawn(only).axes) == 1
+
+
+def test_disagreement_counts_pairs_by_hand():
+    votes = torch.tensor([[0, 1, 2], [0, 1, 1], [1, 2, 0]])
+    expected = [[0, 1, 3], [1, 0, 3], [3, 3, 0]]
+    assert pair_disagreement(votes).tolist() == expected
+
+
+def test_disagreement_over_error_shows_every_pair():
+    logits, target = random_ensemble(members=5, samples=40)
+    found = analysis(logits, target)
+    error = 1 - found.member_accuracy.numpy()
+    figure = disagreement_over_error(found.pair_disagreement.numpy(), error, num_samples=40)
+    points = drawn(figure).axes[0].collections[0].get_offsets()
+    assert points.shape == (10, 2)
+    np.testing.assert_allclose(
+        points[0], [(error[0] + error[1]) / 2, found.pair_disagreement[0, 1]]
+    )
+    # the mean of the pairs is what the equality of hard votes compares
+    hard = found.calibration.hard_equality
+    np.testing.assert_allclose(points.mean(axis=0), [hard.error.value, hard.disagreement.value])
+
+
+def test_disagreement_of_many_pairs_draws_a_part_and_says_so():
+    error = np.linspace(0.1, 0.2, 200)
+    figure = disagreement_over_error(np.full((200, 200), 0.1), error, num_samples=100)
+    assert drawn(figure).axes[0].get_title().endswith("19,900 pairs, 10,000 drawn at random")
+    assert len(figure.axes[0].collections[0].get_offsets()) == 10_000
+
+
+@pytest.mark.parametrize("right", [True, False], ids=["all correct", "all wrong"])
+@pytest.mark.parametrize("members", [2, 3])
+def test_degenerate_ensembles_are_drawn(right, members):
+    """Members that agree with one another on everything have no disagreement and no variance."""
+    target = torch.zeros(6, dtype=torch.int64)
+    logits = torch.zeros(members, 6, 3)
+    logits[:, :, 0 if right else 1] = 5
+    for figure in draw_members(analysis(logits, target)).values():
+        drawn(figure)
+
+
+def test_gain_follows_the_law_of_the_mean():
+    logits, target = aligned_ensemble(members=9, samples=100)
+    logits[:, :30] *= 0.05
+    found = analysis(logits, target)
+    means = {name: mean["value"] for name, mean in found.means().items()}
+    figure = drawn(draw_members(found)["gain_from_members"])
+    left, right = figure.axes
+    curve = dict(zip(*left.containers[0].lines[0].get_data(), strict=True))
+    assert list(curve) == [1, 2, 4, 8, 9]
+    assert curve[1] == pytest.approx(means["risk"], rel=1e-12)
+    limit, variance = means["bias_sq_unbiased"], means["variance_unbiased"]
+    assert curve[9] == pytest.approx(limit + variance / 9, rel=1e-9)
+    # eight random subsets of eight members each are nearly all there are
+    assert curve[8] == pytest.approx(limit + variance / 8, rel=0.05)
+    errors = dict(zip(*right.containers[0].lines[0].get_data(), strict=True))
+    assert errors[9] == pytest.approx(float((~found.decomposition.correct).double().mean()))
+    assert errors[1] == pytest.approx(means["error_rate"])
+
+
+def test_gain_from_one_size():
+    one = OverMembers(np.array([1.0]), np.array([0.2]), np.array([math.nan]))
+    drawn(gain_from_members(one, one, bias_sq=0.1, variance=0.1, num_samples=5))
+
+
+@pytest.mark.parametrize("epochs", [1, 4])
+def test_curves_skip_epochs_without_a_measurement(epochs):
+    loss = np.random.default_rng(0).random((3, epochs))
+    accuracy = np.where(np.arange(epochs) % 2, np.nan, loss)
+    values = {"train_loss": loss, "val_accuracy": accuracy}
+    figure = drawn(curves_band(np.arange(1, epochs + 1), values))
+    left, right = figure.axes
+    assert left.get_ylabel() == "training loss (nats)"
+    assert len(right.lines[0].get_xdata()) == (epochs + 1) // 2
+    assert figure.get_suptitle() == "M = 3"

@@ -1,0 +1,202 @@
+"""W&B: what an offline run holds under the documented names, and where it lies."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import TINY
+from jsonargparse import Namespace
+from lightning.pytorch.utilities import rank_zero_only
+from wandb_records import artifacts, config, history, records, summary
+
+from bvalign.predictions.history import training_curves
+from bvalign.show import wandb_tables
+from bvalign.show.wandb_setup import use_wandb
+
+SLOPE = ("slope", "intercept", "r_squared")
+SCALARS = ("accuracy", "bias_sq", "variance", "risk", *(f"alignment/{key}" for key in SLOPE))
+CURVES = [
+    f"members/{k}/{v}" for k in ("train_loss", "val_accuracy") for v in ("mean", "low", "high")
+]
+RESULTS = ["accuracy", "bias_sq", "variance", "risk", "ols", "ols_low", "ols_high"]
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory):
+    """A run of three members in two packs, then one more member: (run directory, outputs)."""
+    folder = tmp_path_factory.mktemp("wandb")
+    home = folder / "home"
+    home.mkdir()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB")}
+    environment |= {"HOME": str(home), "XDG_CACHE_HOME": "", "MPLCONFIGDIR": str(folder / "mpl")}
+    environment["NETRC"] = str(home / "none")
+    outputs = []
+    for members in (3, 4):
+        command = [sys.executable, "-m", "bvalign", "fit", *TINY, f"--model.members={members}"]
+        command += ["--model.pack_size=2", "--wandb.max_rows=50", "--wandb.log_predictions=true"]
+        done = subprocess.run(
+            command, env=environment, cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        outputs.append(done.stderr)
+    assert [f for f in home.rglob("*") if f.is_file()] == []
+    assert {p.name for p in folder.iterdir()} <= {"runs", "home", "mpl"}
+    return folder / "runs" / "digits-mlp", outputs
+
+
+@pytest.fixture
+def starts(logged):
+    """The records of both starts, in order."""
+    return [records(path) for path in sorted(logged[0].glob("wandb/offline-run-*/*.wandb"))]
+
+
+def test_without_a_login_it_is_offline_and_says_so(logged, starts):
+    assert "no login; logging offline" in logged[1][0]
+    assert len(starts) == 2
+
+
+def test_scalars_images_and_curves_are_under_their_names(starts):
+    rows = history(starts[0])
+    keys = {key for row in rows for key in row}
+    assert {f"{stage}/{name}" for stage in ("val", "test") for name in SCALARS} <= keys
+    assert {"train/loss", "members/epoch", *CURVES} <= keys
+    for image in ("val/alignment", "test/alignment", "members/curves"):
+        assert [row for row in rows if row.get(f"{image}._type") == "images/separated"], image
+    # one image for each of two epochs of two packs, at the step of the epoch's scalars
+    steps = {r["trainer/global_step"] for r in rows if "val/alignment._type" in r}
+    assert steps == {r["trainer/global_step"] for r in rows if "val/risk" in r} == {4, 9}
+    found = summary(starts[0])
+    assert {f"result/{name}" for name in RESULTS} <= set(found)
+    last = [row for row in rows if "test/bias_sq" in row][-1]
+    assert found["result/bias_sq"] == pytest.approx(last["test/bias_sq"])
+
+
+def test_the_curves_are_those_of_the_files(logged, starts):
+    curves = training_curves(logged[0], range(4))
+    rows = [row for row in history(starts[1]) if "members/train_loss/mean" in row]
+    assert [row["members/epoch"] for row in rows] == curves.epoch.tolist() == [1, 2]
+    for name in ("train_loss", "val_accuracy"):
+        values = curves.values[name]
+        assert values.shape == (4, 2)
+        means = [row[f"members/{name}/mean"] for row in rows]
+        np.testing.assert_allclose(means, values.mean(axis=0))
+
+
+def test_the_table_has_images_and_a_part_of_the_samples(logged):
+    assert "shows 50 of 57 samples, drawn at random with seed 0" in logged[1][0]
+    paths = sorted(logged[0].glob("wandb/offline-run-*/files/media/table/test/samples_*.json"))
+    table = json.loads(paths[0].read_text())
+    assert table["columns"][:5] == ["image", "index", "label", "prediction", "correct"]
+    assert {"bias_sq", "variance", "risk", "disagreement"} <= set(table["columns"])
+    assert len(table["data"]) == 50
+    assert [row[1] for row in table["data"]] == sorted({row[1] for row in table["data"]})
+    assert {row[0] for row in table["data"]} == {"Image"}
+
+
+def test_the_points_are_logarithms_to_base_ten(logged, starts):
+    paths = logged[0].glob("wandb/offline-run-*/files/media/table/test/alignment_points_*.json")
+    table = json.loads(next(paths).read_text())
+    assert table["columns"] == ["log10 bias_sq", "log10 variance"]
+    assert max(max(row) for row in table["data"]) < np.log10(2)
+    visualised = config(starts[0])["_wandb.visualize.test/alignment_points"]
+    assert visualised["panel_config"]["panelDefId"] == "wandb/scatter/v0"
+
+
+def test_report_and_predictions_are_artifacts(starts):
+    found = artifacts(starts[1])
+    assert found["report"] == {"report.html", "summary.json", "samples.csv"}
+    members = {f"members/000{member}/logits.safetensors" for member in range(4)}
+    assert found["predictions"] == {"run.json", "samples.npz"} | members
+
+
+def test_the_configuration_is_complete(logged, starts):
+    found = config(starts[0])
+    assert found["identity"]["model"]["lr"] == 0.1
+    assert found["identity"]["data"]["name"] == "digits"
+    assert found["provenance"]["versions"]["torch"]
+    assert found["cli"]["model"]["members"] == 3
+    assert found["cli"]["data"]["init_args"]["num_test"] == 57
+    # another run may start from config.yaml: it must not name this one
+    assert "logger: null" in (logged[0] / "config.yaml").read_text()
+
+
+def test_the_same_directory_continues_the_same_run(logged, starts):
+    first, second = (
+        next(r.run for r in found if r.WhichOneof("record_type") == "run") for found in starts
+    )
+    identity = (logged[0] / "wandb" / "id").read_text()
+    assert first.run_id == second.run_id == identity
+    assert first.run_group == second.run_group == f"digits-mlp-{identity}"
+    ends = [[row["_step"] for row in history(found)] for found in starts]
+    assert max(ends[0]) < min(ends[1])
+
+
+def logger_config(*, save_dir="."):
+    init_args = Namespace(project="bvalign", save_dir=save_dir, id=None, name=None, version=None)
+    return Namespace(class_path="lightning.pytorch.loggers.WandbLogger", init_args=init_args)
+
+
+def test_a_process_beside_another_logs_to_its_own_run_of_the_group(monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    trainers = [Namespace(logger=logger_config()) for _ in range(3)]
+    held = [use_wandb(trainer, Path("run")) for trainer in trainers[:2]]
+    ids = [trainer.logger.init_args.id for trainer in trainers[:2]]
+    assert ids[1] == f"{ids[0]}-1"
+    groups = [trainer.logger.dict_kwargs["group"] for trainer in trainers[:2]]
+    assert groups == [f"run-{ids[0]}"] * 2
+    held[0].release()
+    held.append(use_wandb(trainers[2], Path("run")))
+    assert trainers[2].logger.init_args.id == ids[0]
+
+
+def test_what_the_user_chose_stays(monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    trainer = Namespace(logger=logger_config(save_dir="mine"))
+    trainer.logger.init_args.id = "abc"
+    trainer.logger.dict_kwargs = {"group": "ours", "tags": ["a"]}
+    assert use_wandb(trainer, Path("run"))
+    assert trainer.logger.init_args.id == "abc"
+    assert trainer.logger.init_args.save_dir == "mine"
+    assert trainer.logger.dict_kwargs == {"group": "ours", "tags": ["a"]}
+
+
+def test_rank_one_logs_nothing(bvalign, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    bvalign("fit", *TINY, "--model.members=2")
+    assert Path("runs/digits-mlp/run.json").exists()
+    assert not list(Path().rglob("*wandb*"))
+
+
+def test_every_logged_key_is_documented(starts):
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    logged_keys = {key for row in history(starts[0]) for key in row} | set(summary(starts[0]))
+    for key in logged_keys:
+        name = key.split(".")[0].removesuffix("_table")
+        name = name.removesuffix("_low").removesuffix("_high").replace("test/", "val/")
+        if "/" in name and not name.startswith("trainer/"):
+            assert f"`{name}`" in readme or f"`{name.replace('val/', 'test/')}`" in readme, key
+
+
+def test_an_unreachable_wandb_is_told_and_trains_offline(bvalign, monkeypatch, capsys):
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("lightning.pytorch.loggers.WandbLogger.experiment", None)
+    with pytest.raises(SystemExit, match="must be at least 1"):
+        bvalign("fit", *TINY, "--model.members=0")
+    assert "http://127.0.0.1:9 cannot be reached; logging offline" in capsys.readouterr().err
+
+
+def test_a_table_without_rows_is_refused(fit):
+    with pytest.raises(SystemExit, match="max_rows must be at least 1, got 0"):
+        fit("--wandb.max_rows=0")
+
+
+def test_all_rows_when_they_fit():
+    assert wandb_tables._some(5, 5).tolist() == list(range(5))
+    part = wandb_tables._some(1000, 10)
+    assert len(set(part.tolist())) == 10
