@@ -28,7 +28,7 @@ class Evidence(NamedTuple):
 
     name: str
     value: float
-    interval: tuple[float, float] | None
+    interval: list[float] | None
     says: str  # yes, no, open
 
 
@@ -45,7 +45,7 @@ def verdict(claim: dict[str, object], runs: dict[str, dict[str, Number]]) -> dic
     """
     low, high = claim["within"]
     evidence = [
-        Evidence(name, value, interval, _judge(interval or (value, value), low, high))
+        Evidence(name, value, interval, _judge(interval or [value, value], low, high))
         for name, value, interval in _found(claim, runs)
     ]
     yes, no = (sum(e.says == word for e in evidence) for word in ("yes", "no"))
@@ -97,7 +97,7 @@ def number_text(number: Number) -> str:
 
 def _found(
     claim: dict[str, object], runs: dict[str, dict[str, Number]]
-) -> list[tuple[str, float, tuple[float, float] | None]]:
+) -> list[tuple[str, float, list[float] | None]]:
     known = {
         name: numbers[claim["number"]]
         for name, numbers in runs.items()
@@ -114,14 +114,14 @@ def _found(
     ]
 
 
-def _difference(a: Number, b: Number) -> tuple[float, tuple[float, float] | None]:
+def _difference(a: Number, b: Number) -> tuple[float, list[float] | None]:
     value = a["value"] - b["value"]
     widths = [(n["interval"][1] - n["interval"][0]) / 2 for n in (a, b) if n.get("interval")]
     half = math.hypot(*widths)
-    return value, (value - half, value + half) if widths else None
+    return value, [value - half, value + half] if widths else None
 
 
-def _judge(interval: tuple[float, float], low: float, high: float) -> str:
+def _judge(interval: list[float], low: float, high: float) -> str:
     if low <= interval[0] and interval[1] <= high:
         return "yes"
     return "no" if interval[1] < low or interval[0] > high else "open"
