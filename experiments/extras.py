@@ -19,12 +19,12 @@ from measures import bootstrapped, exact, log_line, read_samples, with_error
 from verdicts import Number
 
 from bvalign.analysis.collapse import simulate_finite_members
-from bvalign.analysis.collapse_summary import fit_collapse
 from bvalign.analysis.estimates import bootstrap_weights
 from bvalign.analysis.label_law import decompose_label_law
 from bvalign.analysis.lines import cloud
+from bvalign.analysis.logit_noise import fit_logit_noise
 from bvalign.analysis.noise import draw_noise
-from bvalign.analysis.statistics import moments
+from bvalign.analysis.statistics import decompose, moments
 from bvalign.data import cifar10h_counts
 from bvalign.predictions import RunDirectory
 
@@ -178,17 +178,21 @@ def _simulated_slopes(path: Path, sizes: list[int]) -> list[dict[str, float]]:
     num_members, num_classes = len(predictions.members), predictions.num_classes
     num = min(len(predictions.target), NUMBERS_SIMULATED // (num_members * num_classes))
     rows = np.random.default_rng(0).permutation(len(predictions.target))[:num]
-    blocks = [logits for logits, _ in predictions.blocks()]
-    logits = torch.cat(blocks, dim=1)[:, np.sort(rows)]
-    found = fit_collapse(logits, torch.from_numpy(predictions.target[np.sort(rows)]))
-    if found.noise is None:
+    rows.sort()
+    logits = torch.cat([block for block, _ in predictions.blocks()], dim=1)[:, rows]
+    target = torch.from_numpy(predictions.target[rows])
+    values = decompose(moments(logits, target), target)
+    keep = values.correct & (values.variance > 0)
+    if num_members < 3 or keep.sum() < 30:
         return []
+    noise = fit_logit_noise(logits[:, keep], target[keep])
+    law = min(noise.fits, key=lambda name: noise.fits[name].distance)
     points, generator = [], torch.Generator().manual_seed(0)
-    margins, sigma = found.noise.s_prime, found.noise.fits[found.law].scale
+    margins, sigma = noise.s_prime, noise.fits[law].scale
     for size in sizes:
         shape = (int(size), len(margins), num_classes)
-        noise = draw_noise(shape, found.law, sigma=sigma, generator=generator)
-        values = simulate_finite_members(margins, noise)
+        drawn = draw_noise(shape, law, sigma=sigma, generator=generator)
+        values = simulate_finite_members(margins, drawn)
         keep = values.correct & (values.variance > 0)
         line = log_line(values.bias_sq[keep].numpy(), values.variance[keep].numpy())
         points.append({"x": size, "y": float(line["slope"][0])})

@@ -281,7 +281,13 @@ def test_human_labels_are_joined_by_position(tmp_path, fit, monkeypatch):
 
 
 def test_finite_members_predicts_what_averages_do(fit):
-    fit("--model.members=6", "--data.num_train=200", "--data.num_test=80", "--trainer.max_epochs=8")
+    fit(
+        "--model.members=6",
+        "--data.num_train=200",
+        "--data.num_test=80",
+        "--trainer.max_epochs=8",
+        "--model.lr=0.05",
+    )
     path = Path("runs/digits-mlp")
     summary = json.loads((path / "summary.json").read_text())
     found = extras.finite_members({"r": path}, {"r": summary})
