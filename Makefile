@@ -51,7 +51,7 @@ reproduce-trec: setup  ## questions (TREC), 16 small transformers
 	$(BIN)/bvalign fit --config configs/trec.yaml $(ARGS)
 
 reproduce-trec-bert: setup  ## questions (TREC), BERT fine-tuned (wants a GPU)
-	$(BIN)/pip install -q -e '.[text]'
+	$(BIN)/pip install -q -e '.[text]' $(if $(TORCH_INDEX),,-c constraints.txt)
 	$(BIN)/bvalign fit --config configs/trec-bert.yaml $(ARGS)
 
 experiments-small: setup  ## every question of the paper with small networks, under 3 hours on 2 cores
