@@ -18,7 +18,7 @@ import yaml
 from measures import bootstrapped, exact, log_line, read_samples, with_error
 from verdicts import Number
 
-from bvalign.analysis.collapse import simulate_finite_members
+from bvalign.analysis.collapse import noise_model, simulate_finite_members
 from bvalign.analysis.estimates import bootstrap_weights
 from bvalign.analysis.label_law import decompose_label_law
 from bvalign.analysis.lines import cloud
@@ -44,7 +44,8 @@ def finite_members(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
 
     The mean bias_sq of M members is predicted as b + v/M and the variance as v (1 - 1/M), from the
     unbiased b and v of all members; the OLS slope by simulating M members with the margins of the
-    data and the law of noise fitted to all of them.
+    data and the law of noise fitted to all of them. `drift.<estimator>` is the slope of all members
+    minus the mean slope of random quarters of them.
     """
     rows, curves = {}, {}
     for name, path in runs.items():
@@ -63,6 +64,7 @@ def finite_members(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
             for predicted in [constant + inverse / point["x"]]
         ]
         rows[name] = {"finite.mean_error": exact(max(errors))} if errors else {}
+        rows[name] |= _drifts(over, summary["num_members"])
         simulated = _simulated_slopes(path, [p["x"] for p in over.get(("ols", "slope"), [])])
         if simulated:
             curves[f"{name}: model slope"] = simulated
@@ -156,11 +158,22 @@ def human_labels(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
     return Extra(rows, {})
 
 
+def two_classes(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
+    """Log bias_sq / log variance of the true class's probability in the model, for two classes."""
+    margins = np.concatenate([[0.0], np.geomspace(0.1, 300, 60)])
+    model = noise_model(margins, 2)
+    ratio = (model.bias_sq_scalar.log() / model.variance_scalar.log()).tolist()
+    curve = [{"x": s, "y": r} for s, r in zip(margins.tolist(), ratio, strict=True)]
+    ends = {"ratio_of_logs.low": exact(min(ratio)), "ratio_of_logs.high": exact(max(ratio))}
+    return Extra({"model of two classes": ends}, {"two classes: log bias² / log variance": curve})
+
+
 EXTRAS: dict[str, Callable[[dict[str, Path], dict[str, dict]], Extra]] = {
     "finite_members": finite_members,
     "collapse_over_training": collapse_over_training,
     "off_line": off_line,
     "human_labels": human_labels,
+    "two_classes": two_classes,
 }
 
 
@@ -170,6 +183,18 @@ def _over_members(summary: dict) -> dict[tuple[str, str], list[dict[str, float]]
         point = {"x": row["members"], "y": row["mean"], "error": row["spread"]}
         curves[row["estimator"], row["number"]].append(point)
     return dict(curves)
+
+
+def _drifts(
+    over: dict[tuple[str, str], list[dict[str, float]]], num_members: int
+) -> dict[str, Number]:
+    drifts = {}
+    for (estimator, number), points in over.items():
+        quarter = min(points, key=lambda point: abs(point["x"] - num_members / 4))
+        if number == "slope" and quarter["x"] < points[-1]["x"] == num_members:
+            change = {"value": points[-1]["y"] - quarter["y"], "standard_error": quarter["error"]}
+            drifts[f"drift.{estimator}"] = with_error(change)
+    return drifts
 
 
 def _simulated_slopes(path: Path, sizes: list[int]) -> list[dict[str, float]]:

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -71,6 +72,11 @@ def answer(question: str, size: str, root: Path, out: Path, workers: int) -> dic
     out.mkdir(parents=True, exist_ok=True)
     for name, figure in _figures(study, done, summaries, numbers, curves):
         figure.savefig(out / f"{name}-{size}.png", dpi=130)
+    for name, of_runs in study.get("figures", {}).get("report", {}).items():
+        for run in (run for run in of_runs if run in done):
+            picture = done[run] / "figures" / f"{name}.png"
+            if picture.exists():
+                shutil.copy(picture, out / f"{name}-{run}-{size}.png")
     (out / f"results-{size}.json").write_text(json.dumps(results, indent=1) + "\n")
     print("\n".join(results["sentences"]), flush=True)
     return results

@@ -113,26 +113,30 @@ def fit(run: Run) -> str | None:
     """`bvalign fit` in this process, its output in fit.log; returns why it failed, if it did."""
     from bvalign.cli import main
 
-    before, start, failed = run.cost["seconds"], time.monotonic(), None
+    before, start, failed = run.cost["seconds"], time.monotonic(), "interrupted"
     arguments = sys.argv
     sys.argv = ["bvalign", *run.arguments]
     with (run.path / "fit.log").open("a") as log:
         try:
             with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
                 main()
+            failed = None
         except SystemExit as stopped:
             if "interrupted" in str(stopped.code):
                 raise KeyboardInterrupt from stopped
-            failed = str(stopped.code) if stopped.code else None
+            failed = str(stopped.code)
         except Exception as error:  # one broken run must not stop the others; the table names it
             failed = f"{type(error).__name__}: {error}"
         finally:
             sys.argv = arguments
-    cost = {"seconds": round(before + time.monotonic() - start, 1), "failed": failed}
-    temporary = run.path / "cost.json.new"
-    temporary.write_text(json.dumps(cost) + "\n")
-    temporary.replace(run.path / "cost.json")
+            _write_cost(run, before + time.monotonic() - start, failed)
     return failed
+
+
+def _write_cost(run: Run, seconds: float, failed: str | None) -> None:
+    temporary = run.path / "cost.json.new"
+    temporary.write_text(json.dumps({"seconds": round(seconds, 1), "failed": failed}) + "\n")
+    temporary.replace(run.path / "cost.json")
 
 
 def _say(run: Run, failed: str | None) -> None:

@@ -149,6 +149,21 @@ def _correct(samples):
     return samples["bias_sq"][right], samples["variance"][right]
 
 
+def test_what_is_interrupted_stops_all_and_its_time_counts(monkeypatch):
+    content = study.read_study("losses")
+    first, second = study.runs_of(content, "smoke", Path("runs"))
+
+    def interrupted():
+        raise SystemExit("\nbvalign: interrupted. 0 of 6 members are finished")
+
+    monkeypatch.setattr("bvalign.cli.main", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        study.train([first, second], workers=1)
+    assert first.cost["failed"] == "interrupted"
+    assert not first.finished
+    assert not (second.path / "cost.json").exists()
+
+
 def test_a_run_that_fails_is_named_and_the_others_go_on(tmp_path, monkeypatch, capsys):
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv("BVALIGN_DATA", str(tmp_path / "empty"))
@@ -295,12 +310,19 @@ def test_finite_members_predicts_what_averages_do(fit):
     assert [point["x"] for point in found.curves["r: ols slope"]] == [
         point["x"] for point in found.curves["r: model slope"]
     ]
+    assert "drift.ols" in found.rows["r"]
     # at all members the law is exact
     full = found.curves["r: mean bias_sq"][-1]
     means = summary["means"]
     assert full["x"] == 6
     predicted = means["bias_sq_unbiased"]["value"] + means["variance_unbiased"]["value"] / 6
     assert full["y"] == pytest.approx(predicted, rel=1e-9)
+
+
+def test_two_classes_stay_between_the_bounds_of_the_paper():
+    row = extras.two_classes({}, {}).rows["model of two classes"]
+    assert row["ratio_of_logs.low"]["value"] == pytest.approx(0.557886, abs=1e-6)
+    assert 1.9 < row["ratio_of_logs.high"]["value"] < 2
 
 
 def test_samples_that_fall_off_the_line_are_measured(tmp_path):
