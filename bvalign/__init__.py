@@ -15,6 +15,7 @@ _PUBLIC = {
     "RunDirectory": "bvalign.predictions",
     "SaveMembers": "bvalign.ensemble.saving",
     "analyze": "bvalign.analysis.summary",
+    "analyze_unlabelled": "bvalign.analysis.unlabelled",
     "open_predictions": "bvalign.predictions",
     "write_report": "bvalign.show.report",
 }

@@ -54,9 +54,10 @@ def _parser() -> argparse.ArgumentParser:
         "predictions",
         type=Path,
         help="a run directory; a .npz with logits or probs (members, samples, classes) or integer "
-        "votes (members, samples), labels (samples) and optionally index, members; a folder of "
-        "labels.npy and one .npy or .safetensors (samples, classes) per member; a .csv or .parquet "
-        "with columns member, sample, label and logit0, logit1, ... or p0, p1, ...",
+        "votes (members, samples), optionally labels (samples), index, members; a folder of one "
+        ".npy or .safetensors (samples, classes) per member and optionally labels.npy; a .csv or "
+        ".parquet with columns member, sample, optionally label, and logit0, logit1, ... or p0, "
+        "p1, ...; without labels the report says what can be said without",
     )
     analyze.add_argument("--out", type=Path, required=True, help="folder for the report")
     analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a.selection))

@@ -185,6 +185,7 @@ class Ensemble(LightningModule):
     validation_step = test_step
 
     def configure_optimizers(self) -> dict[str, object] | None:
+        steps = self.trainer.estimated_stepping_batches  # a collective: also without members
         if not self.members:
             return None
         if self.optimizer == "sgd":
@@ -199,7 +200,6 @@ class Ensemble(LightningModule):
             optimizer = torch.optim.AdamW(
                 self.parameters(), lr=self.lr, weight_decay=self.weight_decay
             )
-        steps = self.trainer.estimated_stepping_batches
         if self.schedule == "onecycle":
             scheduler = torch.optim.lr_scheduler.OneCycleLR(
                 optimizer, self.lr, total_steps=steps, cycle_momentum=False

@@ -3,10 +3,9 @@
 import base64
 import io
 from collections.abc import Sequence
-from importlib.resources import files
 
 import numpy as np
-from jinja2 import Environment
+from jinja2 import Environment, PackageLoader
 from PIL import Image
 
 from bvalign.analysis.summary import Analysis
@@ -65,20 +64,64 @@ def page(
         figures: PNG by name.
         headline: the main numbers as lines of text.
     """
-    template = files("bvalign.show").joinpath("report.html.j2").read_text()
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return render(
+        "report.html.j2",
+        summary,
+        headline,
+        figures,
+        CAPTIONS,
+        estimators=ESTIMATORS,
+        extremes=_extremes(analysis, predictions),
+    )
+
+
+def render(
+    template: str,
+    summary: dict[str, object],
+    headline: str,
+    figures: dict[str, bytes],
+    captions: dict[str, str],
+    **more: object,
+) -> str:
+    """A template of this folder with what all pages show.
+
+    Args:
+        template: name of the file.
+        summary: as in summary.json.
+        headline: the main numbers as lines of text.
+        figures: PNG by name.
+        captions: by the same names.
+        more: what this template alone shows.
+    """
+    loader = PackageLoader("bvalign", "show")
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = _number
-    return environment.from_string(template).render(
+    return environment.get_template(template).render(
         title=summary["data"]["name"],
         headline=headline.split("\n"),
         summary=summary,
-        estimators=ESTIMATORS,
         figures=[
-            {"name": name, "caption": CAPTIONS[name], "source": _data_uri(content)}
+            {"name": name, "caption": captions[name], "source": _data_uri(content)}
             for name, content in figures.items()
         ],
-        extremes=_extremes(analysis, predictions),
+        **more,
     )
+
+
+def class_names(predictions: Predictions) -> tuple[str, ...]:
+    """One name per class, its number where none is known."""
+    return predictions.class_names or tuple(map(str, range(predictions.num_classes)))
+
+
+def thumbnail(images: np.ndarray | None, row: int) -> str | None:
+    """An image as the source of an `<img>`."""
+    if images is None:
+        return None
+    channels_last = np.moveaxis(images[row], 0, -1)
+    pixels = channels_last[..., 0] if channels_last.shape[-1] == 1 else channels_last
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, format="PNG")
+    return _data_uri(content.getvalue())
 
 
 def _extremes(analysis: Analysis, predictions: Predictions) -> list[dict[str, object]]:
@@ -99,7 +142,7 @@ def _extremes(analysis: Analysis, predictions: Predictions) -> list[dict[str, ob
 def _cards(
     analysis: Analysis, predictions: Predictions, order: Sequence[int]
 ) -> list[dict[str, object]]:
-    names = predictions.class_names or tuple(map(str, range(analysis.num_classes)))
+    names = class_names(predictions)
     return [
         {
             "index": int(analysis.index[row]),
@@ -108,20 +151,10 @@ def _cards(
             "bias_sq": float(analysis.decomposition.bias_sq[row]),
             "variance": float(analysis.decomposition.variance[row]),
             "votes": 1 - float(analysis.zero_one.error_rate[row]),
-            "image": _thumbnail(predictions.images, int(row)),
+            "image": thumbnail(predictions.images, int(row)),
         }
         for row in order[:SAMPLES_SHOWN]
     ]
-
-
-def _thumbnail(images: np.ndarray | None, row: int) -> str | None:
-    if images is None:
-        return None
-    channels_last = np.moveaxis(images[row], 0, -1)
-    pixels = channels_last[..., 0] if channels_last.shape[-1] == 1 else channels_last
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, format="PNG")
-    return _data_uri(content.getvalue())
 
 
 def _data_uri(png: bytes) -> str:

@@ -1,7 +1,5 @@
 """An analysis as files: summary.json, samples.csv, figures/*.png and one report.html."""
 
-import io
-import json
 import math
 import os
 import sys
@@ -16,14 +14,15 @@ from torch import Tensor
 
 from bvalign.analysis.design import Selection
 from bvalign.analysis.summary import Analysis, analyze
+from bvalign.analysis.unlabelled import UnlabelledAnalysis, analyze_unlabelled
 from bvalign.predictions import Predictions, open_predictions
-from bvalign.predictions.run_directory import write_atomic
-from bvalign.show import figures
+from bvalign.show import figures, unlabelled
 from bvalign.show.draw_members import draw_members
+from bvalign.show.files import write_files
 from bvalign.show.page import page
 from bvalign.show.progress import progress
 from bvalign.show.scatter import Panel, alignment_scatter
-from bvalign.show.tables import samples_csv, summarise
+from bvalign.show.tables import samples_csv, summarise, with_error
 
 CURVES = ("cross_half", "split_half", "ols", "ols_unbiased")
 """Estimators drawn over the number of members."""
@@ -37,7 +36,7 @@ def analyze_and_report(
     out: Path | str,
     selection: Selection = "same",
     share: tuple[int, int] | None = None,
-) -> Analysis:
+) -> Analysis | UnlabelledAnalysis:
     """Analyses what `open_predictions` reads, writes the report, prints the main numbers.
 
     Args:
@@ -45,28 +44,47 @@ def analyze_and_report(
         out: folder of the report.
         selection: which samples count as correct in the fits.
         share: this process's number and how many there are; from torchrun by default.
+
+    Raises:
+        ValueError: the predictions cannot be read, are fewer than the processes, or have no labels
+            to select by.
     """
     predictions, origin = open_predictions(source)
-    rank, world = share or (int(os.environ.get(name, default)) for name, default in SHARE)
-    num_samples = len(predictions.target)
-    if world > num_samples:
-        raise ValueError(f"{world} processes cannot share {num_samples} samples; start fewer")
-    start, stop = num_samples * rank // world, num_samples * (rank + 1) // world
-    with _process_group(world) as reduce:
-        analysis = analyze(
-            _with_progress(predictions, start, stop, shown=rank == 0),
-            torch.from_numpy(predictions.index),
-            len(predictions.members),
-            predictions.notes,
-            selection=selection,
-            first=start,
-            reduce=reduce,
+    labelled = predictions.target is not None
+    if not labelled and selection != "same":
+        raise ValueError(
+            f"--selection is by correctness and needs labels, got {selection} and predictions "
+            "without; leave it out"
         )
+    rank, world = share or (int(os.environ.get(name, default)) for name, default in SHARE)
+    if world > predictions.num_samples:
+        raise ValueError(
+            f"{world} processes cannot share {predictions.num_samples} samples; start fewer"
+        )
+    analysis = _analyze_share(predictions, selection, rank, world)
     if rank == 0:
-        write_report(analysis, predictions, origin, Path(out))
-        print(main_numbers(analysis))
+        write = write_report if labelled else unlabelled.write_report
+        write(analysis, predictions, origin, Path(out))
+        print((main_numbers if labelled else unlabelled.main_numbers)(analysis))
         print(f"report: {Path(out) / 'report.html'}")
     return analysis
+
+
+def _analyze_share(
+    predictions: Predictions, selection: Selection, rank: int, world: int
+) -> Analysis | UnlabelledAnalysis:
+    """Analyses this process's share of the samples, joined with those of the others."""
+    start, stop = (predictions.num_samples * part // world for part in (rank, rank + 1))
+    inputs = (
+        _with_progress(predictions, start, stop, shown=rank == 0),
+        torch.from_numpy(predictions.index),
+        len(predictions.members),
+        predictions.notes,
+    )
+    with _process_group(world) as reduce:
+        if predictions.target is None:
+            return analyze_unlabelled(*inputs, first=start, reduce=reduce)
+        return analyze(*inputs, selection, first=start, reduce=reduce)
 
 
 @contextmanager
@@ -95,18 +113,12 @@ def write_report(
         origin: how the predictions were made; goes to `summary.json`.
         out: a folder, made if missing.
     """
-    (out / "figures").mkdir(parents=True, exist_ok=True)
     summary = summarise(analysis, predictions, origin)
-    write_atomic(out / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
-    write_atomic(out / "samples.csv", samples_csv(analysis).encode())
-    images = {}
-    for name, figure in draw(analysis).items():
-        content = io.BytesIO()
-        figure.savefig(content, format="png", dpi=150)
-        images[name] = content.getvalue()
-        write_atomic(out / "figures" / f"{name}.png", images[name])
-    html = page(analysis, predictions, summary, images, main_numbers(analysis))
-    write_atomic(out / "report.html", html.encode())
+
+    def html(images: dict[str, bytes]) -> str:
+        return page(analysis, predictions, summary, images, main_numbers(analysis))
+
+    write_files(out, summary, samples_csv(analysis), draw(analysis), html)
 
 
 def draw(analysis: Analysis) -> dict[str, Figure]:
@@ -128,9 +140,9 @@ def draw(analysis: Analysis) -> dict[str, Figure]:
     }
     if analysis.num_members > 1:
         drawn["slope_over_members"] = _slope_over_members(analysis)
-        ratio = d["variance"] / d["bias_sq"]
+        ratio = analysis.decomposition.variance / analysis.decomposition.bias_sq
         drawn["ratio"] = figures.ratio_histogram(
-            ratio, d["correct"], num_members=analysis.num_members
+            ratio.numpy(), d["correct"], num_members=analysis.num_members
         )
         drawn |= draw_members(analysis)
     if analysis.collapse.noise is not None:
@@ -168,8 +180,8 @@ def main_numbers(analysis: Analysis) -> str:
     bias_sq, variance, risk = (means[k] for k in ("bias_sq", "variance", "risk"))
     share = variance["value"] / risk["value"] if risk["value"] else math.nan
     lines.append(
-        f"mean squared bias {_with_error(bias_sq)}, variance {_with_error(variance)} "
-        f"({share:.0%} of the risk {_with_error(risk)})"
+        f"mean squared bias {with_error(bias_sq)}, variance {with_error(variance)} "
+        f"({share:.0%} of the risk {with_error(risk)})"
     )
     for name in ("cross_half", "ols"):
         estimate = analysis.alignment.estimators[name]["slope"]
@@ -196,16 +208,12 @@ def _fit(
     return (slope.value, fit["intercept"].value), slope.interval or slope.interval_samples
 
 
-def _with_error(mean: dict[str, float | None]) -> str:
-    error = mean["standard_error"]
-    return f"{mean['value']:.4g}" + ("" if error is None else f" ± {error:.2g}")
-
-
 def _with_progress(
     predictions: Predictions, start: int, stop: int, *, shown: bool
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Iterator[tuple[Tensor, Tensor | None]]:
     with progress(Console(file=sys.stderr, quiet=not shown)) as bar:
-        task = bar.add_task("bias and variance", total=stop - start)
+        what = "variance" if predictions.target is None else "bias and variance"
+        task = bar.add_task(what, total=stop - start)
         for logits, target in predictions.blocks(start, stop):
             yield logits, target
-            bar.advance(task, len(target))
+            bar.advance(task, logits.shape[1])
