@@ -32,7 +32,9 @@ def folder(root, members=(0, 1), epoch=0, **arguments):
     arguments = {"size": 16, "batch_size": 4, "workers": 0} | arguments
     data = ImageFolder(root=str(root), **arguments)
     data.setup()
-    module = SimpleNamespace(members=tuple(members), streams=Streams(), start=(0, 0))
+    module = SimpleNamespace(
+        members=tuple(members), streams=Streams(), start=(0, 0), steps_at_once=1
+    )
     data.trainer = SimpleNamespace(
         lightning_module=module,
         strategy=SingleDeviceStrategy(device=torch.device("cpu")),
