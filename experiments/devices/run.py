@@ -46,7 +46,8 @@ def timed(ranks: int, workers: int) -> tuple[float, float]:
         )
         for _ in range(workers)
     ]
-    if any([process.wait() for process in processes]):
+    codes = [process.wait() for process in processes]
+    if any(codes):
         raise RuntimeError(f"fit failed, see {root}")
     whole = time.monotonic() - start
     first = min(path.stat().st_mtime for path in root.glob("run/packs/*.lock"))
