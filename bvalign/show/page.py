@@ -1,18 +1,23 @@
 """The report as one HTML page that needs no network: words, figures, samples, provenance."""
 
 import base64
-import io
 from collections.abc import Sequence
-from importlib.resources import files
 
-import numpy as np
-from jinja2 import Environment
-from PIL import Image
+from jinja2 import Environment, PackageLoader
 
 from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions
+from bvalign.predictions.identity import flatten
+from bvalign.show.cards import class_names, galleries, scores
+from bvalign.show.extremes import extremes_first
+from bvalign.show.interactive import as_script, explorer, samples_in_page, texts_in_page
+from bvalign.show.sprites import COLUMNS, ROWS, sprites
+from bvalign.show.words import in_words
 
-SAMPLES_SHOWN = 24
+MOST_BYTES = 15_000_000
+REST_BYTES = 300_000
+"""Of words, tables and cards, at most."""
+
 CAPTIONS = {
     "alignment_log": "One point per test sample, darker where more of them lie. Both axes span the "
     "same decades, so slope one is the dashed diagonal. Left the values of these members, right "
@@ -54,74 +59,86 @@ def page(
     predictions: Predictions,
     summary: dict[str, object],
     figures: dict[str, bytes],
-    headline: str,
 ) -> str:
-    """The HTML.
+    """The HTML of a report, at most MOST_BYTES long.
 
     Args:
         analysis: the numbers.
-        predictions: class names and images.
+        predictions: class names, and images or texts.
         summary: as in summary.json.
         figures: PNG by name.
-        headline: the main numbers as lines of text.
     """
-    template = files("bvalign.show").joinpath("report.html.j2").read_text()
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["number"] = _number
-    return environment.from_string(template).render(
-        title=summary["data"]["name"],
-        headline=headline.split("\n"),
-        summary=summary,
+    from plotly.offline import get_plotlyjs
+
+    found = scores(analysis)
+    shown = samples_in_page(extremes_first(found))
+    names, plotly = class_names(predictions), get_plotlyjs()
+    texts = texts_in_page(predictions, shown)
+    data = explorer(analysis, names, shown)
+    used = len(plotly) + len(as_script(data | {"texts": texts}).encode())
+    used += sum(4 * len(content) // 3 for content in figures.values()) + REST_BYTES
+    sheets = sprites(predictions.images, shown, max(MOST_BYTES - used, 0))
+    data |= {
+        "texts": texts,
+        "kind": "text" if texts else "image" if sheets.sheets else "",
+        "thumbnails": sheets.number,
+        "per_sheet": COLUMNS * ROWS,
+        "per_row": COLUMNS,
+    }
+    return render(
+        "report.html.j2",
+        summary,
+        [*in_words(summary), *(f"Note: {note}" for note in summary["notes"])],
+        figures,
+        CAPTIONS,
         estimators=ESTIMATORS,
-        figures=[
-            {"name": name, "caption": CAPTIONS[name], "source": _data_uri(content)}
-            for name, content in figures.items()
-        ],
-        extremes=_extremes(analysis, predictions),
+        extremes=galleries(analysis, predictions, found, shown, sheets),
+        sprites=sheets,
+        class_names=names,
+        views=data["views"],
+        left_out=analysis.num_samples - len(shown),
+        plotly=plotly,
+        page_data=as_script(data),
     )
 
 
-def _extremes(analysis: Analysis, predictions: Predictions) -> list[dict[str, object]]:
-    d = analysis.decomposition
-    choices = {
-        "Most biased: the members are wrong together": d.bias_sq,
-        "Most variable: the members disagree": d.variance,
+def render(
+    template: str,
+    summary: dict[str, object],
+    headline: Sequence[str],
+    figures: dict[str, bytes],
+    captions: dict[str, str],
+    **more: object,
+) -> str:
+    """A template of this folder with what all pages show.
+
+    Args:
+        template: name of the file; it extends base.html.j2.
+        summary: as in summary.json.
+        headline: what every reader must see, a paragraph each.
+        figures: PNG by name.
+        captions: by the same names.
+        more: what this template alone shows.
+    """
+    loader = PackageLoader("bvalign", "show")
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["number"] = _number
+    made = {
+        "Configuration: what decides members and predictions": flatten(summary["identity"]),
+        "The run": flatten(summary["provenance"]),
+        "Software that wrote this page": summary["versions"],
     }
-    return [
-        {
-            "title": title,
-            "samples": _cards(analysis, predictions, score.argsort(descending=True)),
-        }
-        for title, score in choices.items()
-    ]
-
-
-def _cards(
-    analysis: Analysis, predictions: Predictions, order: Sequence[int]
-) -> list[dict[str, object]]:
-    names = predictions.class_names or tuple(map(str, range(analysis.num_classes)))
-    return [
-        {
-            "index": int(analysis.index[row]),
-            "label": names[int(analysis.target[row])],
-            "prediction": names[int(analysis.prediction[row])],
-            "bias_sq": float(analysis.decomposition.bias_sq[row]),
-            "variance": float(analysis.decomposition.variance[row]),
-            "votes": 1 - float(analysis.zero_one.error_rate[row]),
-            "image": _thumbnail(predictions.images, int(row)),
-        }
-        for row in order[:SAMPLES_SHOWN]
-    ]
-
-
-def _thumbnail(images: np.ndarray | None, row: int) -> str | None:
-    if images is None:
-        return None
-    channels_last = np.moveaxis(images[row], 0, -1)
-    pixels = channels_last[..., 0] if channels_last.shape[-1] == 1 else channels_last
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, format="PNG")
-    return _data_uri(content.getvalue())
+    return environment.get_template(template).render(
+        title=summary["data"]["name"],
+        headline=headline,
+        summary=summary,
+        made=made,
+        figures=[
+            {"name": name, "caption": captions[name], "source": _data_uri(content)}
+            for name, content in figures.items()
+        ],
+        **more,
+    )
 
 
 def _data_uri(png: bytes) -> str:

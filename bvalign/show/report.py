@@ -1,6 +1,5 @@
 """An analysis as files: summary.json, samples.csv, figures/*.png and one report.html."""
 
-import io
 import json
 import math
 import os
@@ -20,6 +19,8 @@ from bvalign.predictions import Predictions, open_predictions
 from bvalign.predictions.run_directory import write_atomic
 from bvalign.show import figures
 from bvalign.show.draw_members import draw_members
+from bvalign.show.files import save_figure
+from bvalign.show.fits import fitted_lines
 from bvalign.show.page import page
 from bvalign.show.progress import progress
 from bvalign.show.scatter import Panel, alignment_scatter
@@ -91,30 +92,23 @@ def write_report(
     write_atomic(out / "samples.csv", samples_csv(analysis).encode())
     images = {}
     for name, figure in draw(analysis).items():
-        content = io.BytesIO()
-        figure.savefig(content, format="png", dpi=150)
-        images[name] = content.getvalue()
-        write_atomic(out / "figures" / f"{name}.png", images[name])
-    html = page(analysis, predictions, summary, images, main_numbers(analysis))
+        images[name] = save_figure(figure, out / "figures" / name)
+    html = page(analysis, predictions, summary, images)
     write_atomic(out / "report.html", html.encode())
 
 
 def draw(analysis: Analysis) -> dict[str, Figure]:
     """The figures of the report, by file name."""
     d = {key: value.numpy() for key, value in analysis.decomposition._asdict().items()}
-    panels = [Panel("plug-in", d["bias_sq"], d["variance"], *_fit(analysis, "ols"))]
+    plug_in = Panel("plug-in", d["bias_sq"], d["variance"])
+    panels = [plug_in._replace(lines=fitted_lines(analysis, ("cross_half", "ols")))]
     if analysis.num_members > 1:
-        unbiased = (d["bias_sq_unbiased"], d["variance_unbiased"])
-        panels.append(Panel("unbiased", *unbiased, *_fit(analysis, "ols_unbiased")))
+        lines = fitted_lines(analysis, ("cross_half", "ols_unbiased"))
+        panels.append(Panel("unbiased", d["bias_sq_unbiased"], d["variance_unbiased"], lines))
+    size = {"num_members": analysis.num_members, "num_classes": analysis.num_classes}
     drawn = {
-        f"alignment_{scale}": alignment_scatter(
-            panels,
-            d["correct"],
-            num_members=analysis.num_members,
-            num_classes=analysis.num_classes,
-            log=scale == "log",
-        )
-        for scale in ("log", "linear")
+        "alignment_log": alignment_scatter(panels, d["correct"], **size),
+        "alignment_linear": alignment_scatter([plug_in], d["correct"], **size, log=False),
     }
     if analysis.num_members > 1:
         drawn["slope_over_members"] = _slope_over_members(analysis)
@@ -173,17 +167,6 @@ def main_numbers(analysis: Analysis) -> str:
             f"{analysis.alignment.num_correct} correct samples"
         )
     return "\n".join([*lines, *(f"note: {note}" for note in analysis.notes)])
-
-
-def _fit(
-    analysis: Analysis, name: str
-) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
-    """Slope and intercept of an estimator, and the interval of its slope."""
-    fit = analysis.alignment.estimators[name]
-    if fit["slope"].value is None:
-        return None, None
-    slope = fit["slope"]
-    return (slope.value, fit["intercept"].value), slope.interval or slope.interval_samples
 
 
 def _with_error(mean: dict[str, float | None]) -> str:
