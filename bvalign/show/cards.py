@@ -10,7 +10,7 @@ from bvalign.show.extremes import Scores, distance_to_line, largest
 from bvalign.show.fits import fitted_lines
 from bvalign.show.sprites import COLUMNS, ROWS, Sprites
 
-SAMPLES_SHOWN = 24
+SAMPLES_SHOWN = 21
 GALLERIES = {
     "bias_sq": ("Most biased", "The members are wrong together: look for labels that are wrong."),
     "variance": ("Most variable", "The members disagree on these."),

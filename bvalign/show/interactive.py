@@ -19,9 +19,9 @@ MOST_SAMPLES = 60_000
 
 TEXT_BYTES = 2**20
 VIEWS = {
-    "plug_in": ("plug-in: these members", "bias_sq", "variance", "ols"),
+    "plug_in": ("plug-in (these members)", "bias_sq", "variance", "ols"),
     "unbiased": (
-        "unbiased: the law members are drawn from",
+        "unbiased (their law)",
         "bias_sq_unbiased",
         "variance_unbiased",
         "ols_unbiased",

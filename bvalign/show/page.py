@@ -21,7 +21,8 @@ REST_BYTES = 300_000
 CAPTIONS = {
     "alignment_log": "One point per test sample, darker where more of them lie. Both axes span the "
     "same decades, so slope one is the dashed diagonal. Left the values of these members, right "
-    "the unbiased estimates for the law they are drawn from.",
+    "the unbiased estimates for the law they are drawn from. cross_half runs through means of "
+    "bins, which lie above the middle of the points, ols through the middle.",
     "alignment_linear": "The same on linear axes: samples that the ensemble gets wrong lie to the "
     "right of squared bias 1/2, below the edge of what is feasible.",
     "slope_over_members": "The same ensemble cut into smaller ones. A slope that still moves at "

@@ -59,13 +59,16 @@ function draw() {
       type: POINTS, mode: "markers", hoverinfo: "none", customdata: points,
       name: `${name} (${points.length.toLocaleString("en")})`,
       x: points.map(row => x[row]), y: points.map(row => y[row]),
-      marker: {color: colour(`--${name}`), size: rows.length > 3000 ? 4 : 6, opacity: 0.65},
+      marker: {color: colour(`--${name}`), size: rows.length > 3000 ? 4 : 6, opacity: points.length > 300 ? 0.65 : 0.9},
     });
   }
   traces.push(...view.bounds.map((line, number) => curve(line, "--soft", number ? "dot" : "dash")));
   traces.push(...view.lines.map((line, number) => curve(line, number ? "--other-line" : "--ink", "solid")));
-  Plotly.react(plot, traces, layout(view, log), {responsive: true, displaylogo: false,
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "toImage"], scrollZoom: false});
+  const buttons = [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]];
+  const config = {responsive: true, displaylogo: false, modeBarButtons: buttons};
+  Plotly.react(plot, traces, layout(view, log), config).then(() => {
+    plot.dataset.drawnAfter = Math.round(performance.now());  // milliseconds since the page opened
+  });
   ring();
 }
 
@@ -102,9 +105,10 @@ function layout(view, log) {
     exponentformat: "power", dtick: log ? Math.ceil((view.log[1] - view.log[0]) / 8) : undefined});
   return {xaxis: axis("squared bias (squared probability)", view.linear[0]),
     yaxis: axis("variance (squared probability)", view.linear[1]),
+    modebar: {bgcolor: "rgba(0,0,0,0)", color: colour("--soft"), activecolor: colour("--ink")},
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest",
     font: {color: colour("--ink"), family: "system-ui, sans-serif", size: 12},
-    margin: {l: 64, r: 12, t: 12, b: 48}, legend: {orientation: "h", y: -0.14},
+    margin: {l: 64, r: 12, t: 30, b: plot.clientWidth < 500 ? 180 : 110}, legend: {orientation: "h", yref: "container", y: 0, yanchor: "bottom"},
     uirevision: `${log} ${view.title}`};
 }
 

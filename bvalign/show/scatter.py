@@ -73,19 +73,53 @@ def alignment_scatter(
         log: logarithmic axes of the same decades, so that slope one is the diagonal, or linear.
     """
     figure = Figure(figsize=(6.2 * len(panels), 6.3), layout="constrained")
+    size = {"num_members": num_members, "num_classes": num_classes}
     for panel, axes in zip(panels, figure.subplots(1, len(panels), squeeze=False)[0], strict=True):
-        hidden = _draw_cloud(axes, panel, correct, log)
-        _draw_bounds(axes, num_members, num_classes, plug_in=panel.estimator == "plug-in")
-        _draw_lines(axes, panel, correct)
-        axes.set_xlabel("squared bias (squared probability)")
-        axes.set_ylabel("variance (squared probability)")
-        note = f", {hidden} not shown (zero or > {DECADES_SHOWN} decades down)" if hidden else ""
-        title = f"{panel.estimator}: N = {len(correct)}, M = {num_members}{note}"
-        axes.set_title(title, fontsize=10)
-        axes.legend(loc="upper left", fontsize=8, framealpha=0.9)
-        axes.grid(True, color="#E6E6E6", linewidth=0.6)
-        axes.set_axisbelow(True)
+        title = f"{panel.estimator}: "
+        draw_panel(axes, panel, correct, **size, log=log, title=title)
     return figure
+
+
+def draw_panel(
+    axes: Axes,
+    panel: Panel,
+    correct: np.ndarray,
+    *,
+    num_members: int,
+    num_classes: int,
+    log: bool = True,
+    title: str = "",
+    limits: tuple[float, float] | None = None,
+) -> None:
+    """One scatter with bounds, lines and legend.
+
+    Args:
+        axes: drawn on.
+        panel: the values.
+        correct: whether the ensemble's mean is right (samples).
+        num_members: M.
+        num_classes: K.
+        log: logarithmic or linear axes.
+        title: stands before N and M.
+        limits: of both logarithmic axes; those of the panel by default.
+    """
+    hidden = _draw_cloud(axes, panel, correct, log, limits)
+    _draw_bounds(axes, num_members, num_classes, plug_in=panel.estimator == "plug-in")
+    _draw_lines(axes, panel, correct)
+    axes.set_xlabel("squared bias (squared probability)")
+    axes.set_ylabel("variance (squared probability)")
+    note = f", {hidden} not shown (zero or > {DECADES_SHOWN} decades down)" if hidden else ""
+    axes.set_title(f"{title}N = {len(correct)}, M = {num_members}{note}", fontsize=10)
+    axes.legend(loc="upper left", fontsize=8, framealpha=0.9)
+    axes.grid(True, color="#E6E6E6", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def log_limits(panel: Panel) -> tuple[float, float]:
+    """Ends of both logarithmic axes, so that slope one is the diagonal."""
+    x, y = (values[_shown(panel, log=True)] for values in (panel.bias_sq, panel.variance))
+    both = np.concatenate([x, y]) if len(x) else np.ones(1)
+    return float(both.min()) / 2, float(both.max()) * 3
 
 
 def feasible_variance(
@@ -103,25 +137,32 @@ def feasible_variance(
     return np.minimum(simplex, (num_members - 1) * bias_sq)
 
 
-def _draw_cloud(axes: Axes, panel: Panel, correct: np.ndarray, log: bool) -> int:
-    """Points and limits; returns how many samples the axes cannot show."""
+def _shown(panel: Panel, *, log: bool) -> np.ndarray:
+    """Which samples the axes can show (samples)."""
     shown = np.isfinite(panel.bias_sq) & np.isfinite(panel.variance)
     if log:
         for values in (panel.bias_sq, panel.variance):
             shown &= values > 10.0**-DECADES_SHOWN * np.nanmax(values, initial=0)
+    return shown
+
+
+def _draw_cloud(
+    axes: Axes, panel: Panel, correct: np.ndarray, log: bool, limits: tuple[float, float] | None
+) -> int:
+    """Points and limits; returns how many samples the axes cannot show."""
+    shown = _shown(panel, log=log)
     x, y, right = panel.bias_sq[shown], panel.variance[shown], correct[shown]
     _points(axes, x[right], y[right], CORRECT, f"correct ({int(correct.sum())})", log)
     _points(axes, x[~right], y[~right], WRONG, f"wrong ({int((~correct).sum())})", log)
-    if not log:
+    if log:
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlim(limits or log_limits(panel))
+        axes.set_ylim(limits or log_limits(panel))
+        axes.set_box_aspect(1)
+    else:
         axes.set_xlim(0, max(1.0, 1.05 * x.max(initial=0)))
         axes.set_ylim(0, 1.1 * y.max(initial=0) or 1.0)
-        return len(correct) - int(shown.sum())
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    both = np.concatenate([x, y]) if len(x) else np.ones(1)
-    axes.set_xlim(both.min() / 2, both.max() * 3)
-    axes.set_ylim(both.min() / 2, both.max() * 3)
-    axes.set_box_aspect(1)
     return len(correct) - int(shown.sum())
 
 
