@@ -78,7 +78,7 @@ def _lines(report: Report) -> list[Line]:
 
 
 def _made(reports: Sequence[Report]) -> dict[str, object]:
-    """What the end of the page says of where its numbers come from."""
+    """What the end of the page says: what all runs share, and where they come from."""
     first = reports[0].summary["identity"]
     same = {
         key: value

@@ -15,9 +15,11 @@ def save_figure(figure: Figure, path: Path) -> bytes:
     """Writes the figure in all formats and returns the PNG.
 
     Args:
-        figure: drawn once per format.
+        figure: keeps its layout from now on.
         path: without its suffix.
     """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once: half of the time of all formats
     contents = {}
     for kind, options in FORMATS.items():
         content = io.BytesIO()

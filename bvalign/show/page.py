@@ -40,7 +40,8 @@ CAPTIONS = {
     "what the best of them predicts at the margins of these samples: for this many members, and "
     "for infinitely many.",
     "reliability": "Is the mean of the members calibrated? Where accuracy equals confidence in "
-    "every bin, the mean gap between squared bias and variance is uncertainty alone.",
+    "every bin, the mean gap between squared bias and variance is uncertainty alone. Below, the "
+    "number of samples in each bin.",
 }
 ESTIMATORS = {
     "cross_half": "cross-half: bins, means and correctness from three separate groups of members; "
@@ -124,16 +125,15 @@ def render(
     loader = PackageLoader("bvalign", "show")
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = _number
-    made = {
-        "Configuration: what decides members and predictions": flatten(summary["identity"]),
-        "The run": flatten(summary["provenance"]),
-        "Software that wrote this page": summary["versions"],
-    }
     return environment.get_template(template).render(
         title=summary["data"]["name"],
         headline=headline,
         summary=summary,
-        made=made,
+        made={
+            "Configuration": flatten(summary["identity"]),
+            "Run": flatten(summary["provenance"]),
+            "Software that wrote this page": summary["versions"],
+        },
         figures=[
             {"name": name, "caption": captions[name], "source": _data_uri(content)}
             for name, content in figures.items()

@@ -28,8 +28,9 @@ function readAddress() {
     form.elements[key].value = wanted.get(key) ?? value;
     if (form.elements[key].selectedIndex === -1) form.elements[key].value = value;
   }
+  pinned = rowOf(state().select);
   draw();
-  pin(rowOf(state().select));
+  pin(pinned);
 }
 
 function writeAddress() {
@@ -69,7 +70,6 @@ function draw() {
   Plotly.react(plot, traces, layout(view, log), config).then(() => {
     plot.dataset.drawnAfter = Math.round(performance.now());  // milliseconds since the page opened
   });
-  ring();
 }
 
 function curve(line, name, dash) {
@@ -108,25 +108,26 @@ function layout(view, log) {
     modebar: {bgcolor: "rgba(0,0,0,0)", color: colour("--soft"), activecolor: colour("--ink")},
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest",
     font: {color: colour("--ink"), family: "system-ui, sans-serif", size: 12},
-    margin: {l: 64, r: 12, t: 30, b: plot.clientWidth < 500 ? 180 : 110}, legend: {orientation: "h", yref: "container", y: 0, yanchor: "bottom"},
+    margin: {l: 64, r: 12, t: 30, b: plot.clientWidth < 500 ? 180 : 110}, shapes: ring(),
+    legend: {orientation: "h", yref: "container", y: 0, yanchor: "bottom"},
     uirevision: `${log} ${view.title}`};
 }
 
 function ring() {
-  if (!plot.layout) return;
-  const now = state(), view = page.views[now.values];
-  const at = {xsizemode: "pixel", ysizemode: "pixel", x0: -9, x1: 9, y0: -9, y1: 9};
-  const shapes = pinned === null || !shown.includes(pinned) ? [] : [{type: "circle", ...at,
+  const view = page.views[state().values];
+  if (pinned === null || !shown.includes(pinned)) return [];
+  return [{type: "circle", xsizemode: "pixel", ysizemode: "pixel", x0: -9, x1: 9, y0: -9, y1: 9,
     xanchor: columns[view.x][pinned], yanchor: columns[view.y][pinned],
     line: {color: colour("--ink"), width: 3}}];
-  Plotly.relayout(plot, {shapes});
 }
 
 function pin(row) {
-  pinned = row;
+  if (row !== pinned) {
+    pinned = row;
+    Plotly.relayout(plot, {shapes: ring()});
+  }
   form.elements.select.value = row === null ? "" : columns.index[row];
   show(row);
-  ring();
   for (const card of document.querySelectorAll("button.card")) {
     card.setAttribute("aria-pressed", Number(card.dataset.row) === row);
   }

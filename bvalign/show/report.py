@@ -111,7 +111,7 @@ def draw(analysis: Analysis) -> dict[str, Figure]:
         "alignment_linear": alignment_scatter([plug_in], d["correct"], **size, log=False),
     }
     if analysis.num_members > 1:
-        drawn["slope_over_members"] = _slope_over_members(analysis)
+        drawn |= _slope_over_members(analysis)
         ratio = d["variance"] / d["bias_sq"]
         drawn["ratio"] = figures.ratio_histogram(
             ratio, d["correct"], num_members=analysis.num_members
@@ -127,7 +127,8 @@ def draw(analysis: Analysis) -> dict[str, Figure]:
     return drawn
 
 
-def _slope_over_members(analysis: Analysis) -> Figure:
+def _slope_over_members(analysis: Analysis) -> dict[str, Figure]:
+    """The figure, where any estimator has a slope."""
     curves: dict[str, list[tuple[int, float, float | None]]] = {}
     for row in analysis.alignment.curve:
         if row["number"] == "slope" and row["estimator"] in CURVES:
@@ -136,7 +137,10 @@ def _slope_over_members(analysis: Analysis) -> Figure:
     estimators = analysis.alignment.estimators
     final = {name: estimators[name]["slope"].interval for name in curves}
     final = {name: interval for name, interval in final.items() if interval}
-    return figures.slope_over_members(curves, num_samples=analysis.num_samples, final=final)
+    if not curves:
+        return {}
+    drawn = figures.slope_over_members(curves, num_samples=analysis.num_samples, final=final)
+    return {"slope_over_members": drawn}
 
 
 def main_numbers(analysis: Analysis) -> str:

@@ -110,7 +110,8 @@ def draw_panel(
     axes.set_ylabel("variance (squared probability)")
     note = f", {hidden} not shown (zero or > {DECADES_SHOWN} decades down)" if hidden else ""
     axes.set_title(f"{title}N = {len(correct)}, M = {num_members}{note}", fontsize=10)
-    axes.legend(loc="upper left", fontsize=8, framealpha=0.9)
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.11), "ncols": 3}
+    axes.legend(**({"loc": "upper left"} if log else below), fontsize=8, framealpha=0.9)
     axes.grid(True, color="#E6E6E6", linewidth=0.6)
     axes.set_axisbelow(True)
 
@@ -161,7 +162,7 @@ def _draw_cloud(
         axes.set_ylim(limits or log_limits(panel))
         axes.set_box_aspect(1)
     else:
-        axes.set_xlim(0, max(1.0, 1.05 * x.max(initial=0)))
+        axes.set_xlim(0, 1.05 * x.max(initial=0) or 1.0)
         axes.set_ylim(0, 1.1 * y.max(initial=0) or 1.0)
     return len(correct) - int(shown.sum())
 
