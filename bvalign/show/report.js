@@ -18,7 +18,7 @@ const BINS = 90;
 let shown = [], pinned = null;
 
 const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const digits = value => Number.isFinite(value) ? Number(value.toPrecision(3)).toString() : "none";
+const digits = value => Math.abs(value) < 1e-3 && value ? value.toExponential(2) : value.toPrecision(3);
 const percent = value => `${(100 * value).toFixed(1)}%`;
 const state = () => Object.fromEntries(new FormData(form));
 
@@ -94,7 +94,8 @@ function density(x, y, view, log) {
   return {type: "heatmap", x: edges(ends[0]), y: edges(ends[1]), hoverinfo: "skip",
     z: z.map(line => line.map(cell => cell && Math.log10(cell))), showscale: true,
     colorscale: [[0, colour("--few")], [1, colour("--many")]],
-    colorbar: {title: {text: "samples", font: {color: colour("--ink")}}, thickness: 10, len: 0.6,
+    colorbar: {title: {text: "samples", font: {color: colour("--ink")}}, thickness: 10, len: 0.4,
+      x: 0.98, xanchor: "right", y: 0.03, yanchor: "bottom",
       tickvals: [0, 1, 2, 3, 4], ticktext: ["1", "10", "100", "1,000", "10,000"],
       tickfont: {color: colour("--ink")}}};
 }
