@@ -13,8 +13,9 @@ _PUBLIC = {
     "Predictions": "bvalign.predictions",
     "Randomness": "bvalign.randomness",
     "RunDirectory": "bvalign.predictions",
-    "SaveMembers": "bvalign.show.callbacks",
+    "SaveMembers": "bvalign.ensemble.saving",
     "analyze": "bvalign.analysis.summary",
+    "analyze_unlabelled": "bvalign.analysis.unlabelled",
     "open_predictions": "bvalign.predictions",
     "write_report": "bvalign.show.report",
 }

@@ -1,6 +1,6 @@
 """The command line: which command was typed, and one clear line when it cannot be done.
 
-`analyze`, `report` and `compare` only read predictions, so they start without Lightning, and every `--help`
+`analyze`, `report` and `compare` train nothing, so they start without Lightning, and every `--help`
 here answers without importing torch. The training commands are in `training.py`.
 """
 
@@ -55,9 +55,10 @@ def _parser() -> argparse.ArgumentParser:
         "predictions",
         type=Path,
         help="a run directory; a .npz with logits or probs (members, samples, classes) or integer "
-        "votes (members, samples), labels (samples) and optionally index, members; a folder of "
-        "labels.npy and one .npy or .safetensors (samples, classes) per member; a .csv or .parquet "
-        "with columns member, sample, label and logit0, logit1, ... or p0, p1, ...",
+        "votes (members, samples), optionally labels (samples), index, members; a folder of one "
+        ".npy or .safetensors (samples, classes) per member and optionally labels.npy; a .csv or "
+        ".parquet with columns member, sample, optionally label, and logit0, logit1, ... or p0, "
+        "p1, ...; without labels the report says what can be said without",
     )
     analyze.add_argument("--out", type=Path, required=True, help="folder for the report")
     analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a.selection))
@@ -73,7 +74,9 @@ def _parser() -> argparse.ArgumentParser:
             "(same), by other members (other), or by bias_sq_unbiased < 0.1 (threshold)",
         )
     compare = commands.add_parser("compare", help="set the reports of several runs side by side")
-    compare.add_argument("runs", type=Path, nargs="+", help="run directories, or folders of reports")
+    compare.add_argument(
+        "runs", type=Path, nargs="+", help="run directories, or folders of reports"
+    )
     compare.add_argument("--out", type=Path, required=True, help="folder for the comparison")
     compare.set_defaults(run=lambda a: _compare(a.runs, a.out))
     return parser

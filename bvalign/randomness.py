@@ -6,6 +6,7 @@ first or last, in one go or resumed. A source is either each member's own or sha
 sharing all but one shows what that one contributes to the variance.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -42,10 +43,12 @@ class Streams:
     Args:
         seed: the ensemble's seed, >= 0 (`--seed_everything`).
         randomness: which sources are each member's own.
+        attempts: member -> how often its training failed before; another attempt draws anew.
     """
 
     seed: int = 0
     randomness: Randomness = field(default_factory=Randomness)
+    attempts: Mapping[int, int] = field(default_factory=dict)
 
     def generator(self, source: str, member: int, epoch: int = 0) -> np.random.Generator:
         """A fresh generator at the start of the stream named (seed, source, member, epoch)."""
@@ -58,6 +61,6 @@ class Streams:
     def _sequence(self, source: str, member: int, epoch: int) -> np.random.SeedSequence:
         shared = getattr(self.randomness, source, "member") == "shared"
         name = int.from_bytes(source.encode())
-        return np.random.SeedSequence(
-            self.seed, spawn_key=(name, 0 if shared else member + 1, epoch)
-        )
+        failed = 0 if shared else self.attempts.get(member, 0)
+        key = (name, 0 if shared else member + 1, epoch, *([failed] if failed else []))
+        return np.random.SeedSequence(self.seed, spawn_key=key)

@@ -15,16 +15,21 @@ import torch
 import yaml
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.strategies import DDPStrategy
 
 from bvalign.data import EnsembleDataModule
+from bvalign.ensemble.checkpoints import CheckpointMembers
 from bvalign.ensemble.module import Ensemble
+from bvalign.ensemble.ranks import leave_together, on_rank_zero, start_ranks
+from bvalign.ensemble.strategy import MemberParallelStrategy
 from bvalign.predictions import RunDirectory
 from bvalign.provenance import provenance
-from bvalign.show.callbacks import AlignmentScatter, SaveMembers
+from bvalign.show.callbacks import AlignmentScatter
 from bvalign.show.members_progress import MembersProgress
 from bvalign.show.report import analyze_and_report
 from bvalign.show.wandb_run import WandbRun
 from bvalign.show.wandb_setup import use_wandb
+from bvalign.waves import even_pack_size, seats, train_members
 
 DECISIVE = (
     "max_epochs",
@@ -69,6 +74,7 @@ class EnsembleCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.set_defaults({"data": {"class_path": "bvalign.data.Digits"}})
         parser.add_class_arguments(WandbRun, "wandb")
+        parser.add_class_arguments(CheckpointMembers, "checkpoints")
         parser.link_arguments("seed_everything", "model.seed", compute_fn=_seed)
         parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
         parser.link_arguments("data.image_shape", "model.image_shape", apply_on="instantiate")
@@ -93,10 +99,68 @@ class EnsembleCLI(LightningCLI):
 
     def fit(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
         """Trains the members that are missing, pack by pack, and writes the report."""
+        strategy, root = self.trainer.strategy, Path(self.trainer.default_root_dir)
         _refuse_what_couples_or_truncates(self.trainer)
-        datamodule.prepare_data()
+        start_ranks(strategy)
+        with RunDirectory.lock(root):  # one process downloads, the others find it there
+            datamodule.prepare_data()
         datamodule.setup()
-        root = Path(self.trainer.default_root_dir)
+        run = on_rank_zero(strategy, lambda: self._open_run(root, model, datamodule))
+        bar = MembersProgress(run.num_members)
+        try:
+            train_members(
+                run,
+                model,
+                datamodule,
+                lambda callbacks, io: self.instantiate_trainer(callbacks, plugins=io),
+                strategy,
+                self.config_init[self.subcommand].checkpoints,
+                [AlignmentScatter(run), bar],
+            )
+        except (KeyboardInterrupt, SystemExit):
+            if not strategy.is_global_zero:
+                return
+            kept = len(run.finished()[0])
+            raise KeyboardInterrupt(
+                f"{kept} of {run.num_members} members are finished and kept; the same command "
+                "continues"
+            ) from None
+        finally:
+            bar.close()
+        leave_together(strategy)
+        if strategy.is_global_zero:
+            self._report(run, model)
+
+    def test(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
+        """Evaluates the finished members of a run again, from their weights."""
+        run = RunDirectory(self.trainer.default_root_dir)
+        model.assign(run.finished()[0])
+        model.configure_model()
+        for member in model.members:
+            model.pack.load(member, run.member(member).weights())
+        alone = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+        self.instantiate_trainer([AlignmentScatter()], **alone).test(model, datamodule)
+
+    def instantiate_trainer(self, callbacks: Sequence[Callback] = (), **kwargs: Any) -> Trainer:
+        """A new Trainer with the user's callbacks and these; one serves one wave of packs.
+
+        Several devices without a named strategy get members of their own.
+        """
+        config = self._trainer_config() | kwargs
+        for key, ours in (("callbacks", callbacks), ("plugins", [kwargs.get("plugins")])):
+            users = self._trainer_config()[key] or []
+            users = users if isinstance(users, list) else [users]
+            config[key] = [*users, *(one for one in ours if one is not None)]
+        trainer = Trainer(**config)
+        if config["strategy"] == "auto" and type(trainer.strategy) is DDPStrategy:
+            trainer = Trainer(**config | {"strategy": MemberParallelStrategy.strategy_name})
+        return trainer
+
+    def _open_run(
+        self, root: Path, model: Ensemble, datamodule: EnsembleDataModule
+    ) -> RunDirectory:
+        """The run on disk, created or joined, with what the report shows of it; says how it is."""
+        strategy = self.trainer.strategy
         run = RunDirectory.open(
             root,
             {
@@ -105,7 +169,7 @@ class EnsembleCLI(LightningCLI):
                 "trainer": {key: self._trainer_config().get(key) for key in DECISIVE},
             },
             model.num_members,
-            model.pack_size,
+            even_pack_size(model.num_members, model.pack_size, seats(strategy)),
             provenance(),
         )
         done, problems = run.finished()
@@ -118,61 +182,42 @@ class EnsembleCLI(LightningCLI):
             datamodule.arrays.notes,
             datamodule.texts,
         )
-        (root / "config.yaml").write_text(self._config_yaml())
-        device = self.trainer.strategy.root_device
+        config = self._config_yaml()
+        with RunDirectory.lock(root):
+            (root / "config.yaml").write_text(config)
         print(
             f"{root}: {len(done)} of {run.num_members} members finished; {model.arch} on "
-            f"{datamodule.name}, {device}, {torch.get_num_threads()} threads",
+            f"{datamodule.name}, {self._hardware()}, {torch.get_num_threads()} threads",
             file=sys.stderr,
         )
-        wandb_run = self.config_init[self.subcommand].wandb
-        if len(done) < run.num_members:
-            wandb_run.start(self.trainer.loggers, run, yaml.safe_load(self._config_yaml()))
-        bar = MembersProgress(len(done), run.num_members)
-        callbacks = [AlignmentScatter(run), SaveMembers(run), bar]
-        try:
-            self._train(run, model, datamodule, callbacks)
-        except (KeyboardInterrupt, SystemExit):
-            kept = len(run.finished()[0])
-            raise KeyboardInterrupt(
-                f"{kept} of {run.num_members} members are finished and kept; the same command "
-                "continues"
-            ) from None
-        finally:
-            bar.close()
-        wandb_run.finish(self.trainer.loggers, run, analyze_and_report(root, root))
+        if run.missing(retry=model.on_diverged == "retry"):
+            loggers = self.trainer.loggers
+            self._wandb.start(loggers, run, yaml.safe_load(config))
+        return run
 
-    def test(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
-        """Evaluates the finished members of a run again, from their weights."""
-        run = RunDirectory(self.trainer.default_root_dir)
-        model.assign(run.finished()[0])
-        model.configure_model()
-        for member in model.members:
-            model.pack.load(member, run.member(member).weights())
-        self.instantiate_trainer(callbacks=[AlignmentScatter()]).test(model, datamodule)
+    def _report(self, run: RunDirectory, model: Ensemble) -> None:
+        """The report, by whoever finishes the last member."""
+        left = run.missing(retry=model.on_diverged == "retry")
+        if left:
+            print(
+                f"{run.root}: {len(left)} members are in other processes' hands; the last to "
+                "finish writes the report",
+                file=sys.stderr,
+            )
+            return
+        with run.reporting() as ours:
+            if ours:
+                analysis = analyze_and_report(run.root, run.root, share=(0, 1))
+                self._wandb.finish(self.trainer.loggers, run, analysis)
 
-    def instantiate_trainer(self, callbacks: Sequence[Callback] = (), **kwargs: Any) -> Trainer:
-        """A new Trainer with the user's callbacks and these; one serves one pack."""
-        config = self._trainer_config()
-        users = config["callbacks"] or []
-        users = users if isinstance(users, list) else [users]
-        return Trainer(**{**config, **kwargs, "callbacks": [*users, *callbacks]})
+    @property
+    def _wandb(self) -> WandbRun:
+        return self.config_init[self.subcommand].wandb
 
-    def _train(
-        self,
-        run: RunDirectory,
-        model: Ensemble,
-        datamodule: EnsembleDataModule,
-        callbacks: Sequence[Callback],
-    ) -> None:
-        while True:
-            with run.claim() as members:
-                if not members:
-                    return
-                model.assign(members)
-                trainer = self.instantiate_trainer(callbacks)
-                trainer.fit(model, datamodule=datamodule)
-                trainer.test(model, datamodule=datamodule, verbose=False)
+    def _hardware(self) -> str:
+        strategy = self.trainer.strategy
+        ranks = f"{self.trainer.world_size} ranks of {strategy.strategy_name}, "
+        return f"{ranks if self.trainer.world_size > 1 else ''}{strategy.root_device}"
 
     def _trainer_config(self) -> dict[str, Any]:
         return dict(self.config_init[self.subcommand].trainer)
@@ -193,6 +238,11 @@ def _refuse_what_couples_or_truncates(trainer: Trainer) -> None:
         raise ValueError(
             "trainer.gradient_clip_val clips by the norm over all members of a pack and so couples "
             "them; use --trainer.gradient_clip_algorithm=value"
+        )
+    if trainer.precision == "16-mixed":
+        raise ValueError(
+            "trainer.precision=16-mixed skips a step of all members where one overflows and so "
+            "couples them; use bf16-mixed"
         )
     if trainer.limit_test_batches != 1.0:
         raise ValueError(

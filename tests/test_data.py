@@ -22,7 +22,12 @@ PLAIN = Augmentation()
 
 def batches(members, streams=None, batch_size=5, augmentation=PLAIN, epoch=0):
     loader = MemberBatches(
-        split(), members, streams or Streams(), batch_size, augmentation, lambda x: x.float()
+        split(),
+        augmentation,
+        lambda x: x.float(),
+        members=members,
+        streams=streams or Streams(),
+        batch_size=batch_size,
     )
     loader.sampler.set_epoch(epoch)
     return list(loader)

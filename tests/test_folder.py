@@ -129,7 +129,8 @@ def test_bad_folders_are_told(tmp_path):
         read(tmp_path)
     (tmp_path / "a.safetensors").unlink()
     (tmp_path / "labels.npy").unlink()
-    with pytest.raises(ValueError, match=r"needs labels.npy"):
+    np.save(tmp_path / "seed2.labels.npy", TARGET.numpy())
+    with pytest.raises(ValueError, match="some members have 'labels', but seed10 does not"):
         read(tmp_path)
 
 

@@ -13,10 +13,11 @@ MAY_IMPORT = {
     "provenance": set(),
     "predictions": set(),
     "data": {"randomness"},
-    "ensemble": {"randomness", "data"},
+    "ensemble": {"randomness", "data", "predictions"},
     "analysis": set(),
     "show": {"analysis", "predictions", "provenance"},
-    "training": {"data", "ensemble", "predictions", "provenance", "show"},
+    "waves": {"data", "ensemble", "predictions", "show"},
+    "training": {"waves", "data", "ensemble", "predictions", "provenance", "show"},
     "cli": {"training", "show"},
 }
 FILES = [f for f in PACKAGE.rglob("*.py") if f.stem not in ("__init__", "__main__")]

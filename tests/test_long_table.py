@@ -98,9 +98,9 @@ def test_bad_columns_are_told(tmp_path, kind):
     full = table()
     with pytest.raises(ValueError, match="needs one column 'logit1', has member"):
         read(write(tmp_path, {k: v for k, v in full.items() if k != "logit1"}, kind))
-    with pytest.raises(ValueError, match="needs one column 'label'"):
-        read(write(tmp_path, {k: v for k, v in full.items() if k != "label"}, kind))
-    with pytest.raises(ValueError, match="needs columns member, sample, label and logit0"):
+    with pytest.raises(ValueError, match="needs one column 'sample'"):
+        read(write(tmp_path, {k: v for k, v in full.items() if k != "sample"}, kind))
+    with pytest.raises(ValueError, match="needs columns member, sample, and logit0"):
         read(write(tmp_path, {k: full[k] for k in ("member", "sample", "label")}, kind))
     with pytest.raises(ValueError, match="two classes"):
         read(write(tmp_path, table(LOGITS[..., :1]), kind))

@@ -65,7 +65,7 @@ PROBS = torch.softmax(torch.from_numpy(LOGITS).double(), -1).numpy()
     ("message", "arrays"),
     [
         ("needs an array 'logits' or 'probs'.* has labels", {"labels": TARGET}),
-        ("needs an array 'labels'", {"logits": LOGITS}),
+        (r"got \(5, 4\) and no labels", {"logits": LOGITS[0]}),
         (r"must be \(members, samples, classes\)", {"logits": LOGITS[0], "labels": TARGET}),
         (r"and 'labels' \(samples\), got .*\(4,\)", {"logits": LOGITS, "labels": TARGET[:4]}),
         ("needs at least one member", {"logits": LOGITS[:0], "labels": TARGET}),

@@ -35,7 +35,14 @@ from bvalign.analysis.calibration import (
     class_wise,
     confidence,
 )
-from bvalign.analysis.statistics import Moments, decompose, moments, residual, softmax
+from bvalign.analysis.statistics import (
+    Moments,
+    centred_squares,
+    decompose,
+    moments,
+    residual,
+    softmax,
+)
 
 
 class Gap(NamedTuple):
@@ -145,7 +152,7 @@ def risk_label_free(
     and is wrong by the miscalibration of the mean, under a shift of the data in particular.
     """
     probs = softmax(logits)
-    centred = (probs - probs.mean(dim=0)).square().sum(dim=(0, 2))
+    centred = centred_squares(probs, probs.sum(dim=0).argmax(dim=-1))
     num = len(logits)
     variance_unbiased = centred / (num - 1) if num > 1 else torch.full_like(centred, torch.nan)
     return 2 * variance_unbiased + uncertainty_sum(logits) / num

@@ -193,6 +193,18 @@ def vote_counts(
     return counts.scatter_add(1, votes.T.long(), torch.ones_like(votes.T, dtype=torch.int64))
 
 
+def disagreement(counts: Int[Tensor, "samples classes"]) -> Float[Tensor, " samples"]:
+    """Share of the pairs of members that vote differently; NaN with one member.
+
+    >>> disagreement(torch.tensor([[3, 1]]))                     # three pairs of six
+    tensor([0.5000], dtype=torch.float64)
+    """
+    count = counts.sum(dim=-1)
+    pairs = count * (count - 1)
+    agreeing = (counts * (counts - 1)).sum(dim=-1)
+    return torch.where(pairs > 0, (pairs - agreeing).double() / pairs, torch.nan)
+
+
 def zero_one(counts: Int[Tensor, "samples classes"], target: Int[Tensor, " samples"]) -> ZeroOne:
     """The 0-1 values of the votes of one set of members; the sums are exact, in integers.
 
@@ -204,15 +216,13 @@ def zero_one(counts: Int[Tensor, "samples classes"], target: Int[Tensor, " sampl
     main = counts.argmax(dim=-1)
     for_main, for_label = (counts.gather(-1, k.unsqueeze(-1)).squeeze(-1) for k in (main, target))
     bias = (main != target).long()
-    pairs = count * (count - 1)
-    agreeing = (counts * (counts - 1)).sum(dim=-1)
     return ZeroOne(
         main=main,
         error_rate=(count - for_label).double() / count,
         bias_01=bias.double(),
         variance_01=(count - for_main).double() / count,
         net_variance_01=(count - for_label - bias * count).double() / count,
-        disagreement=torch.where(pairs > 0, (pairs - agreeing).double() / pairs, torch.nan),
+        disagreement=disagreement(counts),
         count=count,
     )
 

@@ -77,6 +77,14 @@ def residual(
     return rest.scatter(-1, at, -rest.sum(dim=-1, keepdim=True))
 
 
+def centred_squares(
+    probs: Float[Tensor, "members samples classes"], reference: Int[Tensor, " samples"]
+) -> Float[Tensor, " samples"]:
+    """sum_m ‖p_m - p̄‖², from residuals to the class of the largest mean probability."""
+    spread = residual(probs, reference)
+    return (spread - spread.mean(dim=0)).square().sum(dim=(0, 2))
+
+
 def moments(
     logits: Float[Tensor, "members samples classes"], target: Int[Tensor, " samples"]
 ) -> Moments:
@@ -89,8 +97,7 @@ def moments(
     num_members, num_samples, _ = logits.shape
     probs = softmax(logits)
     prob_sum = probs.sum(dim=0)
-    spread = residual(probs, prob_sum.argmax(dim=-1))
-    centred = (spread - spread.mean(dim=0)).square().sum(dim=(0, 2))
+    centred = centred_squares(probs, prob_sum.argmax(dim=-1))
     pairs = torch.zeros(num_samples, dtype=torch.float64, device=logits.device)
     before = torch.zeros_like(prob_sum)
     for member_residual in residual(probs, target):

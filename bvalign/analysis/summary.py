@@ -91,7 +91,7 @@ class Analysis:
         }
 
     def variance_share(self) -> dict[str, float | None]:
-        """Share of the mean risk that is variance, for each loss; None without risk.
+        """Share of the mean risk that is variance, for each loss; None without either.
 
         It is the net variance for the 0-1 loss, where variance can help, so it may be negative.
         """
@@ -102,7 +102,7 @@ class Analysis:
         }
         means = {name: mean["value"] for name, mean in self.means().items()}
         return {
-            loss: means[part] / means[whole] if means[whole] else None
+            loss: means[part] / means[whole] if means[whole] and means[part] is not None else None
             for loss, (part, whole) in pairs.items()
         }
 
@@ -126,7 +126,7 @@ class Analysis:
 
 
 def analyze(
-    blocks: Iterable[tuple[Tensor, Tensor]],
+    blocks: Iterable[tuple[Tensor, Tensor | None]],
     index: Tensor,
     num_members: int,
     notes: Sequence[str] = (),
@@ -145,6 +145,9 @@ def analyze(
         selection: which samples count as correct in the fits; `design.py` explains each.
         first: position of the first block, where several processes share the samples.
         reduce: adds an array up over the processes, in place; does nothing for a single one.
+
+    Raises:
+        ValueError: there are no labels.
     """
     plan = design(num_members, selection=selection)
     columns, hits, differ = _collect(blocks, plan, len(index), first)
@@ -185,13 +188,21 @@ def analyze(
 
 
 def _collect(
-    blocks: Iterable[tuple[Tensor, Tensor]], plan: Design, num_samples: int, position: int
+    blocks: Iterable[tuple[Tensor, Tensor | None]],
+    plan: Design,
+    num_samples: int,
+    position: int,
 ) -> tuple[Columns, Float[Tensor, " members"], Float[Tensor, "members members"]]:
     """What is computed block by block, how often members are right and how often pairs differ."""
     columns, num_members = Columns(num_samples), plan.subsets.shape[1]
     hits = torch.zeros(num_members, dtype=torch.float64)
     differ = torch.zeros(num_members, num_members, dtype=torch.float64)
     for logits, target in blocks:
+        if target is None:
+            raise ValueError(
+                "bias and risk are measured against labels, got predictions without; use "
+                "analyze_unlabelled for what can be said without them"
+            )
         chosen = choose_held_out(num_samples, *logits.shape[::2])
         here = chosen[position : position + len(target)]
         votes = logits.argmax(dim=-1)
@@ -212,7 +223,7 @@ def _collect(
 
 
 def _mean(values: Float[Tensor, " samples"]) -> dict[str, float | None]:
-    if values.isnan().any():
+    if not values.isfinite().all():
         return {"value": None, "standard_error": None}
     error = float(values.std() / len(values) ** 0.5) if len(values) > 1 else None
     return {"value": float(values.mean()), "standard_error": error}

@@ -12,6 +12,8 @@ import numpy as np
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
+from bvalign.data.loader import Share
+
 
 class Arrays(NamedTuple):
     """Both splits, and what a reader of the results must know of them.
@@ -33,6 +35,7 @@ class EnsembleDataModule(LightningDataModule):
     name: ClassVar[str]
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]  # channels, height, width of one input
+    batch_size: int  # samples per member and training step
     arrays: Arrays | None = None  # after `setup`
     texts: tuple[str, ...] | None = None  # the test samples as a reader sees them, if they are text
 
@@ -44,6 +47,23 @@ class EnsembleDataModule(LightningDataModule):
     def num_test_samples(self) -> int:
         """Size of the test split; needs `setup`."""
         return len(self.arrays.test_target)
+
+    @property
+    def share(self) -> Share:
+        """This rank's part of every batch, as the strategy wants it."""
+        ranks = self.trainer.distributed_sampler_kwargs or {"rank": 0, "num_replicas": 1}
+        return Share(ranks["rank"], ranks["num_replicas"])
+
+    def schedule(self) -> dict[str, object]:
+        """Arguments of `MemberSchedule` for the members that the LightningModule holds."""
+        module = self.trainer.lightning_module
+        return {
+            "members": module.members,
+            "streams": module.streams,
+            "batch_size": self.batch_size,
+            "share": self.share,
+            "start": module.start,
+        }
 
     @abstractmethod
     def identity(self) -> dict[str, object]:

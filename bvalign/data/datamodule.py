@@ -112,9 +112,7 @@ class ResidentDataModule(EnsembleDataModule):
             target = np.stack([self._with_noise(target, stream) for stream in streams])
         split = self._resident(self.arrays.train_images, target)
         augmentation = self.augmentation if self.augment else Augmentation()
-        return self.batches(
-            split, module.members, module.streams, self.batch_size, augmentation, self.normalise
-        )
+        return self.batches(split, augmentation, self.normalise, **self.schedule())
 
     def train_inputs(self) -> tuple[Tensor, Tensor]:
         """The whole training set without augmentation: inputs and labels on the device."""
@@ -123,7 +121,7 @@ class ResidentDataModule(EnsembleDataModule):
 
     def test_dataloader(self) -> EvalBatches:
         split = self._resident(self.arrays.test_images, self.arrays.test_target)
-        return EvalBatches(split, self.eval_batch_size, self.normalise)
+        return EvalBatches(split, self.eval_batch_size, self.normalise, self.share)
 
     val_dataloader = test_dataloader
 

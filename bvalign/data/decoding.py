@@ -5,7 +5,7 @@ that asks for it: workers draw nothing, so their number changes speed only.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from bvalign.data.loader import member_order
-from bvalign.randomness import Streams
+from bvalign.data.loader import MemberSchedule
 
 AREA, LOG_RATIO = (0.08, 1.0), math.log(4 / 3)
 """Random crops have 8% to 100% of the area and a ratio of 3/4 to 4/3 (Szegedy et al. 2015)."""
@@ -27,39 +26,22 @@ class Item(NamedTuple):
     draws: np.ndarray  # uniform in [0, 1): area, ratio, top, left, flip
 
 
-class MemberSampler(Sampler[list[Item]]):
-    """The items of each training batch: batch_size of the first member, then of the next ...
+class MemberSampler(MemberSchedule, Sampler[list[Item]]):
+    """The items of each training batch: those of the first member, then of the next ...
 
-    Orders are those of `MemberBatches`; what is left of an epoch after its full batches is dropped.
+    Lightning calls `loader.batch_sampler.sampler.set_epoch`.
     """
 
-    def __init__(
-        self, num_samples: int, members: Sequence[int], streams: Streams, batch_size: int
-    ) -> None:
-        self.num_samples, self.members, self.streams = num_samples, tuple(members), streams
-        self.batch_size = min(batch_size, num_samples)
-        self.epoch = 0
-
-    @property
-    def sampler(self) -> "MemberSampler":
-        """Lightning calls `loader.batch_sampler.sampler.set_epoch`."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.num_samples // self.batch_size
-
     def __iter__(self) -> Iterator[list[Item]]:
-        order = member_order(self.streams, self.members, self.epoch, self.num_samples)
+        order, done = self.order(), 0
         generators = [self.streams.generator("augmentation", m, self.epoch) for m in self.members]
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            draws = [generator.random((self.batch_size, 5)) for generator in generators]
-            rows = order[:, start : start + self.batch_size]
+        for here in self.steps():
+            # numbers of other ranks and of batches left out are drawn and thrown away
+            draws = [g.random((here.stop - done, 5))[here.start - done :] for g in generators]
+            done = here.stop
             yield [
                 Item(int(row), draw)
-                for of_member in zip(rows, draws, strict=True)
+                for of_member in zip(order[:, here], draws, strict=True)
                 for row, draw in zip(*of_member, strict=True)
             ]
 

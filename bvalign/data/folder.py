@@ -89,15 +89,16 @@ class ImageFolder(EnsembleDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Batches for the members that the LightningModule holds at the moment."""
-        module = self.trainer.lightning_module
         files, target = self.arrays.train_images, self.arrays.train_target
-        sampler = MemberSampler(len(target), module.members, module.streams, self.batch_size)
+        sampler = MemberSampler(len(target), **self.schedule())
         dataset = (Crops if self.augment else Centres)(files, target, self.size)
         return self._loader(dataset, batch_sampler=sampler, collate_fn=sampler.collate)
 
     def test_dataloader(self) -> DataLoader:
         dataset = Centres(self.test_files, self.arrays.test_target, self.size)
-        return self._loader(dataset, batch_size=self.eval_batch_size)
+        share = self.share.of(len(dataset))
+        mine = range(share.start, share.stop)
+        return self._loader(dataset, batch_size=self.eval_batch_size, sampler=mine)
 
     val_dataloader = test_dataloader
 

@@ -7,7 +7,7 @@ and augmentation are one gather for all members of a pack, so no worker processe
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -55,52 +55,56 @@ class Augmentation(NamedTuple):
         return picked.view(batch, channels, height, width)
 
 
-def member_order(
-    streams: Streams, members: Sequence[int], epoch: int, num_samples: int
-) -> np.ndarray:
-    """Rows (members, samples) in the order in which an epoch visits them."""
-    rows = []
-    for member in members:
-        order = streams.generator("order", member, epoch).permutation(num_samples)
-        if streams.randomness.bootstrap != "off":
-            bootstrap = streams.generator("bootstrap", member)
-            order = bootstrap.integers(num_samples, size=num_samples)[order]
-        rows.append(order)
-    return np.stack(rows)
+class Share(NamedTuple):
+    """Which part of every batch is this rank's, where ranks share the samples (ddp)."""
+
+    rank: int = 0
+    world: int = 1
+
+    def of(self, length: int) -> slice:
+        """This rank's part of `length` things; all parts together are everything once."""
+        return slice(length * self.rank // self.world, length * (self.rank + 1) // self.world)
 
 
-class MemberBatches:
-    """One epoch of training batches for a pack of members, (members, batch, ...) each.
+class MemberSchedule:
+    """Which samples each member of a pack sees at which step of an epoch.
 
-    Every member has its own permutation of the samples, of its bootstrap resample when that is on,
-    and its own augmentation. What is left of an epoch after its full batches is dropped, as it is
-    another part in every epoch; a set smaller than one batch is one batch.
+    Every member has its own permutation of the samples, of its bootstrap resample when that is on.
+    What is left of an epoch after its full batches is dropped, as it is another part in every
+    epoch; a set smaller than one batch is one batch.
 
     Args:
-        split: the training set on the training device.
+        num_samples: of the training set.
         members: global ids of the members, in the order of the leading axis.
         streams: where the random numbers come from.
-        batch_size: samples per member and step.
-        augmentation: applied to uint8 images.
-        normalise: uint8 images to float32 inputs.
+        batch_size: samples per member and step, over all ranks.
+        share: this rank's part of each batch.
+        start: (epoch, batch) to go on from; the batches before it in that epoch are left out.
+
+    Raises:
+        ValueError: the ranks cannot have equal parts of a batch.
     """
 
     def __init__(
         self,
-        split: Resident,
+        num_samples: int,
         members: Sequence[int],
         streams: Streams,
         batch_size: int,
-        augmentation: Augmentation,
-        normalise: Callable[[Tensor], Tensor],
+        share: Share = Share(),  # noqa: B008 (immutable)
+        start: tuple[int, int] = (0, 0),
     ) -> None:
-        self.split, self.members, self.streams = split, tuple(members), streams
-        self.augmentation, self.normalise = augmentation, normalise
-        self.batch_size = min(batch_size, len(split.images))
-        self.epoch = 0
+        self.num_samples, self.members, self.streams = num_samples, tuple(members), streams
+        self.batch_size = min(batch_size, num_samples)
+        self.share, self.start, self.epoch = share, start, 0
+        if self.batch_size % share.world:
+            raise ValueError(
+                f"data.batch_size must be a multiple of the {share.world} ranks that share it, got "
+                f"{self.batch_size}"
+            )
 
     @property
-    def sampler(self) -> "MemberBatches":
+    def sampler(self) -> "MemberSchedule":
         """Lightning calls `loader.sampler.set_epoch`, and looks for it nowhere else."""
         return self
 
@@ -108,23 +112,70 @@ class MemberBatches:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.split.images) // self.batch_size
+        return self.num_samples // self.batch_size
+
+    def order(self) -> np.ndarray:
+        """Rows (members, samples) in the order in which this epoch visits them."""
+        rows = np.empty((len(self.members), self.num_samples), dtype=np.int64)
+        for row, member in zip(rows, self.members, strict=True):
+            row[:] = self.streams.generator("order", member, self.epoch).permutation(len(row))
+            if self.streams.randomness.bootstrap != "off":
+                bootstrap = self.streams.generator("bootstrap", member)
+                row[:] = bootstrap.integers(len(row), size=len(row))[row]
+        return rows
+
+    def steps(self) -> Iterator[slice]:
+        """Where in `order` this rank's part of each batch lies."""
+        epoch, batch = self.start
+        part = self.share.of(self.batch_size)
+        for step in range(batch if epoch == self.epoch else 0, len(self)):
+            first = step * self.batch_size
+            yield slice(first + part.start, first + part.stop)
+
+
+class MemberBatches(MemberSchedule):
+    """One epoch of training batches for a pack of members, (members, batch, ...) each.
+
+    Args:
+        split: the training set on the training device.
+        augmentation: applied to uint8 images.
+        normalise: uint8 images to float32 inputs.
+        schedule: the other arguments of `MemberSchedule`.
+    """
+
+    def __init__(
+        self,
+        split: Resident,
+        augmentation: Augmentation,
+        normalise: Callable[[Tensor], Tensor],
+        **schedule: Any,
+    ) -> None:
+        super().__init__(len(split.images), **schedule)
+        self.split, self.augmentation, self.normalise = split, augmentation, normalise
+
+    def state_dict(self) -> dict[str, object]:
+        """Nothing: `start` says where to go on. With it, Lightning knows that we can."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        """Nothing to load."""
 
     def __iter__(self) -> Iterator[Batch]:
-        num_samples = len(self.split.images)
-        order = member_order(self.streams, self.members, self.epoch, num_samples)
-        order = torch.from_numpy(order).to(self.split.images.device)
-        draws = np.stack([self._draws(member, num_samples) for member in self.members])
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            here = slice(start, start + self.batch_size)
+        order = torch.from_numpy(self.order()).to(self.split.images.device)
+        draws = self._draws()
+        for here in self.steps():
             index = order[:, here]
             images = self.split.images[index.flatten()]
             images = self.augmentation(images, draws[:, here].reshape(-1, 3))
             target = self.split.target.expand(len(index), -1).gather(1, index)
             yield self.normalise(images).unflatten(0, index.shape), target, index
 
-    def _draws(self, member: int, num_samples: int) -> np.ndarray:
-        return self.streams.generator("augmentation", member, self.epoch).random((num_samples, 3))
+    def _draws(self) -> np.ndarray:
+        """Uniform numbers (members, samples, 3): each member's own, as the epoch visits them."""
+        draws = np.empty((len(self.members), self.num_samples, 3))
+        for row, member in zip(draws, self.members, strict=True):
+            row[:] = self.streams.generator("augmentation", member, self.epoch).random(row.shape)
+        return draws
 
 
 class EvalBatches:
@@ -134,17 +185,23 @@ class EvalBatches:
         split: the split on the evaluating device.
         batch_size: samples per batch.
         normalise: uint8 images to float32 inputs.
+        share: this rank's part of the split; nothing is repeated to make the parts equal.
     """
 
     def __init__(
-        self, split: Resident, batch_size: int, normalise: Callable[[Tensor], Tensor]
+        self,
+        split: Resident,
+        batch_size: int,
+        normalise: Callable[[Tensor], Tensor],
+        share: Share = Share(),  # noqa: B008 (immutable)
     ) -> None:
         self.split, self.batch_size, self.normalise = split, batch_size, normalise
+        self.index = torch.arange(len(split.target), device=split.target.device)
+        self.index = self.index[share.of(len(self.index))]
 
     def __len__(self) -> int:
-        return math.ceil(len(self.split.target) / self.batch_size)
+        return math.ceil(len(self.index) / self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        index = torch.arange(len(self.split.target), device=self.split.target.device)
-        for here in index.split(self.batch_size):
+        for here in self.index.split(self.batch_size):
             yield self.normalise(self.split.images[here]), self.split.target[here], here

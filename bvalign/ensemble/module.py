@@ -1,7 +1,8 @@
 """The LightningModule that trains a pack of members."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
@@ -43,6 +44,9 @@ class Ensemble(LightningModule):
             `cosine` falls from the start, `constant` stays.
         loss: `cross_entropy`, or `squared_error` of the probabilities (Brier score).
         label_smoothing: share of the target's probability spread over all classes, in [0, 1).
+        on_diverged: what to do with a member whose training loss is no number: `drop` leaves it
+            out, `retry` trains it again from other random numbers, at most twice, `stop` ends the
+            run. The other members go on in any case, untouched.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class Ensemble(LightningModule):
         schedule: Literal["onecycle", "cosine", "constant"] = "onecycle",
         loss: Loss = "cross_entropy",
         label_smoothing: float = 0.0,
+        on_diverged: Literal["drop", "retry", "stop"] = "drop",
     ) -> None:
         super().__init__()
         if members < 1 or pack_size < 1:
@@ -81,13 +86,26 @@ class Ensemble(LightningModule):
         self.optimizer, self.lr, self.momentum = optimizer, lr, momentum
         self.weight_decay, self.schedule = weight_decay, schedule
         self.loss, self.label_smoothing = loss, label_smoothing
+        self.on_diverged = on_diverged
         self.pack: Pack | None = None
         self.assign(range(members))
 
-    def assign(self, members: Sequence[int]) -> None:
-        """Drops the pack that is held; the next fit trains these members from their start."""
+    def assign(self, members: Sequence[int], attempts: Mapping[int, int] | None = None) -> None:
+        """Drops the pack that is held; the next fit trains these members from their start.
+
+        Args:
+            members: global ids; none for a rank that only keeps others company.
+            attempts: how often training of a member failed before.
+        """
         self.members = tuple(members)
+        self.streams = replace(self.streams, attempts=dict(attempts or {}))
+        self.diverged: set[int] = set()
+        self.start = (0, 0)  # epoch and batch that the next fit goes on from
         self.pack = None
+
+    def sound_members(self) -> list[int]:
+        """The members whose training has not diverged."""
+        return [member for member in self.members if member not in self.diverged]
 
     def identity(self) -> dict[str, object]:
         """What of the ensemble decides a member's weights and predictions."""
@@ -108,7 +126,7 @@ class Ensemble(LightningModule):
     def configure_model(self) -> None:
         if self.pack is None:
             self.pack = make_pack(
-                "sequential" if self.plan == "auto" else self.plan,
+                "sequential" if self.plan == "auto" or not self.members else self.plan,
                 self.members,
                 self.initial_network,
                 self.image_shape,
@@ -121,11 +139,24 @@ class Ensemble(LightningModule):
 
     def forward(self, input: Tensor) -> Tensor:
         """Logits (members, batch, classes) of inputs (members, batch, ...)."""
+        if not self.members:  # backward and optimizer find nothing to do
+            return torch.zeros(0, input.shape[1], self.num_classes, requires_grad=True)
         return self.pack(input)
 
     def last_layer(self, member: int, input: Tensor) -> LastLayer:
         """What enters the last linear layer of one member, and that layer's parameters."""
         return last_layer(self.pack.network(member), input)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["loss_sum"] = self.loss_sum
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes up the epoch where it was left, within it too."""
+        self.loss_sum = checkpoint["loss_sum"].to(self.device)
+        progress = checkpoint["loops"]["fit_loop"]
+        batches = progress["epoch_loop.batch_progress"]
+        done = 0 if batches["is_last_batch"] else batches["current"]["ready"]
+        self.start = (progress["epoch_progress"]["current"]["processed"], done)
 
     def on_train_epoch_start(self) -> None:
         self.loss_sum = torch.zeros(len(self.members), device=self.device)
@@ -147,12 +178,16 @@ class Ensemble(LightningModule):
         input, target, index = batch
         with torch.autocast(self.device.type, enabled=False):
             logits = self(input.expand(len(self.members), *input.shape))
-        member = torch.tensor(self.members, device=self.device)
-        return {"member": member, "index": index, "target": target, "logits": logits.float()}
+        rows = [self.members.index(member) for member in self.sound_members()]
+        member = torch.tensor(self.sound_members(), dtype=torch.int64, device=self.device)
+        return {"member": member, "index": index, "target": target, "logits": logits[rows].float()}
 
     validation_step = test_step
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> dict[str, object] | None:
+        steps = self.trainer.estimated_stepping_batches  # a collective: also without members
+        if not self.members:
+            return None
         if self.optimizer == "sgd":
             optimizer = torch.optim.SGD(
                 self.parameters(),
@@ -165,7 +200,6 @@ class Ensemble(LightningModule):
             optimizer = torch.optim.AdamW(
                 self.parameters(), lr=self.lr, weight_decay=self.weight_decay
             )
-        steps = self.trainer.estimated_stepping_batches
         if self.schedule == "onecycle":
             scheduler = torch.optim.lr_scheduler.OneCycleLR(
                 optimizer, self.lr, total_steps=steps, cycle_momentum=False

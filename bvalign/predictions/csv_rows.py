@@ -8,7 +8,7 @@ from typing import TextIO
 
 import numpy as np
 
-from bvalign.predictions.long_table import IDS, Chunk, find_columns, from_chunks
+from bvalign.predictions.long_table import Chunk, Columns, find_columns, from_chunks
 from bvalign.predictions.raw import Raw
 
 ROWS_PER_CHUNK = 4096
@@ -24,19 +24,19 @@ def open_csv(path: Path) -> Raw:
         with path.open(newline="", encoding="utf-8-sig") as file:
             names = [name.strip() for name in next(csv.reader(file), [])]
             columns = find_columns(path, names)
-            return from_chunks(path, columns, _chunks(path, file, names, columns.scores))
+            return from_chunks(path, columns, _chunks(path, file, names, columns))
     except (csv.Error, UnicodeDecodeError, OSError) as error:
         raise ValueError(f"{path}: not a whole .csv in UTF-8 ({error})") from error
 
 
-def _chunks(path: Path, file: TextIO, names: list[str], scores: tuple[str, ...]) -> Iterator[Chunk]:
-    at_ids = [names.index(name) for name in IDS]
-    at_scores = [names.index(name) for name in scores]
+def _chunks(path: Path, file: TextIO, names: list[str], columns: Columns) -> Iterator[Chunk]:
+    at_member, *at_ids = (names.index(name) for name in columns.ids)
+    at_scores = [names.index(name) for name in columns.scores]
     reader = csv.reader(file)
     while numbered := [(reader.line_num + 1, row) for row in islice(reader, ROWS_PER_CHUNK)]:
         rows = [(line, row) for line, row in numbered if row]
-        values = np.empty((len(rows), len(scores)))
-        ids = []
+        values = np.empty((len(rows), len(at_scores)))
+        ids = np.empty((len(at_ids), len(rows)), dtype=np.int64)
         for number, (line, row) in enumerate(rows):
             if len(row) != len(names):
                 raise ValueError(
@@ -45,9 +45,9 @@ def _chunks(path: Path, file: TextIO, names: list[str], scores: tuple[str, ...])
                 )
             try:
                 values[number] = [float(row[at]) for at in at_scores]
-                ids.append((row[at_ids[0]], int(row[at_ids[1]]), int(row[at_ids[2]])))
+                ids[:, number] = [int(row[at]) for at in at_ids]
             except ValueError as error:
                 raise ValueError(f"{path}: line {line}: {error}") from error
-        if ids:
-            member, sample, label = zip(*ids, strict=True)
-            yield Chunk(member, np.array(sample), np.array(label), values)
+        if rows:
+            member = [row[at_member] for _, row in rows]
+            yield Chunk(member, ids[0], ids[1] if len(ids) > 1 else None, values)

@@ -1,6 +1,6 @@
 """Predictions of a folder with one `.npy` or `.safetensors` per member, read in blocks.
 
-    labels.npy             class ids (samples)
+    labels.npy             class ids (samples), optional
     index.npy              rows of the data set (samples), optional
     seed0.npy              scores (samples, classes), or integer votes (samples), of member seed0
     seed0.labels.npy       what member seed0 was evaluated on, optional: compared, as is
@@ -58,12 +58,8 @@ def open_folder(folder: Path) -> Raw:
     Raises:
         ValueError: a file is missing or damaged, or the members' shapes differ.
     """
-    if not (folder / "labels.npy").exists():
-        raise ValueError(f"{folder}: needs labels.npy (samples); bias is measured against it")
-    labels = open_npy(folder / "labels.npy").load()
-    index = None
-    if (folder / "index.npy").exists():
-        index = open_npy(folder / "index.npy").load()
+    own = [folder / f"{key}.npy" for key in ("labels", "index")]
+    labels, index = (open_npy(file).load() if file.exists() else None for file in own)
     files = member_files(folder)
     if not files:
         raise ValueError(f"{folder}: needs a .npy or .safetensors for each member, has none")

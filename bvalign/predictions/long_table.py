@@ -1,8 +1,8 @@
 """Tables with one row per member and sample, in any order, from whatever reads them in chunks.
 
-Columns are `member` (numbers or names), `sample` (row of the data set), `label` (class id) and
-either `logit0`, `logit1`, ... or `p0`, `p1`, ...; other columns are ignored. Scores go to a
-nameless file in TMPDIR as they come (8 bytes each) and are mapped there; in memory stay 28 bytes
+Columns are `member` (numbers or names), `sample` (row of the data set), optionally `label` (class
+id), and either `logit0`, `logit1`, ... or `p0`, `p1`, ...; other columns are ignored. Scores go to
+a nameless file in TMPDIR as they come (8 bytes each) and are mapped there; in memory stay 28 bytes
 per row.
 """
 
@@ -16,7 +16,8 @@ import torch
 from bvalign.predictions.mapped import MappedArray, Rows, Scratch, write_scratch
 from bvalign.predictions.raw import Raw
 
-IDS = ("member", "sample", "label")
+IDS = ("member", "sample")
+LABEL = "label"
 PREFIXES = {"logit": "logits", "p": "probs"}
 
 
@@ -24,6 +25,7 @@ class Columns(NamedTuple):
     """Which columns of a table are meant."""
 
     key: str  # logits or probs
+    ids: tuple[str, ...]  # member, sample, and label if there is one
     scores: tuple[str, ...]  # by class
 
 
@@ -32,26 +34,27 @@ class Chunk(NamedTuple):
 
     member: Sequence[int | str]
     sample: np.ndarray
-    label: np.ndarray
+    label: np.ndarray | None
     scores: np.ndarray  # (rows, classes)
 
 
 def find_columns(path: Path, names: Sequence[str]) -> Columns:
-    """Finds the score columns.
+    """Finds the columns of ids and scores.
 
     Raises:
         ValueError: a column is missing or double.
     """
+    ids = (*IDS, LABEL) if LABEL in names else IDS
     for prefix, key in PREFIXES.items():
         scores = [n for n in names if n.startswith(prefix) and n.removeprefix(prefix).isdecimal()]
         wanted = tuple(f"{prefix}{k}" for k in range(len(scores)))
-        missing = [name for name in (*IDS, *wanted) if list(names).count(name) != 1]
+        missing = [name for name in (*ids, *wanted) if list(names).count(name) != 1]
         if scores and missing:
             raise ValueError(f"{path}: needs one column '{missing[0]}', has {_short(names)}")
         if scores:
-            return Columns(key, wanted)
+            return Columns(key, ids, wanted)
     raise ValueError(
-        f"{path}: needs columns member, sample, label and logit0, logit1, ... or p0, p1, ..., has "
+        f"{path}: needs columns member, sample, and logit0, logit1, ... or p0, p1, ..., has "
         f"{_short(names)}"
     )
 
@@ -69,10 +72,11 @@ def from_chunks(
     for chunk in chunks:
         write_scratch(file, np.ascontiguousarray(chunk.scores, dtype=np.float64).data, path)
         code = np.array([codes.setdefault(m, len(codes)) for m in chunk.member], dtype=np.int32)
-        parts.append((code, chunk.sample.astype(np.int64), chunk.label.astype(np.int64)))
+        given = [column for column in (chunk.sample, chunk.label) if column is not None]
+        parts.append((code, *(column.astype(np.int64) for column in given)))
     if not parts:
         raise ValueError(f"{path}: has no rows")
-    member, sample, label = (np.concatenate(column) for column in zip(*parts, strict=True))
+    member, sample, *label = (np.concatenate(column) for column in zip(*parts, strict=True))
     ids = [int(m) if str(m).isdecimal() else m for m in codes]
     names = np.array(ids if all(isinstance(m, int) for m in ids) else [str(m) for m in codes])
     order = np.argsort(names, kind="stable")
@@ -92,7 +96,7 @@ def from_chunks(
         shape=(*position.shape, num_classes),
         dtypes=dtypes,
         rows=rows,
-        labels=label[position],
+        labels=label[0][position] if label else None,
         index=index,
         members=np.array(names),
     )

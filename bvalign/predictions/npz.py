@@ -22,8 +22,8 @@ def open_npz(path: Path) -> Raw:
 
     Args:
         path: holds `logits` or `probs` (members, samples, classes), or `votes` (members, samples),
-            and `labels` (samples), optionally `index` (samples) and `members` (members). `labels`
-            and `index` may be (members, samples): then they are compared between members.
+            optionally `labels` (samples), `index` (samples) and `members` (members). `labels` and
+            `index` may be (members, samples): then they are compared between members.
 
     Raises:
         ValueError: an array is missing, or the file is damaged.
@@ -46,8 +46,6 @@ def open_npz(path: Path) -> Raw:
             f"{path}: needs an array 'logits' or 'probs' (members, samples, classes) or 'votes' "
             f"(members, samples), has {', '.join(names) or 'none'}"
         )
-    if "labels" not in arrays:
-        raise ValueError(f"{path}: needs an array 'labels' (samples); bias is measured against it")
     scores = arrays.pop(key)
     if key == "predictions":
         if scores.dtype.kind not in "iu" or len(scores.shape) != 2:

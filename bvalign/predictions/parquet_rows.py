@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bvalign.predictions.long_table import IDS, Chunk, find_columns, from_chunks
+from bvalign.predictions.long_table import Chunk, Columns, find_columns, from_chunks
 from bvalign.predictions.raw import Raw
 
 ROWS_PER_BATCH = 16384
@@ -30,15 +30,15 @@ def open_parquet(path: Path) -> Raw:
             kinds = {str(file.schema_arrow.field(name).type) for name in columns.scores}
             names = {"halffloat": "float16", "float": "float32", "double": "float64"}
             dtypes = tuple(names.get(kind, kind) for kind in sorted(kinds))
-            return from_chunks(path, columns, _chunks(path, file, columns.scores), dtypes)
+            return from_chunks(path, columns, _chunks(path, file, columns), dtypes)
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(f"{path}: not a whole .parquet ({error})") from error
 
 
-def _chunks(path: Path, file: object, scores: tuple[str, ...]) -> Iterator[Chunk]:
+def _chunks(path: Path, file: object, columns: Columns) -> Iterator[Chunk]:
     """Batches of the `pyarrow.parquet.ParquetFile`; a missing score is NaN."""
-    for batch in file.iter_batches(ROWS_PER_BATCH, columns=[*IDS, *scores]):
-        for name in IDS:
+    for batch in file.iter_batches(ROWS_PER_BATCH, columns=[*columns.ids, *columns.scores]):
+        for name in columns.ids:
             column = batch.column(name)
             kinds = ("int", "uint", "string", "dictionary") if name == "member" else ("int", "uint")
             if column.null_count or not str(column.type).startswith(kinds):
@@ -46,7 +46,8 @@ def _chunks(path: Path, file: object, scores: tuple[str, ...]) -> Iterator[Chunk
                     f"{path}: column '{name}' must be whole, of {' or '.join(kinds)}, got "
                     f"{column.type} with {column.null_count} empty cells"
                 )
-        sample, label = (batch.column(name).to_numpy() for name in IDS[1:])
-        parts = [batch.column(name).to_numpy(zero_copy_only=False) for name in scores]
+        sample, *label = (batch.column(name).to_numpy() for name in columns.ids[1:])
+        parts = [batch.column(name).to_numpy(zero_copy_only=False) for name in columns.scores]
         values = np.stack(parts, axis=1).astype(np.float64)
-        yield Chunk(batch.column("member").to_pylist(), sample, label, values)
+        member = batch.column("member").to_pylist()
+        yield Chunk(member, sample, label[0] if label else None, values)

@@ -30,8 +30,9 @@ class Raw:
         shape: (members, samples, classes); of votes (members, samples).
         dtypes: names of the number types of the members.
         rows: rows in the file -> scores of all members.
-        labels: class ids (samples), or (members, samples) where each member has its own.
-        index: rows of the data set, shaped like labels; None for 0, 1, ...
+        labels: class ids (samples), or (members, samples) where each member has its own; None
+            where there are none.
+        index: rows of the data set, shaped as labels may be; None for 0, 1, ...
         members: ids or names; None for 0, 1, ...
         notes: what the reader has to say.
     """
@@ -41,7 +42,7 @@ class Raw:
     shape: tuple[int, ...]
     dtypes: tuple[str, ...]
     rows: Callable[[Rows], Tensor]
-    labels: np.ndarray
+    labels: np.ndarray | None = None
     index: np.ndarray | None = None
     members: np.ndarray | None = None
     notes: tuple[str, ...] = ()
@@ -58,13 +59,14 @@ def to_predictions(raw: Raw) -> Predictions:
     members = _ids(raw, "members", raw.members, num_members).tolist()
     index = np.arange(num_samples) if raw.index is None else raw.index
     index = _ids(raw, "index", _same(raw, "index", index, members), num_samples)
-    labels = _same(raw, "labels", raw.labels, members)
+    labels = None if raw.labels is None else _same(raw, "labels", raw.labels, members)
     if raw.key == "votes":
         num_classes, notes = _check_votes(raw, labels)
     else:
         num_classes = raw.shape[2]
         notes = _check_probs(raw, members) if raw.key == "probs" else _half_note(raw)
-    _check_labels(raw.path, labels, num_classes)
+    if labels is not None:
+        _check_labels(raw.path, labels, num_classes)
     order = np.argsort(index, kind="stable")
     in_order = bool((order == np.arange(num_samples)).all())
 
@@ -77,7 +79,7 @@ def to_predictions(raw: Raw) -> Predictions:
 
     predictions = Predictions(
         read=read,
-        target=labels[order].astype(np.int64),
+        target=None if labels is None else labels[order].astype(np.int64),
         index=index[order],
         members=tuple(members),
         num_classes=num_classes,
@@ -87,12 +89,13 @@ def to_predictions(raw: Raw) -> Predictions:
 
 
 def _check_shape(raw: Raw) -> None:
-    path, key, shape, labels = raw.path, raw.key, raw.shape, raw.labels.shape
+    path, key, shape = raw.path, raw.key, raw.shape
+    labels = None if raw.labels is None else raw.labels.shape
     axes = ("members", "samples", "classes")[: 2 if key == "votes" else 3]
-    if len(shape) != len(axes) or labels not in (shape[1:2], shape[:2]):
+    if len(shape) != len(axes) or labels not in (None, shape[1:2], shape[:2]):
         raise ValueError(
             f"{path}: '{key}' must be ({', '.join(axes)}) and 'labels' (samples), got {shape} and "
-            f"{labels}"
+            f"{'no labels' if labels is None else labels}"
         )
     if not all(shape[:2]) or (len(shape) == 3 and shape[2] < 2):
         raise ValueError(
@@ -208,7 +211,7 @@ def _check_probs(raw: Raw, members: list[int | str]) -> tuple[str, ...]:
     )
 
 
-def _check_votes(raw: Raw, labels: np.ndarray) -> tuple[int, tuple[str, ...]]:
+def _check_votes(raw: Raw, labels: np.ndarray | None) -> tuple[int, tuple[str, ...]]:
     """One pass over votes: the number of classes, and what a reader may conclude from votes."""
     lowest, highest, agreed = 0, 1, 0
     for rows in _blocks(raw):
@@ -217,6 +220,11 @@ def _check_votes(raw: Raw, labels: np.ndarray) -> tuple[int, tuple[str, ...]]:
         agreed += int((votes == votes[0]).all(dim=0).sum())
     if lowest < 0:
         raise ValueError(f"{raw.path}: votes are class ids from 0 on, got {lowest}")
+    if labels is None:
+        return highest + 1, (
+            "votes: each counts as probability one, so uncertainty is zero, confidence is the "
+            "share of the largest vote, and variance_unbiased is the disagreement",
+        )
     if labels.dtype.kind in "iu":
         highest = max(highest, int(labels.max()))
     note = (

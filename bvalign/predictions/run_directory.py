@@ -54,6 +54,27 @@ class RunDirectory:
         if schema != SCHEMA:
             raise ValueError(f"{path}: schema {schema}, this version reads {SCHEMA}")
 
+    @staticmethod
+    @contextmanager
+    def lock(root: Path | str) -> Iterator[None]:
+        """For what one process of a run may do at a time; makes the directory.
+
+        Raises:
+            OSError: nothing can be written there.
+        """
+        path = Path(root) / "run.lock"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path)
+            lock.acquire()
+        except OSError as error:
+            raise OSError(
+                f"{root} cannot be written ({error.strerror or error}); choose another "
+                "--trainer.default_root_dir"
+            ) from error
+        with lock:
+            yield
+
     @classmethod
     def open(
         cls,
@@ -76,9 +97,8 @@ class RunDirectory:
             ValueError: the run that is there has another identity; names the keys that differ.
         """
         root = Path(root)
-        root.mkdir(parents=True, exist_ok=True)
         identity = flatten(identity)
-        with FileLock(root / "run.lock"):
+        with cls.lock(root):
             if (root / "run.json").exists():
                 run = cls(root)
                 differ = difference(run.identity, identity)

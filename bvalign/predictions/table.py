@@ -17,7 +17,7 @@ class Predictions:
 
     Attributes:
         read: start, stop -> logits (members, stop - start, classes), any float type.
-        target: int64 (samples).
+        target: int64 (samples), or None where there are no labels.
         index: int64 (samples), rows of the data set, ascending.
         members: ids or names of the members, in the order of the leading axis.
         num_classes: K.
@@ -28,7 +28,7 @@ class Predictions:
     """
 
     read: Callable[[int, int], Tensor]
-    target: np.ndarray
+    target: np.ndarray | None
     index: np.ndarray
     members: tuple[int | str, ...]
     num_classes: int
@@ -38,11 +38,17 @@ class Predictions:
     texts: tuple[str, ...] | None = None
 
     @property
+    def num_samples(self) -> int:
+        return len(self.index)
+
+    @property
     def samples_per_block(self) -> int:
         return samples_per_block(len(self.members), self.num_classes)
 
-    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Logits (members, block, classes) and labels (block) of successive samples.
+    def blocks(
+        self, start: int = 0, stop: int | None = None
+    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Logits (members, block, classes) and labels (block), if any, of successive samples.
 
         Args:
             start: first sample.
@@ -51,22 +57,22 @@ class Predictions:
         Raises:
             ValueError: logits that are NaN or inf, naming the member and how many samples.
         """
-        target = torch.from_numpy(self.target)
-        stop = len(target) if stop is None else stop
+        target = None if self.target is None else torch.from_numpy(self.target)
+        stop = self.num_samples if stop is None else stop
         for low in range(start, stop, self.samples_per_block):
             high = min(low + self.samples_per_block, stop)
             logits = self.read(low, high)
             if _unusable(logits).any():
                 self._refuse_non_finite()
-            yield logits, target[low:high]
+            yield logits, None if target is None else target[low:high]
 
     def _refuse_non_finite(self) -> None:
         """Counts over the whole table, so that the message names everything at once."""
         counts = torch.zeros(len(self.members), dtype=torch.int64)
-        for start in range(0, len(self.target), self.samples_per_block):
-            logits = self.read(start, min(start + self.samples_per_block, len(self.target)))
+        for start in range(0, self.num_samples, self.samples_per_block):
+            logits = self.read(start, min(start + self.samples_per_block, self.num_samples))
             counts += _unusable(logits).sum(dim=1)
-        named = name_members(self.members, counts, len(self.target))
+        named = name_members(self.members, counts, self.num_samples)
         raise ValueError(f"logits are NaN or inf: {named}; leave these members out")
 
 
@@ -107,8 +113,8 @@ def name_members(members: Sequence[int | str], counts: Tensor, num_samples: int)
 def _originals(predictions: Predictions) -> list[int]:
     """For each member the first one with the same logits; reads until all are known to differ."""
     originals = [0] * len(predictions.members)
-    for start in range(0, len(predictions.target), predictions.samples_per_block):
-        stop = min(start + predictions.samples_per_block, len(predictions.target))
+    for start in range(0, predictions.num_samples, predictions.samples_per_block):
+        stop = min(start + predictions.samples_per_block, predictions.num_samples)
         logits = predictions.read(start, stop).contiguous().view(torch.uint8).numpy()
         first: dict[tuple[int, bytes], int] = {}
         originals = [

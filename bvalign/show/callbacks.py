@@ -1,6 +1,5 @@
-"""Lightning callbacks: watch the alignment while members train, and keep finished members."""
+"""The Lightning callback that watches the alignment while members train."""
 
-from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import Tensor
 from bvalign.analysis.lines import cloud
 from bvalign.analysis.metric import BiasVariance
 from bvalign.analysis.statistics import Decomposition
-from bvalign.predictions import FinishedMember, RunDirectory
+from bvalign.predictions import RunDirectory
 from bvalign.show.log_figure import ABLE, log_figure
 from bvalign.show.scatter import Line, Panel, alignment_scatter
 from bvalign.show.wandb_tables import log_samples
@@ -105,64 +104,6 @@ class AlignmentScatter(Callback):
             line = (fit["slope"], fit["intercept"]) if np.isfinite(fit["slope"]) else None
             _log_scatter(f"{stage}/alignment", values, line, metric.num_classes, trainer)
         return values
-
-
-class SaveMembers(Callback):
-    """Writes every member of a pack to the run directory once its pack is tested.
-
-    | logged key | meaning |
-    | --- | --- |
-    | `train/loss` | training loss of the epoch, mean over the members in training |
-
-    Args:
-        run: where to.
-    """
-
-    def __init__(self, run: RunDirectory) -> None:
-        self.run = run
-        self.history: dict[int, list[dict[str, object]]] = defaultdict(list)
-        self.logits: Tensor
-        self.hits: Tensor | None = None  # correct validation samples (members) of this epoch
-        self.seen = 0
-
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.hits, self.seen = torch.zeros(len(pl_module.members), device=pl_module.device), 0
-
-    def on_validation_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], *_: Any
-    ) -> None:
-        self.hits += (outputs["logits"].argmax(dim=-1) == outputs["target"]).sum(dim=1)
-        self.seen += len(outputs["target"])
-
-    def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.hits = None
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The validation of an epoch, if there is one, comes before this."""
-        loss = pl_module.train_loss()
-        pl_module.log("train/loss", loss.mean(), sync_dist=trainer.world_size > 1)
-        validated = self.hits is not None
-        accuracy = (self.hits / self.seen).tolist() if validated else [""] * len(loss)
-        self.hits = None
-        for member, *values in zip(pl_module.members, loss.tolist(), accuracy, strict=True):
-            row = dict(zip(("train_loss", "val_accuracy"), values, strict=True))
-            self.history[member].append({"epoch": trainer.current_epoch + 1, **row})
-
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        data = trainer.datamodule
-        shape = (len(pl_module.members), data.num_test_samples, data.num_classes)
-        self.logits = torch.full(shape, torch.nan)
-
-    def on_test_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], *_: Any
-    ) -> None:
-        self.logits[:, outputs["index"].cpu()] = outputs["logits"].cpu()
-
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        for row, member in enumerate(pl_module.members):
-            weights = pl_module.pack.weights(member)
-            history = self.history.pop(member, [])
-            self.run.member(member).save(FinishedMember(self.logits[row], weights, history))
 
 
 def _new_metric(trainer: Trainer) -> BiasVariance:

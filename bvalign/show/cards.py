@@ -8,9 +8,9 @@ from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions
 from bvalign.show.extremes import Scores, distance_to_line, largest
 from bvalign.show.fits import fitted_lines
+from bvalign.show.page import SAMPLES_SHOWN, class_names
 from bvalign.show.sprites import COLUMNS, ROWS, Sprites
 
-SAMPLES_SHOWN = 21
 GALLERIES = {
     "bias_sq": ("Most biased", "The members are wrong together: look for labels that are wrong."),
     "variance": ("Most variable", "The members disagree on these."),
@@ -58,11 +58,6 @@ def galleries(
         title, explanation = GALLERIES[name]
         drawn.append({"title": title, "explanation": explanation, "samples": cards})
     return drawn
-
-
-def class_names(predictions: Predictions) -> tuple[str, ...]:
-    """One name per class, its number where none is known."""
-    return predictions.class_names or tuple(map(str, range(predictions.num_classes)))
 
 
 def _card(

@@ -98,7 +98,7 @@ def _read(folder: Path, name: str) -> Report:
         raise ValueError(
             f"{paths[0]}: schema must be {SCHEMA}, got {schema}; write the report again"
         )
-    if "bias_sq" not in summary["means"]:
+    if not summary["labels"]:
         raise ValueError(f"{paths[0]}: compare needs bias_sq, but this is a report without labels")
     return Report(name, summary, _columns(paths[1]))
 

@@ -1,4 +1,4 @@
-"""Which samples a reader should see first: the most biased, the most variable, those off the line."""
+"""Which samples a reader should see first: most biased, most variable, furthest off the line."""
 
 from typing import NamedTuple
 

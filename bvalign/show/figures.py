@@ -1,4 +1,4 @@
-"""The figures beside the scatter: slopes over members, the ratio, reliability."""
+"""The figures beside the scatter: slopes over members, the ratio, reliability, no labels."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,15 @@ from matplotlib.figure import Figure
 from bvalign.analysis.calibration import Cells
 from bvalign.analysis.collapse_summary import Collapse
 from bvalign.analysis.logit_noise import EDGES
-from bvalign.show.scatter import BOUND, CORRECT, FIT, LINES, OTHER_LINE, WRONG
+from bvalign.show.scatter import (
+    BOUND,
+    CORRECT,
+    DECADES_SHOWN,
+    FIT,
+    LINES,
+    OTHER_LINE,
+    WRONG,
+)
 
 BINS_SHOWN = 200
 """Of the histogram of the noise, over its whole range."""
@@ -167,4 +175,67 @@ def collapse(found: Collapse, *, num_members: int) -> Figure:
     for axes in (left, right):
         axes.legend(fontsize=8)
         axes.grid(True, color="#E6E6E6", linewidth=0.6)
+    return figure
+
+
+def variance_over_confidence(
+    error: np.ndarray,
+    variance: np.ndarray,
+    disagreement: np.ndarray,
+    *,
+    num_members: int,
+    num_classes: int,
+) -> Figure:
+    """Variance over a = 1 - confidence, the colour how often members disagree.
+
+    Variance is at most 1 - ‖p̄‖² <= 2a - a² K/(K-1), and at most M - 1 times the squared distance
+    of p̄ from the predicted class, 2a² or less.
+
+    Args:
+        error: a = 1 - max p̄ (samples).
+        variance: plug-in (samples).
+        disagreement: share of the pairs of members that vote differently (samples).
+        num_members: M.
+        num_classes: K.
+    """
+    figure = Figure(figsize=(7.2, 5.6), layout="constrained")
+    axes = figure.add_subplot()
+    shown = (error > 0) & (variance > 10.0**-DECADES_SHOWN * variance.max(initial=0))
+    order = np.argsort(disagreement[shown], kind="stable")
+    x, y, colour = (values[shown][order] for values in (error, variance, disagreement))
+    style = {"s": max(3.0, 16 - 2.5 * np.log10(max(len(x), 1))), "lw": 0, "rasterized": True}
+    points = axes.scatter(x, y, c=colour, cmap="cividis", vmin=0, vmax=1, **style)
+    figure.colorbar(points, label="disagreement (share of pairs of members)")
+    low = x.min(initial=1) / 2
+    a = np.geomspace(low, 1 - 1 / num_classes, 400)
+    feasible = 2 * a - a**2 * num_classes / (num_classes - 1)
+    top = np.minimum(feasible, 2 * (num_members - 1) * a**2)
+    axes.fill_between(a, top, 2, color="#B0B0B0", alpha=0.25, lw=0, label="not feasible", zorder=0)
+    axes.set(xscale="log", yscale="log", xlim=(low, 1), ylim=(y.min(initial=1) / 2, 1))
+    axes.set_xlabel("1 - confidence (largest mean probability)")
+    axes.set_ylabel("variance (squared probability), plug-in")
+    hidden = len(error) - len(x)
+    off = f"; {hidden} with hardly any variance are off the axes" if hidden else ""
+    axes.set_title(f"N = {len(error)}, M = {num_members}{off}", fontsize=10)
+    axes.legend(fontsize=8, loc="lower right")
+    axes.set_axisbelow(True)
+    axes.grid(True, color="#E6E6E6", linewidth=0.6)
+    return figure
+
+
+def disagreement_histogram(disagreement: np.ndarray, *, num_members: int) -> Figure:
+    """How many samples have which share of pairs of members that vote differently."""
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    axes.hist(disagreement, bins=np.linspace(-0.025, 1.025, 22), color=CORRECT)
+    mean = disagreement.mean()
+    axes.axvline(mean, color=FIT, lw=1, ls="--", label=f"mean {mean:.4f}")
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=0.5)
+    axes.set_xlabel("disagreement (share of pairs of members that vote differently)")
+    axes.set_ylabel("samples")
+    agreed = int((disagreement == 0).sum())
+    title = f"N = {len(disagreement)}, M = {num_members}; all members agree on {agreed}"
+    axes.set_title(title, fontsize=10)
+    axes.legend(fontsize=8)
     return figure

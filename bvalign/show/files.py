@@ -1,6 +1,8 @@
-"""A figure as files: PNG for pages, SVG and PDF for papers."""
+"""Writes the files of a report, each whole or not at all."""
 
 import io
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -11,8 +13,33 @@ FORMATS = {"png": {"dpi": 150}, "svg": {"dpi": 200}, "pdf": {"dpi": 200}}
 """Clouds of points are pictures in the vector formats too, at this resolution."""
 
 
+def write_files(
+    out: Path,
+    summary: dict[str, object],
+    samples: str,
+    figures: dict[str, Figure],
+    html: Callable[[dict[str, bytes]], str],
+) -> None:
+    """Writes summary.json, samples.csv, figures/ and report.html.
+
+    Args:
+        out: a folder, made if missing.
+        summary: content of summary.json.
+        samples: text of samples.csv.
+        figures: by file name.
+        html: takes the figures as PNG by name and gives the text of report.html.
+    """
+    (out / "figures").mkdir(parents=True, exist_ok=True)
+    write_atomic(out / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
+    write_atomic(out / "samples.csv", samples.encode())
+    images = {}
+    for name, figure in figures.items():
+        images[name] = save_figure(figure, out / "figures" / name)
+    write_atomic(out / "report.html", html(images).encode())
+
+
 def save_figure(figure: Figure, path: Path) -> bytes:
-    """Writes the figure in all formats and returns the PNG.
+    """Writes a figure as PNG for pages, SVG and PDF for papers; returns the PNG.
 
     Args:
         figure: keeps its layout from now on.

@@ -1,4 +1,4 @@
-"""What the interactive scatter of the report needs, as compact JSON: arrays in base64, ready lines."""
+"""What the interactive scatter of the report needs, as compact JSON."""
 
 import base64
 import json
@@ -99,9 +99,7 @@ def as_script(value: object) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _view(
-    analysis: Analysis, title: str, x_name: str, y_name: str, line: str
-) -> dict[str, object]:
+def _view(analysis: Analysis, title: str, x_name: str, y_name: str, line: str) -> dict[str, object]:
     """One choice of values: its axes, fitted lines, and bounds of what is feasible."""
     d = analysis.decomposition
     x, y = (getattr(d, name).numpy() for name in (x_name, y_name))

@@ -21,18 +21,23 @@ class MembersProgress(ProgressBar):
     seconds within one.
 
     Args:
-        members_done: members that earlier runs finished.
         num_members: members of the ensemble.
     """
 
-    def __init__(self, members_done: int, num_members: int) -> None:
+    def __init__(self, num_members: int) -> None:
         super().__init__()
-        self.members_done, self.num_members = members_done, num_members
-        self.remaining = num_members - members_done
+        self.num_members, self.members_done, self.in_wave = num_members, 0, 0
+        self.remaining: int | None = None  # members when this process began
         self.console = Console(file=sys.stderr)
         self.bar: Progress | None = None
         self.steps = 0  # member-steps done by this process
         self.started = self.last_line = time.monotonic()
+
+    def start_wave(self, members_done: int, in_wave: int) -> None:
+        """Tells how many members are finished, whoever did it, and how many come now."""
+        self.members_done, self.in_wave = members_done, in_wave
+        if self.remaining is None:
+            self.remaining = self.num_members - members_done
 
     def disable(self) -> None:
         """Lightning calls this on every rank but zero."""
@@ -48,7 +53,7 @@ class MembersProgress(ProgressBar):
             self._line(trainer)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        self.steps += len(pl_module.members)
+        self.steps += self.in_wave
         if self.bar is not None:
             self.bar.update(self.task, completed=self.steps)
         elif time.monotonic() - self.last_line > SECONDS_BETWEEN_LINES:
@@ -59,7 +64,7 @@ class MembersProgress(ProgressBar):
             self.bar.update(self.task, description=self._text(trainer))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.members_done += len(pl_module.members)
+        self.members_done += self.in_wave
         if self.bar is not None:
             self.bar.update(self.task, description=self._text(trainer))
         else:

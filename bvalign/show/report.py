@@ -1,7 +1,5 @@
-"""An analysis as files: summary.json, samples.csv, figures/*.png and one report.html."""
+"""An analysis as files: summary.json, samples.csv, figures/ and one report.html."""
 
-import json
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -15,14 +13,15 @@ from torch import Tensor
 
 from bvalign.analysis.design import Selection
 from bvalign.analysis.summary import Analysis, analyze
+from bvalign.analysis.unlabelled import UnlabelledAnalysis, analyze_unlabelled
 from bvalign.predictions import Predictions, open_predictions
-from bvalign.predictions.run_directory import write_atomic
-from bvalign.show import figures
+from bvalign.show import figures, unlabelled
 from bvalign.show.draw_members import draw_members
-from bvalign.show.files import save_figure
+from bvalign.show.files import write_files
 from bvalign.show.fits import fitted_lines
-from bvalign.show.page import page
+from bvalign.show.main_numbers import print_main_numbers
 from bvalign.show.progress import progress
+from bvalign.show.report_page import page
 from bvalign.show.scatter import Panel, alignment_scatter
 from bvalign.show.tables import samples_csv, summarise
 
@@ -34,30 +33,59 @@ SHARE = (("RANK", "0"), ("WORLD_SIZE", "1"))
 
 
 def analyze_and_report(
-    source: Path | str, out: Path | str, selection: Selection = "same"
-) -> Analysis:
-    """Analyses what `open_predictions` reads, writes the report, prints the main numbers."""
+    source: Path | str,
+    out: Path | str,
+    selection: Selection = "same",
+    share: tuple[int, int] | None = None,
+) -> Analysis | UnlabelledAnalysis:
+    """Analyses what `open_predictions` reads, writes the report, prints the main numbers.
+
+    Args:
+        source: what `open_predictions` takes.
+        out: folder of the report.
+        selection: which samples count as correct in the fits.
+        share: this process's number and how many there are; from torchrun by default.
+
+    Raises:
+        ValueError: the predictions cannot be read, are fewer than the processes, or have no labels
+            to select by.
+    """
     predictions, origin = open_predictions(source)
-    rank, world = (int(os.environ.get(name, default)) for name, default in SHARE)
-    num_samples = len(predictions.target)
-    if world > num_samples:
-        raise ValueError(f"{world} processes cannot share {num_samples} samples; start fewer")
-    start, stop = num_samples * rank // world, num_samples * (rank + 1) // world
-    with _process_group(world) as reduce:
-        analysis = analyze(
-            _with_progress(predictions, start, stop, shown=rank == 0),
-            torch.from_numpy(predictions.index),
-            len(predictions.members),
-            predictions.notes,
-            selection=selection,
-            first=start,
-            reduce=reduce,
+    labelled = predictions.target is not None
+    if not labelled and selection != "same":
+        raise ValueError(
+            f"--selection is by correctness and needs labels, got {selection} and predictions "
+            "without; leave it out"
         )
+    rank, world = share or (int(os.environ.get(name, default)) for name, default in SHARE)
+    if world > predictions.num_samples:
+        raise ValueError(
+            f"{world} processes cannot share {predictions.num_samples} samples; start fewer"
+        )
+    analysis = _analyze_share(predictions, selection, rank, world)
     if rank == 0:
-        write_report(analysis, predictions, origin, Path(out))
-        print(main_numbers(analysis))
+        write = write_report if labelled else unlabelled.write_report
+        write(analysis, predictions, origin, Path(out))
+        print_main_numbers(analysis) if labelled else print(unlabelled.main_numbers(analysis))
         print(f"report: {Path(out) / 'report.html'}")
     return analysis
+
+
+def _analyze_share(
+    predictions: Predictions, selection: Selection, rank: int, world: int
+) -> Analysis | UnlabelledAnalysis:
+    """Analyses this process's share of the samples, joined with those of the others."""
+    start, stop = (predictions.num_samples * part // world for part in (rank, rank + 1))
+    inputs = (
+        _with_progress(predictions, start, stop, shown=rank == 0),
+        torch.from_numpy(predictions.index),
+        len(predictions.members),
+        predictions.notes,
+    )
+    with _process_group(world) as reduce:
+        if predictions.target is None:
+            return analyze_unlabelled(*inputs, first=start, reduce=reduce)
+        return analyze(*inputs, selection, first=start, reduce=reduce)
 
 
 @contextmanager
@@ -86,15 +114,12 @@ def write_report(
         origin: how the predictions were made; goes to `summary.json`.
         out: a folder, made if missing.
     """
-    (out / "figures").mkdir(parents=True, exist_ok=True)
     summary = summarise(analysis, predictions, origin)
-    write_atomic(out / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
-    write_atomic(out / "samples.csv", samples_csv(analysis).encode())
-    images = {}
-    for name, figure in draw(analysis).items():
-        images[name] = save_figure(figure, out / "figures" / name)
-    html = page(analysis, predictions, summary, images)
-    write_atomic(out / "report.html", html.encode())
+
+    def html(images: dict[str, bytes]) -> str:
+        return page(analysis, predictions, summary, images)
+
+    write_files(out, summary, samples_csv(analysis), draw(analysis), html)
 
 
 def draw(analysis: Analysis) -> dict[str, Figure]:
@@ -112,9 +137,9 @@ def draw(analysis: Analysis) -> dict[str, Figure]:
     }
     if analysis.num_members > 1:
         drawn |= _slope_over_members(analysis)
-        ratio = d["variance"] / d["bias_sq"]
+        ratio = analysis.decomposition.variance / analysis.decomposition.bias_sq
         drawn["ratio"] = figures.ratio_histogram(
-            ratio, d["correct"], num_members=analysis.num_members
+            ratio.numpy(), d["correct"], num_members=analysis.num_members
         )
         drawn |= draw_members(analysis)
     if analysis.collapse.noise is not None:
@@ -143,46 +168,12 @@ def _slope_over_members(analysis: Analysis) -> dict[str, Figure]:
     return {"slope_over_members": drawn}
 
 
-def main_numbers(analysis: Analysis) -> str:
-    """The few lines that a reader needs, in words."""
-    means, accuracy = analysis.means(), analysis.member_accuracy
-    ensemble = float(analysis.decomposition.correct.double().mean())
-    lines = [
-        f"{analysis.num_members} members on {analysis.num_samples} samples: accuracy of a member "
-        f"{float(accuracy.mean()):.4f}, of the ensemble {ensemble:.4f}"
-    ]
-    if analysis.num_members == 1:
-        lines.append("one member has no variance: means and accuracy only")
-    bias_sq, variance, risk = (means[k] for k in ("bias_sq", "variance", "risk"))
-    share = variance["value"] / risk["value"] if risk["value"] else math.nan
-    lines.append(
-        f"mean squared bias {_with_error(bias_sq)}, variance {_with_error(variance)} "
-        f"({share:.0%} of the risk {_with_error(risk)})"
-    )
-    for name in ("cross_half", "ols"):
-        estimate = analysis.alignment.estimators[name]["slope"]
-        if estimate.value is None:
-            lines.append(f"slope {name}: none ({estimate.reason})")
-            continue
-        interval = estimate.interval or estimate.interval_samples
-        low, high = (f"{end:.3f}" for end in interval)
-        lines.append(
-            f"slope {name}: {estimate.value:.3f}, 95% [{low}, {high}], over "
-            f"{analysis.alignment.num_correct} correct samples"
-        )
-    return "\n".join([*lines, *(f"note: {note}" for note in analysis.notes)])
-
-
-def _with_error(mean: dict[str, float | None]) -> str:
-    error = mean["standard_error"]
-    return f"{mean['value']:.4g}" + ("" if error is None else f" ± {error:.2g}")
-
-
 def _with_progress(
     predictions: Predictions, start: int, stop: int, *, shown: bool
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Iterator[tuple[Tensor, Tensor | None]]:
     with progress(Console(file=sys.stderr, quiet=not shown)) as bar:
-        task = bar.add_task("bias and variance", total=stop - start)
+        what = "variance" if predictions.target is None else "bias and variance"
+        task = bar.add_task(what, total=stop - start)
         for logits, target in predictions.blocks(start, stop):
             yield logits, target
-            bar.advance(task, len(target))
+            bar.advance(task, logits.shape[1])

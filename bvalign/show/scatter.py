@@ -123,9 +123,7 @@ def log_limits(panel: Panel) -> tuple[float, float]:
     return float(both.min()) / 2, float(both.max()) * 3
 
 
-def feasible_variance(
-    bias_sq: np.ndarray, num_members: int, num_classes: int
-) -> np.ndarray:
+def feasible_variance(bias_sq: np.ndarray, num_members: int, num_classes: int) -> np.ndarray:
     """The largest plug-in variance that any M members over K classes can have at a bias_sq.
 
     Args:

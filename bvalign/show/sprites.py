@@ -19,7 +19,7 @@ QUALITIES = (None, 80, 50)
 
 
 class Sprites(NamedTuple):
-    """Sheets of COLUMNS thumbnails a row; thumbnail k is number k % (COLUMNS * ROWS) of its sheet."""
+    """Sheets of COLUMNS thumbnails a row; thumbnail k is k % (COLUMNS * ROWS) of its sheet."""
 
     sheets: tuple[str, ...] = ()  # data URIs
     rows: tuple[int, ...] = ()  # of each sheet

@@ -1,6 +1,7 @@
 """An analysis as plain data: the content of summary.json and samples.csv."""
 
 import math
+from collections.abc import Sequence
 
 from torch import Tensor
 
@@ -10,6 +11,9 @@ from bvalign.predictions import Predictions
 from bvalign.provenance import versions
 
 SCHEMA = 1
+NEED_ONE = ("kl_risk", "kl_bias", "kl_variance")
+"""Means that one member suffices for, if no probability is zero."""
+
 PER_SAMPLE = ("bias_sq", "variance", "risk", "bias_sq_unbiased", "variance_unbiased")
 
 
@@ -24,9 +28,11 @@ def summarise(
     calibration = analysis.calibration._asdict()
     accuracy = analysis.member_accuracy
     deviation = float(accuracy.std()) if len(accuracy) > 1 else None
-    identity = origin.get("identity", {})
+    means = analysis.means()
     return {
         "schema": SCHEMA,
+        "labels": True,
+        "missing": undefined(means, analysis.num_members, NEED_ONE),
         "num_members": analysis.num_members,
         "num_samples": analysis.num_samples,
         "num_classes": analysis.num_classes,
@@ -37,7 +43,7 @@ def summarise(
             "min": float(accuracy.min()),
             "max": float(accuracy.max()),
         },
-        "means": analysis.means(),
+        "means": means,
         "variance_share": analysis.variance_share(),
         "alignment": fits,
         "alignment_selection": analysis.selection,
@@ -50,6 +56,13 @@ def summarise(
         "calibration": {k: plain(v) for k, v in calibration.items() if k != "reliability"},
         "collapse": _collapse(analysis.collapse),
         "notes": list(analysis.notes),
+    } | how_it_was_made(predictions, origin)
+
+
+def how_it_was_made(predictions: Predictions, origin: dict[str, object]) -> dict[str, object]:
+    """What every summary says of members, data, identity, provenance and versions."""
+    identity = origin.get("identity", {})
+    return {
         "members": list(predictions.members),
         "data": {
             "name": identity.get("data.name", origin.get("source")),
@@ -60,6 +73,31 @@ def summarise(
         "provenance": {k: v for k, v in origin.items() if k not in ("identity", "packs", "schema")},
         "versions": versions(),
     }
+
+
+def undefined(
+    means: dict[str, dict[str, float | None]], num_members: int, one_suffices: Sequence[str] = ()
+) -> list[dict[str, str]]:
+    """Names of the means that are null, each with the reason.
+
+    Args:
+        means: by name.
+        num_members: M.
+        one_suffices: names that one member suffices for, if it gives no class a zero.
+    """
+    few = "needs two members"
+    zero = "a member gives a class a probability of zero"
+    return [
+        {"name": name, "reason": few if num_members == 1 and name not in one_suffices else zero}
+        for name, mean in means.items()
+        if mean["value"] is None
+    ]
+
+
+def with_error(mean: dict[str, float | None]) -> str:
+    """A mean and its standard error, if there is one."""
+    error = mean["standard_error"]
+    return f"{mean['value']:.4g}" + ("" if error is None else f" ± {error:.2g}")
 
 
 def _collapse(found: Collapse) -> object:
@@ -86,6 +124,11 @@ def samples_csv(analysis: Analysis) -> str:
     }
     for table in (analysis.cross_entropy, analysis.zero_one, analysis.gap):
         columns |= {k: v for k, v in table._asdict().items() if k != "count"}
+    return csv_text(columns)
+
+
+def csv_text(columns: dict[str, Tensor]) -> str:
+    """Columns of equal length as CSV, 17 significant digits."""
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     lines = [
         ",".join(f"{cell:.17g}" if isinstance(cell, float) else str(cell) for cell in row)

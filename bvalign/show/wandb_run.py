@@ -71,8 +71,7 @@ class WandbRun:
     def finish(self, loggers: Sequence[Logger], run: RunDirectory, analysis: Analysis) -> None:
         """Logs what came of all members and ends the W&B run, once for a number of members."""
         logged = run.root / "wandb" / "members_logged"
-        complete = analysis.num_members == run.num_members
-        if not complete or (logged.exists() and logged.read_text() == str(run.num_members)):
+        if run.missing() or (logged.exists() and logged.read_text() == str(run.num_members)):
             return
         for logger in _on_rank_zero(loggers):
             predictions = run.predictions()

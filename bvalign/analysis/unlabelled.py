@@ -1,0 +1,179 @@
+"""What an ensemble says where there are no labels: how its members vary, and the risk to expect.
+
+Symbols, for one sample with M members and K classes: p_m is member m's probabilities, p̄ their
+mean, q their normalised geometric mean (`losses.py`). None of these needs a label:
+
+    variance, variance_unbiased    mean_m ‖p_m - p̄‖², and with M - 1
+    uncertainty                    1 - mean_m ‖p_m‖² (`gap.py`)
+    kl_variance                    mean_m KL(q ‖ p_m), nats
+    disagreement, variance_01      share of the pairs of members that vote differently, unbiased;
+                                   share of the members that are outvoted
+
+Squared bias, risk and calibration do. What stands in for them holds on average over samples, under
+an assumption that cannot be checked without labels:
+
+    risk            E risk = E (2 variance_unbiased + uncertainty)
+                    if the mean of infinitely many members is calibrated for each class: the gap
+                    identity of `gap.py` with a calibration residual of zero
+    risk_plug_in    the same with variance, if the mean of these M members is
+    member_error    E (error rate of a member) = E disagreement
+                    if the vote shares of infinitely many members are calibrated, all classes taken
+                    together: the Generalization Disagreement Equality (Jiang et al. 2022)
+    ensemble_error  E 1{argmax p̄ != y} = E (1 - max p̄)
+                    if the largest mean probability is calibrated (Guo et al. 2017)
+
+A mean that is over-confident, as is usual when the data shift, makes each of them too small: the
+true mean risk is higher by the mean calibration residual, the error rates by the mean of what
+confidence or agreement exceed accuracy by.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from bvalign.analysis.columns import Columns
+from bvalign.analysis.gap import Mean, mean_over_samples, uncertainty_sum
+from bvalign.analysis.losses import disagreement, jackknife_shift, log_moments, vote_counts
+from bvalign.analysis.statistics import centred_squares, residual, softmax
+
+MEANS = (
+    "variance",
+    "variance_unbiased",
+    "uncertainty",
+    "confidence",
+    "disagreement",
+    "variance_01",
+    "kl_variance",
+    "kl_variance_jackknife",
+)
+ESTIMATES = {
+    "risk": "risk_label_free",
+    "risk_plug_in": "risk_label_free_plug_in",
+    "member_error": "disagreement",
+    "ensemble_error": "error_label_free",
+}
+"""Estimate -> the per-sample value that it is the mean of."""
+
+
+class Unlabelled(NamedTuple):
+    """One number per sample, float64 except `prediction`.
+
+    With one member the variances, disagreement and risk_label_free are NaN; the KL variances are
+    too where a member gives a class a probability of exactly zero, as votes do.
+    """
+
+    prediction: Int[Tensor, " samples"]  # argmax p̄
+    confidence: Float[Tensor, " samples"]  # max p̄
+    variance: Float[Tensor, " samples"]  # squared probability, like all but the two in nats
+    variance_unbiased: Float[Tensor, " samples"]
+    uncertainty: Float[Tensor, " samples"]
+    kl_variance: Float[Tensor, " samples"]  # nats
+    kl_variance_jackknife: Float[Tensor, " samples"]  # nats
+    disagreement: Float[Tensor, " samples"]  # share of pairs
+    variance_01: Float[Tensor, " samples"]  # share of members
+    risk_label_free: Float[Tensor, " samples"]
+    risk_label_free_plug_in: Float[Tensor, " samples"]
+    error_label_free: Float[Tensor, " samples"]  # 1 - max p̄, without cancellation
+
+
+@dataclass(frozen=True)
+class UnlabelledAnalysis:
+    """The numbers of one ensemble on samples without labels.
+
+    Attributes:
+        values: one value per sample.
+        index: rows of the data set (samples).
+        num_members: M.
+        num_classes: K.
+        notes: lines that every reader of the results must see.
+    """
+
+    values: Unlabelled
+    index: Int[Tensor, " samples"]
+    num_members: int
+    num_classes: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def num_samples(self) -> int:
+        return len(self.index)
+
+    def means(self) -> dict[str, Mean]:
+        """Mean and standard error over samples of each per-sample value; NaN if undefined."""
+        return {name: mean_over_samples(getattr(self.values, name)) for name in MEANS}
+
+    def estimates(self) -> dict[str, Mean]:
+        """What stands in for risk and error rates, each under the assumption of its own."""
+        return {
+            name: mean_over_samples(getattr(self.values, column))
+            for name, column in ESTIMATES.items()
+        }
+
+
+def analyze_unlabelled(
+    blocks: Iterable[tuple[Tensor, Tensor | None]],
+    index: Tensor,
+    num_members: int,
+    notes: Sequence[str] = (),
+    *,
+    first: int = 0,
+    reduce: Callable[[Tensor], object] = lambda _: None,
+) -> UnlabelledAnalysis:
+    """Analyses predictions that come as blocks of samples, and looks at no label.
+
+    Args:
+        blocks: logits (members, block, classes) of successive samples, and anything or None.
+        index: rows of the data set (samples), in the order of the blocks.
+        num_members: M.
+        notes: passed on to the result.
+        first: position of the first block, where several processes share the samples.
+        reduce: adds an array up over the processes, in place; does nothing for a single one.
+    """
+    columns, position, num_classes = Columns(len(index)), first, 0
+    for logits, _ in blocks:
+        columns.put("values", unlabelled(logits), position)
+        position, num_classes = position + logits.shape[1], logits.shape[2]
+    for array in columns.arrays():
+        reduce(array)
+    return UnlabelledAnalysis(columns.take("values"), index, num_members, num_classes, tuple(notes))
+
+
+def unlabelled(logits: Float[Tensor, "members samples classes"]) -> Unlabelled:
+    """The per-sample values of members that fit into memory together.
+
+    >>> logits = torch.tensor([[[0.0, 0.0]], [[0.0, 0.0]]])      # two members, both undecided
+    >>> values = unlabelled(logits)
+    >>> values.confidence.item(), values.risk_label_free.item(), values.disagreement.item()
+    (0.5, 0.5, 0.0)
+    """
+    num_members, _, num_classes = logits.shape
+    probs = softmax(logits)
+    prob_sum = probs.sum(dim=0)
+    prediction = prob_sum.argmax(dim=-1)
+    error = -residual(prob_sum, prediction).gather(-1, prediction.unsqueeze(-1)).squeeze(-1)
+    centred = centred_squares(probs, prediction)
+    uncertainty = uncertainty_sum(logits) / num_members
+    logs = log_moments(logits)
+    kl_variance = logs.divergence / num_members
+    undefined = torch.full_like(centred, torch.nan)
+    counts = vote_counts(logits.argmax(dim=-1), num_classes)
+    several = num_members > 1
+    variance_unbiased = centred / (num_members - 1) if several else undefined
+    return Unlabelled(
+        prediction=prediction,
+        confidence=prob_sum.amax(dim=-1) / num_members,
+        variance=centred / num_members if several else undefined,
+        variance_unbiased=variance_unbiased,
+        uncertainty=uncertainty,
+        kl_variance=kl_variance if several else undefined,
+        kl_variance_jackknife=kl_variance + jackknife_shift(logits, logs),
+        disagreement=disagreement(counts),
+        variance_01=1 - counts.amax(dim=-1).double() / num_members if several else undefined,
+        risk_label_free=2 * variance_unbiased + uncertainty,
+        risk_label_free_plug_in=2 * centred / num_members + uncertainty,
+        error_label_free=error / num_members,
+    )

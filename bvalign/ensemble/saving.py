@@ -1,0 +1,130 @@
+"""The callback that keeps what members leave behind: curves, weights and logits."""
+
+import sys
+from collections import defaultdict
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from bvalign.predictions import FinishedMember, RunDirectory
+
+
+class SaveMembers(Callback):
+    """Writes every member of a pack to the run directory once its pack is tested.
+
+    A member whose loss or logits are no numbers has diverged: it is noted there and on standard
+    error, and left out of everything that follows.
+
+    | logged key | meaning |
+    | --- | --- |
+    | `train/loss` | training loss of the epoch, mean over the members in training on all ranks |
+
+    Args:
+        run: where to.
+    """
+
+    def __init__(self, run: RunDirectory) -> None:
+        self.run = run
+        self.history: dict[int, list[dict[str, object]]] = defaultdict(list)
+        self.logits: Tensor
+        self.hits: Tensor | None = None  # (members + 1): correct validation samples, and all
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": dict(self.history)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.history = defaultdict(list, state_dict["history"])
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.hits = torch.zeros(len(pl_module.members) + 1, device=pl_module.device)
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], *_: Any
+    ) -> None:
+        hits = (outputs["logits"].argmax(dim=-1) == outputs["target"]).sum(dim=1)
+        self.hits[_rows(pl_module)] += hits
+        self.hits[-1] += len(outputs["target"])
+
+    def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.hits = None
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The validation of an epoch, if there is one, comes before this."""
+        epoch = trainer.current_epoch + 1
+        loss = _over_samples(trainer, pl_module.train_loss(), "mean")
+        accuracy: list[object] = [""] * len(loss)
+        if self.hits is not None:
+            *hits, seen = _over_samples(trainer, self.hits, "sum").tolist()
+            accuracy, self.hits = [hit / seen for hit in hits], None
+        for member, value, hit in zip(pl_module.members, loss.tolist(), accuracy, strict=True):
+            row = {"epoch": epoch, "train_loss": value, "val_accuracy": hit}
+            self.history[member].append(row)
+        self._leave_out(trainer, pl_module, ~loss.isfinite(), epoch, "training loss")
+        sound = loss[_rows(pl_module)]
+        total = torch.stack([sound.sum(), torch.ones_like(sound).sum()])
+        mean, count = trainer.strategy.reduce(total, reduce_op="sum").tolist()
+        if count:
+            pl_module.log("train/loss", mean / count, sync_dist=trainer.world_size > 1)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        data = trainer.datamodule
+        shape = (len(pl_module.members), data.num_test_samples, data.num_classes)
+        self.logits = torch.zeros(shape)
+
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], *_: Any
+    ) -> None:
+        rows = torch.tensor(_rows(pl_module), dtype=torch.int64).unsqueeze(1)
+        self.logits[rows, outputs["index"].cpu()] = outputs["logits"].cpu()
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Under ddp every rank holds the logits of its own samples, and zeros."""
+        for row, logits in enumerate(self.logits):
+            whole = _over_samples(trainer, logits.to(pl_module.device), "sum")
+            self.logits[row] = whole.cpu()
+        failed = ~self.logits.isfinite().all(dim=(1, 2))
+        self._leave_out(trainer, pl_module, failed, trainer.max_epochs or 0, "logits")
+        for row, member in enumerate(pl_module.members):
+            history = self.history.pop(member, [])
+            if member not in pl_module.diverged and _writes(trainer):
+                weights = pl_module.pack.weights(member)
+                self.run.member(member).save(FinishedMember(self.logits[row], weights, history))
+
+    def _leave_out(
+        self, trainer: Trainer, module: LightningModule, failed: Tensor, epoch: int, what: str
+    ) -> None:
+        """Marks members that have just diverged.
+
+        Raises:
+            ValueError: a member has, and the run is to stop then.
+        """
+        new = [m for m, bad in zip(module.members, failed.tolist(), strict=True) if bad]
+        for member in sorted(set(new) - module.diverged):
+            module.diverged.add(member)
+            told = f"member {member} diverged in epoch {epoch}: its {what} is not a number"
+            if module.on_diverged == "stop":
+                raise ValueError(
+                    f"{told}; lower --model.lr, or go on without it by --model.on_diverged=drop"
+                )
+            if _writes(trainer):
+                self.run.member(member).mark_diverged(epoch)
+                print(f"{told}; the others go on", file=sys.stderr)
+
+
+def _rows(module: LightningModule) -> list[int]:
+    """Where the sound members lie among those in training."""
+    return [module.members.index(member) for member in module.sound_members()]
+
+
+def _over_samples(trainer: Trainer, value: Tensor, op: str) -> Tensor:
+    """Joins what ranks found on their own samples; alone, or where they share none, nothing."""
+    if trainer.datamodule.share.world == 1:
+        return value
+    return trainer.strategy.reduce(value, reduce_op=op)
+
+
+def _writes(trainer: Trainer) -> bool:
+    """Whether this rank writes its members: each its own, or rank zero those of all."""
+    return trainer.datamodule.share.world == 1 or trainer.is_global_zero

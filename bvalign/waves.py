@@ -1,0 +1,98 @@
+"""From claimed packs to finished members: one Trainer for each wave of packs.
+
+A wave is one pack per rank, and all ranks go through it in step; with one process it is one pack.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.strategies import Strategy
+
+from bvalign.data import EnsembleDataModule
+from bvalign.ensemble.checkpoints import CheckpointMembers, MemberCheckpointIO
+from bvalign.ensemble.module import Ensemble
+from bvalign.ensemble.saving import SaveMembers
+from bvalign.ensemble.stopping import StopRequest
+from bvalign.ensemble.strategy import MemberParallelStrategy
+from bvalign.predictions import RunDirectory
+from bvalign.predictions.claims import Work
+from bvalign.show.members_progress import MembersProgress
+
+MakeTrainer = Callable[[Sequence[Callback], MemberCheckpointIO], Trainer]
+
+
+def seats(strategy: Strategy) -> int:
+    """Packs that are trained side by side: one per rank, or one that all ranks share."""
+    return strategy.world_size if isinstance(strategy, MemberParallelStrategy) else 1
+
+
+def even_pack_size(num_members: int, pack_size: int, num_seats: int) -> int:
+    """The largest pack size, up to `pack_size`, that leaves no seat empty without need.
+
+    >>> even_pack_size(100, 8, 8), even_pack_size(8, 8, 2), even_pack_size(100, 8, 1)
+    (7, 4, 8)
+    """
+    if num_seats == 1:
+        return pack_size
+    waves = math.ceil(num_members / (pack_size * num_seats))
+    return math.ceil(num_members / (waves * num_seats))
+
+
+def train_members(
+    run: RunDirectory,
+    module: Ensemble,
+    datamodule: EnsembleDataModule,
+    make_trainer: MakeTrainer,
+    strategy: Strategy,
+    checkpoints: CheckpointMembers,
+    watchers: Sequence[Callback],
+) -> None:
+    """Trains what no other process has claimed, wave by wave.
+
+    Args:
+        run: where members go; rank zero claims for all ranks.
+        module: given the members of each wave.
+        datamodule: their data.
+        make_trainer: a Trainer with these callbacks and this way to keep checkpoints.
+        strategy: of the ranks that have been started.
+        checkpoints: when to save members that are in training.
+        watchers: callbacks that see all waves.
+
+    Raises:
+        KeyboardInterrupt: a stop was asked for; what was in training is saved.
+    """
+    with StopRequest() as stop:
+        callbacks = [*watchers, SaveMembers(run), checkpoints, stop]
+        bars = [watcher for watcher in watchers if isinstance(watcher, MembersProgress)]
+        retry = module.on_diverged == "retry"
+        while True:
+            claim = run.claim(seats(strategy), retry=retry) if strategy.is_global_zero else None
+            with claim or nullcontext() as work:
+                work = strategy.broadcast(work)
+                if not work.packs:
+                    return
+                for bar in bars:
+                    bar.start_wave(len(run.finished()[0]), len(work.members))
+                _train_wave(run, module, datamodule, make_trainer, strategy, work, callbacks)
+                strategy.barrier()
+            if strategy.broadcast(stop.asked):
+                raise KeyboardInterrupt
+
+
+def _train_wave(
+    run: RunDirectory,
+    module: Ensemble,
+    datamodule: EnsembleDataModule,
+    make_trainer: MakeTrainer,
+    strategy: Strategy,
+    work: Work,
+    callbacks: Sequence[Callback],
+) -> None:
+    mine = strategy.global_rank if seats(strategy) > 1 else 0
+    members = work.packs[mine] if mine < len(work.packs) else ()
+    module.assign(members, {m: len(run.member(m).divergences()) for m in members})
+    trainer = make_trainer(callbacks, MemberCheckpointIO(run, module, work))
+    trainer.fit(module, datamodule=datamodule, ckpt_path=str(work.step) if work.step else None)
+    trainer.test(module, datamodule=datamodule, verbose=False)
