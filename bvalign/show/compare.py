@@ -40,7 +40,7 @@ def compare_runs(folders: Sequence[Path | str], out: Path | str) -> None:
     images = {
         name: save_figure(figure, out / "figures" / name) for name, figure in draw(reports).items()
     }
-    page = render("compare.html.j2", _made(reports), [], images, CAPTIONS, found=found)
+    page = render("compare.html.j2", _made(reports), "", images, CAPTIONS, found=found)
     write_atomic(out / "compare.html", page.encode())
     print(f"comparison of {len(reports)} runs: {out / 'compare.html'}")
 

@@ -32,7 +32,7 @@ def read_reports(folders: Sequence[Path]) -> list[Report]:
     Raises:
         ValueError: fewer than two, one that is no report, or one of another schema.
     """
-    if len({folder.resolve() for folder in folders}) < 2:
+    if len(folders) < 2 or len({folder.resolve() for folder in folders}) < len(folders):
         given = ", ".join(map(str, folders)) or "none"
         raise ValueError(f"compare needs at least two different runs, got {given}")
     names = _names(folders)
