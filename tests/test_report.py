@@ -141,7 +141,7 @@ def test_filters_change_the_count(pictured):
     counts = found.elements["plot"]["data-counts"].split("|")
     for (fragment, number), text in zip(expected.items(), counts, strict=True):
         shown, more, address = re.fullmatch(
-            r"(\d+) of 150 samples shown(?:; (\d+) more .* axes)?#(.*)", text
+            r"(\d+) of 150 samples shown(?:; (\d+) more .* axes)?#?(.*)", text
         ).groups()
         assert int(shown) + int(more or 0) == int(number), fragment
         assert address == fragment
