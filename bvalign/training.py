@@ -23,6 +23,7 @@ from bvalign.ensemble.module import Ensemble
 from bvalign.ensemble.ranks import leave_together, on_rank_zero, start_ranks
 from bvalign.ensemble.strategy import MemberParallelStrategy
 from bvalign.predictions import RunDirectory
+from bvalign.predictions.claims import one_at_a_time
 from bvalign.provenance import provenance
 from bvalign.show.callbacks import AlignmentScatter
 from bvalign.show.members_progress import MembersProgress
@@ -95,14 +96,15 @@ class EnsembleCLI(LightningCLI):
             data = getattr(importlib.import_module(module), name).name
             config.trainer.default_root_dir = f"runs/{data}-{config.model.arch}"
         self._dump_config()  # config.yaml serves other runs too, so it has no W&B id
-        self.wandb_lock = use_wandb(config.trainer, Path(config.trainer.default_root_dir))
+        root = Path(config.trainer.default_root_dir)
+        self.wandb_lock = use_wandb(config.trainer, root, self.subcommand)
 
     def fit(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
         """Trains the members that are missing, pack by pack, and writes the report."""
         strategy, root = self.trainer.strategy, Path(self.trainer.default_root_dir)
         _refuse_what_couples_or_truncates(self.trainer)
         start_ranks(strategy)
-        with RunDirectory.lock(root):  # one process downloads, the others find it there
+        with one_at_a_time(root):  # one process downloads, the others find it there
             datamodule.prepare_data()
         datamodule.setup()
         run = on_rank_zero(strategy, lambda: self._open_run(root, model, datamodule))
@@ -113,7 +115,7 @@ class EnsembleCLI(LightningCLI):
                 model,
                 datamodule,
                 lambda callbacks, io: self.instantiate_trainer(callbacks, plugins=io),
-                strategy,
+                self.trainer,
                 self.config_init[self.subcommand].checkpoints,
                 [AlignmentScatter(run), bar],
             )
@@ -175,15 +177,9 @@ class EnsembleCLI(LightningCLI):
         done, problems = run.finished()
         for problem in problems:
             print(f"{problem}: trained again", file=sys.stderr)
-        run.save_samples(
-            datamodule.arrays.test_target,
-            datamodule.class_names,
-            None if datamodule.texts else datamodule.arrays.test_images,
-            datamodule.arrays.notes,
-            datamodule.texts,
-        )
+        run.save_samples(datamodule.samples())
         config = self._config_yaml()
-        with RunDirectory.lock(root):
+        with one_at_a_time(root):
             (root / "config.yaml").write_text(config)
         print(
             f"{root}: {len(done)} of {run.num_members} members finished; {model.arch} on "
@@ -191,8 +187,7 @@ class EnsembleCLI(LightningCLI):
             file=sys.stderr,
         )
         if run.missing(retry=model.on_diverged == "retry"):
-            loggers = self.trainer.loggers
-            self._wandb.start(loggers, run, yaml.safe_load(config))
+            self._wandb.start(self.trainer.loggers, run, yaml.safe_load(config))
         return run
 
     def _report(self, run: RunDirectory, model: Ensemble) -> None:
@@ -216,7 +211,7 @@ class EnsembleCLI(LightningCLI):
 
     def _hardware(self) -> str:
         strategy = self.trainer.strategy
-        ranks = f"{self.trainer.world_size} ranks of {strategy.strategy_name}, "
+        ranks = f"{self.trainer.world_size} ranks of {type(strategy).__name__}, "
         return f"{ranks if self.trainer.world_size > 1 else ''}{strategy.root_device}"
 
     def _trainer_config(self) -> dict[str, Any]:

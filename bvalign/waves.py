@@ -4,6 +4,7 @@ A wave is one pack per rank, and all ranks go through it in step; with one proce
 """
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
@@ -13,11 +14,14 @@ from lightning.pytorch.strategies import Strategy
 from bvalign.data import EnsembleDataModule
 from bvalign.ensemble.checkpoints import CheckpointMembers, MemberCheckpointIO
 from bvalign.ensemble.module import Ensemble
+from bvalign.ensemble.ranks import on_rank_zero
 from bvalign.ensemble.saving import SaveMembers
 from bvalign.ensemble.stopping import StopRequest
 from bvalign.ensemble.strategy import MemberParallelStrategy
+from bvalign.ensemble.trial import choose_plan
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.claims import Work
+from bvalign.predictions.plan_record import settle_plan
 from bvalign.show.members_progress import MembersProgress
 
 MakeTrainer = Callable[[Sequence[Callback], MemberCheckpointIO], Trainer]
@@ -45,7 +49,7 @@ def train_members(
     module: Ensemble,
     datamodule: EnsembleDataModule,
     make_trainer: MakeTrainer,
-    strategy: Strategy,
+    trainer: Trainer,
     checkpoints: CheckpointMembers,
     watchers: Sequence[Callback],
 ) -> None:
@@ -56,13 +60,15 @@ def train_members(
         module: given the members of each wave.
         datamodule: their data.
         make_trainer: a Trainer with these callbacks and this way to keep checkpoints.
-        strategy: of the ranks that have been started.
+        trainer: of the ranks that have been started; it trains nothing itself.
         checkpoints: when to save members that are in training.
         watchers: callbacks that see all waves.
 
     Raises:
         KeyboardInterrupt: a stop was asked for; what was in training is saved.
     """
+    strategy = trainer.strategy
+    _agree_on_plan(run, module, datamodule, trainer)
     with StopRequest() as stop:
         callbacks = [*watchers, SaveMembers(run), checkpoints, stop]
         bars = [watcher for watcher in watchers if isinstance(watcher, MembersProgress)]
@@ -96,3 +102,22 @@ def _train_wave(
     trainer = make_trainer(callbacks, MemberCheckpointIO(run, module, work))
     trainer.fit(module, datamodule=datamodule, ckpt_path=str(work.step) if work.step else None)
     trainer.test(module, datamodule=datamodule, verbose=False)
+
+
+def _agree_on_plan(
+    run: RunDirectory, module: Ensemble, datamodule: EnsembleDataModule, trainer: Trainer
+) -> None:
+    """Gives the module the plan of the run on every rank; in a new run, rank zero times them."""
+
+    def choose() -> dict[str, object]:
+        return choose_plan(module, run.packs[0], datamodule.batch_size, trainer)._asdict()
+
+    def settle() -> tuple[str, int]:
+        if not run.missing(retry=module.on_diverged == "retry"):
+            return module.plan, 1
+        found = settle_plan(run, module.plan, choose)
+        print(f"plan {found['plan']} ({found['reason']})", file=sys.stderr)
+        # the first one's for good: a checkpoint within an epoch counts batches
+        return found["plan"], run.info["plans"][0]["steps_at_once"]
+
+    module.plan, module.steps_at_once = on_rank_zero(trainer.strategy, settle)

@@ -16,7 +16,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks; also for the pro
 HERE = Path(__file__).parent
 TINY = (
     "--data.num_train=100 --data.num_test=57 --data.batch_size=20 --model.arch=mlp "
-    "--model.width=8 --trainer.max_epochs=2 --trainer.check_val_every_n_epoch=1"
+    "--model.width=8 --model.plan=sequential --trainer.max_epochs=2 "
+    "--trainer.check_val_every_n_epoch=1"
 ).split()
 """Options of a fit that takes a second: an odd number of test samples, two epochs."""
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -294,7 +295,21 @@ def test_a_bug_is_not_hidden_behind_one_line(bvalign, monkeypatch):
 def test_other_loggers_work(bvalign, logger):
     bvalign("fit", *TINY, "--model.members=2", f"--trainer.logger={logger}",
             "--trainer.logger.save_dir=logs")  # fmt: skip
-    assert list(Path("logs").rglob("*.csv" if logger == "CSVLogger" else "events*"))
+    keys = ["train/loss", "val/alignment/slope", "val/risk", "test/accuracy"]
+    if logger == "CSVLogger":
+        written = "".join(path.read_text() for path in Path("logs").rglob("*.csv"))
+        assert all(key in written for key in keys)
+        return
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = defaultdict(set)
+    for path in Path("logs").rglob("events*"):
+        events = EventAccumulator(str(path)).Reload()
+        for kind, tags in events.Tags().items():
+            found[kind] |= set(tags if isinstance(tags, list) else [])
+    assert found["scalars"] >= set(keys)
+    assert found["images"] >= {"val/alignment", "test/alignment"}
+    assert not list(Path().rglob("*wandb*"))
 
 
 def test_the_live_metric_is_what_users_import():

@@ -12,7 +12,7 @@ MAY_IMPORT = {
     "randomness": set(),
     "provenance": set(),
     "predictions": set(),
-    "data": {"randomness"},
+    "data": {"randomness", "predictions"},
     "ensemble": {"randomness", "data", "predictions"},
     "analysis": set(),
     "show": {"analysis", "predictions", "provenance"},

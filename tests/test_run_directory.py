@@ -6,7 +6,8 @@ import torch
 from conftest import random_ensemble
 
 from bvalign.predictions import FinishedMember, RunDirectory
-from bvalign.predictions.run_directory import write_atomic
+from bvalign.predictions.atomic import write_atomic
+from bvalign.predictions.samples import Samples
 
 LOGITS, TARGET = random_ensemble(members=5, samples=7, classes=4)
 IDENTITY = {"data": {"name": "x"}, "model": {"lr": 0.1, "arch": "mlp"}}
@@ -14,7 +15,8 @@ IDENTITY = {"data": {"name": "x"}, "model": {"lr": 0.1, "arch": "mlp"}}
 
 def start(root, members=5, identity=IDENTITY):
     run = RunDirectory.open(root, identity, members, pack_size=2, provenance={"device": "cpu"})
-    run.save_samples(TARGET.numpy(), list("abcd"), np.zeros((7, 1, 2, 2), np.uint8), ["a note"])
+    images = np.zeros((7, 1, 2, 2), np.uint8)
+    run.save_samples(Samples(TARGET.numpy(), tuple("abcd"), images, ("a note",)))
     return run
 
 

@@ -76,7 +76,7 @@ def test_scalars_images_and_curves_are_under_their_names(starts):
 
 
 def test_the_curves_are_those_of_the_files(logged, starts):
-    curves = training_curves(logged[0], range(4))
+    curves = training_curves(sorted(logged[0].glob("members/*")))
     rows = [row for row in history(starts[1]) if "members/train_loss/mean" in row]
     assert [row["members/epoch"] for row in rows] == curves.epoch.tolist() == [1, 2]
     for name in ("train_loss", "val_accuracy"):
@@ -153,6 +153,20 @@ def test_a_process_beside_another_logs_to_its_own_run_of_the_group(monkeypatch):
     assert trainers[2].logger.init_args.id == ids[0]
 
 
+def test_testing_again_has_a_run_of_its_own_each_time(monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    trainers = [Namespace(logger=logger_config()) for _ in range(3)]
+    held = use_wandb(trainers[0], Path("run"))
+    fit = trainers[0].logger.init_args.id
+    assert held
+    for trainer in trainers[1:]:
+        assert use_wandb(trainer, Path("run"), "test") is None
+        assert trainer.logger.dict_kwargs == {"group": f"run-{fit}", "job_type": "test"}
+    again = [trainer.logger.init_args.id for trainer in trainers[1:]]
+    assert all(identity.startswith(f"{fit}-test-") for identity in again)
+    assert again[0] != again[1]
+
+
 def test_what_the_user_chose_stays(monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     trainer = Namespace(logger=logger_config(save_dir="mine"))
@@ -161,15 +175,28 @@ def test_what_the_user_chose_stays(monkeypatch):
     assert use_wandb(trainer, Path("run"))
     assert trainer.logger.init_args.id == "abc"
     assert trainer.logger.init_args.save_dir == "mine"
-    assert trainer.logger.dict_kwargs == {"group": "ours", "tags": ["a"]}
+    kept = {"group": "ours", "tags": ["a"], "job_type": "fit"}
+    assert trainer.logger.dict_kwargs == kept
 
 
-def test_rank_one_logs_nothing(bvalign, monkeypatch):
+def test_rank_one_has_no_wandb_run(monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setattr(rank_zero_only, "rank", 1)
-    bvalign("fit", *TINY, "--model.members=2")
-    assert Path("runs/digits-mlp/run.json").exists()
-    assert not list(Path().rglob("*wandb*"))
+    assert use_wandb(Namespace(logger=None), Path("run")) is None
+    assert not Path("run").exists()
+
+
+def test_two_ranks_log_to_one_run():
+    command = [sys.executable, "-m", "bvalign", "fit", *TINY, "--model.members=4"]
+    command += ["--trainer.accelerator=cpu", "--trainer.devices=2"]
+    subprocess.run(command, check=True, capture_output=True, timeout=240)
+    (path,) = Path("runs/digits-mlp/wandb").glob("offline-run-*/*.wandb")
+    rows = history(records(path))
+    epochs = [row["epoch"] for row in rows if "train/loss" in row]
+    assert epochs == [0, 1]  # once, not once for each rank
+    curves = training_curves(sorted(Path("runs/digits-mlp").glob("members/*")))
+    losses = [row["train/loss"] for row in rows if "train/loss" in row]
+    np.testing.assert_allclose(losses, curves.values["train_loss"].mean(axis=0), rtol=1e-5)
 
 
 def test_every_logged_key_is_documented(starts):

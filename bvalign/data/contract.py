@@ -13,6 +13,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from bvalign.data.loader import Share
+from bvalign.predictions.samples import Samples
 
 
 class Arrays(NamedTuple):
@@ -48,6 +49,12 @@ class EnsembleDataModule(LightningDataModule):
         """Size of the test split; needs `setup`."""
         return len(self.arrays.test_target)
 
+    def samples(self) -> Samples:
+        """What a report shows of the test samples; needs `setup`."""
+        images = None if self.texts else self.arrays.test_images
+        notes = self.arrays.notes
+        return Samples(self.arrays.test_target, self.class_names, images, notes, self.texts)
+
     @property
     def share(self) -> Share:
         """This rank's part of every batch, as the strategy wants it."""
@@ -63,6 +70,7 @@ class EnsembleDataModule(LightningDataModule):
             "batch_size": self.batch_size,
             "share": self.share,
             "start": module.start,
+            "steps_at_once": module.steps_at_once,
         }
 
     @abstractmethod

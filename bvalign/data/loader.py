@@ -80,6 +80,8 @@ class MemberSchedule:
         batch_size: samples per member and step, over all ranks.
         share: this rank's part of each batch.
         start: (epoch, batch) to go on from; the batches before it in that epoch are left out.
+        steps_at_once: training steps whose samples come as one batch, the last one of an epoch with
+            what is left; where a step takes less than Lightning's loop does around it.
 
     Raises:
         ValueError: the ranks cannot have equal parts of a batch.
@@ -93,9 +95,12 @@ class MemberSchedule:
         batch_size: int,
         share: Share = Share(),  # noqa: B008 (immutable)
         start: tuple[int, int] = (0, 0),
+        steps_at_once: int = 1,
     ) -> None:
         self.num_samples, self.members, self.streams = num_samples, tuple(members), streams
         self.batch_size = min(batch_size, num_samples)
+        self.num_steps = num_samples // self.batch_size  # of an epoch
+        self.steps_at_once = steps_at_once
         self.share, self.start, self.epoch = share, start, 0
         if self.batch_size % share.world:
             raise ValueError(
@@ -112,7 +117,7 @@ class MemberSchedule:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.num_samples // self.batch_size
+        return math.ceil(self.num_steps / self.steps_at_once)
 
     def order(self) -> np.ndarray:
         """Rows (members, samples) in the order in which this epoch visits them."""
@@ -128,9 +133,11 @@ class MemberSchedule:
         """Where in `order` this rank's part of each batch lies."""
         epoch, batch = self.start
         part = self.share.of(self.batch_size)
-        for step in range(batch if epoch == self.epoch else 0, len(self)):
-            first = step * self.batch_size
-            yield slice(first + part.start, first + part.stop)
+        size = self.batch_size * self.steps_at_once
+        for number in range(batch if epoch == self.epoch else 0, len(self)):
+            first = number * size
+            last = min(first + size, self.num_steps * self.batch_size)
+            yield slice(first + part.start, last - self.batch_size + part.stop)
 
 
 class MemberBatches(MemberSchedule):

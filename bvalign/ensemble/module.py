@@ -82,6 +82,7 @@ class Ensemble(LightningModule):
             self.arch_args["width"] = width
         self.num_members, self.pack_size = members, pack_size
         self.plan = plan
+        self.steps_at_once = 1  # of a training batch, which then has the samples of all of them
         self.streams = Streams(seed, randomness)
         self.optimizer, self.lr, self.momentum = optimizer, lr, momentum
         self.weight_decay, self.schedule = weight_decay, schedule
@@ -161,17 +162,29 @@ class Ensemble(LightningModule):
     def on_train_epoch_start(self) -> None:
         self.loss_sum = torch.zeros(len(self.members), device=self.device)
 
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+    @property
+    def automatic_optimization(self) -> bool:
+        """Lightning steps the optimizer once a batch; several steps we take ourselves."""
+        return self.steps_at_once == 1
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor | None:
         input, target, _ = batch
-        logits = self(input)
-        loss = training_loss(logits, target, self.loss, label_smoothing=self.label_smoothing)
-        loss = loss.mean(dim=1)
-        self.loss_sum += loss.detach()
-        return loss.sum()
+        if self.steps_at_once == 1:
+            return self._loss(input, target)
+        optimizer, scheduler = self.optimizers(), self.lr_schedulers()
+        size = self.trainer.train_dataloader.batch_size
+        for part in zip(input.split(size, dim=1), target.split(size, dim=1), strict=True):
+            loss = self._loss(*part)
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            optimizer.step()
+            if scheduler is not None:
+                scheduler.step()
+        return None
 
     def train_loss(self) -> Tensor:
         """Mean training loss (members) of the epoch that just ended."""
-        return self.loss_sum / self.trainer.num_training_batches
+        return self.loss_sum / self._steps_per_epoch()
 
     def test_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Float32 logits (members, batch, classes) with the ids of members and samples."""
@@ -184,22 +197,23 @@ class Ensemble(LightningModule):
 
     validation_step = test_step
 
+    def optimizer_of_all(self) -> torch.optim.Optimizer:
+        """One optimizer over the pack; fused where torch can, as many weights are small."""
+        decay = {"lr": self.lr, "weight_decay": self.weight_decay, "fused": self._may_fuse()}
+        if self.optimizer == "adamw":
+            return torch.optim.AdamW(self.parameters(), **decay)
+        nesterov = self.momentum > 0
+        return torch.optim.SGD(
+            self.parameters(), momentum=self.momentum, nesterov=nesterov, **decay
+        )
+
     def configure_optimizers(self) -> dict[str, object] | None:
         steps = self.trainer.estimated_stepping_batches  # a collective: also without members
+        if self.steps_at_once > 1:  # Lightning counts batches
+            steps = self._steps_per_epoch() * self.trainer.max_epochs
         if not self.members:
             return None
-        if self.optimizer == "sgd":
-            optimizer = torch.optim.SGD(
-                self.parameters(),
-                lr=self.lr,
-                momentum=self.momentum,
-                nesterov=self.momentum > 0,
-                weight_decay=self.weight_decay,
-            )
-        else:
-            optimizer = torch.optim.AdamW(
-                self.parameters(), lr=self.lr, weight_decay=self.weight_decay
-            )
+        optimizer = self.optimizer_of_all()
         if self.schedule == "onecycle":
             scheduler = torch.optim.lr_scheduler.OneCycleLR(
                 optimizer, self.lr, total_steps=steps, cycle_momentum=False
@@ -212,3 +226,20 @@ class Ensemble(LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+    def _loss(self, input: Tensor, target: Tensor) -> Tensor:
+        logits = self(input)
+        loss = training_loss(logits, target, self.loss, label_smoothing=self.label_smoothing)
+        loss = loss.mean(dim=1)
+        self.loss_sum += loss.detach()
+        return loss.sum()
+
+    def _steps_per_epoch(self) -> int:
+        if self.steps_at_once == 1:
+            return self.trainer.num_training_batches
+        return self.trainer.train_dataloader.num_steps
+
+    def _may_fuse(self) -> bool:
+        # Lightning clips no gradients of a fused optimizer under automatic mixed precision
+        clips = self._trainer is not None and self._trainer.gradient_clip_val
+        return self.device.type in ("cpu", "cuda") and not clips

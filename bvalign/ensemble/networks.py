@@ -1,7 +1,8 @@
 """Small networks by plain name, registered with timm beside all of its own.
 
-`mlp`, `cnn`, `transformer` (of texts) and the CIFAR ResNets of He et al. (2016, section 4.2): `resnet8_cifar`, 14, 20, 32,
-44, 56 and 110, that is 6n + 2 layers in three stages, identity shortcuts without parameters.
+`mlp`, `cnn`, `transformer` (of texts) and the CIFAR ResNets of He et al. (2016, section 4.2):
+`resnet8_cifar`, 14, 20, 32, 44, 56 and 110, that is 6n + 2 layers in three stages, identity
+shortcuts without parameters.
 """
 
 from collections.abc import Callable

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bvalign.ensemble.pack import Pack, Sequential
 from bvalign.ensemble.packed import Packed
@@ -36,6 +36,21 @@ def make_pack(
     return PLANS[plan](members, create)
 
 
+def random_input(
+    network: nn.Module, size: tuple[int, ...], image_shape: tuple[int, int, int]
+) -> Tensor:
+    """Noise of the form that a network takes, (*size, channels, height, width).
+
+    One that embeds words takes token ids (*size, length); its image is (vocabulary, 1, length).
+    """
+    generator = torch.Generator().manual_seed(0)
+    if any(isinstance(module, nn.Embedding) for module in network.modules()):
+        vocabulary, _, length = image_shape
+        return torch.randint(vocabulary, (*size, length), generator=generator, device="cpu")
+    dtype = next(network.parameters()).dtype
+    return torch.randn(*size, *image_shape, generator=generator, dtype=dtype, device="cpu")
+
+
 def _check(
     plan: str,
     members: Sequence[int],
@@ -47,25 +62,21 @@ def _check(
     Forward code is free to mix the channels of a packed image (a softmax, a reshape), so a network
     is not taken on trust for being made of known layers.
     """
-    generator = torch.Generator().manual_seed(0)
-    shape = (len(members), 3, *image_shape)
-    input = torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
     pack, alone = (PLANS[name](members, create).double() for name in (plan, "sequential"))
+    network = alone.network(members[0])
+    input = random_input(network, (len(members), 3), image_shape)
     try:
         with torch.random.fork_rng(devices=[]):
             found = [p.train(mode)(input) for mode in (True, False) for p in (pack, alone)]
-    except Exception as error:  # whatever a forward code of anybody raises under another layout
+    except Exception as error:  # whatever anybody's forward code raises in another layout
         reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-        raise _unsupported(plan, alone.network(members[0]), reason) from error
+        raise _unsupported(plan, network, reason) from error
     pairs = list(zip(found[::2], found[1::2], strict=True))
-    pairs += [
-        (pack.weights(member)[name], tensor)
-        for member in members
-        for name, tensor in alone.weights(member).items()
-    ]
+    for member in members:
+        here, there = pack.weights(member), alone.weights(member)
+        pairs += [(here[name], there[name]) for name in there]
     if not all(a.shape == b.shape and torch.allclose(a, b, atol=1e-8) for a, b in pairs):
-        reason = "members get other logits or statistics than alone"
-        raise _unsupported(plan, alone.network(members[0]), reason)
+        raise _unsupported(plan, network, "members get other logits than alone")
 
 
 def _unsupported(plan: str, network: nn.Module, reason: str) -> ValueError:

@@ -5,16 +5,19 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+BATCHES = 8
+"""Ranks ask each other this often: a collective call per batch costs more than a short step."""
 
 
 class StopRequest(Callback):
-    """Stops all ranks after the same batch when rank zero is asked to; asked twice, at once.
+    """Stops all ranks after the same batch when one of them is asked to; asked twice, at once.
 
-    Lightning passes rank zero's wish on to all ranks before each batch and raises SIGTERMException
-    there, on which `CheckpointMembers` saves. Its own handler instead makes a collective call from
-    within the signal, which meets another one. A test or a report that is running is finished.
+    It raises SIGTERMException, on which `CheckpointMembers` saves. Lightning's own handler makes a
+    collective call from within the signal, where it meets another one, and rank zero stops without
+    the others. A test that is running is finished.
     """
 
     def __init__(self) -> None:
@@ -40,9 +43,21 @@ class StopRequest(Callback):
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._take()
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        if self.asked and trainer.is_global_zero:
-            trainer._signal_connector.received_sigterm = True
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        done = batch_idx + 1
+        alone = trainer.world_size == 1
+        if done < trainer.num_training_batches and (alone or done % BATCHES == 0):
+            self._stop_if_asked(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch + 1 != trainer.max_epochs:
+            self._stop_if_asked(trainer)
+
+    def _stop_if_asked(self, trainer: Trainer) -> None:
+        if trainer.strategy.reduce_boolean_decision(self.asked, all=False):
+            raise SIGTERMException
 
     def _take(self) -> None:
         """What a parent shell has told its background jobs to ignore stays ignored."""

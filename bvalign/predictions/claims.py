@@ -11,7 +11,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -22,6 +23,29 @@ from bvalign.predictions.atomic import write_atomic
 
 BEAT = 10.0
 """Seconds between two signs of life; three without one, and an owner elsewhere is dead."""
+
+
+@contextmanager
+def one_at_a_time(root: Path | str) -> Iterator[None]:
+    """For what one process of a run may do at a time; makes the directory.
+
+    Raises:
+        OSError: nothing can be written there.
+    """
+    path = Path(root) / "run.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        lock.acquire()
+    except OSError as error:
+        raise OSError(
+            f"{root} cannot be written ({error.strerror or error}); choose another "
+            "--trainer.default_root_dir"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class Work(NamedTuple):

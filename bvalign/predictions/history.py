@@ -16,20 +16,18 @@ class Curves(NamedTuple):
     values: dict[str, np.ndarray]  # name -> (members, epochs)
 
 
-def training_curves(root: Path | str, members: Iterable[int]) -> Curves:
+def training_curves(folders: Iterable[Path]) -> Curves:
     """Reads `history.csv` of members.
 
     Args:
-        root: a run directory.
-        members: finished members; one without a history is left out.
+        folders: of finished members; one with an empty history is left out.
 
     Returns:
         Every column of the files, by name, for all epochs that any member has.
     """
     found = []
-    for member in members:
-        path = Path(root) / "members" / f"{member:04d}" / "history.csv"
-        with path.open(newline="") as file:
+    for folder in folders:
+        with (folder / "history.csv").open(newline="") as file:
             rows = {int(row.pop("epoch")): row for row in csv.DictReader(file)}
         if rows:
             found.append(rows)

@@ -13,14 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-from bvalign.predictions.atomic import atomic_path, write_atomic
-from bvalign.predictions.claims import Offer, PackLock, Work, in_step
+from bvalign.predictions.atomic import write_atomic
+from bvalign.predictions.claims import Offer, PackLock, Work, in_step, one_at_a_time
 from bvalign.predictions.identity import difference, flatten
 from bvalign.predictions.members import MemberFolder
+from bvalign.predictions.samples import Samples, read_samples, write_samples
 from bvalign.predictions.table import Predictions
 
 SCHEMA = 1
@@ -54,27 +54,6 @@ class RunDirectory:
         if schema != SCHEMA:
             raise ValueError(f"{path}: schema {schema}, this version reads {SCHEMA}")
 
-    @staticmethod
-    @contextmanager
-    def lock(root: Path | str) -> Iterator[None]:
-        """For what one process of a run may do at a time; makes the directory.
-
-        Raises:
-            OSError: nothing can be written there.
-        """
-        path = Path(root) / "run.lock"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path)
-            lock.acquire()
-        except OSError as error:
-            raise OSError(
-                f"{root} cannot be written ({error.strerror or error}); choose another "
-                "--trainer.default_root_dir"
-            ) from error
-        with lock:
-            yield
-
     @classmethod
     def open(
         cls,
@@ -98,7 +77,7 @@ class RunDirectory:
         """
         root = Path(root)
         identity = flatten(identity)
-        with cls.lock(root):
+        with one_at_a_time(root):
             if (root / "run.json").exists():
                 run = cls(root)
                 differ = difference(run.identity, identity)
@@ -187,30 +166,15 @@ class RunDirectory:
         except Timeout:
             yield False
             return
-        with lock:
+        try:
             yield True
+        finally:
+            lock.release()
 
-    def save_samples(
-        self,
-        target: np.ndarray,
-        class_names: Sequence[str],
-        images: np.ndarray | None,
-        notes: Sequence[str],
-        texts: Sequence[str] | None = None,
-    ) -> None:
+    def save_samples(self, samples: Samples) -> None:
         """Writes what the report shows of the test samples, once."""
-        path = self.root / "samples.npz"
-        if path.exists():
-            return
-        strings = {"class_names": class_names, "notes": notes} | ({"texts": texts} if texts else {})
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(
-                file,
-                index=np.arange(len(target)),
-                target=target,
-                **({} if images is None else {"images": images}),
-                **{key: np.array(list(lines), dtype=str) for key, lines in strings.items()},
-            )
+        with one_at_a_time(self.root):
+            write_samples(self.root / "samples.npz", samples)
 
     def predictions(self) -> Predictions:
         """Predictions of the finished members; notes name those that are not.
@@ -228,8 +192,7 @@ class RunDirectory:
             notes.append(
                 f"{len(missing)} of {self.num_members} members are not finished: {missing}"
             )
-        with np.load(self.root / "samples.npz", allow_pickle=False) as samples:
-            stored = {key: samples[key] for key in samples.files}
+        stored = read_samples(self.root / "samples.npz")
         slices = [self.member(member).open_logits() for member in members]
         return Predictions(
             read=lambda start, stop: torch.stack([part[start:stop] for part in slices]),

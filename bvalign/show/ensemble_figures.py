@@ -48,7 +48,7 @@ def over_size(
         num_members: M of each ensemble, for the title.
     """
     panels = [("squared probability", [k for k in values if k != "error"])]
-    panels += [("error rate (share of test samples)", ["error"])] if "error" in values else []
+    panels += [("error (share of samples)", ["error"])] if "error" in values else []
     figure = Figure(figsize=(5.6 * len(panels), 4.4), layout="constrained")
     for (unit, names), axes in zip(panels, _row(figure, len(panels)), strict=True):
         for name in names:
@@ -61,6 +61,7 @@ def over_size(
         axes.set_xscale("log")
         axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
         axes.minorticks_off()
+        axes.set_xlim(min(sizes) / 1.5, max(sizes) * 1.5)
         axes.set_ylim(bottom=0)
         _finish(axes, f"{size_name} (log scale)", f"{unit}, mean (bars: 95%)")
     figure.suptitle(f"N = {num_samples}, M = {num_members} at each size", fontsize=10)
@@ -88,7 +89,8 @@ def disagreement_over_error(
     size = max(4.0, 26 - 5 * np.log10(max(len(pairs), 1)))
     axes.scatter(x, y, s=size, color=CORRECT, alpha=0.5, lw=0, rasterized=True, label="pair")
     if len(pairs):
-        axes.plot(x.mean(), y.mean(), "D", color=WRONG, ms=8, mec="white", label="mean of pairs")
+        mean = (x.mean(), y.mean())
+        axes.plot(*mean, "D", color=WRONG, ms=8, mec="white", clip_on=False, label="mean of pairs")
     both = np.concatenate([x, y, [0.0]])
     span = both.max() or 1.0
     low = max(0.0, min(x.min(initial=span), y.min(initial=span)) - 0.1 * span)
@@ -97,8 +99,8 @@ def disagreement_over_error(
     axes.set_ylim(low, 1.1 * span)
     axes.set_box_aspect(1)
     _finish(axes, "error of the two members, mean (share of samples)", "disagreement (share)")
-    shown = "" if len(pairs) == len(first) else f", {len(pairs):,} drawn at random"
-    title = f"N = {num_samples}, M = {len(member_error)}: {len(first):,} pairs{shown}"
+    shown = "" if len(pairs) == len(first) else f", {len(pairs):,} of them shown, drawn at random"
+    title = f"N = {num_samples}, M = {len(member_error)}, pairs: {len(first):,}{shown}"
     axes.set_title(title, fontsize=10)
     return figure
 
@@ -174,7 +176,7 @@ def curves_band(epoch: np.ndarray, values: Mapping[str, np.ndarray]) -> Figure:
         axes.fill_between(at, low, high, color=CORRECT, alpha=0.25, lw=0, label="10% to 90%")
         mean = np.nanmean(found, axis=0)
         axes.plot(at, mean, color=CORRECT, lw=1.6, marker=".", label="mean of members")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         _finish(axes, "epoch", labels.get(name, name))
     figure.suptitle(f"M = {num_members}", fontsize=10)
     return figure

@@ -32,6 +32,7 @@ class MembersProgress(ProgressBar):
         self.bar: Progress | None = None
         self.steps = 0  # member-steps done by this process
         self.started = self.last_line = time.monotonic()
+        self.accuracy: float | None = None  # of the finished members, else of those in training
 
     def start_wave(self, members_done: int, in_wave: int) -> None:
         """Tells how many members are finished, whoever did it, and how many come now."""
@@ -63,8 +64,14 @@ class MembersProgress(ProgressBar):
         if self.bar is not None:
             self.bar.update(self.task, description=self._text(trainer))
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.members_done == 0 and "val/accuracy" in trainer.callback_metrics:
+            self.accuracy = float(trainer.callback_metrics["val/accuracy"])
+
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.members_done += self.in_wave
+        if "test/accuracy" in trainer.callback_metrics:  # a new Trainer for the next pack has none
+            self.accuracy = float(trainer.callback_metrics["test/accuracy"])
         if self.bar is not None:
             self.bar.update(self.task, description=self._text(trainer))
         else:
@@ -78,9 +85,8 @@ class MembersProgress(ProgressBar):
 
     def _text(self, trainer: Trainer) -> str:
         epoch = min(trainer.current_epoch + 1, trainer.max_epochs or 1)
-        done = f"members {self.members_done}/{self.num_members} done"
-        accuracy = trainer.callback_metrics.get("test/accuracy")
-        so_far = "" if accuracy is None else f" · accuracy so far {float(accuracy):.3f}"
+        done = f"{self.members_done}/{self.num_members} members"
+        so_far = "" if self.accuracy is None else f" · accuracy {self.accuracy:.3f}"
         return f"{done} · epoch {epoch}/{trainer.max_epochs}{so_far}"
 
     def _line(self, trainer: Trainer) -> None:

@@ -2,6 +2,7 @@
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 
 
 def progress(console: Console) -> Progress:
@@ -10,9 +11,10 @@ def progress(console: Console) -> Progress:
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
+        # on a terminal of 80 columns the bar gets shorter, not the times
+        TimeElapsedColumn(table_column=Column(min_width=7)),
         TextColumn("left"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(table_column=Column(min_width=7)),
         console=console,
         transient=False,
     )

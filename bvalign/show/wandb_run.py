@@ -70,20 +70,20 @@ class WandbRun:
 
     def finish(self, loggers: Sequence[Logger], run: RunDirectory, analysis: Analysis) -> None:
         """Logs what came of all members and ends the W&B run, once for a number of members."""
-        logged = run.root / "wandb" / "members_logged"
-        if run.missing() or (logged.exists() and logged.read_text() == str(run.num_members)):
+        logged, members = run.root / "wandb" / "members_logged", str(analysis.num_members)
+        if run.missing() or (logged.exists() and logged.read_text() == members):
             return
         for logger in _on_rank_zero(loggers):
             predictions = run.predictions()
-            curves = training_curves(run.root, predictions.members)
-            _log_curves(logger, curves)
+            folders = [run.member(member).path for member in predictions.members]
+            _log_curves(logger, training_curves(folders))
             values = analysis.decomposition
             log_samples(logger, _columns(analysis, predictions), predictions.images, self.max_rows)
             log_points(logger, values.bias_sq.numpy(), values.variance.numpy(), self.max_rows)
             logger.experiment.summary.update(_result(analysis))
             self._log_files(logger, run)
             logger.experiment.finish()
-            logged.write_text(str(run.num_members))
+            logged.write_text(members)
 
     def _log_files(self, logger: WandbLogger, run: RunDirectory) -> None:
         import wandb

@@ -17,13 +17,14 @@ from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_only
 
 
-def use_wandb(trainer: Any, root: Path) -> FileLock | None:
+def use_wandb(trainer: Any, root: Path, command: str = "fit") -> FileLock | None:
     """Logs to W&B unless told otherwise.
 
     Args:
         trainer: the Trainer's configuration; its logger is filled in, W&B loggers are set offline
             where there is no login or no way to the server.
         root: the run directory.
+        command: others than `fit` get a W&B run of their own in the group each time.
 
     Returns:
         What to hold while this process may log: it keeps other processes from the same W&B run.
@@ -39,26 +40,32 @@ def use_wandb(trainer: Any, root: Path) -> FileLock | None:
         return None
     folder = root / "wandb"
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("DIR", "DATA_DIR", "CACHE_DIR", "CONFIG_DIR"):
-        path = root if name == "DIR" else folder
-        os.environ.setdefault(f"WANDB_{name}", str(path.absolute()))
-    os.environ.setdefault("WANDB_SILENT", "true")
+    _keep_files_in(root)
     group = _group(folder)
-    number, lock = _free_number(folder)
-    suffix = f"-{number}" if number else ""
+    suffix, lock = f"-{command}-{secrets.token_hex(4)}", None
+    if command == "fit":
+        number, lock = _free_number(folder)
+        suffix = f"-{number}" if number else ""
     for logger in ours:
         _fill(logger.init_args, "id", group + suffix, unless=("id", "version"))
         _fill(logger.init_args, "name", root.name + suffix, unless=("name",))
         if logger.init_args.get("save_dir") == ".":
             logger.init_args["save_dir"] = str(root)
         more = dict(logger.get("dict_kwargs") or {})
-        logger["dict_kwargs"] = {"group": f"{root.name}-{group}", **more}
+        logger["dict_kwargs"] = {"group": f"{root.name}-{group}", "job_type": command, **more}
     reason = None if "WANDB_MODE" in os.environ else _why_offline()
     if reason:
         for logger in ours:
             logger.init_args["offline"] = True
         print(f"W&B: {reason}; logging offline, `wandb sync` uploads it later", file=sys.stderr)
     return lock
+
+
+def _keep_files_in(root: Path) -> None:
+    for name in ("DIR", "DATA_DIR", "CACHE_DIR", "CONFIG_DIR"):
+        path = root if name == "DIR" else root / "wandb"
+        os.environ.setdefault(f"WANDB_{name}", str(path.absolute()))
+    os.environ.setdefault("WANDB_SILENT", "true")
 
 
 def _fill(arguments: Any, key: str, value: str, *, unless: tuple[str, ...]) -> None:

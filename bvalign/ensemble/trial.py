@@ -1,0 +1,170 @@
+"""Which execution plan is fastest for a network on this machine, by a short timed trial."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from lightning.pytorch import Trainer
+
+from bvalign.ensemble.module import Ensemble
+from bvalign.ensemble.plans import PLANS, random_input
+
+BUDGET = 15.0
+"""Seconds that the steps of a trial may take, roughly; a small network needs one."""
+GAIN = 0.95
+"""Another plan must take less than this part of what `sequential` takes to be chosen."""
+LOOP = 0.8e-3
+"""Seconds that Lightning's loop takes around each batch (2.6, one Zen 5 core)."""
+SHARE = 0.1
+"""Part of a step that the loop may take: of a step under 8 ms, several come as one batch."""
+
+
+class Choice(NamedTuple):
+    """A plan and what speaks for it; `_asdict` is what a run records."""
+
+    plan: str
+    reason: str
+    seconds: dict[str, float] = {}  # per training step of `members`, by plan
+    refused: dict[str, str] = {}  # why another plan cannot run this network here
+    members: int = 0  # in the trial; fewer than the pack where a step is slow
+    steps_at_once: int = 1  # see `MemberSchedule`
+
+
+def choose_plan(module: Ensemble, pack: Sequence[int], batch_size: int, trainer: Trainer) -> Choice:
+    """The plan that the user named, or the fastest of those that can run the network.
+
+    A plan never changes what is computed, so only time and memory speak for one. All plans hold
+    the activations of the whole pack, so memory is first of all a matter of the pack size.
+
+    Args:
+        module: comes back without a pack.
+        pack: members that are to be trained side by side.
+        batch_size: samples per member and step.
+        trainer: tells device and precision; nothing is trained.
+
+    Raises:
+        ValueError: the pack fits into memory under no plan, or the named one cannot run it.
+    """
+    wanted, members = module.plan, module.members
+    plans = [wanted] if wanted != "auto" else [*PLANS] if len(pack) > 1 else ["sequential"]
+    if torch.are_deterministic_algorithms_enabled():
+        return Choice(plans[0], "deterministic runs do not time plans")
+    device = trainer.strategy.root_device
+    try:  # dropout draws from the global streams, which training is to find untouched
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            choice = _trial(module, plans, pack, batch_size, trainer)
+    except torch.OutOfMemoryError as error:
+        raise ValueError(
+            f"one member does not fit into memory ({str(error).splitlines()[0]}); use a smaller "
+            "--data.batch_size"
+        ) from error
+    finally:
+        module.plan = wanted
+        module.assign(members)
+    return choice._replace(steps_at_once=_steps_at_once(choice, trainer))
+
+
+def _trial(
+    module: Ensemble, plans: Sequence[str], pack: Sequence[int], batch_size: int, trainer: Trainer
+) -> Choice:
+    alone = _timed(module, "sequential", pack[:1], batch_size, trainer)
+    if alone > BUDGET / 15:
+        reason = f"a step of one member takes {alone:.1f} s, its fixed cost does not matter"
+        return Choice(plans[0], reason)
+    # a first step and two more for each plan, and vmap may be several times slower
+    part = pack[: max(2, int(BUDGET / (15 * alone)))]
+    seconds, refused = {}, {}
+    for plan in plans:
+        try:
+            seconds[plan] = _timed(module, plan, part, batch_size, trainer)
+        except ValueError as error:
+            if len(plans) == 1:
+                raise
+            refused[plan] = str(error)
+        except torch.OutOfMemoryError as error:
+            refused[plan] = str(error).splitlines()[0]
+    if not seconds:
+        raise ValueError(
+            f"{len(part)} members do not fit into memory ({refused[plans[0]]}); use a smaller "
+            "--model.pack_size"
+        )
+    return _fastest(seconds, refused, len(part))
+
+
+def _fastest(seconds: dict[str, float], refused: dict[str, str], members: int) -> Choice:
+    order = sorted(seconds, key=seconds.get)
+    plan = order[0]
+    if seconds[plan] > GAIN * seconds.get("sequential", float("inf")):
+        plan = "sequential"
+    times = ", ".join(f"{name} {1000 * seconds[name]:.3g}" for name in order)
+    reason = f"ms per step of {members} members: {times}"
+    reason += "".join(f"; not {name}" for name in refused)
+    return Choice(plan, reason, seconds, refused, members)
+
+
+def _steps_at_once(choice: Choice, trainer: Trainer) -> int:
+    """More than one only where it is nothing but faster: what counts batches must not be used."""
+    ranks = trainer.distributed_sampler_kwargs or {"num_replicas": 1}
+    counted = (
+        trainer.accumulate_grad_batches > 1
+        or trainer.gradient_clip_val
+        or trainer.limit_train_batches != 1.0
+        or trainer.val_check_interval != 1.0
+        or trainer.max_steps != -1
+        or (trainer.max_epochs or 0) < 1
+        or ranks["num_replicas"] > 1
+    )
+    if counted or not choice.seconds:
+        return 1
+    return min(64, math.ceil(LOOP / (SHARE * choice.seconds[choice.plan])))
+
+
+def _timed(
+    module: Ensemble, plan: str, members: Sequence[int], batch_size: int, trainer: Trainer
+) -> float:
+    """Seconds of one training step, the fastest after a first one: others may use the machine.
+
+    Raises:
+        ValueError: the plan cannot run the network.
+        torch.OutOfMemoryError: the members do not fit on the device.
+    """
+    step = _training_step(module, plan, members, batch_size, trainer)
+    device = trainer.strategy.root_device
+    synchronize = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    step()
+    took: list[float] = []
+    while len(took) < 2 or (sum(took) < 0.2 and len(took) < 100):
+        synchronize()
+        start = time.perf_counter()
+        step()
+        synchronize()
+        took.append(time.perf_counter() - start)
+    return min(took)
+
+
+def _training_step(
+    module: Ensemble, plan: str, members: Sequence[int], batch_size: int, trainer: Trainer
+) -> Callable[[], None]:
+    """What `fit` does in a step, on noise of the right shape."""
+    device, precision = trainer.strategy.root_device, trainer.precision_plugin
+    module.plan = plan
+    module.assign(members)
+    with precision.module_init_context():
+        module.configure_model()
+    precision.convert_module(module).to(device).train()
+    module.on_train_epoch_start()
+    size = (len(members), batch_size)
+    input = random_input(module.pack.network(members[0]), size, module.image_shape).to(device)
+    target = torch.zeros(size, dtype=torch.int64, device=device)
+    optimizer = module.optimizer_of_all()
+
+    def step() -> None:
+        with precision.forward_context():
+            loss = module.training_step((input, target, target), 0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step

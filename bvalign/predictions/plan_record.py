@@ -1,0 +1,30 @@
+"""The execution plan of a run, in run.json: measured once, then the same for all its members."""
+
+import json
+from collections.abc import Callable, Mapping
+
+from bvalign.predictions.atomic import write_atomic
+from bvalign.predictions.run_directory import RunDirectory
+
+
+def settle_plan(
+    run: RunDirectory, wanted: str, choose: Callable[[], Mapping[str, object]]
+) -> dict[str, object]:
+    """The plan to train with, and why; one process chooses while the others wait for it.
+
+    `plans` in run.json lists them; the last one holds. It is chosen when a run is new, or when
+    somebody names another: a plan is no part of a run's identity, as it changes no member beyond
+    rounding, but members are equal bit by bit only under the same one.
+
+    Args:
+        run: the run.
+        wanted: `auto` takes what the run has.
+        choose: gives `plan` and what else is to be recorded.
+    """
+    with RunDirectory.lock(run.root):
+        run.info = RunDirectory(run.root).info
+        plans = run.info.setdefault("plans", [])
+        if not plans or wanted not in ("auto", plans[-1]["plan"]):
+            plans.append(dict(choose()))
+            write_atomic(run.root / "run.json", json.dumps(run.info, indent=1).encode())
+    return plans[-1]

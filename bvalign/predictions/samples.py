@@ -1,0 +1,55 @@
+"""What the report shows of the test samples: `samples.npz` of a run directory."""
+
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from bvalign.predictions.atomic import atomic_path
+
+
+class Samples(NamedTuple):
+    """The test samples as a reader sees them."""
+
+    target: np.ndarray  # int64 (samples)
+    class_names: tuple[str, ...]
+    images: np.ndarray | None  # uint8 (samples, channels, height, width)
+    notes: tuple[str, ...] = ()  # that every reader of results must see
+    texts: tuple[str, ...] | None = None  # one per sample
+
+
+def write_samples(path: Path, samples: Samples) -> None:
+    """Writes the file, once: one that is there and whole stays."""
+    if path.exists() and not _damage(path):
+        return
+    strings = {"class_names": samples.class_names, "notes": samples.notes, "texts": samples.texts}
+    arrays = {k: np.array(list(v), dtype=str) for k, v in strings.items() if v is not None}
+    if samples.images is not None:
+        arrays["images"] = samples.images
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(
+            file, index=np.arange(len(samples.target)), target=samples.target, **arrays
+        )
+
+
+def read_samples(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of the file: index, and the fields of `Samples` that it has.
+
+    Raises:
+        ValueError: it is missing or damaged.
+    """
+    damage = _damage(path)
+    if damage:
+        raise ValueError(f"{path}: damaged ({damage}); the `fit` of this run writes it again")
+    with np.load(path, allow_pickle=False) as samples:
+        return {key: samples[key] for key in samples.files}
+
+
+def _damage(path: Path) -> str | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except (OSError, zipfile.BadZipFile) as error:
+        return str(error)
+    return broken and f"{broken} is broken"

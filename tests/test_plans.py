@@ -1,0 +1,407 @@
+"""Every plan computes what the members do alone; a trial chooses, and a run remembers."""
+
+import json
+
+import numpy as np
+import pytest
+import timm
+import torch
+from lightning.pytorch import Trainer
+from torch import nn
+
+from bvalign import Ensemble
+from bvalign.data import Digits
+from bvalign.ensemble.plans import PLANS, make_pack, random_input
+from bvalign.ensemble.trial import choose_plan
+from bvalign.predictions import RunDirectory
+from bvalign.predictions.plan_record import settle_plan
+
+VIT = {"img_size": 8, "patch_size": 4, "embed_dim": 12, "depth": 2, "num_heads": 3}
+TEXT = "bvalign.ensemble.transformer.Transformer"
+NETWORKS = {
+    "mlp": {"arch": "mlp", "width": 8},
+    "cnn": {"arch": "cnn", "width": 4},
+    "resnet8": {"arch": "resnet8_cifar", "width": 4},
+    "timm": {"arch": "test_plans.small_resnet"},
+    "vit": {"arch": "vit_tiny_patch16_224", "arch_args": VIT},
+    "groupnorm": {"arch": "test_plans.grouped"},
+    "text": {"arch": TEXT, "image_shape": (50, 1, 7), "arch_args": {"img_size": (1, 7)}},
+}
+STACKED = [(name, plan) for name in NETWORKS for plan in ("packed", "vmap")]
+STACKED = [(n, p) for n, p in STACKED if p == "vmap" or n not in ("vit", "text")]
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+    ),
+]
+
+
+def grouped(num_classes, in_chans):
+    """Grouped convolution, group norm, no bias, and no linear layer at the end."""
+    return nn.Sequential(
+        nn.Conv2d(in_chans, 4, 3, bias=False),
+        nn.GroupNorm(2, 4),
+        nn.GELU(),
+        nn.Conv2d(4, 2 * num_classes, 3, stride=2, groups=2, padding="valid"),
+        nn.SiLU(),
+        nn.Conv2d(2 * num_classes, num_classes, 1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
+
+
+def small_resnet(num_classes, in_chans):
+    """A timm network with downsampling shortcuts and a stem of its own."""
+    return timm.models.resnet.ResNet(
+        timm.models.resnet.BasicBlock,
+        (1, 1, 1, 1),
+        num_classes=num_classes,
+        in_chans=in_chans,
+        channels=(4, 8, 8, 8),
+        stem_width=4,
+    )
+
+
+def mixing(num_classes, in_chans):
+    """A softmax over channels: right alone, wrong once members lie side by side."""
+    return nn.Sequential(
+        nn.Conv2d(in_chans, 4, 3), nn.Softmax(dim=1), nn.Flatten(), nn.Linear(144, num_classes)
+    )
+
+
+def dropping(num_classes, in_chans):
+    return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, num_classes))
+
+
+def drawing(num_classes, in_chans):
+    """Draws random numbers without a module that says so."""
+
+    class Noise(nn.Module):
+        def forward(self, input):
+            return input + torch.rand_like(input)
+
+    return nn.Sequential(nn.Flatten(), Noise(), nn.Linear(64, num_classes))
+
+
+def ensemble(plan, arch="mlp", members=(4, 1, 7), image_shape=(1, 8, 8), **arguments):
+    arguments = {"members": 8, "lr": 0.05, "weight_decay": 5e-3, "schedule": "constant"} | arguments
+    module = Ensemble(10, image_shape, arch=arch, plan=plan, **arguments)
+    module.assign(members)
+    module.configure_model()
+    return module
+
+
+def batches(module, steps, batch=4, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(1)
+    members = len(module.members)
+    network = module.pack.network(module.members[0])
+    input = random_input(network, (steps, members, batch), module.image_shape)
+    target = torch.randint(10, (steps, members, batch), generator=generator)
+    return zip(input.to(dtype) if input.is_floating_point() else input, target, strict=True)
+
+
+def trained(module, steps, device="cpu"):
+    """The module after SGD steps with momentum and weight decay in float64, and its optimizer."""
+    module.double().to(device).train()
+    module.on_train_epoch_start()
+    optimizer = module.optimizer_of_all()
+    for input, target in batches(module, steps):
+        optimizer.zero_grad()
+        module.training_step((input.to(device), target.to(device), None), 0).backward()
+        optimizer.step()
+    return module, optimizer
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("name", "plan"), STACKED)
+def test_plans_agree_in_weights_momentum_and_buffers(name, plan, device):
+    found, optimizer = trained(ensemble(plan, **NETWORKS[name]), 20, device)
+    expected, reference = trained(ensemble("sequential", **NETWORKS[name]), 20, device)
+    for member in found.members:
+        here, there = found.pack.weights(member), expected.pack.weights(member)
+        assert list(here) == list(there)
+        for key in there:
+            # 20 steps in float64: 4e-10 apart in the worst case, a ResNet
+            assert torch.allclose(here[key], there[key], rtol=0, atol=1e-8), key
+        for key, slot in expected.pack.slots(member).items():
+            parameter, row = found.pack.slots(member)[key]
+            momentum = optimizer.state[parameter]["momentum_buffer"][row]
+            alone = reference.state[slot.tensor]["momentum_buffer"]
+            assert torch.allclose(momentum, alone, rtol=0, atol=1e-8), key
+    input = next(batches(found, 1))[0].to(device)
+    logits = [module.eval()(input) for module in (found, expected)]
+    assert torch.allclose(*logits, rtol=0, atol=1e-8)
+
+
+def test_running_statistics_are_each_members_own():
+    for plan in ("packed", "vmap"):
+        module, _ = trained(ensemble(plan, **NETWORKS["cnn"]), 5)
+        first, second = (module.pack.weights(m) for m in module.members[:2])
+        assert first["body.1.num_batches_tracked"] == 5
+        assert not torch.allclose(first["body.1.running_mean"], second["body.1.running_mean"])
+
+
+@pytest.mark.parametrize(("name", "plan"), STACKED)
+def test_a_batch_of_one_member_leaves_the_others_gradients_alone(name, plan):
+    module = ensemble(plan, **NETWORKS[name])
+    input, target = next(batches(module, 1, dtype=torch.float32))
+    gradients = []
+    for change in (False, True):
+        batch = input.clone()
+        if change:
+            batch[1] = batch[1].flip(0)
+            batch[1, 0] = 0
+        module.zero_grad()
+        module.on_train_epoch_start()
+        module.training_step((batch, target, None), 0).backward()
+        slots = [module.pack.slots(m) for m in module.members]
+        gradients.append([[s.tensor.grad[s.row].clone() for s in own.values()] for own in slots])
+    for row, same in ((0, True), (1, False), (2, True)):
+        pairs = zip(gradients[0][row], gradients[1][row], strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs) == same
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_weights_go_out_and_in_under_the_networks_names(plan):
+    module = ensemble(plan, **NETWORKS["cnn"])
+    pack, parameters = module.pack, dict(module.named_parameters())
+    network = module.initial_network(1)
+    assert list(pack.weights(1)) == list(network.state_dict())
+    assert list(pack.slots(1)) == [name for name, _ in network.named_parameters()]
+    for name, slot in pack.slots(1).items():
+        assert any(slot.tensor is parameter for parameter in parameters.values())
+        assert torch.equal(slot.read(), network.get_parameter(name))
+    others = {m: {k: v.clone() for k, v in pack.weights(m).items()} for m in (4, 7)}
+    fresh = module.initial_network(2).state_dict() | {"fc.bias": torch.arange(10.0)}
+    pack.load(1, fresh)
+    assert all(torch.equal(v, fresh[k]) for k, v in pack.weights(1).items())
+    assert all(torch.equal(v, others[m][k]) for m in others for k, v in pack.weights(m).items())
+    image = torch.randn(2, 1, 8, 8)
+    module.eval()
+    alone = pack.network(1)
+    assert not alone.training
+    logits = module(image.expand(3, -1, -1, -1, -1))[1]
+    assert torch.allclose(alone(image), logits, atol=1e-5)
+    with pytest.raises(ValueError, match="1 differ, the first is 'fc.weight'"):
+        pack.load(1, {k: v for k, v in fresh.items() if k != "fc.weight"})
+
+
+def test_evaluation_in_parts_is_evaluation():
+    whole = ensemble("sequential", **NETWORKS["cnn"]).eval()
+    for plan in ("packed", "vmap"):
+        module = ensemble(plan, **NETWORKS["cnn"]).eval()
+        image = torch.randn(3, 11, 1, 8, 8)  # 11 samples in parts of three
+        assert torch.allclose(module(image), whole(image), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arch", "plan", "message"),
+    [
+        ("test_plans.mixing", "packed", "cannot run Sequential (members get other logits"),
+        ("test_plans.drawing", "packed", "cannot run Sequential (members get other logits"),
+        ("test_plans.drawing", "vmap", "cannot run Sequential (RuntimeError: "),
+        ("test_plans.dropping", "packed", "plan=sequential, got Dropout at '1'"),
+        ("test_plans.dropping", "vmap", "plan=sequential, got Dropout at '1'"),
+        ("convnext_atto", "packed", "got LayerNorm2d at 'stem.1'; use --model.plan=vmap or seq"),
+        ("mlp", "fast", "must be one of sequential, packed, vmap, got 'fast'"),
+    ],
+)
+def test_what_a_plan_cannot_run_is_said_in_a_line(arch, plan, message):
+    shape = (3, 32, 32) if arch == "convnext_atto" else (1, 8, 8)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the message is checked below)
+        ensemble(plan, arch, image_shape=shape)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_sequential_runs_what_the_others_refuse():
+    for arch in ("test_plans.mixing", "test_plans.drawing", "test_plans.dropping"):
+        module = ensemble("sequential", arch)
+        assert module(torch.randn(3, 2, 1, 8, 8)).shape == (3, 2, 10)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("name", ["mlp", "cnn", "vit"])
+def test_bfloat16_trains_and_evaluates_in_float32(name, plan):
+    if (name, plan) == ("vit", "packed"):
+        return
+    module = Ensemble(10, (1, 8, 8), members=2, plan=plan, lr=0.05, **NETWORKS[name])
+    trainer = quiet_trainer(precision="bf16-mixed", max_steps=3, limit_val_batches=0)
+    trainer.fit(module, Digits(batch_size=20, num_train=100, num_test=20))
+    assert module.train_loss().dtype == torch.float32
+    batch = (torch.randn(5, 1, 8, 8), torch.zeros(5, dtype=torch.int64), torch.arange(5))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = module.eval().test_step(batch, 0)["logits"]
+    assert logits.dtype == torch.float32
+    assert torch.equal(logits, module.test_step(batch, 0)["logits"])
+
+
+def quiet_trainer(**arguments):
+    return Trainer(
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+        **arguments,
+    )
+
+
+def test_clipping_by_value_works_with_every_precision():
+    for precision in ("32-true", "bf16-mixed"):
+        module = Ensemble(10, (1, 8, 8), arch="mlp", members=2, plan="packed")
+        clip = {"gradient_clip_val": 0.1, "gradient_clip_algorithm": "value"}
+        trainer = quiet_trainer(precision=precision, max_steps=2, limit_val_batches=0, **clip)
+        trainer.fit(module, Digits(batch_size=20, num_train=100, num_test=20))
+        assert np.isfinite(module.train_loss().numpy()).all()
+
+
+def test_the_trial_times_what_runs_and_says_what_does_not():
+    module = Ensemble(10, (1, 8, 8), members=4, pack_size=2, **NETWORKS["vit"])
+    choice = choose_plan(
+        module, module.members[: module.pack_size], 8, quiet_trainer(precision="bf16-mixed")
+    )
+    assert choice.plan in ("sequential", "vmap")
+    assert set(choice.seconds) == {"sequential", "vmap"}
+    assert choice.refused.keys() == {"packed"}
+    assert choice.reason.startswith("ms per step of 2 members: ")
+    assert choice.reason.endswith("; not packed")
+    json.dumps(choice._asdict())
+    assert (module.plan, module.members, module.pack) == ("auto", (0, 1, 2, 3), None)
+
+
+def test_only_what_can_be_chosen_is_timed():
+    module = Ensemble(10, (1, 8, 8), arch="mlp", plan="vmap")
+    assert choose_plan(module, (0, 1), 8, quiet_trainer()).seconds.keys() == {"vmap"}
+    module = Ensemble(10, (1, 8, 8), arch="mlp")
+    assert choose_plan(module, (0,), 8, quiet_trainer()).seconds.keys() == {"sequential"}
+    module = Ensemble(10, (1, 8, 8), arch="test_plans.dropping", plan="vmap")
+    with pytest.raises(ValueError, match="plan=sequential, got Dropout at '1'"):
+        choose_plan(module, (0, 1), 8, quiet_trainer())
+    torch.use_deterministic_algorithms(True)
+    try:
+        choice = choose_plan(Ensemble(10, (1, 8, 8)), (0, 1), 8, quiet_trainer())
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert choice == ("sequential", "deterministic runs do not time plans", {}, {}, 0, 1)
+
+
+def fitted(steps_at_once, plan, precision, **trainer):
+    module = Ensemble(10, (1, 8, 8), arch="cnn", width=4, members=2, plan=plan, lr=0.05)
+    module.steps_at_once = steps_at_once
+    trainer = quiet_trainer(precision=precision, **trainer)
+    trainer.fit(module, Digits(batch_size=20, num_train=150, num_test=20))
+    return module, trainer
+
+
+@pytest.mark.parametrize(
+    ("plan", "precision"), [("packed", "64-true"), ("sequential", "bf16-mixed")]
+)
+def test_steps_that_come_as_one_batch_are_the_same_steps(plan, precision):
+    expected, reference = fitted(1, plan, precision, max_epochs=3)
+    for steps_at_once in (2, 3, 64):  # seven steps in an epoch
+        found, trainer = fitted(steps_at_once, plan, precision, max_epochs=3)
+        assert trainer.num_training_batches == -(-7 // steps_at_once)
+        assert trainer.global_step == reference.global_step == 21
+        for member in (0, 1):
+            here, there = found.pack.weights(member), expected.pack.weights(member)
+            assert all(torch.equal(here[key], there[key]) for key in there)
+        assert torch.equal(found.train_loss(), expected.train_loss())
+        lr = [t.optimizers[0].param_groups[0]["lr"] for t in (trainer, reference)]
+        assert lr[0] == lr[1]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"accumulate_grad_batches": 2},
+        {"gradient_clip_val": 1.0, "gradient_clip_algorithm": "value"},
+        {"limit_train_batches": 3},
+        {"max_steps": 5},
+        {"max_epochs": -1},
+        {"val_check_interval": 0.5},
+    ],
+)
+def test_what_counts_batches_gets_one_step_in_each(arguments):
+    module = Ensemble(10, (1, 8, 8), arch="mlp", width=8, plan="packed")
+    some = choose_plan(module, (0, 1), 8, quiet_trainer(max_epochs=2))
+    assert some.steps_at_once > 1
+    trainer = quiet_trainer(**{"max_epochs": 2} | arguments)
+    assert choose_plan(module, (0, 1), 8, trainer).steps_at_once == 1
+
+
+def test_a_trial_leaves_the_global_random_numbers_alone():
+    before = torch.get_rng_state()
+    choice = choose_plan(Ensemble(10, (1, 8, 8), "test_plans.dropping"), (0, 1), 8, quiet_trainer())
+    assert torch.equal(torch.get_rng_state(), before)
+    assert choice.plan == "sequential"
+    assert choice.refused.keys() == {"packed", "vmap"}
+
+
+def test_many_tiny_members_are_not_trained_one_after_another():
+    module = Ensemble(10, (1, 8, 8), arch="mlp", width=8, members=32, pack_size=32)
+    assert (
+        choose_plan(module, module.members[: module.pack_size], 8, quiet_trainer()).plan
+        != "sequential"
+    )
+
+
+def test_a_pack_that_fits_nowhere_is_refused(monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate\nmuch")
+
+    monkeypatch.setattr(PLANS["packed"], "forward", full)
+    monkeypatch.setattr(PLANS["vmap"], "forward", full)
+    module = Ensemble(10, (1, 8, 8), arch="mlp", members=2)
+    assert (
+        choose_plan(module, module.members[: module.pack_size], 8, quiet_trainer()).plan
+        == "sequential"
+    )
+    alone = PLANS["sequential"].forward
+    for limit, message in (
+        (1, "2 members do not fit into memory .*; use a smaller --model.pack_size"),
+        (0, "one member does not fit into memory .*; use a smaller --data.batch_size"),
+    ):
+
+        def limited(pack, input, limit=limit):
+            return alone(pack, input) if len(pack.members) <= limit else full()
+
+        monkeypatch.setattr(PLANS["sequential"], "forward", limited)
+        with pytest.raises(ValueError, match=message):
+            choose_plan(module, (0, 1), 8, quiet_trainer())
+
+
+def test_a_run_keeps_its_plan_until_another_is_asked_for(tmp_path):
+    run = RunDirectory.open(tmp_path, {}, 2, 1, {})
+    asked = []
+
+    def settled(wanted, chosen):
+        choice = {"plan": chosen, "reason": "quick", "steps_at_once": 1}
+        return settle_plan(run, wanted, lambda: asked.append(wanted) or choice)["plan"]
+
+    assert settled("auto", "packed") == "packed"
+    assert settled("auto", "vmap") == settled("packed", "packed") == "packed"
+    assert settled("vmap", "vmap") == settled("auto", "packed") == "vmap"
+    assert asked == ["auto", "vmap"]
+    assert [plan["plan"] for plan in RunDirectory(tmp_path).info["plans"]] == ["packed", "vmap"]
+
+
+def test_fit_times_the_plans_once(fit, capsys, tmp_path):
+    for members in (2, 4):
+        fit("--model.plan=auto", "--model.pack_size=2", f"--model.members={members}")
+        (plan,) = json.loads((tmp_path / "runs/digits-mlp/run.json").read_text())["plans"]
+        assert plan["seconds"].keys() == {"sequential", "packed", "vmap"}
+        said = f"plan {plan['plan']} (ms per step of 2 members: "
+        assert said in capsys.readouterr().err
+
+
+def test_make_pack_takes_any_function_that_creates_networks():
+    def create(member):
+        torch.manual_seed(member)
+        return nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+
+    input = torch.randn(2, 5, 1, 2, 2)
+    packs = [make_pack(plan, (0, 1), create, (1, 2, 2)) for plan in PLANS]
+    expected = torch.stack([create(m)(input[m]) for m in (0, 1)])
+    assert all(torch.allclose(pack(input), expected, atol=1e-6) for pack in packs)

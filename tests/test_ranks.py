@@ -1,0 +1,204 @@
+"""Several processes: member-parallel ranks, ddp, two nodes, workers, and what happens when one dies.
+
+Every run is the same three members in float64, so that all must end with the same weights.
+"""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from bvalign import RunDirectory
+
+COMMON = (
+    "fit --data.num_train=100 --data.num_test=57 --data.batch_size=20 --model.arch=mlp "
+    "--model.width=8 --model.members=3 --trainer.precision=64-true --trainer.accelerator=cpu "
+    "--trainer.max_epochs=4 --trainer.check_val_every_n_epoch=1 --checkpoints.seconds=0 "
+    "--trainer.logger=CSVLogger"
+).split()
+PATIENCE = 120
+
+
+def command(root, *arguments, launcher=("-m", "bvalign")):
+    where = [f"--trainer.default_root_dir={root}", f"--trainer.logger.save_dir={root}"]
+    return [sys.executable, *launcher, *COMMON, *where, *arguments]
+
+
+def start(root, *arguments, launcher=("-m", "bvalign"), **environment):
+    return subprocess.Popen(
+        command(root, *arguments, launcher=launcher),
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def end(*processes, code=0):
+    """What each printed; kills all that do not end in time."""
+    said = []
+    try:
+        for process in processes:
+            said.append(process.communicate(timeout=PATIENCE)[0])
+            assert code is None or process.returncode == code, said[-1]
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    return said
+
+
+def fit(root, *arguments, **more):
+    (said,) = end(start(root, *arguments, **more))
+    return said
+
+
+def weights(root, member):
+    return RunDirectory(root).member(member).weights()
+
+
+def check_same(root, other, members=3, tolerance=1e-8):
+    assert RunDirectory(root).finished() == (list(range(members)), [])
+    for member in range(members):
+        b = weights(other, member)
+        for name, a in weights(root, member).items():
+            assert a.dtype == torch.float64
+            assert torch.allclose(a, b[name], rtol=0, atol=tolerance), (member, name)
+
+
+def logged(root):
+    """The last value of every logged key of all versions, and all values of val/ keys in order."""
+    values = {}
+    for path in sorted(Path(root).glob("lightning_logs/version_*/metrics.csv")):
+        for row in csv.DictReader(path.read_text().splitlines()):
+            for key, value in row.items():
+                if value:
+                    values.setdefault(key, []).append(float(value))
+    return values
+
+
+def summary(root):
+    return json.loads((Path(root) / "summary.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    root = tmp_path_factory.mktemp("alone")
+    fit(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def two_ranks(tmp_path_factory):
+    root = tmp_path_factory.mktemp("two")
+    said = fit(root, "--trainer.devices=2")
+    assert "2 ranks of MemberParallelStrategy" in said
+    return root
+
+
+def test_ranks_have_members_of_their_own_equal_to_one_process(alone, two_ranks):
+    assert RunDirectory(two_ranks).packs == [[0, 1], [2]]
+    assert not torch.equal(weights(two_ranks, 0)["fc.weight"], weights(two_ranks, 2)["fc.weight"])
+    check_same(two_ranks, alone, tolerance=0)
+    assert (two_ranks / "samples.csv").read_bytes() == (alone / "samples.csv").read_bytes()
+
+
+@pytest.mark.parametrize("strategy", ["member_parallel", "ddp"])
+def test_live_metrics_of_ranks_are_those_of_one_process(request, alone, two_ranks, strategy):
+    root = two_ranks if strategy == "member_parallel" else request.getfixturevalue("ddp")
+    expected, found = logged(alone), logged(root)
+    for key in ("val/bias_sq", "val/variance", "val/accuracy", "test/risk", "train/loss"):
+        assert found[key] == pytest.approx(expected[key], rel=1e-6), key
+    means = summary(root)["means"]
+    for name in ("bias_sq", "variance", "risk"):
+        assert found[f"test/{name}"][-1] == pytest.approx(means[name]["value"], rel=1e-6)
+
+
+def test_a_rank_without_members_keeps_the_others_company(two_ranks, alone, tmp_path):
+    fit(two_ranks, "--trainer.devices=2", "--model.members=4")
+    assert RunDirectory(two_ranks).packs == [[0, 1], [2], [3]]
+    assert RunDirectory(two_ranks).finished() == ([0, 1, 2, 3], [])
+
+
+@pytest.fixture(scope="module")
+def ddp(tmp_path_factory):
+    root = tmp_path_factory.mktemp("ddp")
+    fit(root, "--trainer.devices=2", "--trainer.strategy=ddp")
+    return root
+
+
+def test_ddp_gives_the_members_of_one_process_with_the_whole_batch(alone, ddp):
+    check_same(ddp, alone)
+    for member in range(3):
+        a, b = (RunDirectory(root).member(member).logits() for root in (alone, ddp))
+        assert torch.allclose(a, b, atol=1e-5)
+    assert summary(ddp)["num_samples"] == 57
+
+
+def test_ddp_needs_equal_parts_of_a_batch(tmp_path):
+    more = ("--trainer.devices=2", "--trainer.strategy=ddp", "--data.batch_size=25")
+    (said,) = end(start(tmp_path, *more), code=None)
+    assert "batch_size must be a multiple of the 2 ranks that share it, got 25" in said
+
+
+def test_two_nodes_on_loopback(alone, tmp_path):
+    def node(rank):
+        launcher = ("-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1")
+        launcher += (f"--node-rank={rank}", "--master-addr=127.0.0.1", "--master-port=29517")
+        launcher += ("-m", "bvalign")
+        return start(tmp_path, "--trainer.num_nodes=2", "--trainer.devices=1", launcher=launcher)
+
+    end(node(0), node(1))
+    check_same(tmp_path, alone, tolerance=0)
+
+
+def test_workers_share_the_packs_and_the_last_one_reports(alone, tmp_path):
+    workers = [start(tmp_path, "--model.pack_size=1") for _ in range(2)]
+    said = end(*workers)
+    check_same(tmp_path, alone, tolerance=0)
+    assert sum("report.html" in one for one in said) == 1
+    assert (tmp_path / "samples.csv").read_bytes() == (alone / "samples.csv").read_bytes()
+
+
+def wait_for(root, pattern, process):
+    deadline = time.monotonic() + PATIENCE
+    while not list(Path(root).glob(pattern)):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("first", "second"), [(2, 1), (1, 2)])
+def test_sigterm_saves_and_another_number_of_ranks_goes_on(tmp_path, first, second):
+    longer = ("--trainer.max_epochs=60", "--model.pack_size=2", "--checkpoints.seconds=3600")
+    process = start(tmp_path / "a", f"--trainer.devices={first}", *longer)
+    wait_for(tmp_path / "a", "packs/*.owner", process)
+    time.sleep(2)
+    process.terminate()
+    (said,) = end(process, code=1)
+    assert "the same command continues" in said
+    steps = {path.name for path in (tmp_path / "a").glob("members/*/checkpoint-*.safetensors")}
+    assert len(steps) == 1
+    fit(tmp_path / "a", f"--trainer.devices={second}", *longer)
+    fit(tmp_path / "b", "--model.members=3", *longer)
+    check_same(tmp_path / "a", tmp_path / "b", tolerance=0)
+
+
+def test_a_dead_rank_ends_the_job_and_is_named(tmp_path):
+    process = start(tmp_path, "--trainer.devices=2", "--trainer.max_epochs=2000")
+    wait_for(tmp_path, "members/*/checkpoint-*.safetensors", process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[0]), signal.SIGKILL)
+    begin = time.monotonic()
+    (said,) = end(process, code=None)
+    assert process.returncode != 0
+    assert time.monotonic() - begin < 60
+    assert "rank: 1" in said

@@ -1,0 +1,33 @@
+"""The walkthrough notebook runs, in under a minute, and is kept with small outputs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+PATH = Path(__file__).parents[1] / "experiments" / "walkthrough.ipynb"
+CELLS = json.loads(PATH.read_text())["cells"]
+CODE = [cell for cell in CELLS if cell["cell_type"] == "code"]
+
+
+@pytest.mark.timeout(240)  # a minute alone; the machine may be shared
+def test_every_cell_runs(capsys, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    names = {}
+    for number, cell in enumerate(CODE):
+        lines = [line for line in cell["source"] if not line.startswith("%")]  # Jupyter's own
+        exec(compile("".join(lines), f"cell {number}", "exec"), names)
+    assert "slope cross_half" in capsys.readouterr().out
+    assert len(names["figures"]) >= 7
+    assert names["figure"].axes
+    assert names["curves"].values["train_loss"].shape == (8, 8)
+
+
+def test_it_is_kept_with_small_outputs_and_says_so():
+    assert PATH.stat().st_size <= 500_000
+    assert "kept with its outputs" in "".join(CELLS[0]["source"])
+    outputs = [output for cell in CODE for output in cell["outputs"]]
+    assert not [output for output in outputs if output["output_type"] == "error"]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 6
+    counts = [cell["execution_count"] for cell in CODE]
+    assert counts == list(range(1, len(CODE) + 1))
