@@ -11,7 +11,8 @@ for (const [name, {type, data}] of Object.entries(page.columns)) {
 const rows = Array.from(columns.index, (_, row) => row);
 const plot = document.getElementById("plot"), panel = document.getElementById("sample");
 const form = document.getElementById("filters"), count = document.getElementById("count");
-const DEFAULTS = {class: "", outcome: "", axes: "log", values: "plug_in", select: ""};
+const axes = page.num_members > 1 ? "log" : "linear";  // one member has no variance to take logs of
+const DEFAULTS = {class: "", outcome: "", axes, values: "plug_in", select: ""};
 const canvas = document.createElement("canvas");
 const POINTS = canvas.getContext("webgl") ? "scattergl" : "scatter";
 const BINS = 90;
