@@ -1,4 +1,4 @@
-"""Several processes: member-parallel ranks, ddp, two nodes, workers, and what happens when one dies.
+"""Several processes: member-parallel ranks, ddp, two nodes, workers, and the death of one.
 
 Every run is the same three members in float64, so that all must end with the same weights.
 """
@@ -21,7 +21,7 @@ COMMON = (
     "fit --data.num_train=100 --data.num_test=57 --data.batch_size=20 --model.arch=mlp "
     "--model.width=8 --model.members=3 --trainer.precision=64-true --trainer.accelerator=cpu "
     "--trainer.max_epochs=4 --trainer.check_val_every_n_epoch=1 --checkpoints.seconds=0 "
-    "--trainer.logger=CSVLogger"
+    "--trainer.logger=CSVLogger --trainer.deterministic=true"
 ).split()
 PATIENCE = 120
 

@@ -1,6 +1,5 @@
 """A training that was stopped and continued ends where an uninterrupted one does."""
 
-import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -9,6 +8,7 @@ from bvalign.data import Digits
 from bvalign.ensemble.checkpoints import CheckpointMembers
 from bvalign.ensemble.module import Ensemble
 from bvalign.predictions import RunDirectory
+from bvalign.predictions.plan_record import settle_plan
 from bvalign.waves import train_members
 
 EPOCHS, STEPS = 3, 5  # 100 samples in batches of 20
@@ -27,12 +27,12 @@ class At(Callback):
             self.act(trainer)
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for a process that is gone."""
 
 
 def kill(_):
-    raise Killed
+    raise KilledError
 
 
 def ask(trainer):
@@ -40,17 +40,20 @@ def ask(trainer):
     stop.asked = True
 
 
-def train(root, at=None, act=kill, checkpoints=None, trainer_args=None, **model_args):
+def train(root, at=None, act=kill, steps_at_once=1, trainer_args=None, **model_args):
     """Trains what is missing in `root`; `act` happens once after step `at` of a wave.
 
     Gives the run and the steps that were made, or just the steps where it was stopped.
     """
-    model_args = {"arch": "mlp", "width": 8, "members": 3, "pack_size": 2} | model_args
+    defaults = {"arch": "mlp", "width": 8, "members": 3, "pack_size": 2, "plan": "sequential"}
+    model_args = defaults | model_args
     data = Digits(batch_size=20, num_train=100, num_test=57)
     data.setup()
     module = Ensemble(10, (1, 8, 8), **model_args)
     run = RunDirectory.open(root, {}, module.num_members, module.pack_size, {})
     run.save_samples(data.samples())
+    plan = {"plan": model_args["plan"], "reason": "a test", "steps_at_once": steps_at_once}
+    settle_plan(run, plan["plan"], lambda: plan)
     once = At(at, act)
 
     def make_trainer(callbacks, io):
@@ -67,11 +70,11 @@ def train(root, at=None, act=kill, checkpoints=None, trainer_args=None, **model_
             plugins=[io],
         )
 
-    strategy = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False).strategy
-    checkpoints = checkpoints or CheckpointMembers(seconds=0, every_n_steps=2)
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    checkpoints = CheckpointMembers(seconds=0, every_n_steps=2)
     try:
-        train_members(run, module, data, make_trainer, strategy, checkpoints, [])
-    except (Killed, KeyboardInterrupt, SystemExit):
+        train_members(run, module, data, make_trainer, trainer, checkpoints, [])
+    except (KilledError, KeyboardInterrupt, SystemExit):
         return once.steps
     assert once.step is None
     return run, once.steps
@@ -107,3 +110,99 @@ def test_stopped_after_any_step(tmp_path, whole, at, act):
     same(whole, run)
     lost = done + steps - 2 * EPOCHS * STEPS
     assert lost == 0 if act is ask else lost <= 2
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 5, 6, 8])
+def test_several_steps_at_once(tmp_path, whole, at):
+    """Three batches of two, two and one steps in an epoch."""
+    done = train(tmp_path, at, ask, steps_at_once=2)
+    run, steps = train(tmp_path, steps_at_once=2)
+    same(whole, run)
+    assert done + steps == 2 * EPOCHS * 3
+
+
+@pytest.mark.parametrize("at", [3, 7])
+@pytest.mark.parametrize("arguments", [
+    {"optimizer": "adamw", "lr": 0.01},
+    {"schedule": "constant", "momentum": 0.0},
+    {"schedule": "cosine", "plan": "packed"},
+    {"plan": "vmap", "optimizer": "adamw"},
+    {"arch": "cnn", "width": 4},
+    {"arch": "cnn", "width": 4, "plan": "packed"},
+])  # fmt: skip
+def test_every_kind_of_state_comes_back(tmp_path, arguments, at):
+    whole, _ = train(tmp_path / "whole", **arguments)
+    train(tmp_path / "run", at, kill, **arguments)
+    run, steps = train(tmp_path / "run", **arguments)
+    same(whole, run)
+    assert steps < 2 * EPOCHS * STEPS
+
+
+def test_accumulated_gradients_are_not_cut(tmp_path):
+    arguments = {"trainer_args": {"accumulate_grad_batches": 2}}
+    whole, _ = train(tmp_path / "whole", **arguments)
+    for at in (1, 2, 3, 4):
+        train(tmp_path / str(at), at, ask, **arguments)
+        run, _ = train(tmp_path / str(at), **arguments)
+        same(whole, run)
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, whole):
+    train(tmp_path, 9)
+    member = RunDirectory(tmp_path).member(0)
+    last, before = sorted(member.checkpoint_steps(), reverse=True)[:2]
+    path = member.path / f"checkpoint-{last:06d}.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with RunDirectory(tmp_path).claim() as work:
+        assert (work.packs, work.step) == (((0, 1),), before)
+    run, _ = train(tmp_path)
+    same(whole, run)
+
+
+def test_members_that_are_not_in_step_wait_for_each_other(tmp_path, whole):
+    train(tmp_path, 9)
+    for path in RunDirectory(tmp_path).member(0).path.glob("checkpoint-*"):
+        path.unlink()
+    with RunDirectory(tmp_path).claim() as work:
+        assert work.packs == ((1,),)
+        assert work.step > 0
+    run, _ = train(tmp_path)
+    same(whole, run)
+
+
+@pytest.mark.parametrize("policy", ["drop", "retry", "stop"])
+def test_a_member_that_diverges_leaves_the_others_untouched(
+    tmp_path, whole, policy, capsys, monkeypatch
+):
+    def poison(trainer):
+        module = trainer.lightning_module
+        if 1 in module.members and not module.streams.attempts.get(1):
+            with torch.no_grad():
+                module.pack.slots(1)["fc.weight"].read().fill_(torch.nan)
+
+    if policy == "stop":
+        with pytest.raises(ValueError, match=r"member 1 diverged in epoch 2.*on_diverged=drop"):
+            train(tmp_path, 7, poison, on_diverged=policy)
+        return
+    run, _ = train(tmp_path, 7, poison, on_diverged=policy)
+    assert "member 1 diverged in epoch 2" in capsys.readouterr().err
+    for member in (0, 2):
+        assert torch.equal(run.member(member).logits(), whole.member(member).logits())
+    notes = run.predictions().notes
+    if policy == "drop":
+        assert run.finished()[0] == [0, 2]
+        assert any("member 1: training diverged in epoch 2; left out" in note for note in notes)
+        assert not run.missing()
+        return
+    assert run.finished()[0] == [0, 1, 2]
+    assert not torch.equal(run.member(1).logits(), whole.member(1).logits())
+    assert run.member(1).logits().isfinite().all()
+    assert any("a later attempt is kept" in note for note in notes)
+
+
+def test_a_member_that_always_diverges_is_given_up(tmp_path):
+    run, _ = train(tmp_path, lr=1e30, members=2, on_diverged="retry")
+    assert run.finished()[0] == []
+    assert [len(run.member(m).divergences()) for m in (0, 1)] == [3, 3]
+    with pytest.raises(ValueError, match="no member is finished yet"):
+        run.predictions()

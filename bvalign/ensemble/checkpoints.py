@@ -129,9 +129,8 @@ def put_together(
     checkpoint = {key: shared[key] for key in SHARED}
     checkpoint["state_dict"] = module.state_dict()
     checkpoint["optimizer_states"] = _optimizer_states(states, module, shared["param_group"])
-    checkpoint["loss_sum"] = torch.stack(
-        [s.tensors["loss_sum"] for s in states.values()] or [torch.zeros(0)]
-    )
+    sums = [state.tensors["loss_sum"] for state in states.values()]
+    checkpoint["loss_sum"] = torch.stack(sums) if sums else torch.zeros(0)
     history = {member: state.info["history"] for member, state in states.items()}
     checkpoint["callbacks"] = {"SaveMembers": {"history": history}}
     return checkpoint
@@ -151,16 +150,19 @@ def _optimizer_states(
             for key, value in _named(state.tensors, f"optimizer/{name}/").items():
                 of_parameter.setdefault(key, {})[slot.row] = value
     state = {
-        i: {key: _joined(key, rows) for key, rows in keys.items()} for i, keys in found.items()
+        i: {key: _joined(key, rows, parameters[i]) for key, rows in keys.items()}
+        for i, keys in found.items()
     }
     return [{"state": state, "param_groups": [{**group, "params": list(range(len(parameters)))}]}]
 
 
-def _joined(key: str, rows: Mapping[int | None, Tensor]) -> Tensor:
+def _joined(key: str, rows: Mapping[int | None, Tensor], parameter: Tensor) -> Tensor:
     """Rows of all members of a parameter as one tensor; a count of steps is the same for all."""
-    if None in rows or key == "step":
+    if key == "step":
         return next(iter(rows.values()))
-    return torch.stack([rows[row] for row in sorted(rows)])
+    joined = rows[None] if None in rows else torch.stack([rows[row] for row in sorted(rows)])
+    # fused optimizers walk through memory: channels_last must stay so, or numbers are mixed up
+    return torch.empty_like(parameter, dtype=joined.dtype, device=joined.device).copy_(joined)
 
 
 def _named(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

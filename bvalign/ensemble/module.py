@@ -171,6 +171,8 @@ class Ensemble(LightningModule):
         input, target, _ = batch
         if self.steps_at_once == 1:
             return self._loss(input, target)
+        if not self.members:
+            return None
         optimizer, scheduler = self.optimizers(), self.lr_schedulers()
         size = self.trainer.train_dataloader.batch_size
         for part in zip(input.split(size, dim=1), target.split(size, dim=1), strict=True):

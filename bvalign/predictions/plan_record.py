@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 
 from bvalign.predictions.atomic import write_atomic
+from bvalign.predictions.claims import one_at_a_time
 from bvalign.predictions.run_directory import RunDirectory
 
 
@@ -21,7 +22,7 @@ def settle_plan(
         wanted: `auto` takes what the run has.
         choose: gives `plan` and what else is to be recorded.
     """
-    with RunDirectory.lock(run.root):
+    with one_at_a_time(run.root):
         run.info = RunDirectory(run.root).info
         plans = run.info.setdefault("plans", [])
         if not plans or wanted not in ("auto", plans[-1]["plan"]):
