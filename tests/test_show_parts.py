@@ -114,7 +114,12 @@ def test_no_variance_is_above_what_is_feasible():
 def test_one_wording_of_a_fitted_line():
     assert str(Line("ols", 1.0, 0.0, (0.5, 1.25))) == "ols: slope 1.000, 95% 0.500 to 1.250"
     assert str(Line("ols", 1.0, 0.0)) == "ols: slope 1.000"
-    assert Line("ols", 2.0, 1.0).at(np.array([3.0])) == pytest.approx(9 * np.e)
+    line = Line("ols", 2.0, 1.0)
+    assert line.at(np.array([3.0])) == pytest.approx(9 * np.e)
+    assert line.turned(5.0, np.log(3)).at(np.array([3.0, 6.0])) == pytest.approx(
+        [9 * np.e, 288 * np.e]
+    )
+    assert np.isfinite(Line("ols", -1e4, 0.0).at(np.array([1e-9]))).all()  # votes give such slopes
 
 
 def test_text_in_a_script_cannot_end_it():

@@ -42,8 +42,13 @@ class Line(NamedTuple):
         return f"{self.name}: slope {self.slope:.3f}{ends}"
 
     def at(self, bias_sq: np.ndarray) -> np.ndarray:
-        """The variance it predicts."""
-        return np.exp(self.intercept) * bias_sq**self.slope
+        """The variance it predicts; a slope beyond all reason stays finite."""
+        return np.exp(np.clip(self.intercept + self.slope * np.log(bias_sq), -700, 700))
+
+    def turned(self, slope: float, centre: float) -> "Line":
+        """The line of another slope through the same point at log bias_sq = centre."""
+        intercept = self.intercept + (self.slope - slope) * centre
+        return self._replace(slope=slope, intercept=intercept)
 
 
 class Panel(NamedTuple):
@@ -213,11 +218,11 @@ def _draw_lines(axes: Axes, panel: Panel, correct: np.ndarray) -> None:
     if not len(x):
         return
     b = np.geomspace(x.min(), x.max(), 200)
-    centre = np.exp(np.log(x).mean())
+    centre = float(np.log(x).mean())
     for number, line in enumerate(panel.lines):
         colour = LINES.get(line.name, OTHER_LINE)
         if line.interval is not None and not number:
-            edges = [line.at(centre) * (b / centre) ** slope for slope in line.interval]
+            edges = [line.turned(slope, centre).at(b) for slope in line.interval]
             axes.fill_between(b, *edges, color=colour, alpha=0.2, lw=0, zorder=4)
         outline = [withStroke(linewidth=3.2, foreground="white")]
         axes.plot(
