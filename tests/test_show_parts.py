@@ -19,6 +19,7 @@ from bvalign.show.interactive import as_script
 from bvalign.show.main_numbers import main_numbers, print_main_numbers
 from bvalign.show.scatter import Line, feasible_variance
 from bvalign.show.sprites import COLUMNS, ROWS, sprites
+from bvalign.show.words import in_words
 
 
 def analysed(logits, target):
@@ -143,3 +144,20 @@ def test_the_end_is_a_table_on_a_terminal_and_lines_elsewhere(capsys):
 def test_main_numbers_say_what_is_undefined(members, samples):
     logits, target = aligned_ensemble(members=members, samples=samples)
     assert "slope cross_half: none (needs" in main_numbers(analysed(logits, target))
+
+
+def test_a_slope_that_is_not_determined_is_not_put_into_words():
+    def slopes(value, low, high):
+        found = {"value": value, "interval": [low, high], "interval_samples": None}
+        return {"alignment": {"cross_half": {"slope": found}, "ols": {"slope": found}}}
+
+    means = {
+        name: {"value": 0.2, "standard_error": 0.01} for name in ("risk", "bias_sq", "variance")
+    }
+    more = {"member_accuracy": {"mean": 0.5, "min": 0.4, "max": 0.6}, "accuracy": 0.7}
+    summary = {"num_members": 3, "means": means, **more}
+    sentences = in_words(summary | slopes(1.0, 0.5, 2.0))
+    assert "goes with 10.0 times (3.2 to 100.0) the variance" in sentences[2]
+    assert "0.2 (95% interval over samples 0.18 to 0.22)" in sentences[1]
+    sentences = in_words(summary | slopes(1.0, -400.0, 402.0))
+    assert "not determined by these samples: 1.000 (95% interval -400.000" in sentences[2]

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 
 Summary = dict[str, object]
 
+LARGEST_SLOPE = 10
+"""Of a slope or its interval that can be put into words; votes of few members go beyond it."""
+
 
 def in_words(summary: Summary) -> list[str]:
     """Sentences for a reader who has not read the documentation.
@@ -45,6 +48,9 @@ def _slopes(summary: Summary) -> Iterator[str]:
     quoted, paper = fits["cross_half"]["slope"], fits["ols"]["slope"]
     if quoted["value"] is None:
         yield f"The slope to quote, cross_half, is undefined: {quoted['reason']}."
+    elif max(map(abs, (quoted["value"], *(_ends(quoted) or ())))) > LARGEST_SLOPE:
+        slope = _slope(quoted)
+        yield f"The slope to quote, cross_half, is not determined by these samples: {slope}."
     else:
         yield (
             "Among samples that the ensemble gets right, ten times the squared bias goes with "
@@ -59,15 +65,19 @@ def _slopes(summary: Summary) -> Iterator[str]:
 
 
 def _slope(estimate: Summary) -> str:
-    ends = estimate["interval"] or estimate["interval_samples"]
+    ends = _ends(estimate)
     if not ends:
         return f"{estimate['value']:.3f} (no interval: {estimate['reason']})"
     what = "" if estimate["interval"] else " over samples alone"
     return f"{estimate['value']:.3f} (95% interval{what} {ends[0]:.3f} to {ends[1]:.3f})"
 
 
+def _ends(estimate: Summary) -> tuple[float, float] | None:
+    return estimate["interval"] or estimate["interval_samples"]
+
+
 def _times(estimate: Summary) -> str:
-    ends = estimate["interval"] or estimate["interval_samples"]
+    ends = _ends(estimate)
     factor = f"{10 ** estimate['value']:.1f} times"
     return factor if not ends else f"{factor} ({10 ** ends[0]:.1f} to {10 ** ends[1]:.1f})"
 
