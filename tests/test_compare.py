@@ -77,6 +77,18 @@ def test_runs_of_the_same_data_are_compared_sample_by_sample():
     assert found["runs"][0]["cross_half"] is None
 
 
+def test_ties_share_their_rank():
+    a, b = read_reports([report("a"), report("b", noise=1.0)])
+    rounded = [
+        r._replace(samples=r.samples | {"bias_sq": r.samples["variance"].round(3)}) for r in (a, b)
+    ]
+    (pair,) = compare(rounded)["pairs"]
+    expected = spearmanr(*(r.samples["bias_sq"] for r in rounded)).statistic
+    assert pair["bias_sq_rank_correlation"] == pytest.approx(expected)
+    flat = a._replace(samples=a.samples | {"bias_sq": np.ones(200)})
+    assert compare([flat, b])["pairs"][0]["bias_sq_rank_correlation"] is None
+
+
 def test_other_samples_of_the_same_data_are_not_matched():
     a, b = read_reports([report("a"), report("b")])
     moved = Report("b", b.summary, b.samples | {"index": b.samples["index"] + 1})

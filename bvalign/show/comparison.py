@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 
 from bvalign.show.extremes import distance_to_line, largest
 from bvalign.show.tables import SCHEMA
@@ -156,10 +155,17 @@ def _pair(a: Report, b: Report) -> dict[str, object]:
 
 
 def _rank_correlation(a: Report, b: Report, name: str) -> float | None:
-    ranks = [rankdata(report.samples[name]) for report in (a, b)]
+    """Spearman's."""
+    ranks = [_ranks(report.samples[name]) for report in (a, b)]
     if min(map(np.ptp, ranks)) == 0:
         return None
     return float(np.corrcoef(*ranks)[0, 1])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from one on; equal values share the mean of theirs (samples)."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    return (count.cumsum() - (count - 1) / 2)[place]
 
 
 def _off_line(report: Report, both: np.ndarray) -> np.ndarray:
