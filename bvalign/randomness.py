@@ -15,6 +15,7 @@ import numpy as np
 SOURCES = ("init", "order", "augmentation", "bootstrap")
 """init: initial weights. order: order of samples in an epoch. augmentation: crops and flips.
 bootstrap: which training samples a member has, drawn with replacement, once for all epochs.
+dropout: masks of a training step, each member's own; its number stands in place of the epoch.
 A stream may have any other name too; it is then each member's own."""
 
 
@@ -54,9 +55,9 @@ class Streams:
         """A fresh generator at the start of the stream named (seed, source, member, epoch)."""
         return np.random.default_rng(self._sequence(source, member, epoch))
 
-    def torch_seed(self, source: str, member: int) -> int:
+    def torch_seed(self, source: str, member: int, epoch: int = 0) -> int:
         """A seed for `torch.manual_seed`, for code that can only draw from torch's generator."""
-        return int(self._sequence(source, member, 0).generate_state(1, np.uint32)[0])
+        return int(self._sequence(source, member, epoch).generate_state(1, np.uint32)[0])
 
     def _sequence(self, source: str, member: int, epoch: int) -> np.random.SeedSequence:
         shared = getattr(self.randomness, source, "member") == "shared"

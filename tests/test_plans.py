@@ -11,10 +11,12 @@ from torch import nn
 
 from bvalign import Ensemble
 from bvalign.data import Digits
+from bvalign.data.loader import MemberSchedule
 from bvalign.ensemble.plans import PLANS, make_pack, random_input
 from bvalign.ensemble.trial import choose_plan
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.plan_record import settle_plan
+from bvalign.randomness import Streams
 
 VIT = {"img_size": 8, "patch_size": 4, "embed_dim": 12, "depth": 2, "num_heads": 3}
 TEXT = "bvalign.ensemble.transformer.Transformer"
@@ -312,6 +314,14 @@ def test_steps_that_come_as_one_batch_are_the_same_steps(plan, precision):
         assert lr[0] == lr[1]
 
 
+def test_several_steps_in_a_batch_go_on_within_an_epoch():
+    schedule = MemberSchedule(150, [0], Streams(0), 20, start=(2, 1), steps_at_once=3)
+    assert (len(schedule), schedule.num_steps) == (3, 7)
+    assert list(schedule.steps()) == [slice(0, 60), slice(60, 120), slice(120, 140)]
+    schedule.set_epoch(2)
+    assert list(schedule.steps()) == [slice(60, 120), slice(120, 140)]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -387,6 +397,11 @@ def test_a_run_keeps_its_plan_until_another_is_asked_for(tmp_path):
     assert [plan["plan"] for plan in RunDirectory(tmp_path).info["plans"]] == ["packed", "vmap"]
 
 
+def test_a_plan_is_no_part_of_what_a_run_is():
+    first, second = (Ensemble(10, (1, 8, 8), plan=plan) for plan in ("packed", "vmap"))
+    assert first.identity() == second.identity()
+
+
 def test_fit_times_the_plans_once(fit, capsys, tmp_path):
     for members in (2, 4):
         fit("--model.plan=auto", "--model.pack_size=2", f"--model.members={members}")
@@ -405,3 +420,24 @@ def test_make_pack_takes_any_function_that_creates_networks():
     packs = [make_pack(plan, (0, 1), create, (1, 2, 2)) for plan in PLANS]
     expected = torch.stack([create(m)(input[m]) for m in (0, 1)])
     assert all(torch.allclose(pack(input), expected, atol=1e-6) for pack in packs)
+
+
+def test_dropout_is_each_members_own():
+    """The same masks alone and beside others, other masks in every step, global streams at rest."""
+    pair, alone = (
+        Ensemble(3, (1, 8, 8), arch="test_plans.dropping", plan="sequential", members=2)
+        for _ in range(2)
+    )
+    alone.assign([1])
+    input, target = torch.randn(2, 6, 1, 8, 8), torch.zeros(2, 6, dtype=torch.int64)
+    losses = []
+    for module, here in ((pair, slice(None)), (alone, slice(1, 2))):
+        module.configure_model()
+        module.on_train_epoch_start()
+        before = torch.get_rng_state()
+        for _ in range(2):
+            module.training_step((input[here], target[here], target[here]), 0)
+            losses.append(module.loss_sum[-1].clone())
+        assert torch.equal(torch.get_rng_state(), before)
+    assert losses[:2] == losses[2:]
+    assert losses[1] != 2 * losses[0]

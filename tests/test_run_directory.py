@@ -126,3 +126,47 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
         write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_directory_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"file/run cannot be written .*--trainer.default_root_dir"):
+        start(tmp_path / "file" / "run")
+
+
+def test_samples_that_are_damaged_are_told_and_written_again(tmp_path):
+    run = start(tmp_path)
+    finish(run, 0)
+    path = tmp_path / "samples.npz"
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(ValueError, match=r"samples.npz: damaged .* `fit` of this run writes it"):
+        run.predictions()
+    start(tmp_path)
+    assert RunDirectory(tmp_path).predictions().class_names == tuple("abcd")
+
+
+def test_damaged_weights_are_told(tmp_path):
+    run = start(tmp_path)
+    finish(run, 0)
+    path = tmp_path / "members" / "0000" / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(ValueError, match=r"member 0: .*weights.safetensors is damaged.*train it"):
+        run.member(0).weights()
+
+
+def test_half_written_files_are_swept_by_who_holds_the_pack(tmp_path):
+    run = start(tmp_path)
+    folder = tmp_path / "members" / "0000"
+    folder.mkdir(parents=True)
+    (folder / ".logits.safetensors.123.tmp").write_bytes(b"half")
+    with run.claim() as work:
+        assert 0 in work.members
+        assert not list(folder.iterdir())
+
+
+def test_one_process_at_a_time_writes_the_report(tmp_path):
+    run, other = start(tmp_path), RunDirectory(tmp_path)
+    with run.reporting() as first, other.reporting() as second:
+        assert (first, second) == (True, False)
+    with other.reporting() as third:
+        assert third

@@ -19,7 +19,7 @@ from bvalign.ensemble.module import Ensemble
 from bvalign.predictions import MemberState, RunDirectory
 from bvalign.predictions.claims import Work
 
-SHARED = ("epoch", "global_step", "pytorch-lightning_version", "loops", "lr_schedulers")
+SHARED = ("epoch", "global_step", "pytorch-lightning_version", "loops", "lr_schedulers", "passes")
 
 
 class MemberCheckpointIO(CheckpointIO):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -102,10 +103,11 @@ class Ensemble(LightningModule):
         self.streams = replace(self.streams, attempts=dict(attempts or {}))
         self.diverged: set[int] = set()
         self.start = (0, 0)  # epoch and batch that the next fit goes on from
+        self.passes = 0  # in training, for the masks of dropout
         self.pack = None
 
     def sound_members(self) -> list[int]:
-        """The members whose training has not diverged."""
+        """Members whose training has not diverged."""
         return [member for member in self.members if member not in self.diverged]
 
     def identity(self) -> dict[str, object]:
@@ -149,11 +151,12 @@ class Ensemble(LightningModule):
         return last_layer(self.pack.network(member), input)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["loss_sum"] = self.loss_sum
+        checkpoint |= {"loss_sum": self.loss_sum, "passes": self.passes}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes up the epoch where it was left, within it too."""
         self.loss_sum = checkpoint["loss_sum"].to(self.device)
+        self.passes = checkpoint["passes"]
         progress = checkpoint["loops"]["fit_loop"]
         batches = progress["epoch_loop.batch_progress"]
         done = 0 if batches["is_last_batch"] else batches["current"]["ready"]
@@ -169,10 +172,8 @@ class Ensemble(LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor | None:
         input, target, _ = batch
-        if self.steps_at_once == 1:
+        if self.steps_at_once == 1 or not self.members:
             return self._loss(input, target)
-        if not self.members:
-            return None
         optimizer, scheduler = self.optimizers(), self.lr_schedulers()
         size = self.trainer.train_dataloader.batch_size
         for part in zip(input.split(size, dim=1), target.split(size, dim=1), strict=True):
@@ -230,6 +231,8 @@ class Ensemble(LightningModule):
         }
 
     def _loss(self, input: Tensor, target: Tensor) -> Tensor:
+        self.pack.seed = partial(self.streams.torch_seed, "dropout", epoch=self.passes)
+        self.passes += 1
         logits = self(input)
         loss = training_loss(logits, target, self.loss, label_smoothing=self.label_smoothing)
         loss = loss.mean(dim=1)

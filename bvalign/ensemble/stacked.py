@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from bvalign.ensemble.pack import Pack, Slot
+from bvalign.ensemble.pack import Pack, Slot, draws_random_numbers
 
 
 class Stacked(Pack):
@@ -50,12 +50,12 @@ class Stacked(Pack):
         return network.train(self.training)
 
     def _refuse_dropout(self, network: nn.Module) -> None:
-        for name, module in network.named_modules():
-            if getattr(module, "p", 0) and "Dropout" in type(module).__name__:
-                raise ValueError(
-                    f"dropout needs --model.plan=sequential, got {type(module).__name__} at "
-                    f"'{name}': one mask for all members would depend on who they are"
-                )
+        found = draws_random_numbers(network)
+        if found:
+            raise ValueError(
+                f"dropout needs --model.plan=sequential, got {found}: one mask for all members "
+                "would depend on who they are"
+            )
 
 
 def stack(networks: Sequence[nn.Module]) -> nn.Module:
