@@ -9,7 +9,8 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test lint format clean reproduce-digits reproduce-mnist \
-	reproduce-fashion-mnist reproduce-cifar10 reproduce-cifar100
+	reproduce-fashion-mnist reproduce-cifar10 reproduce-cifar10n reproduce-cifar100 \
+	reproduce-imagenet reproduce-trec reproduce-trec-bert experiments-small experiments-paper
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-26s %s\n", $$1, $$2}'
@@ -39,6 +40,27 @@ reproduce-cifar10: setup  ## the paper's main experiment: CIFAR-10, ResNet-20 (w
 
 reproduce-cifar100: setup  ## CIFAR-100, ResNet-56 (wants a GPU)
 	$(BIN)/bvalign fit --config configs/cifar100.yaml $(ARGS)
+
+reproduce-cifar10n: setup  ## CIFAR-10 with human labels, 40% of them wrong (wants a GPU)
+	$(BIN)/bvalign fit --config configs/cifar10n.yaml $(ARGS)
+
+reproduce-imagenet: setup  ## ImageNet, ResNet-50: ARGS="--data.root=DIR" (wants several GPUs)
+	$(BIN)/bvalign fit --config configs/imagenet.yaml $(ARGS)
+
+reproduce-trec: setup  ## questions (TREC), 16 small transformers
+	$(BIN)/bvalign fit --config configs/trec.yaml $(ARGS)
+
+reproduce-trec-bert: setup  ## questions (TREC), BERT fine-tuned (wants a GPU)
+	$(BIN)/pip install -q -e '.[text]' $(if $(TORCH_INDEX),,-c constraints.txt)
+	$(BIN)/bvalign fit --config configs/trec-bert.yaml $(ARGS)
+
+experiments-small: setup  ## every question of the paper with small networks, under 3 hours on 2 cores
+	$(BIN)/python experiments/run.py all --size small --workers 2 $(ARGS)
+	$(BIN)/python experiments/answers.py
+
+experiments-paper: setup  ## every question at the paper's size (days on several GPUs)
+	$(BIN)/python experiments/run.py all --size paper $(ARGS)
+	$(BIN)/python experiments/answers.py
 
 test: setup lint  ## lint, then all tests
 	$(BIN)/python -m pytest -q

@@ -5,6 +5,7 @@ here answers without importing torch. The training commands are in `training.py`
 """
 
 import argparse
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -21,6 +22,9 @@ examples:
   bvalign compare runs/digits-cnn runs/digits-mlp --out compare/
 """
 
+CAN_GO_ON = 75
+"""Exit code of what was stopped and goes on when started again; EX_TEMPFAIL of sysexits.h."""
+
 
 def main() -> None:
     """Runs the command in `sys.argv`; bad input is one line on standard error and exit code 1."""
@@ -36,9 +40,10 @@ def main() -> None:
     except (ValueError, OSError) as error:
         if not _raised_here(error):
             raise
-        raise SystemExit(f"bvalign: error: {error}") from None
+        raise SystemExit(f"bvalign: error: {_rank()}{error}") from None
     except KeyboardInterrupt as error:
-        raise SystemExit(f"\nbvalign: interrupted. {error}".rstrip()) from None
+        print(f"\nbvalign: interrupted. {error}".rstrip(), file=sys.stderr)
+        raise SystemExit(CAN_GO_ON) from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,6 +97,13 @@ def _report(source: Path, out: Path, selection: str) -> None:
     from bvalign.show.report import analyze_and_report
 
     analyze_and_report(source, out, selection)
+
+
+def _rank() -> str:
+    """Which of several processes speaks, unless it is the first."""
+    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+    rank = next((os.environ[name] for name in names if name in os.environ), "0")
+    return "" if rank == "0" else f"[rank {rank}] "
 
 
 def _raised_here(error: BaseException) -> bool:

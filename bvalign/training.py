@@ -19,6 +19,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from bvalign.data import EnsembleDataModule
 from bvalign.ensemble.checkpoints import CheckpointMembers
+from bvalign.ensemble.coupling import refuse_coupling
 from bvalign.ensemble.module import Ensemble
 from bvalign.ensemble.ranks import leave_together, on_rank_zero, start_ranks
 from bvalign.ensemble.strategy import MemberParallelStrategy
@@ -102,7 +103,7 @@ class EnsembleCLI(LightningCLI):
     def fit(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
         """Trains the members that are missing, pack by pack, and writes the report."""
         strategy, root = self.trainer.strategy, Path(self.trainer.default_root_dir)
-        _refuse_what_couples_or_truncates(self.trainer)
+        refuse_coupling(self.trainer, sync_batchnorm=self._trainer_config()["sync_batchnorm"])
         start_ranks(strategy)
         with one_at_a_time(root):  # one process downloads, the others find it there
             datamodule.prepare_data()
@@ -226,21 +227,3 @@ def _seed(seed: bool | int) -> int:
     if isinstance(seed, bool):
         raise ValueError("seed_everything must be a number: the seed is part of what a run is")
     return seed
-
-
-def _refuse_what_couples_or_truncates(trainer: Trainer) -> None:
-    if trainer.gradient_clip_val and trainer.gradient_clip_algorithm != "value":
-        raise ValueError(
-            "trainer.gradient_clip_val clips by the norm over all members of a pack and so couples "
-            "them; use --trainer.gradient_clip_algorithm=value"
-        )
-    if trainer.precision == "16-mixed":
-        raise ValueError(
-            "trainer.precision=16-mixed skips a step of all members where one overflows and so "
-            "couples them; use bf16-mixed"
-        )
-    if trainer.limit_test_batches != 1.0:
-        raise ValueError(
-            f"trainer.limit_test_batches must be 1.0, got {trainer.limit_test_batches}: every "
-            "sample needs all members; use --data.num_test for a smaller test set"
-        )

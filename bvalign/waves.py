@@ -110,7 +110,10 @@ def _agree_on_plan(
     """Gives the module the plan of the run on every rank; in a new run, rank zero times them."""
 
     def choose() -> dict[str, object]:
-        return choose_plan(module, run.packs[0], datamodule.batch_size, trainer)._asdict()
+        choice = choose_plan(module, run.packs[0], datamodule.batch_size, trainer)
+        if not datamodule.joins_steps:
+            choice = choice._replace(steps_at_once=1)
+        return choice._asdict()
 
     def settle() -> tuple[str, int]:
         if not run.missing(retry=module.on_diverged == "retry"):

@@ -182,7 +182,7 @@ def test_sigterm_saves_and_another_number_of_ranks_goes_on(tmp_path, first, seco
     process = start(tmp_path / "a", f"--trainer.devices={first}", *longer)
     wait_for(tmp_path / "a", "members/*/checkpoint-*.safetensors", process)
     process.terminate()
-    (said,) = end(process, code=1)
+    (said,) = end(process, code=75)
     assert "the same command continues" in said
     run = RunDirectory(tmp_path / "a")
     with run.claim(seats=second) as work:
@@ -202,3 +202,10 @@ def test_a_dead_rank_ends_the_job_and_is_named(tmp_path):
     assert process.returncode != 0
     assert time.monotonic() - begin < 60
     assert "rank: 1" in said
+
+
+def test_what_couples_members_of_different_ranks_is_refused(tmp_path):
+    more = ("--trainer.devices=2", "--trainer.sync_batchnorm=true")
+    (said,) = end(start(tmp_path, *more), code=None)
+    assert "sync_batchnorm couples the members of different ranks" in said
+    assert not (tmp_path / "run.json").exists()

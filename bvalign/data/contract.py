@@ -37,6 +37,7 @@ class EnsembleDataModule(LightningDataModule):
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]  # channels, height, width of one input
     batch_size: int  # samples per member and training step
+    joins_steps: ClassVar[bool] = False  # whether batches can hold several steps (MemberSchedule)
     arrays: Arrays | None = None  # after `setup`
     texts: tuple[str, ...] | None = None  # the test samples as a reader sees them, if they are text
 

@@ -36,6 +36,7 @@ class ResidentDataModule(EnsembleDataModule):
 
     mean: ClassVar[tuple[float, ...]]  # per channel, of pixels scaled to [0, 1]
     std: ClassVar[tuple[float, ...]]
+    joins_steps = True
     augmentation: ClassVar[Augmentation] = Augmentation()
     batches: ClassVar[type[MemberBatches]] = MemberBatches
     dtype: ClassVar[type[np.generic]] = np.uint8  # of the inputs that `load` gives

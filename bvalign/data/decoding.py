@@ -76,12 +76,14 @@ class Centres(Dataset):
         return functional.center_crop(image, [self.size])
 
     def _decode(self, row: int) -> Tensor:
-        from torchvision.io import ImageReadMode, decode_image
+        from PIL import Image
 
         try:
-            return decode_image(str(self.files[row]), ImageReadMode.RGB)
-        except RuntimeError as error:
+            with Image.open(self.files[row]) as image:
+                pixels = np.array(image.convert("RGB"))
+        except (OSError, SyntaxError) as error:  # Pillow raises either on what it cannot read
             raise ValueError(f"{self.files[row]} is no image that can be read: {error}") from error
+        return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 class Crops(Centres):

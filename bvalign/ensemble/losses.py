@@ -37,6 +37,7 @@ def training_loss(
             label_smoothing=label_smoothing,
         )
         return each.view(target.shape)
-    num_classes = logits.shape[-1]
-    wanted = one_hot(target, num_classes) * (1 - label_smoothing) + label_smoothing / num_classes
-    return (logits.softmax(dim=-1) - wanted).square().sum(dim=-1)
+    probs, num_classes = logits.softmax(dim=-1), logits.shape[-1]
+    label = one_hot(target, num_classes).to(probs.dtype)
+    wanted = label * (1 - label_smoothing) + label_smoothing / num_classes
+    return (probs - wanted).square().sum(dim=-1)

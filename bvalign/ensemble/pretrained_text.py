@@ -46,9 +46,9 @@ class PretrainedText(Classifier):
 
 
 def load_encoder(pretrained: str) -> nn.Module:
-    """The encoder in float32, from the local cache, a folder or the hub."""
+    """The encoder in float32, to be trained, from the local cache, a folder or the hub."""
     try:
         from transformers import AutoModel
     except ImportError as error:
         raise ValueError("pretrained text encoders need: pip install 'bvalign[text]'") from error
-    return AutoModel.from_pretrained(pretrained, dtype="float32")
+    return AutoModel.from_pretrained(pretrained, dtype="float32").train()

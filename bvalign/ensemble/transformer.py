@@ -64,7 +64,7 @@ class _Block(nn.Module):
         self.hidden, self.back = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor, present: Tensor) -> Tensor:
-        """X (batch, length, width), present (batch, length) true at words."""
+        """Of (batch, length, width), and (batch, length) that is true at words."""
         qkv = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).movedim(-3, 0)
         q, k, v = (part.transpose(1, 2) for part in qkv)
         # a finite penalty: a text without words would be NaN with -inf

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from bvalign.predictions.atomic import write_atomic
 from bvalign.show.comparison import SLOPES, Report, compare, read_reports, table
 from bvalign.show.files import save_figure
+from bvalign.show.fits import summary_lines
 from bvalign.show.multiples import Run, alignment_multiples, slopes
 from bvalign.show.page import render
-from bvalign.show.scatter import Line, Panel
+from bvalign.show.scatter import Panel
 
 CAPTIONS = {
     "alignment": "One point per test sample, plug-in values, the same axes for all runs. Slopes "
@@ -47,7 +48,7 @@ def compare_runs(folders: Sequence[Path | str], out: Path | str) -> None:
 
 def draw(reports: Sequence[Report]) -> dict[str, Figure]:
     """The figures, by file name."""
-    lines = {report.name: _lines(report) for report in reports}
+    lines = {report.name: summary_lines(report.summary, SLOPES) for report in reports}
     runs = {
         report.name: Run(
             Panel(
@@ -64,17 +65,6 @@ def draw(reports: Sequence[Report]) -> dict[str, Figure]:
     }
     drawn = {"alignment": alignment_multiples(runs)}
     return drawn | ({"slopes": slopes(lines)} if any(lines.values()) else {})
-
-
-def _lines(report: Report) -> list[Line]:
-    lines = []
-    for name in SLOPES:
-        fit = report.summary["alignment"][name]
-        slope = fit["slope"]
-        if slope["value"] is not None:
-            interval = slope["interval"] or slope["interval_samples"]
-            lines.append(Line(name, slope["value"], fit["intercept"]["value"], interval))
-    return lines
 
 
 def _made(reports: Sequence[Report]) -> dict[str, object]:

@@ -1,0 +1,126 @@
+"""Images in class folders, decoded by workers while members train."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.strategies import SingleDeviceStrategy
+from PIL import Image
+
+from bvalign.data import ImageFolder
+from bvalign.randomness import Streams
+
+
+def write_images(root, per_class=6, classes=("ant", "bee"), splits=("train", "val")):
+    """Reddish ants and bluish bees of different sizes, with noise."""
+    rng = np.random.default_rng(0)
+    for split in splits:
+        for label, name in enumerate(classes):
+            (root / split / name).mkdir(parents=True)
+            for number in range(per_class):
+                pixels = rng.integers(60, size=(20 + number, 30, 3), dtype=np.uint8)
+                pixels[..., 2 * label] += 150
+                Image.fromarray(pixels).save(root / split / name / f"{number:03d}.png")
+    return root
+
+
+def folder(root, members=(0, 1), epoch=0, **arguments):
+    """A data module as a Trainer would hold it, and its training batches."""
+    arguments = {"size": 16, "batch_size": 4, "workers": 0} | arguments
+    data = ImageFolder(root=str(root), **arguments)
+    data.setup()
+    module = SimpleNamespace(
+        members=tuple(members), streams=Streams(), start=(0, 0), steps_at_once=1
+    )
+    data.trainer = SimpleNamespace(
+        lightning_module=module,
+        strategy=SingleDeviceStrategy(device=torch.device("cpu")),
+        distributed_sampler_kwargs=None,
+    )
+    loader = data.train_dataloader()
+    loader.batch_sampler.sampler.set_epoch(epoch)
+    return data, list(loader)
+
+
+def test_a_batch_has_every_members_images_in_its_own_order(tmp_path):
+    data, batches = folder(write_images(tmp_path), augment=False)
+    assert len(batches) == 3
+    for image, target, index in batches:
+        assert image.shape == (2, 4, 3, 16, 16)
+        assert image.dtype == torch.uint8
+        assert torch.equal(target, torch.from_numpy(data.arrays.train_target)[index])
+        # what a label says is in the picture
+        assert ((image[:, :, 0].float().mean((-1, -2)) > 100) == (target == 0)).all()
+    index = torch.cat([index for _, _, index in batches], dim=1)
+    assert all(sorted(row.tolist()) == list(range(12)) for row in index)
+    assert not torch.equal(index[0], index[1])
+
+
+def test_a_member_sees_the_same_alone_in_a_pack_and_with_workers(tmp_path):
+    write_images(tmp_path)
+    _, together = folder(tmp_path, members=(3, 7), epoch=2)
+    _, alone = folder(tmp_path, members=(7,), epoch=2)
+    _, by_workers = folder(tmp_path, members=(7,), epoch=2, workers=2)
+    for pack, single, other in zip(together, alone, by_workers, strict=True):
+        for a, b, c in zip(pack, single, other, strict=True):
+            assert torch.equal(a[1], b[0])
+            assert torch.equal(b, c)
+    _, later = folder(tmp_path, members=(7,), epoch=3)
+    assert not torch.equal(alone[0][0], later[0][0])
+
+
+def test_crops_are_parts_of_the_image(tmp_path):
+    write_images(tmp_path)
+    _, plain = folder(tmp_path, augment=False)
+    _, cropped = folder(tmp_path)
+    assert torch.equal(plain[0][2], cropped[0][2])
+    assert not torch.equal(plain[0][0], cropped[0][0])
+
+
+def test_tests_visit_every_image_once_in_order(tmp_path):
+    data, _ = folder(write_images(tmp_path), num_test=7)
+    index = torch.cat([index for _, _, index in data.test_dataloader()])
+    assert index.tolist() == list(range(7))
+    assert data.num_test_samples == 7
+    assert data.arrays.test_images.shape == (7, 3, 32, 32)
+    image = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
+    normal, *_ = data.on_after_batch_transfer((image, index, index), 0)
+    assert normal[0, 0, 0, 0].item() == pytest.approx(-0.485 / 0.229)
+
+
+def test_what_is_missing_or_broken_is_named(tmp_path):
+    with pytest.raises(ValueError, match="must hold a folder of images for each class"):
+        ImageFolder(root=str(tmp_path))
+    write_images(tmp_path, splits=("train",))
+    with pytest.raises(ValueError, match=r"val/ant' must hold images, there are none"):
+        ImageFolder(root=str(tmp_path), workers=0).setup()
+    write_images(tmp_path, splits=("val",))
+    (tmp_path / "val" / "bee" / "000.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"bee/000.png is no image that can be read"):
+        ImageFolder(root=str(tmp_path), workers=0).setup()
+
+
+def test_members_train_from_disk(bvalign, tmp_path):
+    write_images(tmp_path / "insects")
+    bvalign(
+        "fit",
+        "--data=ImageFolder",
+        f"--data.root={tmp_path / 'insects'}",
+        "--data.size=16",
+        "--data.batch_size=4",
+        "--data.workers=0",
+        "--model.arch=cnn",
+        "--model.width=4",
+        "--model.members=3",
+        "--model.lr=0.02",
+        "--trainer.max_epochs=10",
+        "--trainer.logger=false",
+    )
+    run = Path("runs/image-folder-cnn")
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["data"]["class_names"] == ["ant", "bee"]
+    assert summary["data"]["name"] == "image-folder/insects"
+    assert summary["accuracy"] == 1.0
