@@ -1,6 +1,6 @@
 """The command line: which command was typed, and one clear line when it cannot be done.
 
-`analyze` and `report` only read predictions, so they start without Lightning, and every `--help`
+`analyze`, `report` and `compare` train nothing, so they start without Lightning, and every `--help`
 here answers without importing torch. The training commands are in `training.py`.
 """
 
@@ -19,6 +19,7 @@ EPILOG = """training, through LightningCLI (see `bvalign fit --help`):
 examples:
   bvalign fit --config configs/digits.yaml --model.members=64 --model.arch=cnn
   bvalign analyze predictions.npz --out out/
+  bvalign compare runs/digits-cnn runs/digits-mlp --out compare/
 """
 
 CAN_GO_ON = 75
@@ -77,7 +78,19 @@ def _parser() -> argparse.ArgumentParser:
             help="which samples count as correct in the fits: by the members whose values enter "
             "(same), by other members (other), or by bias_sq_unbiased < 0.1 (threshold)",
         )
+    compare = commands.add_parser("compare", help="set the reports of several runs side by side")
+    compare.add_argument(
+        "runs", type=Path, nargs="+", help="run directories, or folders of reports"
+    )
+    compare.add_argument("--out", type=Path, required=True, help="folder for the comparison")
+    compare.set_defaults(run=lambda a: _compare(a.runs, a.out))
     return parser
+
+
+def _compare(runs: list[Path], out: Path) -> None:
+    from bvalign.show.compare import compare_runs
+
+    compare_runs(runs, out)
 
 
 def _report(source: Path, out: Path, selection: str) -> None:

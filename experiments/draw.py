@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from measures import read_samples
 from verdicts import Number
 
+from bvalign.show.fits import summary_lines
 from bvalign.show.scatter import BOUND, CORRECT, WRONG, Panel, alignment_scatter
 
 COLOURS = (CORRECT, WRONG, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -21,15 +22,11 @@ MARKERS = "os^vDPX"
 
 
 def scatter(run: Path, summary: dict) -> Figure:
-    """The plug-in scatter of one run, its OLS line and the interval of the slope."""
+    """The plug-in scatter of one run with its fitted lines."""
     samples = read_samples(run)
-    fit = summary["alignment"]["ols"]
-    line = band = None
-    if fit["slope"]["value"] is not None:
-        line = (fit["slope"]["value"], fit["intercept"]["value"])
-        band = fit["slope"]["interval"] or fit["slope"]["interval_samples"]
+    lines = summary_lines(summary, ("cross_half", "ols"))
     return alignment_scatter(
-        [Panel("plug-in", samples["bias_sq"], samples["variance"], line, band)],
+        [Panel("plug-in", samples["bias_sq"], samples["variance"], lines)],
         samples["correct"] == 1,
         num_members=summary["num_members"],
         num_classes=summary["num_classes"],

@@ -19,6 +19,7 @@ from bvalign.analysis.losses import cross_entropy, vote_counts, zero_one
 from bvalign.analysis.statistics import decompose, moments, softmax
 from bvalign.analysis.unlabelled import ESTIMATES, unlabelled
 from bvalign.show import unlabelled as show
+from bvalign.show.files import FORMATS
 
 DOCUMENTED = (Path(__file__).parents[1] / "docs" / "summary.md").read_text()
 LOGITS, TARGET = random_ensemble(members=3, samples=5, classes=4)
@@ -212,13 +213,8 @@ def test_samples_are_the_same_with_and_without_labels(bvalign, capsys):
     assert "where models are over-confident" in done.stdout
     assert done.stdout.strip().endswith("report: b/report.html")
     files = {str(f.relative_to("b")) for f in Path("b").rglob("*") if f.is_file()}
-    assert files == {
-        "summary.json",
-        "samples.csv",
-        "report.html",
-        "figures/variance.png",
-        "figures/disagreement.png",
-    }
+    figures = {f"figures/{f}.{k}" for f in ("variance", "disagreement") for k in FORMATS}
+    assert files == {"summary.json", "samples.csv", "report.html"} | figures
     found, labelled = summary("b"), summary("a")
     assert (found["labels"], labelled["labels"], labelled["missing"]) == (False, True, [])
     missing = {entry["name"]: entry["reason"] for entry in found["missing"]}

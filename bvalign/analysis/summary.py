@@ -14,6 +14,7 @@ from bvalign.analysis.columns import Columns
 from bvalign.analysis.design import Design, Selection, design
 from bvalign.analysis.disagreement import pair_disagreement
 from bvalign.analysis.gap import Gap, decompose_gap, uncertainty_sum
+from bvalign.analysis.leading import Leading, leading
 from bvalign.analysis.local import LocalSlope, class_slopes, decade_slopes
 from bvalign.analysis.log_errors import LogErrors
 from bvalign.analysis.losses import CrossEntropy, ZeroOne, cross_entropy, vote_counts, zero_one
@@ -30,6 +31,7 @@ class Analysis:
     Attributes:
         decomposition: one value per sample.
         prediction: argmax of the mean probabilities (samples).
+        leading: the most probable classes of each sample, and their votes.
         cross_entropy: the decomposition under cross-entropy, one value per sample.
         zero_one: the decomposition of the members' votes, one value per sample.
         gap: bias_sq - variance and what it is made of, one value per sample.
@@ -51,6 +53,7 @@ class Analysis:
 
     decomposition: Decomposition
     prediction: Int[Tensor, " samples"]
+    leading: Leading
     cross_entropy: CrossEntropy
     zero_one: ZeroOne
     gap: Gap
@@ -168,6 +171,7 @@ def analyze(
         gap=gap,
         log_errors=log_errors,
         prediction=state.prob_sum.argmax(dim=-1),
+        leading=leading(state.prob_sum / state.count.unsqueeze(-1), counts),
         member_accuracy=hits / len(target),
         pair_disagreement=differ / len(target),
         alignment=alignment,

@@ -2,6 +2,8 @@
 
     labels.npy             class ids (samples), optional
     index.npy              rows of the data set (samples), optional
+    images.npy             uint8 (samples, channels, height, width), optional, for the report
+    texts.npy              strings (samples), optional; class_names.npy (classes)
     seed0.npy              scores (samples, classes), or integer votes (samples), of member seed0
     seed0.labels.npy       what member seed0 was evaluated on, optional: compared, as is
     seed0.index.npy        seed0.index.npy
@@ -22,6 +24,7 @@ from torch import Tensor
 
 from bvalign.predictions.mapped import Rows, open_npy
 from bvalign.predictions.raw import KEYS, PROBABILITY_TOLERANCE, Raw
+from bvalign.predictions.shown import SHOWN
 
 SUFFIXES = (".npy", ".safetensors")
 ROWS_LOOKED_AT = 1000
@@ -39,7 +42,7 @@ class _Member(NamedTuple):
 
 def member_files(folder: Path) -> list[Path]:
     """Files that hold members, sorted by number where all names are numbers."""
-    own = {folder / "labels.npy", folder / "index.npy"}
+    own = {folder / f"{name}.npy" for name in ("labels", "index", *SHOWN)}
     files = [
         file
         for file in folder.iterdir()
@@ -60,6 +63,7 @@ def open_folder(folder: Path) -> Raw:
     """
     own = [folder / f"{key}.npy" for key in ("labels", "index")]
     labels, index = (open_npy(file).load() if file.exists() else None for file in own)
+    shown = {name: folder / f"{name}.npy" for name in SHOWN}
     files = member_files(folder)
     if not files:
         raise ValueError(f"{folder}: needs a .npy or .safetensors for each member, has none")
@@ -97,6 +101,7 @@ def open_folder(folder: Path) -> Raw:
         index=_joined(folder, "index", index, members),
         members=np.array([int(n) for n in names] if numbers else names),
         notes=notes,
+        shown={name: open_npy(file).load() for name, file in shown.items() if file.exists()},
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bvalign.predictions.mapped import MappedArray, Scratch, npy_header, write_scratch
 from bvalign.predictions.raw import KEYS, Raw
+from bvalign.predictions.shown import SHOWN
 
 CHUNK_BYTES = 2**20
 
@@ -23,7 +24,9 @@ def open_npz(path: Path) -> Raw:
     Args:
         path: holds `logits` or `probs` (members, samples, classes), or `votes` (members, samples),
             optionally `labels` (samples), `index` (samples) and `members` (members). `labels` and
-            `index` may be (members, samples): then they are compared between members.
+            `index` may be (members, samples): then they are compared between members. What the
+            report shows: `images` uint8 (samples, channels, height, width), `texts` (samples),
+            `class_names` (classes).
 
     Raises:
         ValueError: an array is missing, or the file is damaged.
@@ -35,7 +38,7 @@ def open_npz(path: Path) -> Raw:
         with zipfile.ZipFile(path) as archive:
             names = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
             key = next((key for key in (*KEYS, "predictions") if key in names), None)
-            wanted = [name for name in (key, "labels", "index", "members") if name in names]
+            wanted = [n for n in (key, "labels", "index", "members", *SHOWN) if n in names]
             arrays = {name: _array(path, archive, names[name]) for name in wanted}
     except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         if str(error).startswith(str(path)):
@@ -60,6 +63,7 @@ def open_npz(path: Path) -> Raw:
         shape=scores.shape,
         dtypes=(scores.dtype_name,),
         rows=lambda rows: scores.take(rows, axis=1),
+        shown={name: arrays.pop(name).load() for name in SHOWN if name in arrays},
         **{name: array.load() for name, array in arrays.items()},
     )
 

@@ -1,7 +1,7 @@
 """Scores as any file holds them, checked and made into `Predictions`: the checks of all readers."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bvalign.predictions import table
 from bvalign.predictions.mapped import Rows
+from bvalign.predictions.shown import check_shown
 from bvalign.predictions.table import Predictions
 
 KEYS = ("logits", "probs", "votes")
@@ -35,6 +36,7 @@ class Raw:
         index: rows of the data set, shaped as labels may be; None for 0, 1, ...
         members: ids or names; None for 0, 1, ...
         notes: what the reader has to say.
+        shown: images, texts and names of classes, as far as there are any.
     """
 
     path: Path
@@ -46,6 +48,7 @@ class Raw:
     index: np.ndarray | None = None
     members: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    shown: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def to_predictions(raw: Raw) -> Predictions:
@@ -84,6 +87,7 @@ def to_predictions(raw: Raw) -> Predictions:
         members=tuple(members),
         num_classes=num_classes,
         notes=(*raw.notes, *notes),
+        **check_shown(raw.path, raw.shown, order, num_classes),
     )
     return predictions if raw.key == "votes" else table.without_copies(predictions)
 

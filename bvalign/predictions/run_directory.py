@@ -203,6 +203,7 @@ class RunDirectory:
             class_names=tuple(stored["class_names"].tolist()),
             images=stored.get("images"),
             notes=(*stored["notes"].tolist(), *notes),
+            texts=tuple(stored["texts"].tolist()) if "texts" in stored else None,
         )
 
     def _is_missing(self, member: int, retry: bool) -> bool:

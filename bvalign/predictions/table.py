@@ -23,6 +23,7 @@ class Predictions:
         num_classes: K.
         class_names: one per class; empty if unknown.
         images: uint8 (samples, channels, height, width), or None.
+        texts: what a reader is shown of each sample where it is no image, or None.
         notes: lines that every reader of results must see.
     """
 
@@ -34,6 +35,7 @@ class Predictions:
     class_names: tuple[str, ...] = ()
     images: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    texts: tuple[str, ...] | None = None
 
     @property
     def num_samples(self) -> int:

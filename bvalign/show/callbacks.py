@@ -13,7 +13,7 @@ from bvalign.analysis.metric import BiasVariance
 from bvalign.analysis.statistics import Decomposition
 from bvalign.predictions import RunDirectory
 from bvalign.show.log_figure import ABLE, log_figure
-from bvalign.show.scatter import Panel, alignment_scatter
+from bvalign.show.scatter import Line, Panel, alignment_scatter
 from bvalign.show.wandb_tables import log_samples
 
 
@@ -125,7 +125,8 @@ def _log_scatter(
         v.cpu().numpy() for v in (values.bias_sq, values.variance, values.correct)
     )
     size = {"num_members": int(values.count[0]), "num_classes": num_classes}
-    figure = alignment_scatter([Panel("plug-in", bias_sq, variance, line)], correct, **size)
+    lines = () if line is None else (Line("ols", *line),)
+    figure = alignment_scatter([Panel("plug-in", bias_sq, variance, lines)], correct, **size)
     for logger in able:
         # Lightning logs the scalars of an epoch at the last step of that epoch, not at the next one
         log_figure(logger, key, figure, step=max(trainer.global_step - 1, 0))

@@ -8,7 +8,18 @@ from matplotlib.figure import Figure
 from bvalign.analysis.calibration import Cells
 from bvalign.analysis.collapse_summary import Collapse
 from bvalign.analysis.logit_noise import EDGES
-from bvalign.show.scatter import BOUND, CORRECT, DECADES_SHOWN, FIT, WRONG
+from bvalign.show.scatter import (
+    BOUND,
+    CORRECT,
+    DECADES_SHOWN,
+    FIT,
+    LINES,
+    OTHER_LINE,
+    WRONG,
+)
+
+BINS_SHOWN = 200
+"""Of the histogram of the noise, over its whole range."""
 
 LAWS = ("#D55E00", "#CC79A7", "#0072B2", "#009E73")
 """Colours of gumbel, gumbel_max, gaussian and logistic."""
@@ -28,21 +39,22 @@ def slope_over_members(
         final: name -> 95% interval of the full ensemble, drawn at its right end.
     """
     styles = {
-        "cross_half": ("o", "#0072B2"),
-        "ols": ("s", "#D55E00"),
-        "ols_unbiased": ("^", "#009E73"),
+        "cross_half": ("o", LINES["cross_half"]),
+        "ols": ("s", OTHER_LINE),
+        "ols_unbiased": ("^", "#56B4E9"),
         "split_half": ("v", "#CC79A7"),
     }
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     axes = figure.add_subplot()
-    for name, rows in curves.items():
-        marker, colour = styles.get(name, ("d", FIT))
+    for number, (name, rows) in enumerate(curves.items()):
+        marker, colour = styles.get(name, ("d", BOUND))
         members, mean, spread = (np.array([row[i] or 0.0 for row in rows]) for i in range(3))
         axes.errorbar(
             members, mean, yerr=spread, marker=marker, color=colour, label=name, capsize=3, lw=1.5
         )
         if final and name in final:
-            axes.vlines(members[-1], *final[name], color=colour, lw=4, alpha=0.35)
+            beside = members[-1] * 1.03 ** (number + 1)
+            axes.vlines(beside, *final[name], color=colour, lw=3, alpha=0.5)
     axes.axhline(1, color=BOUND, ls="--", lw=1, label="slope one")
     axes.set_xscale("log", base=2)
     sizes = sorted({row[0] for rows in curves.values() for row in rows})
@@ -84,22 +96,40 @@ def ratio_histogram(ratio: np.ndarray, correct: np.ndarray, *, num_members: int)
 
 
 def reliability(cells: Cells, *, num_samples: int, num_members: int) -> Figure:
-    """Accuracy over confidence of the ensemble mean, with two standard errors per bin."""
-    figure = Figure(figsize=(5.4, 5.0), layout="constrained")
-    axes = figure.add_subplot()
+    """Accuracy over confidence of the ensemble mean, and how many samples each bin has.
+
+    Args:
+        cells: of confidence, one per bin that has samples.
+        num_samples: N.
+        num_members: M, for the title.
+    """
+    figure = Figure(figsize=(5.4, 6.2), layout="constrained")
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     predicted, residual = (v[:, 0].numpy() for v in (cells.predicted, cells.residual))
+    counts = np.rint(cells.share.numpy() * num_samples).astype(int)
     error = 2 * cells.noise.nan_to_num().sqrt().numpy()
-    sizes = 20 + 300 * cells.share.numpy()
     axes.plot([0, 1], [0, 1], color=FIT, ls="--", lw=1, label="calibrated")
-    axes.errorbar(predicted, predicted - residual, yerr=error, fmt="none", ecolor=BOUND, capsize=3)
-    axes.scatter(predicted, predicted - residual, s=sizes, color=CORRECT, zorder=3, label="bin")
-    axes.set_xlim(0, 1.02)
-    axes.set_ylim(0, 1.05)
-    axes.set_xlabel("confidence: largest mean probability, mean of the bin")
-    axes.set_ylabel("accuracy in the bin (bars: two standard errors)")
-    axes.set_title(f"N = {num_samples}, M = {num_members}; area: share of samples", fontsize=10)
+    text = "bin (bar: two standard errors)"
+    axes.errorbar(
+        predicted, predicted - residual, error, fmt="o", color=CORRECT, capsize=3, label=text
+    )
+    axes.set_xlim(0, 1.03)
+    axes.set_ylim(-0.03, 1.05)
+    axes.set_ylabel("accuracy in the bin")
+    axes.set_title(f"N = {num_samples}, M = {num_members}", fontsize=10)
     axes.legend(fontsize=8, loc="upper left")
-    axes.grid(True, color="#E6E6E6", linewidth=0.6)
+    below.bar(predicted, counts, width=0.035, color=CORRECT)
+    for x, count in zip(predicted, counts, strict=True):
+        below.annotate(
+            f"{count}", (x, count), (0, 2), textcoords="offset points", ha="center", fontsize=7
+        )
+    below.set_yscale("log")
+    below.set_ylim(0.5, 8 * counts.max())
+    below.set_ylabel("samples")
+    below.set_xlabel("confidence: largest mean probability, mean of the bin")
+    for panel in (axes, below):
+        panel.grid(True, color="#E6E6E6", linewidth=0.6)
+        panel.set_axisbelow(True)
     return figure
 
 
@@ -107,13 +137,14 @@ def collapse(found: Collapse, *, num_members: int) -> Figure:
     """Noise of the logits with the fitted laws, and what the model predicts beside the data."""
     figure = Figure(figsize=(12.4, 5.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    edges = EDGES.numpy()
+    step = max(1, len(EDGES) // BINS_SHOWN)
+    edges = EDGES.numpy()[::step]
     centres = (edges[1:] + edges[:-1]) / 2
     shown = np.abs(centres) < 5
-    height = np.diff(found.noise.empirical_cdf.numpy()) / np.diff(edges)
+    height = np.diff(found.noise.empirical_cdf.numpy()[::step]) / np.diff(edges)
     left.fill_between(centres[shown], height[shown], color="#D0D0D0", label="residual logits")
     for (name, fit), colour in zip(found.noise.fits.items(), LAWS, strict=True):
-        density = np.diff(fit.cdf.numpy()) / np.diff(edges)
+        density = np.diff(fit.cdf.numpy()[::step]) / np.diff(edges)
         label = f"{name}: scale {fit.scale:.2f}, distance {fit.distance:.3f}"
         left.plot(centres[shown], density[shown], color=colour, lw=1.6, label=label)
     left.set_yscale("log")
@@ -121,7 +152,8 @@ def collapse(found: Collapse, *, num_members: int) -> Figure:
     left.set_xlabel("logit, centred over members and classes (standard deviations)")
     left.set_ylabel("density")
     skew, kurtosis = found.noise.skewness, found.noise.excess_kurtosis
-    left.set_title(f"skewness {skew:.2f}, excess kurtosis {kurtosis:.2f}", fontsize=10)
+    asymmetry = f"skewness {skew:.2f}" if np.isfinite(skew) else "no skewness (two classes)"
+    left.set_title(f"{asymmetry}, excess kurtosis {kurtosis:.2f}", fontsize=10)
     for values, colour, label in (
         (found.data, CORRECT, f"data, slope {found.slope_data:.3f}"),
         (

@@ -1,6 +1,5 @@
-"""An analysis as files: summary.json, samples.csv, figures/*.png and one report.html."""
+"""An analysis as files: summary.json, samples.csv, figures/ and one report.html."""
 
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -19,10 +18,12 @@ from bvalign.predictions import Predictions, open_predictions
 from bvalign.show import figures, unlabelled
 from bvalign.show.draw_members import draw_members
 from bvalign.show.files import write_files
-from bvalign.show.page import page
+from bvalign.show.fits import fitted_lines
+from bvalign.show.main_numbers import print_main_numbers
 from bvalign.show.progress import progress
+from bvalign.show.report_page import page
 from bvalign.show.scatter import Panel, alignment_scatter
-from bvalign.show.tables import samples_csv, summarise, with_error
+from bvalign.show.tables import samples_csv, summarise
 
 CURVES = ("cross_half", "split_half", "ols", "ols_unbiased")
 """Estimators drawn over the number of members."""
@@ -65,7 +66,7 @@ def analyze_and_report(
     if rank == 0:
         write = write_report if labelled else unlabelled.write_report
         write(analysis, predictions, origin, Path(out))
-        print((main_numbers if labelled else unlabelled.main_numbers)(analysis))
+        print_main_numbers(analysis) if labelled else print(unlabelled.main_numbers(analysis))
         print(f"report: {Path(out) / 'report.html'}")
     return analysis
 
@@ -116,7 +117,7 @@ def write_report(
     summary = summarise(analysis, predictions, origin)
 
     def html(images: dict[str, bytes]) -> str:
-        return page(analysis, predictions, summary, images, main_numbers(analysis))
+        return page(analysis, predictions, summary, images)
 
     write_files(out, summary, samples_csv(analysis), draw(analysis), html)
 
@@ -124,22 +125,18 @@ def write_report(
 def draw(analysis: Analysis) -> dict[str, Figure]:
     """The figures of the report, by file name."""
     d = {key: value.numpy() for key, value in analysis.decomposition._asdict().items()}
-    panels = [Panel("plug-in", d["bias_sq"], d["variance"], *_fit(analysis, "ols"))]
+    plug_in = Panel("plug-in", d["bias_sq"], d["variance"])
+    panels = [plug_in._replace(lines=fitted_lines(analysis, ("cross_half", "ols")))]
     if analysis.num_members > 1:
-        unbiased = (d["bias_sq_unbiased"], d["variance_unbiased"])
-        panels.append(Panel("unbiased", *unbiased, *_fit(analysis, "ols_unbiased")))
+        lines = fitted_lines(analysis, ("cross_half", "ols_unbiased"))
+        panels.append(Panel("unbiased", d["bias_sq_unbiased"], d["variance_unbiased"], lines))
+    size = {"num_members": analysis.num_members, "num_classes": analysis.num_classes}
     drawn = {
-        f"alignment_{scale}": alignment_scatter(
-            panels,
-            d["correct"],
-            num_members=analysis.num_members,
-            num_classes=analysis.num_classes,
-            log=scale == "log",
-        )
-        for scale in ("log", "linear")
+        "alignment_log": alignment_scatter(panels, d["correct"], **size),
+        "alignment_linear": alignment_scatter([plug_in], d["correct"], **size, log=False),
     }
     if analysis.num_members > 1:
-        drawn["slope_over_members"] = _slope_over_members(analysis)
+        drawn |= _slope_over_members(analysis)
         ratio = analysis.decomposition.variance / analysis.decomposition.bias_sq
         drawn["ratio"] = figures.ratio_histogram(
             ratio.numpy(), d["correct"], num_members=analysis.num_members
@@ -155,7 +152,8 @@ def draw(analysis: Analysis) -> dict[str, Figure]:
     return drawn
 
 
-def _slope_over_members(analysis: Analysis) -> Figure:
+def _slope_over_members(analysis: Analysis) -> dict[str, Figure]:
+    """The figure, where any estimator has a slope."""
     curves: dict[str, list[tuple[int, float, float | None]]] = {}
     for row in analysis.alignment.curve:
         if row["number"] == "slope" and row["estimator"] in CURVES:
@@ -164,48 +162,10 @@ def _slope_over_members(analysis: Analysis) -> Figure:
     estimators = analysis.alignment.estimators
     final = {name: estimators[name]["slope"].interval for name in curves}
     final = {name: interval for name, interval in final.items() if interval}
-    return figures.slope_over_members(curves, num_samples=analysis.num_samples, final=final)
-
-
-def main_numbers(analysis: Analysis) -> str:
-    """The few lines that a reader needs, in words."""
-    means, accuracy = analysis.means(), analysis.member_accuracy
-    ensemble = float(analysis.decomposition.correct.double().mean())
-    lines = [
-        f"{analysis.num_members} members on {analysis.num_samples} samples: accuracy of a member "
-        f"{float(accuracy.mean()):.4f}, of the ensemble {ensemble:.4f}"
-    ]
-    if analysis.num_members == 1:
-        lines.append("one member has no variance: means and accuracy only")
-    bias_sq, variance, risk = (means[k] for k in ("bias_sq", "variance", "risk"))
-    share = variance["value"] / risk["value"] if risk["value"] else math.nan
-    lines.append(
-        f"mean squared bias {with_error(bias_sq)}, variance {with_error(variance)} "
-        f"({share:.0%} of the risk {with_error(risk)})"
-    )
-    for name in ("cross_half", "ols"):
-        estimate = analysis.alignment.estimators[name]["slope"]
-        if estimate.value is None:
-            lines.append(f"slope {name}: none ({estimate.reason})")
-            continue
-        interval = estimate.interval or estimate.interval_samples
-        low, high = (f"{end:.3f}" for end in interval)
-        lines.append(
-            f"slope {name}: {estimate.value:.3f}, 95% [{low}, {high}], over "
-            f"{analysis.alignment.num_correct} correct samples"
-        )
-    return "\n".join([*lines, *(f"note: {note}" for note in analysis.notes)])
-
-
-def _fit(
-    analysis: Analysis, name: str
-) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
-    """Slope and intercept of an estimator, and the interval of its slope."""
-    fit = analysis.alignment.estimators[name]
-    if fit["slope"].value is None:
-        return None, None
-    slope = fit["slope"]
-    return (slope.value, fit["intercept"].value), slope.interval or slope.interval_samples
+    if not curves:
+        return {}
+    drawn = figures.slope_over_members(curves, num_samples=analysis.num_samples, final=final)
+    return {"slope_over_members": drawn}
 
 
 def _with_progress(

@@ -12,8 +12,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 CORRECT, WRONG, FIT, BOUND = "#0072B2", "#D55E00", "#000000", "#7F7F7F"
+LINES = {"cross_half": FIT}
+OTHER_LINE = "#009E73"
+"""Colours of fitted lines: black for the one to quote, bluish green for any other."""
+
 SHADES = {
     CORRECT: LinearSegmentedColormap.from_list("correct", ["#4FA3D9", CORRECT, "#00263D"]),
     WRONG: LinearSegmentedColormap.from_list("wrong", ["#E8752A", WRONG, "#5A2700"]),
@@ -23,18 +28,36 @@ DECADES_SHOWN = 14
 in the title."""
 
 
-class Panel(NamedTuple):
-    """One panel of the scatter.
+class Line(NamedTuple):
+    """A line fitted to the logarithms of the correct samples."""
 
-    `line` is slope and intercept of a fit in natural logarithms, `band` the 95% interval of its
-    slope, drawn around the centre of the correct samples.
-    """
+    name: str  # key of slopes.ESTIMATORS
+    slope: float
+    intercept: float  # natural logarithm
+    interval: tuple[float, float] | None = None  # 95%, of the slope
+
+    def __str__(self) -> str:
+        """What every legend calls it."""
+        ends = "" if self.interval is None else ", 95% {:.3f} to {:.3f}".format(*self.interval)
+        return f"{self.name}: slope {self.slope:.3f}{ends}"
+
+    def at(self, bias_sq: np.ndarray) -> np.ndarray:
+        """The variance it predicts; a slope beyond all reason stays finite."""
+        return np.exp(np.clip(self.intercept + self.slope * np.log(bias_sq), -700, 700))
+
+    def turned(self, slope: float, centre: float) -> "Line":
+        """The line of another slope through the same point at log bias_sq = centre."""
+        intercept = self.intercept + (self.slope - slope) * centre
+        return self._replace(slope=slope, intercept=intercept)
+
+
+class Panel(NamedTuple):
+    """One panel of the scatter."""
 
     estimator: Literal["plug-in", "unbiased"]  # the bounds hold for plug-in values only
     bias_sq: np.ndarray  # (samples)
     variance: np.ndarray  # (samples)
-    line: tuple[float, float] | None = None
-    band: tuple[float, float] | None = None
+    lines: Sequence[Line] = ()  # the interval of the first is drawn as a band
 
 
 def alignment_scatter(
@@ -55,41 +78,95 @@ def alignment_scatter(
         log: logarithmic axes of the same decades, so that slope one is the diagonal, or linear.
     """
     figure = Figure(figsize=(6.2 * len(panels), 6.3), layout="constrained")
+    size = {"num_members": num_members, "num_classes": num_classes}
     for panel, axes in zip(panels, figure.subplots(1, len(panels), squeeze=False)[0], strict=True):
-        hidden = _draw_cloud(axes, panel, correct, log)
-        _draw_bounds(axes, num_members, num_classes, plug_in=panel.estimator == "plug-in")
-        if panel.line is not None:
-            _draw_fit(axes, panel, correct, panel.line)
-        axes.set_xlabel("squared bias (squared probability)")
-        axes.set_ylabel("variance (squared probability)")
-        note = f", {hidden} not shown (zero or > {DECADES_SHOWN} decades down)" if hidden else ""
-        title = f"{panel.estimator}: N = {len(correct)}, M = {num_members}{note}"
-        axes.set_title(title, fontsize=10)
-        axes.legend(loc="upper left", fontsize=8, framealpha=0.9)
-        axes.grid(True, color="#E6E6E6", linewidth=0.6)
-        axes.set_axisbelow(True)
+        title = f"{panel.estimator}: "
+        draw_panel(axes, panel, correct, **size, log=log, title=title)
     return figure
 
 
-def _draw_cloud(axes: Axes, panel: Panel, correct: np.ndarray, log: bool) -> int:
-    """Points and limits; returns how many samples the axes cannot show."""
+def draw_panel(
+    axes: Axes,
+    panel: Panel,
+    correct: np.ndarray,
+    *,
+    num_members: int,
+    num_classes: int,
+    log: bool = True,
+    title: str = "",
+    limits: tuple[float, float] | None = None,
+) -> None:
+    """One scatter with bounds, lines and legend.
+
+    Args:
+        axes: drawn on.
+        panel: the values.
+        correct: whether the ensemble's mean is right (samples).
+        num_members: M.
+        num_classes: K.
+        log: logarithmic or linear axes.
+        title: stands before N and M.
+        limits: of both logarithmic axes; those of the panel by default.
+    """
+    hidden = _draw_cloud(axes, panel, correct, log, limits)
+    _draw_bounds(axes, num_members, num_classes, plug_in=panel.estimator == "plug-in")
+    _draw_lines(axes, panel, correct)
+    axes.set_xlabel("squared bias (squared probability)")
+    axes.set_ylabel("variance (squared probability)")
+    note = f", {hidden} not shown (zero or > {DECADES_SHOWN} decades down)" if hidden else ""
+    axes.set_title(f"{title}N = {len(correct)}, M = {num_members}{note}", fontsize=10)
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.11), "ncols": 3}
+    axes.legend(**({"loc": "upper left"} if log else below), fontsize=8, framealpha=0.9)
+    axes.grid(True, color="#E6E6E6", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def log_limits(panel: Panel) -> tuple[float, float]:
+    """Ends of both logarithmic axes, so that slope one is the diagonal."""
+    x, y = (values[_shown(panel, log=True)] for values in (panel.bias_sq, panel.variance))
+    both = np.concatenate([x, y]) if len(x) else np.ones(1)
+    return float(both.min()) / 2, float(both.max()) * 3
+
+
+def feasible_variance(bias_sq: np.ndarray, num_members: int, num_classes: int) -> np.ndarray:
+    """The largest plug-in variance that any M members over K classes can have at a bias_sq.
+
+    Args:
+        bias_sq: positive (points).
+        num_members: M; no variance exceeds M - 1 times its bias_sq.
+        num_classes: K, for what probabilities allow at all.
+    """
+    ratio = (num_classes - 1) / num_classes
+    simplex = np.where(bias_sq <= 1 / ratio, 2 * np.sqrt(bias_sq * ratio) - bias_sq, 2 - bias_sq)
+    return np.minimum(simplex, (num_members - 1) * bias_sq)
+
+
+def _shown(panel: Panel, *, log: bool) -> np.ndarray:
+    """Which samples the axes can show (samples)."""
     shown = np.isfinite(panel.bias_sq) & np.isfinite(panel.variance)
     if log:
         for values in (panel.bias_sq, panel.variance):
             shown &= values > 10.0**-DECADES_SHOWN * np.nanmax(values, initial=0)
+    return shown
+
+
+def _draw_cloud(
+    axes: Axes, panel: Panel, correct: np.ndarray, log: bool, limits: tuple[float, float] | None
+) -> int:
+    """Points and limits; returns how many samples the axes cannot show."""
+    shown = _shown(panel, log=log)
     x, y, right = panel.bias_sq[shown], panel.variance[shown], correct[shown]
     _points(axes, x[right], y[right], CORRECT, f"correct ({int(correct.sum())})", log)
     _points(axes, x[~right], y[~right], WRONG, f"wrong ({int((~correct).sum())})", log)
-    if not log:
-        axes.set_xlim(0, max(1.0, 1.05 * x.max(initial=0)))
+    if log:
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlim(limits or log_limits(panel))
+        axes.set_ylim(limits or log_limits(panel))
+        axes.set_box_aspect(1)
+    else:
+        axes.set_xlim(0, 1.05 * x.max(initial=0) or 1.0)
         axes.set_ylim(0, 1.1 * y.max(initial=0) or 1.0)
-        return len(correct) - int(shown.sum())
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    both = np.concatenate([x, y]) if len(x) else np.ones(1)
-    axes.set_xlim(both.min() / 2, both.max() * 3)
-    axes.set_ylim(both.min() / 2, both.max() * 3)
-    axes.set_box_aspect(1)
     return len(correct) - int(shown.sum())
 
 
@@ -125,17 +202,10 @@ def _draw_bounds(axes: Axes, num_members: int, num_classes: int, *, plug_in: boo
     b = np.linspace(low, high, 800) if grid is None else grid
     axes.plot(b, b, color=FIT, lw=1, ls="--", label="variance = bias²")
     if plug_in:
-        ratio = (num_classes - 1) / num_classes
-        feasible = np.where(b <= 1 / ratio, 2 * np.sqrt(np.maximum(b, 0) * ratio) - b, 2 - b)
         if num_members > 2:
-            axes.plot(
-                b,
-                (num_members - 1) * b,
-                color=BOUND,
-                lw=1.2,
-                label=f"finite-M ceiling: variance = {num_members - 1} bias²",
-            )
-        top = np.minimum(feasible, (num_members - 1) * b)
+            text = f"finite-M ceiling: variance = {num_members - 1} bias²"
+            axes.plot(b, (num_members - 1) * b, color=BOUND, lw=1.2, label=text)
+        top = feasible_variance(b, num_members, num_classes)
         axes.fill_between(
             b, top, limits[1], color="#B0B0B0", alpha=0.25, lw=0, label="not feasible", zorder=0
         )
@@ -143,17 +213,18 @@ def _draw_bounds(axes: Axes, num_members: int, num_classes: int, *, plug_in: boo
     axes.set_ylim(*limits)
 
 
-def _draw_fit(axes: Axes, panel: Panel, correct: np.ndarray, line: tuple[float, float]) -> None:
+def _draw_lines(axes: Axes, panel: Panel, correct: np.ndarray) -> None:
     x = panel.bias_sq[correct & (panel.bias_sq > 0) & (panel.variance > 0)]
     if not len(x):
         return
-    slope, intercept = line
     b = np.geomspace(x.min(), x.max(), 200)
-    text = f"OLS, correct samples: slope {slope:.3f}"
-    if panel.band is not None:
-        centre = np.exp(np.log(x).mean())
-        at_centre = np.exp(intercept) * centre**slope
-        edges = [at_centre * (b / centre) ** edge for edge in panel.band]
-        axes.fill_between(b, np.minimum(*edges), np.maximum(*edges), color=FIT, alpha=0.2, lw=0)
-        text += f" [{panel.band[0]:.3f}, {panel.band[1]:.3f}]"
-    axes.plot(b, np.exp(intercept) * b**slope, color=FIT, lw=1.8, label=text, zorder=4)
+    centre = float(np.log(x).mean())
+    for number, line in enumerate(panel.lines):
+        colour = LINES.get(line.name, OTHER_LINE)
+        if line.interval is not None and not number:
+            edges = [line.turned(slope, centre).at(b) for slope in line.interval]
+            axes.fill_between(b, *edges, color=colour, alpha=0.2, lw=0, zorder=4)
+        outline = [withStroke(linewidth=3.2, foreground="white")]
+        axes.plot(
+            b, line.at(b), color=colour, lw=1.8, label=str(line), zorder=5, path_effects=outline
+        )

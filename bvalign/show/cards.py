@@ -1,0 +1,80 @@
+"""The galleries of the report: its most biased, most variable and most off-line samples."""
+
+import math
+
+import numpy as np
+
+from bvalign.analysis.summary import Analysis
+from bvalign.predictions import Predictions
+from bvalign.show.extremes import Scores, distance_to_line, largest
+from bvalign.show.fits import fitted_lines
+from bvalign.show.page import SAMPLES_SHOWN, class_names
+from bvalign.show.sprites import COLUMNS, ROWS, Sprites
+
+GALLERIES = {
+    "bias_sq": ("Most biased", "The members are wrong together: look for labels that are wrong."),
+    "variance": ("Most variable", "The members disagree on these."),
+    "off_line": (
+        "Furthest from the line",
+        "Of the samples that the ensemble gets right, those whose variance is furthest from what "
+        "the ols line predicts at their squared bias.",
+    ),
+}
+"""Score -> title, and what it says."""
+
+
+def scores(analysis: Analysis) -> Scores:
+    """What the samples are sorted by."""
+    d = {k: getattr(analysis.decomposition, k).numpy() for k in ("bias_sq", "variance", "correct")}
+    lines = fitted_lines(analysis, ["ols"])
+    line = (lines[0].slope, lines[0].intercept) if lines else None
+    return Scores(d["bias_sq"], d["variance"], distance_to_line(**d, line=line))
+
+
+def galleries(
+    analysis: Analysis, predictions: Predictions, found: Scores, shown: np.ndarray, sheets: Sprites
+) -> list[dict[str, object]]:
+    """What the template draws.
+
+    Args:
+        analysis: the numbers.
+        predictions: class names and texts.
+        found: of `scores`.
+        shown: samples in the order of the page.
+        sheets: their thumbnails.
+    """
+    places = np.empty(analysis.num_samples, dtype=np.int64)
+    places[shown] = np.arange(len(shown))
+    drawn = []
+    for name, score in zip(GALLERIES, found, strict=True):
+        rows = largest(np.abs(score), SAMPLES_SHOWN).tolist()
+        if not rows or (name != "bias_sq" and analysis.num_members == 1):
+            continue
+        cards = [_card(analysis, predictions, row, int(places[row]), sheets) for row in rows]
+        if name == "off_line":
+            for card, distance in zip(cards, score[rows].tolist(), strict=True):
+                side = "above" if distance > 0 else "below"
+                card["factor"] = f"{math.exp(abs(distance)):.3g} times {side}"
+        title, explanation = GALLERIES[name]
+        drawn.append({"title": title, "explanation": explanation, "samples": cards})
+    return drawn
+
+
+def _card(
+    analysis: Analysis, predictions: Predictions, row: int, place: int, sheets: Sprites
+) -> dict[str, object]:
+    names, members = class_names(predictions), analysis.num_members
+    sheet, cell = divmod(place, COLUMNS * ROWS)
+    return {
+        "place": place,
+        "index": int(analysis.index[row]),
+        "label": names[int(analysis.target[row])],
+        "prediction": names[int(analysis.prediction[row])],
+        "bias_sq": float(analysis.decomposition.bias_sq[row]),
+        "variance": float(analysis.decomposition.variance[row]),
+        "votes": round(members * (1 - float(analysis.zero_one.error_rate[row]))),
+        "sheet": sheet if place < sheets.number else None,
+        "row": cell // COLUMNS,
+        "column": cell % COLUMNS,
+        "text": None if predictions.texts is None else predictions.texts[row],
+    }

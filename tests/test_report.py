@@ -1,0 +1,276 @@
+"""The report in a browser: what is shown for whom, by pointer, keyboard and address."""
+
+import base64
+import io
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from browser import needs_chromium, open_page
+from conftest import aligned_ensemble
+from PIL import Image
+
+from bvalign import Predictions, analyze, write_report
+from bvalign.show import files, interactive
+from bvalign.show.cards import scores
+from bvalign.show.extremes import extremes_first
+from bvalign.show.report_page import MOST_BYTES, page
+from bvalign.show.scatter import Panel, alignment_scatter
+from bvalign.show.sprites import COLUMNS
+from bvalign.show.tables import summarise
+
+EVIL = ("<script>document.title = 'broken'</script>", "</script><b>", "ship & co", "'\"", "{{ 7 }}")
+SIDE = 6
+
+
+def predictions(samples=150, classes=5, members=6, wrong=20, **more):
+    """The ensemble gets the first samples wrong."""
+    logits, target = aligned_ensemble(members=members, samples=samples, classes=classes)
+    target[:wrong] = (target[:wrong] + 1) % classes
+    return Predictions(
+        read=lambda start, stop: logits[:, start:stop],
+        target=target.numpy(),
+        index=100 + np.arange(samples),
+        members=tuple(range(members)),
+        num_classes=classes,
+        **more,
+    )
+
+
+def images(samples=150, side=SIDE, channels=3, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(256, size=(samples, channels, side, side), dtype=np.uint8)
+
+
+def analysed(source):
+    index = torch.from_numpy(source.index)
+    return analyze(source.blocks(), index, len(source.members), source.notes)
+
+
+def html(source, analysis=None):
+    analysis = analysis or analysed(source)
+    return page(
+        analysis, source, summarise(analysis, source, {"source": "test"}), {"alignment_log": b""}
+    )
+
+
+@pytest.fixture(scope="module")
+def pictured(tmp_path_factory):
+    """A report with images and names that must be escaped: its file, predictions and numbers."""
+    source = predictions(images=images(), class_names=EVIL)
+    analysis = analysed(source)
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(html(source, analysis))
+    return path, source, analysis
+
+
+def sheet_pixels(path, number):
+    """A sheet of thumbnails of the page."""
+    uri = re.search(
+        rf'\.sheet-{number} {{.*?base64,([^"]*)"', path.read_text(), flags=re.DOTALL
+    ).group(1)
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri))).convert("RGB"))
+
+
+def shown_pixels(path, found):
+    sheet, row, column = found.thumbnail()
+    pixels = sheet_pixels(path, sheet)
+    return pixels[row * SIDE : (row + 1) * SIDE, column * SIDE : (column + 1) * SIDE]
+
+
+@needs_chromium
+def test_the_address_selects_a_sample_and_shows_its_own_image(pictured):
+    path, source, analysis = pictured
+    for row in extremes_first(scores(analysis))[[64, 149]].tolist():
+        found = open_page(path, f"select={100 + row}")
+        assert found.console == []
+        assert found.elements["sample"]["data-index"] == str(100 + row)
+        np.testing.assert_array_equal(
+            shown_pixels(path, found), np.moveaxis(source.images[row], 0, -1)
+        )
+        text = found.texts["sample"]
+        assert EVIL[int(analysis.target[row])] in text
+        value = float(analysis.decomposition.bias_sq[row])
+        shown = re.search(r"bias² (\S+)", text).group(1)
+        assert float(shown) == pytest.approx(value, rel=0.01)
+        votes = [int(n) for n in re.findall(r"% (\d+)", text)]
+        assert sum(votes) == 6
+
+
+RECORD = """const plot = document.getElementById("plot"), seen = [];
+const record = () => seen.push(document.getElementById("sample").dataset.index || "none");
+const at = row => ({points: [{customdata: row}]});
+const press = key => plot.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
+"""
+
+
+@needs_chromium
+def test_hovering_previews_and_clicking_keeps(pictured):
+    path, source, _ = pictured
+    act = """plot.emit("plotly_hover", at(5)); record(); plot.emit("plotly_unhover", {}); record();
+    plot.emit("plotly_click", at(5)); plot.emit("plotly_unhover", {});
+    plot.dataset.seen = seen.join(" ");"""
+    found = open_page(path, "select=120", RECORD + act)
+    hovered, left = found.elements["plot"]["data-seen"].split()
+    assert (left, found.elements["sample"]["data-index"]) == ("120", hovered)
+    assert hovered != "120"
+    own = np.moveaxis(source.images[int(hovered) - 100], 0, -1)
+    np.testing.assert_array_equal(shown_pixels(path, found), own)
+    assert found.console == []
+
+
+@needs_chromium
+def test_filters_change_the_count(pictured):
+    path, _, analysis = pictured
+    correct, target = analysis.decomposition.correct, analysis.target
+    expected = {
+        "class=3": (target == 3).sum(),
+        "class=3&outcome=wrong": ((target == 3) & ~correct).sum(),
+        "outcome=correct": correct.sum(),
+        "class=2&axes=linear&values=unbiased": (target == 2).sum(),
+        "": 150,
+    }
+    act = f"""const form = document.getElementById("filters"), counts = [];
+    for (const wanted of {[*expected]}) {{
+      for (const select of form.querySelectorAll("select")) {{
+        select.value = new URLSearchParams(wanted).get(select.name) ?? select.options[0].value;
+      }}
+      form.elements.class.dispatchEvent(new Event("input", {{bubbles: true}}));
+      counts.push(document.getElementById("count").textContent + location.hash);
+    }}
+    document.getElementById("plot").dataset.counts = counts.join("|");"""
+    found = open_page(path, "", act)
+    counts = found.elements["plot"]["data-counts"].split("|")
+    for (fragment, number), text in zip(expected.items(), counts, strict=True):
+        shown, more, address = re.fullmatch(
+            r"(\d+) of 150 samples shown(?:; (\d+) more .* axes)?#?(.*)", text
+        ).groups()
+        assert int(shown) + int(more or 0) == int(number), fragment
+        assert address == fragment
+    assert found.console == []
+
+
+@needs_chromium
+def test_the_address_sets_the_filters(pictured):
+    path, _, analysis = pictured
+    found = open_page(path, "class=3&axes=linear")
+    assert found.texts["count"] == f"{int((analysis.target == 3).sum())} of 150 samples shown "
+    assert found.elements["sample"]["data-index"] == ""
+
+
+@needs_chromium
+def test_keys_go_through_the_samples_by_squared_bias(pictured):
+    path, _, analysis = pictured
+    order = (100 + analysis.decomposition.bias_sq.argsort()).tolist()
+    act = """for (const key of ["ArrowRight", "ArrowRight", "ArrowLeft", "PageUp", "Escape"]) {
+      press(key); record(); }
+    plot.dataset.seen = seen.join(" ");"""
+    found = open_page(path, f"select={order[70]}", RECORD + act)
+    steps = [str(order[k]) for k in (71, 72, 71, 121)]
+    assert found.elements["plot"]["data-seen"].split() == [*steps, "none"]
+
+
+@needs_chromium
+def test_cards_of_a_gallery_are_one_stop_and_arrows_go_on(pictured):
+    path, _, analysis = pictured
+    order = analysis.decomposition.bias_sq.argsort(descending=True).tolist()
+    act = """const card = document.querySelector(".gallery button"); card.focus();
+    card.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight", bubbles: true}));
+    document.activeElement.click();
+    document.getElementById("plot").dataset.stops =
+      document.querySelectorAll(".gallery button[tabindex='0']").length;"""
+    found = open_page(path, "", act)
+    assert found.elements["sample"]["data-index"] == str(100 + order[1])
+    assert found.elements["plot"]["data-stops"] == "3"
+
+
+@needs_chromium
+def test_names_and_texts_with_html_are_shown_as_they_are(pictured, tmp_path):
+    path, *_ = pictured
+    text = path.read_text()
+    assert "<script>document.title" not in text
+    texts = tuple(f"<img src=x onerror=alert({i})> {i}</script>" for i in range(150))
+    source = predictions(texts=texts, class_names=EVIL)
+    (tmp_path / "texts.html").write_text(html(source))
+    found = open_page(tmp_path / "texts.html", "select=107")
+    assert found.console == []
+    assert texts[7] in found.texts["sample"]
+    assert "onerror" not in found.elements["sample"]["inner"]
+
+
+def test_nothing_is_fetched(pictured):
+    text = pictured[0].read_text()
+    own = text[: text.index("<script>/**")] + text[text.index('id="page-data"') :]
+    assert re.findall(r"""(?:src|href)=["']?(?!data:)[^"'>\s]""", own) == []
+    assert "url(http" not in own
+    assert "@import" not in own
+
+
+@needs_chromium
+def test_many_samples_are_a_density_with_the_extremes_as_points(tmp_path, monkeypatch):
+    monkeypatch.setattr(interactive, "MOST_POINTS", 100)
+    monkeypatch.setattr(interactive, "EXTREME_POINTS", 30)
+    path = tmp_path / "dense.html"
+    path.write_text(html(predictions()))
+    look = """const plot = document.getElementById("plot");
+    plot.dataset.kinds = plot.data.map(trace => trace.type).join(" ");
+    plot.dataset.points = plot.data[1].x.length + plot.data[2].x.length;
+    const counts = plot.data[0].z.flat().filter(z => z !== null).map(z => 10 ** z);
+    plot.dataset.total = Math.round(counts.reduce((a, b) => a + b));"""
+    found = open_page(path, "select=119&axes=linear", look)
+    assert found.elements["plot"]["data-kinds"].split()[0] == "heatmap"
+    assert found.elements["plot"]["data-points"] == "30"
+    assert found.elements["plot"]["data-total"] == "150"
+    assert found.elements["sample"]["data-index"] == "119"
+
+
+def test_a_page_of_more_samples_than_it_can_hold_says_so(monkeypatch):
+    monkeypatch.setattr(interactive, "MOST_SAMPLES", 50)
+    monkeypatch.setattr(interactive, "EXTREME_POINTS", 20)
+    assert "100 are left out; samples.csv has all" in html(predictions())
+
+
+def test_ten_thousand_images_stay_within_the_limit():
+    noise = images(10_000, side=32, seed=1).astype(np.float32)
+    smooth = sum(np.roll(noise, shift, axis) for shift in range(4) for axis in (2, 3)) / 8
+    source = predictions(samples=10_000, members=2, images=smooth.astype(np.uint8))
+    text = html(source)
+    assert len(text.encode()) <= MOST_BYTES
+    number = int(re.search(r'"thumbnails":(\d+)', text).group(1))
+    assert number >= 2000
+    assert "Thumbnails are compressed" in text
+
+
+@pytest.mark.parametrize(
+    ("members", "shift"), [(1, 0), (2, 0), (6, 0), (6, 1)], ids=["one", "two", "right", "wrong"]
+)
+def test_reports_of_degenerate_predictions_are_written(tmp_path, monkeypatch, members, shift):
+    source = predictions(samples=40, members=members, wrong=0)
+    source = replace(source, target=(source.target + shift) % 5)
+    monkeypatch.setattr(files, "FORMATS", {"png": {"dpi": 40}})
+    write_report(analysed(source), source, {"source": "x"}, tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    assert ("Most variable" in text) == (members > 1)
+    assert ("Furthest from the line" in text) == (members > 1 and not shift)
+
+
+def test_figures_are_vectors_with_a_picture_of_the_cloud(tmp_path):
+    rng = np.random.default_rng(0)
+    panel = Panel("plug-in", *rng.uniform(size=(2, 3000)))
+    for name in ("a", "b"):
+        figure = alignment_scatter([panel], np.full(3000, True), num_members=4, num_classes=5)
+        png = files.save_figure(figure, tmp_path / name)
+        assert (tmp_path / f"{name}.png").read_bytes() == png
+    svg = (tmp_path / "a.svg").read_text()
+    assert "data:image/png;base64" in svg
+    assert svg.count("<use") < 3000  # a point is no element
+    assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
+
+
+def test_sheets_hold_a_row_of_so_many_columns():
+    assert (
+        f"calc({COLUMNS} * var(--size))"
+        in (files.Path(files.__file__).parent / "style.css").read_text()
+    )
