@@ -176,20 +176,27 @@ def wait_for(root, pattern, process):
         time.sleep(0.01)
 
 
+LONGER = ("--trainer.max_epochs=30", "--model.pack_size=2", "--trainer.check_val_every_n_epoch=10")
+
+
+@pytest.fixture(scope="module")
+def longer(tmp_path_factory):
+    root = tmp_path_factory.mktemp("longer")
+    fit(root, *LONGER)
+    return root
+
+
 @pytest.mark.parametrize(("first", "second"), [(2, 1), (1, 2)])
-def test_sigterm_saves_and_another_number_of_ranks_goes_on(tmp_path, first, second):
-    longer = ("--trainer.max_epochs=60", "--model.pack_size=2")
-    process = start(tmp_path / "a", f"--trainer.devices={first}", *longer)
-    wait_for(tmp_path / "a", "members/*/checkpoint-*.safetensors", process)
+def test_sigterm_saves_and_another_number_of_ranks_goes_on(tmp_path, longer, first, second):
+    process = start(tmp_path, f"--trainer.devices={first}", *LONGER)
+    wait_for(tmp_path, "members/*/checkpoint-*.safetensors", process)
     process.terminate()
     (said,) = end(process, code=75)
     assert "the same command continues" in said
-    run = RunDirectory(tmp_path / "a")
-    with run.claim(seats=second) as work:
+    with RunDirectory(tmp_path).claim(seats=second) as work:
         assert work.step > 0
-    fit(tmp_path / "a", f"--trainer.devices={second}", *longer)
-    fit(tmp_path / "b", "--model.members=3", *longer)
-    check_same(tmp_path / "a", tmp_path / "b", tolerance=0)
+    fit(tmp_path, f"--trainer.devices={second}", *LONGER)
+    check_same(tmp_path, longer, tolerance=0)
 
 
 def test_a_dead_rank_ends_the_job_and_is_named(tmp_path):

@@ -100,6 +100,8 @@ class AlignmentScatter(Callback):
             {f"{stage}/{key}": float(v) for key, v in scalars.items()},
             sync_dist=trainer.world_size > 1,
         )
+        # Lightning would count batches, and a batch may hold several optimizer steps
+        pl_module.log("step", float(trainer.global_step - 1), rank_zero_only=True)
         if trainer.is_global_zero:
             line = (fit["slope"], fit["intercept"]) if np.isfinite(fit["slope"]) else None
             _log_scatter(f"{stage}/alignment", values, line, metric.num_classes, trainer)

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from bvalign.predictions.atomic import write_atomic
 
-FORMATS = {"png": {"dpi": 150}, "svg": {"dpi": 200}, "pdf": {"dpi": 200}}
-"""Clouds of points are pictures in the vector formats too, at this resolution."""
+FORMATS = {"png": {"dpi": 150}, "pdf": {"dpi": 200}}
+"""Clouds of points are pictures in the vector format too, at this resolution."""
 
 
 def write_files(
@@ -39,7 +39,7 @@ def write_files(
 
 
 def save_figure(figure: Figure, path: Path) -> bytes:
-    """Writes a figure as PNG for pages, SVG and PDF for papers; returns the PNG.
+    """Writes a figure as PNG for pages, PDF for papers; returns the PNG.
 
     Args:
         figure: keeps its layout from now on.
@@ -50,8 +50,8 @@ def save_figure(figure: Figure, path: Path) -> bytes:
     contents = {}
     for kind, options in FORMATS.items():
         content = io.BytesIO()
-        date = {"svg": "Date", "pdf": "CreationDate"}.get(kind)
-        metadata = {date: None} if date else {}  # the same numbers give the same file
+        # without a date, the same numbers give the same file
+        metadata = {"CreationDate": None} if kind == "pdf" else {}
         figure.savefig(content, format=kind, metadata=metadata, **options)
         contents[kind] = content.getvalue()
         write_atomic(path.with_suffix(f".{kind}"), contents[kind])
