@@ -94,7 +94,8 @@ def ensemble(plan, arch="mlp", members=(4, 1, 7), image_shape=(1, 8, 8), **argum
     return module
 
 
-def batches(module, steps, batch=4, dtype=torch.float64):
+def batches(module, steps, batch=16, dtype=torch.float64):
+    # the last maps are 1 x 1: batch norm over 4 numbers would amplify rounding 100,000-fold
     generator = torch.Generator().manual_seed(1)
     members = len(module.members)
     network = module.pack.network(module.members[0])
@@ -124,7 +125,7 @@ def test_plans_agree_in_weights_momentum_and_buffers(name, plan, device):
         here, there = found.pack.weights(member), expected.pack.weights(member)
         assert list(here) == list(there)
         for key in there:
-            # 20 steps in float64: 4e-10 apart in the worst case, a ResNet
+            # 20 steps in float64
             assert torch.allclose(here[key], there[key], rtol=0, atol=1e-8), key
         for key, slot in expected.pack.slots(member).items():
             parameter, row = found.pack.slots(member)[key]

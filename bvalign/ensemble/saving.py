@@ -68,7 +68,8 @@ class SaveMembers(Callback):
         if count:
             pl_module.log("train/loss", mean / count, sync_dist=trainer.world_size > 1)
             # Lightning would count batches, and a batch may hold several optimizer steps
-            pl_module.log("step", float(trainer.global_step - 1), rank_zero_only=True)
+            step = {"step": trainer.global_step - 1.0, "epoch": float(trainer.current_epoch)}
+            pl_module.log_dict(step, rank_zero_only=True)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data = trainer.datamodule

@@ -101,7 +101,8 @@ class AlignmentScatter(Callback):
             sync_dist=trainer.world_size > 1,
         )
         # Lightning would count batches, and a batch may hold several optimizer steps
-        pl_module.log("step", float(trainer.global_step - 1), rank_zero_only=True)
+        step = {"step": trainer.global_step - 1.0, "epoch": float(trainer.current_epoch)}
+        pl_module.log_dict(step, rank_zero_only=True)
         if trainer.is_global_zero:
             line = (fit["slope"], fit["intercept"]) if np.isfinite(fit["slope"]) else None
             _log_scatter(f"{stage}/alignment", values, line, metric.num_classes, trainer)
