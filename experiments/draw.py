@@ -3,6 +3,7 @@
 scatter: run, ...        the alignment scatter of each run, as in its report
 numbers: name, ...       one panel per number, one row per run with its 95% interval
 curves: pattern, ...     one panel per pattern, all curves of the extras that match it
+sizes: grid, ...         risk, squared bias, variance and error over the values of a grid of runs
 """
 
 from fnmatch import fnmatch
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 from measures import read_samples
 from verdicts import Number
 
+from bvalign.show.ensemble_figures import Interval, over_size
 from bvalign.show.fits import summary_lines
 from bvalign.show.scatter import BOUND, CORRECT, WRONG, Panel, alignment_scatter
 
@@ -68,6 +70,39 @@ def curves(patterns: dict[str, str], found: dict[str, list[dict[str, float]]]) -
         if matching:
             axes.legend(fontsize=7)
     return figure
+
+
+def sizes(
+    grid: str, label: str, numbers: dict[str, dict[str, Number]], summaries: dict[str, dict]
+) -> Figure | None:
+    """Means of the runs <grid>-<value> over that value, unbiased; None for fewer than two runs."""
+    runs = {name.rpartition("-")[2]: name for name in summaries if name.rpartition("-")[0] == grid}
+    at = sorted(runs, key=float)
+    if len(at) < 2:
+        return None
+    keys = {"risk": "risk", "bias_sq": "bias_sq_unbiased", "variance": "variance_unbiased"}
+    values = {
+        name: _intervals([numbers[runs[size]][f"mean.{key}"] for size in at])
+        for name, key in keys.items()
+    }
+    error = np.array([1 - numbers[runs[size]]["accuracy"]["value"] for size in at])
+    num_samples = min(summaries[runs[size]]["num_samples"] for size in at)
+    half = 1.96 * np.sqrt(error * (1 - error) / num_samples)
+    values["error"] = Interval(error, error - half, error + half)
+    places = [float(size) for size in at]
+    if places[0] == 0:  # a depth of zero has no place on a logarithmic axis
+        places = [place + 1 for place in places]
+        label = f"{label} + 1"
+    num_members = min(summaries[runs[size]]["num_members"] for size in at)
+    return over_size(
+        places, values, size_name=label, num_samples=num_samples, num_members=num_members
+    )
+
+
+def _intervals(found: list[Number]) -> Interval:
+    ends = [number["interval"] or [np.nan, np.nan] for number in found]
+    low, high = np.array(ends).T
+    return Interval(np.array([number["value"] for number in found]), low, high)
 
 
 def _curve(axes: Axes, name: str, points: list[dict[str, float]], number: int) -> None:

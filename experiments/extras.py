@@ -10,68 +10,24 @@ from collections import defaultdict
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 import yaml
-from measures import bootstrapped, exact, log_line, read_samples, with_error
+from finite import correct_logits, finite_members
+from measures import Extra, bootstrapped, exact, log_line, read_samples, with_error
 from verdicts import Number
 
-from bvalign.analysis.collapse import noise_model, simulate_finite_members
+from bvalign.analysis.collapse import noise_model
 from bvalign.analysis.estimates import bootstrap_weights
 from bvalign.analysis.label_law import decompose_label_law
 from bvalign.analysis.lines import cloud
 from bvalign.analysis.logit_noise import fit_logit_noise
-from bvalign.analysis.noise import draw_noise
-from bvalign.analysis.statistics import decompose, moments
+from bvalign.analysis.statistics import moments
 from bvalign.data import cifar10h_counts
 from bvalign.predictions import RunDirectory
 
-NUMBERS_SIMULATED = 2**22
-"""Of logits, at most, that one simulated ensemble has."""
-
-
-class Extra(NamedTuple):
-    """What a measurement found."""
-
-    rows: dict[str, dict[str, Number]]
-    curves: dict[str, list[dict[str, float]]]  # name -> points with x, y and perhaps error
-
-
-def finite_members(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
-    """Every estimate over the number of members, and what the size of the ensemble predicts.
-
-    The mean bias_sq of M members is predicted as b + v/M and the variance as v (1 - 1/M), from the
-    unbiased b and v of all members; the OLS slope by simulating M members with the margins of the
-    data and the law of noise fitted to all of them. `drift.<estimator>` is the slope of all members
-    minus the mean slope of random quarters of them.
-    """
-    rows, curves = {}, {}
-    for name, path in runs.items():
-        summary = summaries[name]
-        over = _over_members(summary)
-        for (estimator, number), points in over.items():
-            if number in ("slope", "bias_sq", "variance"):
-                curves[f"{name}: {estimator} {number}"] = points
-        b, v = (summary["means"][f"{k}_unbiased"]["value"] for k in ("bias_sq", "variance"))
-        if b is None:
-            continue
-        errors = [
-            abs(point["y"] / predicted - 1)
-            for key, constant, inverse in (("bias_sq", b, v), ("variance", v, -v))
-            for point in over.get(("mean", key), [])
-            for predicted in [constant + inverse / point["x"]]
-        ]
-        rows[name] = {"finite.mean_error": exact(max(errors))} if errors else {}
-        rows[name] |= _drifts(over, summary["num_members"])
-        simulated = _simulated_slopes(path, [p["x"] for p in over.get(("ols", "slope"), [])])
-        if simulated:
-            curves[f"{name}: model slope"] = simulated
-            pairs = zip(over["ols", "slope"], simulated, strict=True)
-            worst = max(abs(data["y"] - model["y"]) for data, model in pairs)
-            rows[name]["finite.slope_error"] = exact(worst)
-    return Extra(rows, curves)
+ALL_SOURCES = {"init": "member", "order": "member", "augmentation": "member", "bootstrap": "off"}
 
 
 def collapse_over_training(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
@@ -89,13 +45,31 @@ def collapse_over_training(runs: dict[str, Path], summaries: dict[str, dict]) ->
             values = defaultdict(list)
             for (_, epoch), row in found.items():
                 values[epoch].append(float(row[measure]))
-            points = [_point(epoch, values[epoch]) for epoch in sorted(values)]
-            curves[f"{name}: {measure}"] = points
-            first, last = points[0], points[-1]
-            rows[name][f"{measure}.last"] = exact(last["y"])
-            if first["y"] > 0 and last["y"] > 0:
-                rows[name][f"{measure}.fall"] = exact(float(np.log10(last["y"] / first["y"])))
+            curves[f"{name}: {measure}"] = [_point(at, values[at]) for at in sorted(values)]
+            first, last = (np.array(values[at]) for at in (min(values), max(values)))
+            rows[name][f"{measure}.last"] = _mean(torch.from_numpy(last))
+            if len(first) == len(last) and min(*first, *last) > 0:
+                rows[name][f"{measure}.fall"] = _mean(torch.from_numpy(np.log10(last / first)))
     return Extra(rows, curves)
+
+
+def noise_laws(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
+    """How much further the noise of the logits is from Gauss's law than from Gumbel's.
+
+    Kolmogorov distances; the interval is a jackknife over ten groups of samples.
+    """
+    rows = {}
+    for name, path in runs.items():
+        logits, target = correct_logits(path)
+        if len(logits) < 3 or len(target) < 100:
+            continue
+        group = torch.arange(len(target)) % 10
+        keeps = [group >= 0, *(group != left_out for left_out in range(10))]
+        whole, *without = (_gaussian_minus_gumbel(logits[:, k], target[k]) for k in keeps)
+        error = float(np.sqrt(9 / 10 * np.square(np.subtract(without, np.mean(without))).sum()))
+        difference = with_error({"value": whole, "standard_error": error})
+        rows[name] = {"noise.gaussian_minus_gumbel": difference}
+    return Extra(rows, {})
 
 
 def off_line(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
@@ -123,6 +97,27 @@ def off_line(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
             "off_line.correlation": bootstrapped(correlation),
             "off_line.shared": bootstrapped(shared),
         }
+    return Extra(rows, {})
+
+
+def share_of_all_sources(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
+    """The variance of members that some sources tell apart, over that of members that all do.
+
+    The other run is the one that differs in nothing but `model.randomness`, with every source each
+    member's own and no bootstrap. Ratio of the unbiased means; the interval is over samples only.
+    """
+    rows = {}
+    for name, path in runs.items():
+        sources, rest = _sources(summaries[name])
+        whole = next(
+            (other for other in runs if _sources(summaries[other]) == (ALL_SOURCES, rest)), None
+        )
+        if whole is None or sources == ALL_SOURCES:
+            continue
+        here, there = (torch.from_numpy(v) for v in map(_unbiased_variance, (path, runs[whole])))
+        weights = bootstrap_weights(len(here), 0)
+        ratio = bootstrapped((weights @ here) / (weights @ there))
+        rows[name] = {"variance.of_all_sources": ratio}
     return Extra(rows, {})
 
 
@@ -171,57 +166,12 @@ def two_classes(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
 EXTRAS: dict[str, Callable[[dict[str, Path], dict[str, dict]], Extra]] = {
     "finite_members": finite_members,
     "collapse_over_training": collapse_over_training,
+    "noise_laws": noise_laws,
     "off_line": off_line,
     "human_labels": human_labels,
+    "share_of_all_sources": share_of_all_sources,
     "two_classes": two_classes,
 }
-
-
-def _over_members(summary: dict) -> dict[tuple[str, str], list[dict[str, float]]]:
-    curves = defaultdict(list)
-    for row in summary["alignment_over_members"]:
-        point = {"x": row["members"], "y": row["mean"], "error": row["spread"]}
-        curves[row["estimator"], row["number"]].append(point)
-    return dict(curves)
-
-
-def _drifts(
-    over: dict[tuple[str, str], list[dict[str, float]]], num_members: int
-) -> dict[str, Number]:
-    drifts = {}
-    for (estimator, number), points in over.items():
-        quarter = min(points, key=lambda point: abs(point["x"] - num_members / 4))
-        if number == "slope" and quarter["x"] < points[-1]["x"] == num_members:
-            change = {"value": points[-1]["y"] - quarter["y"], "standard_error": quarter["error"]}
-            drifts[f"drift.{estimator}"] = with_error(change)
-    return drifts
-
-
-def _simulated_slopes(path: Path, sizes: list[int]) -> list[dict[str, float]]:
-    """OLS slopes of ensembles of each size drawn from the model that was fitted to the run."""
-    predictions = RunDirectory(path).predictions()
-    num_members, num_classes = len(predictions.members), predictions.num_classes
-    num = min(len(predictions.target), NUMBERS_SIMULATED // (num_members * num_classes))
-    rows = np.random.default_rng(0).permutation(len(predictions.target))[:num]
-    rows.sort()
-    logits = torch.cat([block for block, _ in predictions.blocks()], dim=1)[:, rows]
-    target = torch.from_numpy(predictions.target[rows])
-    values = decompose(moments(logits, target), target)
-    keep = values.correct & (values.variance > 0)
-    if num_members < 3 or keep.sum() < 30:
-        return []
-    noise = fit_logit_noise(logits[:, keep], target[keep])
-    law = min(noise.fits, key=lambda name: noise.fits[name].distance)
-    points, generator = [], torch.Generator().manual_seed(0)
-    margins, sigma = noise.s_prime, noise.fits[law].scale
-    for size in sizes:
-        shape = (int(size), len(margins), num_classes)
-        drawn = draw_noise(shape, law, sigma=sigma, generator=generator)
-        values = simulate_finite_members(margins, drawn)
-        keep = values.correct & (values.variance > 0)
-        line = log_line(values.bias_sq[keep].numpy(), values.variance[keep].numpy())
-        points.append({"x": size, "y": float(line["slope"][0])})
-    return points
 
 
 def _distances(samples: dict[str, np.ndarray]) -> np.ndarray:
@@ -238,6 +188,26 @@ def _data_root(path: Path) -> str:
     config = yaml.safe_load((path / "config.yaml").read_text())
     given = (config.get("data", {}).get("init_args") or {}).get("root")
     return given or os.environ.get("BVALIGN_DATA") or "data"
+
+
+def _gaussian_minus_gumbel(logits: torch.Tensor, target: torch.Tensor) -> float:
+    fits = fit_logit_noise(logits, target).fits
+    return fits["gaussian"].distance - fits["gumbel"].distance
+
+
+def _sources(summary: dict) -> tuple[dict[str, str], dict[str, object]]:
+    """The sources of randomness of a run, and all else that decides its members."""
+    sources, rest = {}, {"members": summary["num_members"]}
+    for key, value in summary["identity"].items():
+        if key.startswith("model.randomness."):
+            sources[key.rpartition(".")[2]] = value
+        else:
+            rest[key] = value
+    return sources, rest
+
+
+def _unbiased_variance(path: Path) -> np.ndarray:
+    return read_samples(path)["variance_unbiased"]
 
 
 def _mean(values: torch.Tensor) -> Number:

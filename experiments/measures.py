@@ -4,25 +4,36 @@ slope.<estimator>, r_squared.<estimator>, offset, spread    fits of summary.json
 kl.slope, kl.r_squared     OLS of log kl_variance on log kl_bias over the correct samples
 r_squared.lost             r_squared.ols - kl.r_squared, paired
 accuracy, member_accuracy, mean.<value>, share.variance
-ratio.<quantile>           of variance / bias_sq over all samples, unbiased
+ratio.<quantile>           of variance / bias_sq over all samples, unbiased, both positive
 decades                    log10 of the 97.5% over the 2.5% quantile of bias_sq, correct samples
 wrong.fall                 log10 of the median ratio variance / bias_sq of wrong over correct
 gap.<part>, gde.hard, gde.soft, ece, bound.<notion>, temperature.<when>.<part>
 noise.distance.<law>, noise.skewness, slope.data, slope.model, slope.population, margin
+slope.pull                 slope.model - slope.population: what the size of the ensemble adds
 """
 
 import csv
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from verdicts import Number
 
-from bvalign.analysis.estimates import bootstrap_weights
+from bvalign.analysis.estimates import NUM_BOOTSTRAP, bootstrap_weights
 from bvalign.analysis.lines import cloud
 
 GAP_PARTS = ("gap", "uncertainty", "calibration_residual")
+
+
+class Extra(NamedTuple):
+    """What a measurement found."""
+
+    rows: dict[str, dict[str, Number]]
+    curves: dict[str, list[dict[str, float]]]  # name -> points with x, y and perhaps error
 
 
 def read_samples(run: Path) -> dict[str, np.ndarray]:
@@ -47,8 +58,6 @@ def measure(run: Path) -> dict[str, Number]:
         **_collapse(summary["collapse"]),
         **_from_samples(samples),
     }
-    unbiased = summary["ratio"]["quantiles"]["unbiased"]
-    numbers |= {f"ratio.{quantile}": exact(value) for quantile, value in unbiased.items()}
     return {name: number for name, number in numbers.items() if number["value"] is not None}
 
 
@@ -71,6 +80,14 @@ def bootstrapped(replicates: torch.Tensor) -> Number:
         return exact(float(replicates[0]) if replicates[0].isfinite() else None)
     ends = torch.quantile(replicates[1:], torch.tensor([0.025, 0.975], dtype=torch.float64))
     return {"value": float(replicates[0]), "interval": ends.tolist()}
+
+
+def resampled(statistic: Callable[[np.ndarray], float], values: np.ndarray) -> Number:
+    """A statistic of some samples, with its bootstrap interval over them."""
+    rng = np.random.default_rng(0)
+    draws = [statistic(values)]
+    draws += [statistic(rng.choice(values, len(values))) for _ in range(NUM_BOOTSTRAP)]
+    return bootstrapped(torch.tensor(draws, dtype=torch.float64))
 
 
 def log_line(x: np.ndarray, y: np.ndarray) -> dict[str, torch.Tensor]:
@@ -116,12 +133,11 @@ def _collapse(found: dict) -> dict[str, Number]:
         return {}
     slopes = {"data": "slope_data", "model": "slope_simulated", "population": "slope_population"}
     numbers = {f"slope.{name}": exact(found[key]) for name, key in slopes.items()}
+    if None not in (found["slope_simulated"], found["slope_population"]):
+        numbers["slope.pull"] = exact(found["slope_simulated"] - found["slope_population"])
     numbers |= {
         f"noise.distance.{law}": exact(fit["distance"]) for law, fit in found["laws"].items()
     }
-    numbers["noise.gaussian_minus_gumbel"] = exact(
-        found["laws"]["gaussian"]["distance"] - found["laws"]["gumbel"]["distance"]
-    )
     skewness = {"value": found["skewness"], "standard_error": found["skewness_error"]}
     return numbers | {
         "noise.skewness": with_error(skewness),
@@ -139,8 +155,11 @@ def _from_samples(samples: dict[str, np.ndarray]) -> dict[str, Number]:
     lines = [log_line(samples[x][both], samples[y][both]) for x, y in (squared, kl)]
     numbers = {f"kl.{key}": bootstrapped(lines[1][key]) for key in ("slope", "r_squared")}
     numbers["r_squared.lost"] = bootstrapped(lines[0]["r_squared"] - lines[1]["r_squared"])
-    low, high = np.quantile(samples["bias_sq"][both], [0.025, 0.975])
-    numbers["decades"] = exact(float(np.log10(high / low)))
+    numbers["decades"] = resampled(_decades, samples["bias_sq"][both])
+    unbiased = samples["variance_unbiased"][positive] / samples["bias_sq_unbiased"][positive]
+    numbers |= {
+        f"ratio.{q}": resampled(partial(np.quantile, q=q), unbiased) for q in (0.5, 0.9, 0.99)
+    }
     wrong = ~right & positive
     if wrong.sum() >= 5:
         ratio = np.log10(samples["variance"][positive] / samples["bias_sq"][positive])
@@ -148,12 +167,17 @@ def _from_samples(samples: dict[str, np.ndarray]) -> dict[str, Number]:
     return numbers
 
 
+def _decades(bias_sq: np.ndarray) -> float:
+    low, high = np.quantile(bias_sq, [0.025, 0.975])
+    return float(np.log10(high / low))
+
+
 def _median_difference(values: np.ndarray, chosen: np.ndarray) -> Number:
     """Median of the chosen minus median of the others, bootstrap within each."""
     rng = np.random.default_rng(0)
     inside, outside = values[chosen], values[~chosen]
     draws = [float(np.median(inside) - np.median(outside))]
-    for _ in range(200):
+    for _ in range(NUM_BOOTSTRAP):
         a, b = (rng.choice(part, len(part)) for part in (inside, outside))
         draws.append(float(np.median(a) - np.median(b)))
     return bootstrapped(torch.tensor(draws, dtype=torch.float64))

@@ -101,6 +101,10 @@ def _figures(
         for name in wanted.get("scatter", [])
         if name in done
     ]
+    for grid, label in wanted.get("sizes", {}).items():
+        figure = draw.sizes(grid, label, numbers, summaries)
+        if figure is not None:
+            found.append((f"size-{grid}", figure))
     known = [n for n in wanted.get("numbers", []) if any(n in row for row in numbers.values())]
     if known:
         found.append(("numbers", draw.numbers(known, numbers, study.get("claims", []))))

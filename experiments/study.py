@@ -18,6 +18,7 @@ options make a new run instead of a refused one.
 import contextlib
 import hashlib
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ class Run(NamedTuple):
 
     name: str
     config: str  # relative to the repository
-    options: dict[str, object]  # option of `bvalign fit` -> value
+    options: dict[str, object]  # option of `bvalign fit` -> value, $VARIABLES in it
     root: Path
 
     @property
@@ -111,11 +112,12 @@ def train(runs: list[Run], workers: int) -> None:
 
 def fit(run: Run) -> str | None:
     """`bvalign fit` in this process, its output in fit.log; returns why it failed, if it did."""
+    import bvalign.__main__
     from bvalign.cli import main
 
     before, start, failed = run.cost["seconds"], time.monotonic(), "interrupted"
     arguments = sys.argv
-    sys.argv = ["bvalign", *run.arguments]
+    sys.argv = [bvalign.__main__.__file__, *run.arguments]  # ranks are started by it again
     with (run.path / "fit.log").open("a") as log:
         try:
             with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
@@ -152,4 +154,4 @@ def _combinations(
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return os.path.expandvars(value) if isinstance(value, str) else json.dumps(value)

@@ -269,10 +269,68 @@ def test_collapse_over_training_takes_the_last_row_of_a_member_and_epoch(tmp_pat
     )
     found = extras.collapse_over_training({"r": tmp_path, "none": tmp_path / "none"}, {})
     assert [point["y"] for point in found.curves["r: nc1"]] == [10.0, 1.0]
-    assert found.rows["r"]["nc1.fall"]["value"] == pytest.approx(-1)
+    fall = found.rows["r"]["nc1.fall"]
+    assert fall["value"] == pytest.approx(np.log10([0.05, 0.15]).mean())
+    assert fall["interval"][0] < fall["value"] < fall["interval"][1]
     assert set(found.rows) == {"r"}
     figure = draw.curves({"*: nc*": "epoch"}, found.curves)
     assert figure.axes[0].get_xlabel() == "epoch"
+
+
+def test_one_source_is_compared_with_all_sources_on_otherwise_equal_runs(tmp_path):
+    variance = np.arange(1.0, 101.0)
+    sources = {"init": "member", "order": "member", "augmentation": "member", "bootstrap": "off"}
+    runs, summaries = {}, {}
+    for name, own, lr, factor in (
+        ("all", {}, 0.1, 1.0),
+        ("order", {"init": "shared"}, 0.1, 0.7),
+        ("other", {"init": "shared"}, 0.2, 0.5),
+    ):
+        runs[name], summaries[name] = fake_run(
+            tmp_path / name, {"variance_unbiased": factor * variance}
+        )
+        randomness = {f"model.randomness.{key}": v for key, v in (sources | own).items()}
+        summaries[name] |= {"num_members": 8, "identity": randomness | {"model.lr": lr}}
+    rows = extras.share_of_all_sources(runs, summaries).rows
+    assert set(rows) == {"order"}
+    assert rows["order"]["variance.of_all_sources"]["value"] == pytest.approx(0.7)
+
+
+def test_gaussian_noise_is_nearer_to_gauss_than_to_gumbel(tmp_path, monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(6, 400, 5, generator=generator, dtype=torch.float64)
+    target = torch.arange(400) % 5
+    monkeypatch.setattr(extras, "correct_logits", lambda path: (logits, target))
+    row = extras.noise_laws({"r": tmp_path}, {}).rows["r"]
+    low, high = row["noise.gaussian_minus_gumbel"]["interval"]
+    assert low < high < 0
+
+
+def test_grids_are_drawn_over_their_size():
+    runs = {f"mlp-depth-{size}": {} for size in (0, 2, 10)}
+    for name in runs:
+        means = {f"mean.{key}": number(0.1, 0.01) for key in ("risk", "bias_sq_unbiased")}
+        runs[name] = means | {"mean.variance_unbiased": number(0.05), "accuracy": number(0.9)}
+    summaries = {name: {"num_samples": 100, "num_members": 4} for name in runs}
+    figure = draw.sizes("mlp-depth", "hidden layers", runs, summaries)
+    left, right = figure.axes
+    assert left.get_xlabel() == "hidden layers + 1 (log scale)"
+    assert [label.get_text() for label in right.get_xticklabels()] == ["1", "3", "11"]
+    assert draw.sizes("cnn-width", "channels", runs, summaries) is None
+
+
+def test_options_may_name_variables_of_the_environment(monkeypatch):
+    one = study.Run("r", "c.yaml", {"data.root": "$BVALIGN_DATA/ants"}, Path())
+    before = one.path
+    monkeypatch.setenv("BVALIGN_DATA", "/data")
+    assert "--data.root=/data/ants" in one.arguments
+    assert one.path == before
+
+
+def test_quantiles_have_intervals_over_samples():
+    values = np.exp(np.random.default_rng(1).uniform(np.log(1e-6), np.log(1e-2), 2000))
+    found = measures.resampled(measures._decades, values)
+    assert found["interval"][0] < 0.95 * 4 < found["interval"][1]
 
 
 def test_human_labels_are_joined_by_position(tmp_path, fit, monkeypatch):
@@ -328,7 +386,8 @@ def test_two_classes_stay_between_the_bounds_of_the_paper():
 def test_samples_that_fall_off_the_line_are_measured(tmp_path):
     logits, target = random_ensemble(members=8, samples=200)
     values = decompose(moments(logits, target), target)
-    columns = {name: getattr(values, name).numpy() for name in ("bias_sq", "variance")}
+    names = ("bias_sq", "variance", "bias_sq_unbiased", "variance_unbiased")
+    columns = {name: getattr(values, name).numpy() for name in names}
     columns |= {"correct": values.correct.int().numpy()}
     columns |= {f"kl_{name}": columns[name] for name in ("bias", "variance") if name in columns}
     columns["kl_bias"] = columns["bias_sq"]

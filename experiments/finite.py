@@ -1,0 +1,114 @@
+"""Every estimate over the number of members M, beside what a finite ensemble is predicted to show.
+
+Of means: E bias_sq(M) = b + v / M and E variance(M) = v (1 - 1 / M), b and v those of infinitely
+many members. Of slopes: ensembles of M members are drawn from the noise model of the logits.
+"""
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from measures import Extra, exact, log_line, with_error
+from verdicts import Number
+
+from bvalign.analysis.collapse import simulate_finite_members
+from bvalign.analysis.logit_noise import fit_logit_noise
+from bvalign.analysis.noise import draw_noise
+from bvalign.analysis.statistics import decompose, moments
+from bvalign.predictions import RunDirectory
+
+NUMBERS_SIMULATED = 2**22
+"""Of logits, at most, that one simulated ensemble has."""
+
+
+def finite_members(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
+    """Every estimate over the number of members, and what the size of the ensemble predicts.
+
+    The mean bias_sq of M members is predicted as b + v/M and the variance as v (1 - 1/M), from the
+    unbiased b and v of all members; the OLS slope by simulating M members with the margins of the
+    data and the law of noise fitted to all of them. `drift.<estimator>` is the slope of all members
+    minus the mean slope of random quarters of them.
+    """
+    rows, curves = {}, {}
+    for name, path in runs.items():
+        summary = summaries[name]
+        over = _over_members(summary)
+        for (estimator, number), points in over.items():
+            if number in ("slope", "bias_sq", "variance"):
+                curves[f"{name}: {estimator} {number}"] = points
+        b, v = (summary["means"][f"{k}_unbiased"]["value"] for k in ("bias_sq", "variance"))
+        if b is None:
+            continue
+        errors = [
+            abs(point["y"] / predicted - 1)
+            for key, constant, inverse in (("bias_sq", b, v), ("variance", v, -v))
+            for point in over.get(("mean", key), [])
+            for predicted in [constant + inverse / point["x"]]
+        ]
+        rows[name] = {"finite.mean_error": exact(max(errors))} if errors else {}
+        rows[name] |= _drifts(over, summary["num_members"])
+        simulated = _simulated_slopes(path, [p["x"] for p in over.get(("ols", "slope"), [])])
+        if simulated:
+            curves[f"{name}: model slope"] = simulated
+            pairs = zip(over["ols", "slope"], simulated, strict=True)
+            worst = max(abs(data["y"] - model["y"]) for data, model in pairs)
+            rows[name]["finite.slope_error"] = exact(worst)
+    return Extra(rows, curves)
+
+
+def _over_members(summary: dict) -> dict[tuple[str, str], list[dict[str, float]]]:
+    curves = defaultdict(list)
+    for row in summary["alignment_over_members"]:
+        point = {"x": row["members"], "y": row["mean"], "error": row["spread"]}
+        curves[row["estimator"], row["number"]].append(point)
+    return dict(curves)
+
+
+def _drifts(
+    over: dict[tuple[str, str], list[dict[str, float]]], num_members: int
+) -> dict[str, Number]:
+    drifts = {}
+    for (estimator, number), points in over.items():
+        quarter = min(points, key=lambda point: abs(point["x"] - num_members / 4))
+        if number == "slope" and quarter["x"] < points[-1]["x"] == num_members:
+            change = {"value": points[-1]["y"] - quarter["y"], "standard_error": quarter["error"]}
+            drifts[f"drift.{estimator}"] = with_error(change)
+    return drifts
+
+
+def correct_logits(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (members, samples, classes) and labels of the correct samples; of many a random part.
+
+    A sample on which all members agree bit by bit has no noise and is left out.
+    """
+    predictions = RunDirectory(path).predictions()
+    each = len(predictions.members) * predictions.num_classes
+    num = min(len(predictions.target), NUMBERS_SIMULATED // each)
+    rows = np.random.default_rng(0).permutation(len(predictions.target))[:num]
+    rows.sort()
+    logits = torch.cat([block for block, _ in predictions.blocks()], dim=1)[:, rows]
+    target = torch.from_numpy(predictions.target[rows])
+    values = decompose(moments(logits, target), target)
+    keep = values.correct & (values.variance > 0)
+    return logits[:, keep], target[keep]
+
+
+def _simulated_slopes(path: Path, sizes: list[int]) -> list[dict[str, float]]:
+    """OLS slopes of ensembles of each size drawn from the model that was fitted to the run."""
+    logits, target = correct_logits(path)
+    num_members, num_samples, num_classes = logits.shape
+    if num_members < 3 or num_samples < 30:
+        return []
+    noise = fit_logit_noise(logits, target)
+    law = min(noise.fits, key=lambda name: noise.fits[name].distance)
+    points, generator = [], torch.Generator().manual_seed(0)
+    margins, sigma = noise.s_prime, noise.fits[law].scale
+    for size in sizes:
+        shape = (int(size), num_samples, num_classes)
+        drawn = draw_noise(shape, law, sigma=sigma, generator=generator)
+        values = simulate_finite_members(margins, drawn)
+        keep = values.correct & (values.variance > 0)
+        line = log_line(values.bias_sq[keep].numpy(), values.variance[keep].numpy())
+        points.append({"x": size, "y": float(line["slope"][0])})
+    return points
