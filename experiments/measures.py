@@ -10,6 +10,7 @@ wrong.fall                 log10 of the median ratio variance / bias_sq of wrong
 gap.<part>, gde.hard, gde.soft, ece, bound.<notion>, temperature.<when>.<part>
 noise.distance.<law>, noise.skewness, slope.data, slope.model, slope.population, margin
 slope.pull                 slope.model - slope.population: what the size of the ensemble adds
+slope.unexplained          slope.data - slope.model: what margins and one law of noise do not explain
 """
 
 import csv
@@ -135,6 +136,7 @@ def _collapse(found: dict) -> dict[str, Number]:
     numbers = {f"slope.{name}": exact(found[key]) for name, key in slopes.items()}
     if None not in (found["slope_simulated"], found["slope_population"]):
         numbers["slope.pull"] = exact(found["slope_simulated"] - found["slope_population"])
+        numbers["slope.unexplained"] = exact(found["slope_data"] - found["slope_simulated"])
     numbers |= {
         f"noise.distance.{law}": exact(fit["distance"]) for law, fit in found["laws"].items()
     }
