@@ -10,7 +10,7 @@ wrong.fall                 log10 of the median ratio variance / bias_sq of wrong
 gap.<part>, gde.hard, gde.soft, ece, bound.<notion>, temperature.<when>.<part>
 noise.distance.<law>, noise.skewness, slope.data, slope.model, slope.population, margin
 slope.pull                 slope.model - slope.population: what the size of the ensemble adds
-slope.unexplained          slope.data - slope.model: what margins and one law of noise do not explain
+slope.unexplained          slope.data - slope.model: what margins and one noise law leave open
 """
 
 import csv
