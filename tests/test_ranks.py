@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,6 +25,8 @@ COMMON = (
     "--trainer.logger=CSVLogger --trainer.deterministic=true"
 ).split()
 PATIENCE = 120
+
+pytestmark = pytest.mark.xdist_group("ranks")  # one worker trains what several tests look at
 
 
 def command(root, *arguments, launcher=("-m", "bvalign")):
@@ -150,9 +153,13 @@ def test_ddp_needs_equal_parts_of_a_batch(tmp_path):
 
 
 def test_two_nodes_on_loopback(alone, tmp_path):
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+
     def node(rank):
         launcher = ("-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1")
-        launcher += (f"--node-rank={rank}", "--master-addr=127.0.0.1", "--master-port=29517")
+        launcher += (f"--node-rank={rank}", "--master-addr=127.0.0.1", f"--master-port={port}")
         launcher += ("-m", "bvalign")
         return start(tmp_path, "--trainer.num_nodes=2", "--trainer.devices=1", launcher=launcher)
 
