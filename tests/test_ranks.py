@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import HERE
 
 from bvalign import RunDirectory
 
@@ -25,16 +26,17 @@ COMMON = (
     "--trainer.logger=CSVLogger --trainer.deterministic=true"
 ).split()
 PATIENCE = 120
+QUICK = (str(HERE / "quick.py"),)
 
 pytestmark = pytest.mark.xdist_group("ranks")  # one worker trains what several tests look at
 
 
-def command(root, *arguments, launcher=("-m", "bvalign")):
+def command(root, *arguments, launcher=QUICK):
     where = [f"--trainer.default_root_dir={root}", f"--trainer.logger.save_dir={root}"]
     return [sys.executable, *launcher, *COMMON, *where, *arguments]
 
 
-def start(root, *arguments, launcher=("-m", "bvalign"), **environment):
+def start(root, *arguments, launcher=QUICK, **environment):
     return subprocess.Popen(
         command(root, *arguments, launcher=launcher),
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", **environment},
