@@ -62,8 +62,9 @@ experiments-paper: setup  ## every question at the paper's size (days on several
 	$(BIN)/python experiments/run.py all --size paper $(ARGS)
 	$(BIN)/python experiments/answers.py
 
-test: setup lint  ## lint, then all tests
-	$(BIN)/python -m pytest -q
+# a worker per core; more than four would wait for the longest file, and each takes a gigabyte
+test: setup lint  ## lint, then all tests, side by side on up to four cores
+	$(BIN)/python -m pytest -q -n logical --maxprocesses=4 --dist loadgroup
 
 lint: setup  ## format check and lint
 	$(BIN)/ruff format --check .

@@ -5,13 +5,14 @@ import os
 import sys
 from pathlib import Path
 
+# Tiny tensors, and a worker on every core: a second thread only waits. It is read when torch loads,
+# also by the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"  # Lightning 2.6 on jsonargparse 4.53
+
 import numpy as np
 import pytest
 import torch
-
-os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"  # Lightning 2.6 on jsonargparse 4.53
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks; also for the processes tests start
 
 HERE = Path(__file__).parent
 TINY = (
@@ -35,11 +36,11 @@ def _in_a_folder_of_its_own(tmp_path, monkeypatch):
 
 @pytest.fixture
 def bvalign(monkeypatch):
-    """Runs `bvalign ARGUMENTS` in this process; figures are PNG alone, which is twice as fast."""
+    """Runs `bvalign ARGUMENTS` in this process; figures are small PNG, which is twice as fast."""
     from bvalign.cli import main
     from bvalign.show import files
 
-    monkeypatch.setattr(files, "FORMATS", {"png": files.FORMATS["png"]})
+    monkeypatch.setattr(files, "FORMATS", {"png": {"dpi": 40}})
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["bvalign", *map(str, arguments)])

@@ -32,15 +32,6 @@ scales = st.floats(0.05, 1.2)
 classes = st.integers(2, 50)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Small tensors: on two busy cores, threads that wait for each other took 36 s instead of 7."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def relative(value: torch.Tensor, expected: float) -> float:
     return abs(float(value) / float(expected) - 1)
 

@@ -19,6 +19,7 @@ from bvalign.show.ensemble_figures import (
     gain_from_members,
     over_size,
 )
+from bvalign.show.report import draw
 
 
 def drawn(figure):
@@ -77,6 +78,16 @@ def test_disagreement_of_many_pairs_draws_a_part_and_says_so():
     assert len(figure.axes[0].collections[0].get_offsets()) == 10_000
 
 
+def test_every_figure_of_a_report_says_how_many_samples_and_members():
+    drawn_figures = draw(analysis(*aligned_ensemble(members=8, samples=200)))
+    assert {"alignment_log", "ratio", "reliability", "collapse"} <= set(drawn_figures)
+    for name, figure in drawn_figures.items():
+        titles = [figure.get_suptitle(), *(axes.get_title() for axes in figure.axes)]
+        assert any("N = 200" in title for title in titles), name
+        on_axis = any("members M" in axes.get_xlabel() for axes in figure.axes)
+        assert on_axis or any("M = 8" in title for title in titles), name
+
+
 @pytest.mark.parametrize("right", [True, False], ids=["all correct", "all wrong"])
 @pytest.mark.parametrize("members", [2, 3])
 def test_degenerate_ensembles_are_drawn(right, members):
@@ -102,6 +113,7 @@ def test_gain_follows_the_law_of_the_mean():
     assert curve[9] == pytest.approx(limit + variance / 9, rel=1e-9)
     # eight random subsets of eight members each are nearly all there are
     assert curve[8] == pytest.approx(limit + variance / 8, rel=0.05)
+    assert left.get_ylim()[1] > 1.1 * means["risk"]
     errors = dict(zip(*right.containers[0].lines[0].get_data(), strict=True))
     assert errors[9] == pytest.approx(float((~found.decomposition.correct).double().mean()))
     assert errors[1] == pytest.approx(means["error_rate"])

@@ -26,15 +26,6 @@ VARIANCE = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Small tensors: on two busy cores, threads that wait for each other took 36 s instead of 7."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def draw_logits(shape, noise, sigma=1.0, seed=0):
     """Logits of random labels with margins from 2 to 12, and the margins."""
     generator = torch.Generator().manual_seed(seed)

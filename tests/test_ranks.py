@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import HERE
 
 from bvalign import RunDirectory
 
@@ -24,14 +26,17 @@ COMMON = (
     "--trainer.logger=CSVLogger --trainer.deterministic=true"
 ).split()
 PATIENCE = 120
+QUICK = (str(HERE / "quick.py"),)
+
+pytestmark = pytest.mark.xdist_group("ranks")  # one worker trains what several tests look at
 
 
-def command(root, *arguments, launcher=("-m", "bvalign")):
+def command(root, *arguments, launcher=QUICK):
     where = [f"--trainer.default_root_dir={root}", f"--trainer.logger.save_dir={root}"]
     return [sys.executable, *launcher, *COMMON, *where, *arguments]
 
 
-def start(root, *arguments, launcher=("-m", "bvalign"), **environment):
+def start(root, *arguments, launcher=QUICK, **environment):
     return subprocess.Popen(
         command(root, *arguments, launcher=launcher),
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", **environment},
@@ -150,9 +155,13 @@ def test_ddp_needs_equal_parts_of_a_batch(tmp_path):
 
 
 def test_two_nodes_on_loopback(alone, tmp_path):
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+
     def node(rank):
         launcher = ("-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1")
-        launcher += (f"--node-rank={rank}", "--master-addr=127.0.0.1", "--master-port=29517")
+        launcher += (f"--node-rank={rank}", "--master-addr=127.0.0.1", f"--master-port={port}")
         launcher += ("-m", "bvalign")
         return start(tmp_path, "--trainer.num_nodes=2", "--trainer.devices=1", launcher=launcher)
 

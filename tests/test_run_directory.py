@@ -7,6 +7,7 @@ from conftest import random_ensemble
 
 from bvalign.predictions import FinishedMember, RunDirectory
 from bvalign.predictions.atomic import write_atomic
+from bvalign.predictions.history import training_curves
 from bvalign.predictions.samples import Samples
 
 LOGITS, TARGET = random_ensemble(members=5, samples=7, classes=4)
@@ -106,9 +107,10 @@ def test_a_run_without_members_or_with_a_damaged_description_is_told(tmp_path):
     run = start(tmp_path)
     with pytest.raises(ValueError, match="no member is finished yet"):
         run.predictions()
-    (tmp_path / "run.json").write_text("{")
-    with pytest.raises(ValueError, match="run.json: damaged"):
-        RunDirectory(tmp_path)
+    for text in ("{", "[1]", '{"schema": 1}', '{"schema": 1, "identity": {}}'):
+        (tmp_path / "run.json").write_text(text)
+        with pytest.raises(ValueError, match="run.json: damaged .*restore it or use a new folder"):
+            RunDirectory(tmp_path)
     (tmp_path / "run.json").write_text('{"schema": 99}')
     with pytest.raises(ValueError, match="schema 99, this version reads 1"):
         RunDirectory(tmp_path)
@@ -152,6 +154,25 @@ def test_damaged_weights_are_told(tmp_path):
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(ValueError, match=r"member 0: .*weights.safetensors is damaged.*train it"):
         run.member(0).weights()
+
+
+@pytest.mark.parametrize("text", ["", "[1", '["x"]', "1"])
+def test_a_damaged_note_of_divergence_is_told(tmp_path, text):
+    run = start(tmp_path)
+    run.member(0).mark_diverged(2)
+    (tmp_path / "members" / "0000" / "diverged.json").write_text(text)
+    with pytest.raises(ValueError, match=r"diverged.json: damaged .*remove it to train the member"):
+        run.missing()
+
+
+@pytest.mark.parametrize("text", [None, "epoch,train_loss\n1", "epoch,train_loss\n1,x\n", "a\n1\n"])
+def test_a_damaged_history_is_told(tmp_path, text):
+    run = start(tmp_path)
+    finish(run, 0)
+    path = tmp_path / "members" / "0000" / "history.csv"
+    path.write_text(text) if text else path.unlink()
+    with pytest.raises(ValueError, match=r"history.csv: damaged .*to train the member again"):
+        training_curves([path.parent])
 
 
 def test_half_written_files_are_swept_by_who_holds_the_pack(tmp_path):

@@ -22,6 +22,7 @@ SCALARS = ("accuracy", "bias_sq", "variance", "risk", *(f"alignment/{key}" for k
 CURVES = [
     f"members/{k}/{v}" for k in ("train_loss", "val_accuracy") for v in ("mean", "low", "high")
 ]
+pytestmark = pytest.mark.xdist_group("wandb")  # one worker trains what several tests look at
 RESULTS = ["accuracy", "bias_sq", "variance", "risk", "ols", "ols_low", "ols_high"]
 
 

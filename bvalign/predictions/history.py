@@ -24,21 +24,31 @@ def training_curves(folders: Iterable[Path]) -> Curves:
 
     Returns:
         Every column of the files, by name, for all epochs that any member has.
+
+    Raises:
+        ValueError: a file is missing or damaged.
     """
-    found = []
-    for folder in folders:
-        with (folder / "history.csv").open(newline="") as file:
-            rows = {int(row.pop("epoch")): row for row in csv.DictReader(file)}
-        if rows:
-            found.append(rows)
+    found = [rows for folder in folders if (rows := _read(folder / "history.csv"))]
     epochs = sorted({epoch for rows in found for epoch in rows})
     names = dict.fromkeys(name for rows in found for row in rows.values() for name in row)
     values = {
-        name: np.array([[_number(rows.get(e, {}).get(name)) for e in epochs] for rows in found])
+        name: np.array([[rows.get(e, {}).get(name, math.nan) for e in epochs] for rows in found])
         for name in names
     }
     return Curves(np.array(epochs), values)
 
 
-def _number(text: str | None) -> float:
-    return float(text) if text else math.nan
+def _read(path: Path) -> dict[int, dict[str, float]]:
+    """Epoch -> the numbers of a row."""
+    try:
+        with path.open(newline="") as file:
+            rows = {int(row.pop("epoch")): row for row in csv.DictReader(file)}
+        return {
+            epoch: {k: math.nan if v == "" else float(v) for k, v in row.items()}
+            for epoch, row in rows.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path}: damaged ({error}); remove logits.safetensors beside it to train the member "
+            "again"
+        ) from error

@@ -120,9 +120,18 @@ class MemberFolder:
             return MemberState(load_file(path), json.loads(file.metadata()["state"]))
 
     def divergences(self) -> list[int]:
-        """The epoch in which each failed attempt ended, in order."""
+        """The epoch in which each failed attempt ended, in order.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
         path = self.path / "diverged.json"
-        return json.loads(path.read_text()) if path.exists() else []
+        try:
+            return [int(epoch) for epoch in json.loads(path.read_text())] if path.exists() else []
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"{path}: damaged ({error}); remove it to train the member again"
+            ) from error
 
     def mark_diverged(self, epoch: int) -> None:
         """Notes that an attempt ended in `epoch`, and drops its checkpoints."""

@@ -47,6 +47,9 @@ class RunDirectory:
         try:
             self.info = json.loads(path.read_text())
             schema = self.info["schema"]
+            missing = {"identity", "packs"} - set(self.info)
+            if schema == SCHEMA and missing:
+                raise ValueError(f"without {' and '.join(sorted(missing))}")
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{path}: damaged ({error}); restore it or use a new folder"

@@ -148,7 +148,7 @@ def gain_from_members(
         axes.set_xscale("log", base=2)
         axes.set_xticks(curve.members, [str(int(size)) for size in curve.members])
         axes.minorticks_off()
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.15 * axes.dataLim.y1 or 1.0)  # a flat curve has no margin of its own
     right.set_xlim(left.get_xlim())
     name = "members m (bars: one standard deviation over subsets)"
     _finish(left, name, "risk of the mean of m members (squared probability)")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from bvalign.analysis.calibration import Cells
 from bvalign.analysis.collapse_summary import Collapse
@@ -63,7 +64,7 @@ def slope_over_members(
     axes.set_xlabel("members M (random subsets; bars: one standard deviation)")
     axes.set_ylabel("slope of log variance on log squared bias")
     axes.set_title(f"Does the slope drift with M?  N = {num_samples}", fontsize=10)
-    axes.legend(fontsize=8)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)  # over nothing that is drawn
     axes.grid(True, color="#E6E6E6", linewidth=0.6)
     return figure
 
@@ -83,6 +84,7 @@ def ratio_histogram(ratio: np.ndarray, correct: np.ndarray, *, num_members: int)
         names = [f"correct ({int(correct.sum())})", f"wrong ({int((~correct).sum())})"]
         axes.hist(groups, bins=bins, stacked=True, color=[CORRECT, WRONG], label=names)
     axes.set_xscale("log")
+    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))  # labels of all nine overlap
     axes.axvline(1, color=FIT, lw=1, ls="--", label="variance = bias²")
     if num_members > 2:
         axes.axvline(
@@ -133,9 +135,10 @@ def reliability(cells: Cells, *, num_samples: int, num_members: int) -> Figure:
     return figure
 
 
-def collapse(found: Collapse, *, num_members: int) -> Figure:
+def collapse(found: Collapse, *, num_samples: int, num_members: int) -> Figure:
     """Noise of the logits with the fitted laws, and what the model predicts beside the data."""
     figure = Figure(figsize=(12.4, 5.2), layout="constrained")
+    figure.suptitle(f"N = {num_samples}, M = {num_members}", fontsize=10)
     left, right = figure.subplots(1, 2)
     step = max(1, len(EDGES) // BINS_SHOWN)
     edges = EDGES.numpy()[::step]

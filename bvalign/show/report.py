@@ -130,10 +130,11 @@ def draw(analysis: Analysis) -> dict[str, Figure]:
     if analysis.num_members > 1:
         lines = fitted_lines(analysis, ("cross_half", "ols_unbiased"))
         panels.append(Panel("unbiased", d["bias_sq_unbiased"], d["variance_unbiased"], lines))
-    size = {"num_members": analysis.num_members, "num_classes": analysis.num_classes}
+    space = {"num_members": analysis.num_members, "num_classes": analysis.num_classes}
+    size = {"num_members": analysis.num_members, "num_samples": analysis.num_samples}
     drawn = {
-        "alignment_log": alignment_scatter(panels, d["correct"], **size),
-        "alignment_linear": alignment_scatter([plug_in], d["correct"], **size, log=False),
+        "alignment_log": alignment_scatter(panels, d["correct"], **space),
+        "alignment_linear": alignment_scatter([plug_in], d["correct"], **space, log=False),
     }
     if analysis.num_members > 1:
         drawn |= _slope_over_members(analysis)
@@ -143,12 +144,8 @@ def draw(analysis: Analysis) -> dict[str, Figure]:
         )
         drawn |= draw_members(analysis)
     if analysis.collapse.noise is not None:
-        drawn["collapse"] = figures.collapse(analysis.collapse, num_members=analysis.num_members)
-    drawn["reliability"] = figures.reliability(
-        analysis.calibration.reliability,
-        num_samples=analysis.num_samples,
-        num_members=analysis.num_members,
-    )
+        drawn["collapse"] = figures.collapse(analysis.collapse, **size)
+    drawn["reliability"] = figures.reliability(analysis.calibration.reliability, **size)
     return drawn
 
 

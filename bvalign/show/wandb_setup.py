@@ -16,6 +16,8 @@ from filelock import FileLock, Timeout
 from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_only
 
+from bvalign.predictions.atomic import write_atomic
+
 
 def use_wandb(trainer: Any, root: Path, command: str = "fit") -> FileLock | None:
     """Logs to W&B unless told otherwise.
@@ -78,7 +80,7 @@ def _group(folder: Path) -> str:
     path = folder / "id"
     with FileLock(folder / "id.lock"):
         if not path.exists():
-            path.write_text(secrets.token_hex(4))
+            write_atomic(path, secrets.token_hex(4).encode())
         return path.read_text().strip()
 
 
