@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
-from finite import correct_logits, finite_members
+from finite import finite_members
 from measures import Extra, bootstrapped, exact, log_line, read_samples, with_error
+from mechanism import noise_laws, slope_by_parts
 from verdicts import Number
 
 from bvalign.analysis.collapse import noise_model
 from bvalign.analysis.estimates import bootstrap_weights
 from bvalign.analysis.label_law import decompose_label_law
 from bvalign.analysis.lines import cloud
-from bvalign.analysis.logit_noise import fit_logit_noise
 from bvalign.analysis.statistics import moments
 from bvalign.data import cifar10h_counts
 from bvalign.predictions import RunDirectory
@@ -51,25 +51,6 @@ def collapse_over_training(runs: dict[str, Path], summaries: dict[str, dict]) ->
             if len(first) == len(last) and min(*first, *last) > 0:
                 rows[name][f"{measure}.fall"] = _mean(torch.from_numpy(np.log10(last / first)))
     return Extra(rows, curves)
-
-
-def noise_laws(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
-    """How much further the noise of the logits is from Gauss's law than from Gumbel's.
-
-    Kolmogorov distances; the interval is a jackknife over ten groups of samples.
-    """
-    rows = {}
-    for name, path in runs.items():
-        logits, target = correct_logits(path)
-        if len(logits) < 3 or len(target) < 100:
-            continue
-        group = torch.arange(len(target)) % 10
-        keeps = [group >= 0, *(group != left_out for left_out in range(10))]
-        whole, *without = (_gaussian_minus_gumbel(logits[:, k], target[k]) for k in keeps)
-        error = float(np.sqrt(9 / 10 * np.square(np.subtract(without, np.mean(without))).sum()))
-        difference = with_error({"value": whole, "standard_error": error})
-        rows[name] = {"noise.gaussian_minus_gumbel": difference}
-    return Extra(rows, {})
 
 
 def off_line(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
@@ -167,6 +148,7 @@ EXTRAS: dict[str, Callable[[dict[str, Path], dict[str, dict]], Extra]] = {
     "finite_members": finite_members,
     "collapse_over_training": collapse_over_training,
     "noise_laws": noise_laws,
+    "slope_by_parts": slope_by_parts,
     "off_line": off_line,
     "human_labels": human_labels,
     "share_of_all_sources": share_of_all_sources,
@@ -188,11 +170,6 @@ def _data_root(path: Path) -> str:
     config = yaml.safe_load((path / "config.yaml").read_text())
     given = (config.get("data", {}).get("init_args") or {}).get("root")
     return given or os.environ.get("BVALIGN_DATA") or "data"
-
-
-def _gaussian_minus_gumbel(logits: torch.Tensor, target: torch.Tensor) -> float:
-    fits = fit_logit_noise(logits, target).fits
-    return fits["gaussian"].distance - fits["gumbel"].distance
 
 
 def _sources(summary: dict) -> tuple[dict[str, str], dict[str, object]]:

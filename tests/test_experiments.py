@@ -296,16 +296,6 @@ def test_one_source_is_compared_with_all_sources_on_otherwise_equal_runs(tmp_pat
     assert rows["order"]["variance.of_all_sources"]["value"] == pytest.approx(0.7)
 
 
-def test_gaussian_noise_is_nearer_to_gauss_than_to_gumbel(tmp_path, monkeypatch):
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(6, 400, 5, generator=generator, dtype=torch.float64)
-    target = torch.arange(400) % 5
-    monkeypatch.setattr(extras, "correct_logits", lambda path: (logits, target))
-    row = extras.noise_laws({"r": tmp_path}, {}).rows["r"]
-    low, high = row["noise.gaussian_minus_gumbel"]["interval"]
-    assert low < high < 0
-
-
 def test_grids_are_drawn_over_their_size():
     runs = {f"mlp-depth-{size}": {} for size in (0, 2, 10)}
     for name in runs:
