@@ -2,6 +2,7 @@
 
 import json
 import math
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -103,12 +104,12 @@ def test_a_goal_is_reached_missed_or_not_measured():
     assert {g.verdict for g in goals._on_gpu({"not_measured": "no GPU"})} == {"not measured"}
 
 
-def test_quick_results_replace_none():
-    done = subprocess.run(
-        [sys.executable, FOLDER / "run.py", "--quick"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert "--quick needs --out" in done.stderr
+def test_quick_results_replace_none(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["run.py", "--quick"])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(FOLDER / "run.py"), run_name="__main__")
+    assert stopped.value.code == 2
+    assert "--quick needs --out" in capsys.readouterr().err
 
 
 def test_committed_tables_are_those_of_the_json():

@@ -92,7 +92,8 @@ def peak_bytes() -> int:
 def measured(way: str, folder: Path) -> dict[str, float]:
     """Seconds and peak bytes of one way, in a new process."""
     command = [sys.executable, __file__, way, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{way} failed: {done.stderr.strip().splitlines()[-1]}")
     return json.loads(done.stdout)
