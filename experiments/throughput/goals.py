@@ -6,12 +6,16 @@ GIB = 2**30
 SHORT_STEP = 1.0  # milliseconds; below, a loop around steps may cost more
 
 
+NOTHING = "not measured"
+NOISE = "not measured: a long fit took no longer than a short one"
+
+
 class Goal(NamedTuple):
     """One row; `reached` is None where nothing was measured."""
 
     what: str
     goal: str
-    measured: str = "not measured"
+    measured: str = NOTHING
     reached: bool | None = None
     reason: str = ""
 
@@ -36,15 +40,15 @@ def goals(results: dict[str, dict]) -> list[Goal]:
 def _over_lightning(results: dict[str, dict], name: str, least: float) -> Goal:
     fits = results["fits"].get(name)
     what = f"whole `fit`, {name}, against the usual Lightning loop, start-up subtracted"
-    if fits is None:
-        return Goal(what, f">= {least:g}x")
+    if fits is None or not _positive(fits):
+        return Goal(what, f">= {least:g}x", NOISE if fits else NOTHING)
     ratio, training = fits["over_lightning"], results["training"][name]
     rows, peak = training["rows"], training["peak"]["float32"]
     usual, plan = rows["Lightning"]["of_peak"], rows[fits["plan"]]["of_peak"]
     best = max(rows, key=lambda row: rows[row]["steps_per_second"]["median"])
     reason = (
-        f"the usual loop computes at {usual:.0%} of the measured peak of {peak:.0f} GFLOP/s, so "
-        f"{1 / usual:.1f}x is all that float32 could gain; {fits['plan']} is at {plan:.0%}. The "
+        f"the usual loop computes at {usual:.1%} of the measured peak of {peak:.0f} GFLOP/s, so "
+        f"{1 / usual:.3g}x is all that float32 could gain; {fits['plan']} is at {plan:.1%}. The "
         f"quickest way is {best}"
     )
     if not training["bfloat16"]["pays"]:
@@ -58,8 +62,8 @@ def _over_lightning(results: dict[str, dict], name: str, least: float) -> Goal:
 def _over_bare(results: dict[str, dict], name: str) -> Goal:
     fits = results["fits"].get(name)
     what = f"whole `fit`, {name}, against a bare loop of the same plan"
-    if fits is None:
-        return Goal(what, "<= 1.1x")
+    if fits is None or not _positive(fits):
+        return Goal(what, "<= 1.1x", NOISE if fits else NOTHING)
     step, ratio = fits["step_milliseconds"], fits["over_bare"]
     most = 1.2 if step < SHORT_STEP else 1.1
     extra = (ratio["median"] - 1) * step
@@ -131,6 +135,11 @@ def _startup(startup: dict[str, dict]) -> list[Goal]:
         reached = took <= 1 and not torch
         found.append(Goal(f"`{command}`", "<= 1 s, without torch", measured, reached, "imports"))
     return found
+
+
+def _positive(fits: dict[str, dict]) -> bool:
+    """Whether the difference of two commands is more than noise in every round."""
+    return fits["seconds_per_epoch"]["fit"]["min"] > 0
 
 
 def _ratio(found: dict[str, float]) -> str:

@@ -7,7 +7,7 @@ COMMAND = "`python experiments/throughput/run.py`"
 
 def table(head: str, rows: list[list[object]]) -> list[str]:
     """A table and a blank line; columns of `head` are separated by |."""
-    lines = [head, "|".join(["---"] * (head.count("|") + 1))]
+    lines = [head, " | ".join(["---"] * (head.count("|") + 1))]
     lines += [" | ".join(map(str, row)) for row in rows]
     return [*(f"| {line} |" for line in lines), ""]
 
@@ -99,7 +99,7 @@ def _training(training: dict[str, dict]) -> list[str]:
                         _spread(row["steps_per_second"], 1),
                         _spread(row["over_lightning"], 2),
                         _spread(row["over_plain_loop"], 2),
-                        f"{row['of_peak']:.2f}",
+                        f"{row['of_peak']:.3f}",
                     ]
                     for way, row in found["rows"].items()
                 ],
