@@ -1,0 +1,228 @@
+"""The benchmarks run, compute what they say and judge by the stated goals; no test is of a time."""
+
+import json
+import math
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+FOLDER = Path(__file__).parents[1] / "experiments" / "throughput"
+sys.path.append(str(FOLDER))  # last: `run` and the like are those of experiments/
+
+import goals  # noqa: E402
+import gpu  # noqa: E402
+import layers  # noqa: E402
+import loops  # noqa: E402
+import tables  # noqa: E402
+import training  # noqa: E402
+from workloads import QUICK, WORKLOADS  # noqa: E402
+
+pytestmark = pytest.mark.timeout(900)  # half a minute, on a machine that does nothing else
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """The results and the page of the command with tiny sizes."""
+    out = tmp_path_factory.mktemp("throughput")
+    command = [sys.executable, FOLDER / "run.py", "--quick", "--out", out]
+    subprocess.run(command, check=True, capture_output=True, timeout=800)
+    return json.loads((out / "results.json").read_text()), (out / "results.md").read_text()
+
+
+def spreads(value):
+    """Every {min, median, max} in nested results."""
+    if isinstance(value, dict) and value.keys() == {"min", "median", "max"}:
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from spreads(part)
+
+
+def test_the_command_measures_every_part(quick):
+    results, _ = quick
+    assert results["quick"]
+    parts = {"limits", "training", "fits", "statistics", "startup", "gpu"}
+    assert parts == results["seconds"].keys()
+    assert parts <= results.keys()
+    assert {"torch", "bvalign", "lightning"} <= results["made_with"]["versions"].keys()
+    assert results["hardware"]["cores"] >= 1
+    for found in results["training"].values():
+        assert {"Lightning", "plain loop", "sequential", "packed", "vmap"} <= found["rows"].keys()
+        assert found["auto"]["plan"] in found["rows"]
+        assert found["flops"] > 0
+        assert 0 < found["auto_of_best"] <= 1
+    for row in results["limits"].values():
+        assert all(row[kind]["best"] > 0 for kind in row if "float" in kind)
+    assert all(size > 0 for size in results["statistics"]["small"]["peak_bytes"].values())
+
+
+def test_every_measurement_is_a_number_above_zero(quick):
+    results, _ = quick
+    parts = ("training", "statistics", "startup")
+    found = [s for part in parts for s in spreads(results[part])]
+    assert len(found) >= 30  # three of each way to train
+    for one in found:
+        assert 0 < one["min"] <= one["median"] <= one["max"] < math.inf
+    # of a fit only a difference of two commands is kept, which noise may turn round here
+    assert all(math.isfinite(v) for one in spreads(results["fits"]) for v in one.values())
+
+
+def test_what_is_compared_computes_the_same(quick):
+    results, _ = quick
+    for found in results["training"].values():
+        assert found["difference_float64"].keys() == {"packed", "vmap"}
+        assert max(found["difference_float64"].values()) < 1e-8
+    for found in results["fits"].values():  # float32, one epoch of four steps
+        assert found["difference_from_bare"] < 1e-6
+    assert results["statistics"]["small"]["difference"] < 1e-9
+
+
+def test_the_page_has_every_goal_and_no_gpu(quick):
+    results, page = quick
+    rows = goals.goals(results)
+    assert len(rows) == 16
+    for goal in rows:
+        assert f"| {goal.what} | {goal.goal} | {goal.measured} | {goal.verdict} | " in page
+    assert "not measured: quick" in page
+    assert not {"nan", "inf", "None"} & set(page.replace("|", " ").split())
+
+
+GPU = {
+    "device": "a GPU",
+    "correctness": {"packed": 1e-12},
+    "layers": [
+        {"channels": 16, "side": 32, "precision": "bf16", "form": "loop"}
+        | {"forward": 0.1, "dx": 0.1, "dw": 0.2}
+    ],
+    "steps": {
+        "rows": {"packed": {"milliseconds": 0.5, "first_seconds": 1.0}},
+        "batch_milliseconds": 0.01,
+    },
+    "curve": [{"members": 1, "milliseconds": 2.0, "peak_bytes": 2**30}],
+    "kernels": [{"kernel": "a kernel", "share": 0.7}],
+    "study": {"members": 100, "epochs": 20, "seconds": 600.0, "later": 200},
+    "floor_milliseconds": 0.1,
+    "usual_milliseconds": 15.0,
+}
+
+
+def test_a_whole_run_judges_every_goal(quick):
+    """The tiny numbers under the names of the whole run, and made-up ones of a GPU."""
+    results, _ = quick
+    tiny = results["fits"]["mlp"]
+    seconds = tiny["seconds_per_epoch"] | {"fit": {"min": 0.1, "median": 0.2, "max": 0.3}}
+    tiny = tiny | {"plan": "packed", "seconds_per_epoch": seconds}
+    whole = results | {
+        "training": dict.fromkeys(WORKLOADS, results["training"]["resnet8"]),
+        "fits": dict.fromkeys(WORKLOADS, tiny),
+        "statistics": results["statistics"] | {"large": results["statistics"]["small"]},
+        "gpu": GPU,
+    }
+    shapes = {"1": 5.0, "2": 6.0, "3": 7.0, "4": 10.0}
+    convolution = {"best": 10.0, "shapes": shapes}
+    whole["limits"] = {"1": results["limits"]["1"] | {"convolution_float32": convolution}}
+    rows = goals.goals(whole)
+    assert {goal.verdict for goal in rows} == {"reached", "missed"}
+    on_gpu = [goal for goal in rows if "packed, a GPU" in goal.measured or "20%" in goal.measured]
+    assert [goal.verdict for goal in on_gpu] == ["reached", "missed"]
+    page = tables.markdown(whole)
+    assert "200 epochs take 100 minutes" in page
+    assert all(goal.reason in page for goal in rows if goal.verdict == "missed")
+
+
+def test_a_goal_is_reached_missed_or_not_measured():
+    large = {
+        "over_softmax": {"min": 1.0, "median": 3.5, "max": 4.0},
+        "peak_bytes": {"statistics": 2**30},
+        "seconds": {way: {"median": 2.0} for way in ("softmax", "statistics")},
+    }
+    slow, small = goals._statistics(large)
+    assert (slow.verdict, small.verdict) == ("missed", "reached")
+    assert slow.measured == "3.50x (1.00 to 4.00)"
+    noise = {"fits": {"mlp": {"seconds_per_epoch": {"fit": {"min": -0.1}}}}}
+    for goal in (goals._over_bare(noise, "mlp"), goals._over_lightning(noise, "mlp", 10.0)):
+        assert (goal.verdict, goal.measured) == ("not measured", goals.NOISE)
+    assert {g.verdict for g in goals._statistics(None)} == {"not measured"}
+    assert {g.verdict for g in goals._on_gpu({"not_measured": "no GPU"})} == {"not measured"}
+
+
+def test_quick_results_replace_none(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["run.py", "--quick"])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(FOLDER / "run.py"), run_name="__main__")
+    assert stopped.value.code == 2
+    assert "--quick needs --out" in capsys.readouterr().err
+
+
+def test_committed_tables_are_those_of_the_json():
+    if (FOLDER / "results.json").exists():
+        results = json.loads((FOLDER / "results.json").read_text())
+        assert not results["quick"]
+        assert (FOLDER / "results.md").read_text() == tables.markdown(results)
+
+
+def test_operations_of_an_mlp_by_hand():
+    batch, layers_ = 16, (64 * 128, 128 * 128, 128 * 10)
+    # forward, by input, by weight; nobody needs the gradient by the image
+    assert training.step_flops(QUICK["mlp"]) == 2 * batch * (3 * sum(layers_) - layers_[0])
+
+
+def test_bytes_of_a_resnet_by_hand():
+    # first convolution 3 to 16 channels at 32 x 32; six more; to 32 at 16 x 16; five; to 64; five
+    image = 32 * 32
+    outputs = 7 * 16 * image + 6 * 32 * image // 4 + 6 * 64 * image // 16
+    inputs = 3 * image + 7 * 16 * image + 6 * 32 * image // 4 + 5 * 64 * image // 16
+    assert gpu.floor_bytes(WORKLOADS["resnet20"]) == 2 * 128 * 3 * (inputs + outputs)
+
+
+def test_the_loaders_of_the_usual_loop_give_what_ours_do():
+    workload = QUICK["mlp"]
+    data = workload.datamodule()
+    train = loops.PerSample(data, *data.arrays[:2])
+    image, target = train[3]
+    expected = data.normalise(torch.from_numpy(data.arrays.train_images[3]))
+    assert torch.allclose(image, expected, atol=1e-6)
+    assert target == data.arrays.train_target[3]
+
+
+def device_parts(device):
+    """Everything that `gpu.on_gpu` does but the study and the profile, tiny."""
+    workload = QUICK["resnet8"]
+    assert max(gpu.correctness(workload, device).values()) < 1e-8
+    rows = layers.layers(2, 2, device, 0.0)
+    assert len(rows) == 3 * 3 * 4
+    assert all(row[name] > 0 for row in rows for name in ("forward", "dx", "dw"))
+    steps = gpu.steps(workload, device, 0.0)
+    assert {"eager", "packed", "vmap", "packed bf16"} <= steps["rows"].keys()
+    assert all(row["milliseconds"] > 0 for row in steps["rows"].values())
+    curve = gpu.pack_curve(workload, (1, 2), device, 0.0)
+    assert [row["members"] for row in curve] == [1, 2]
+    return steps["rows"]
+
+
+def test_the_gpu_part_runs_on_a_cpu_too():
+    device_parts("cpu")
+
+
+@needs_cuda
+def test_graphs_streams_and_kernels():
+    rows = device_parts("cuda")
+    assert {"sequential graphed", "packed compiled", "graphs on 4 streams bf16"} <= rows.keys()
+    assert gpu.kernels(QUICK["resnet8"])[0]["share"] > 0
+
+
+@needs_cuda
+def test_a_graph_trains_as_eager_steps_do():
+    weights = []
+    for wrap in (lambda run, _: run, layers.graphed):
+        loop = loops.PlanLoop(QUICK["resnet8"], "packed", device="cuda", dtype=torch.float64)
+        step = wrap(gpu._step(loop), "cuda")  # making a graph takes three eager steps before it
+        for _ in range(5 if wrap is layers.graphed else 8):
+            step()
+        weights.append(loop.module.pack.weights(0))
+    assert all(torch.allclose(weights[0][k], weights[1][k], atol=1e-8) for k in weights[0])
