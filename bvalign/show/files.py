@@ -45,9 +45,9 @@ def save_figure(figure: Figure, path: Path) -> bytes:
         figure: keeps its layout from now on.
         path: without its suffix.
     """
-    if engine := figure.get_layout_engine():  # laid out once: a third of the time of all formats
+    if engine := figure.get_layout_engine():  # laid out once for all formats
         engine.execute(figure)
-        figure.set_layout_engine(None)  # "none" would draw before every format
+        figure.set_layout_engine(None)  # "none" draws before every format: 1.5 times the time
     contents = {}
     for kind, options in FORMATS.items():
         content = io.BytesIO()
