@@ -1,14 +1,20 @@
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import aligned_ensemble, random_ensemble
+from conftest import aligned_ensemble, random_ensemble, save_npz
 
-from bvalign import analyze
+from bvalign import analyze, open_predictions
 from bvalign.analysis.gap import gap_identity
 from bvalign.analysis.losses import cross_entropy, vote_counts, zero_one
-from bvalign.show.tables import plain
+from bvalign.show.tables import plain, samples_csv, summarise
+
+PAGE = (Path(__file__).parents[1] / "docs" / "summary.md").read_text()
+DOCUMENTED = set(re.findall(r"\w+", " ".join(re.findall("`[^`]+`", PAGE))))
+KEYED_BY_DATA = ("identity", "provenance", "versions", "slope_by_class", "slope_by_decade")
 
 
 def analysed(logits, target, block=101):
@@ -86,3 +92,24 @@ def test_a_temperature_that_does_not_exist_has_a_reason():
     assert "no minimum" in found.reason
     few = analysed(logits[:, :8], target[:8]).calibration.temperature
     assert "needs ten samples" in few.reason
+
+
+def names(value, keyed_by_data=False):
+    """All keys of nested objects, but numbers and those that the data choose."""
+    for part in value if isinstance(value, list) else []:
+        yield from names(part)
+    for key, part in value.items() if isinstance(value, dict) else []:
+        if not keyed_by_data and key.isidentifier():
+            yield key
+        yield from names(part, key in KEYED_BY_DATA)
+
+
+def test_every_number_is_documented(tmp_path):
+    logits, target = aligned_ensemble(members=6, samples=300)
+    path = save_npz(tmp_path / "p.npz", logits, target, weights=np.arange(1, 7))
+    predictions, origin = open_predictions(path)
+    index = torch.arange(300)
+    found = analyze(predictions.blocks(), index, 6, weights=predictions.weights)
+    undocumented = set(names(summarise(found, predictions, origin))) - DOCUMENTED
+    assert not undocumented
+    assert not set(samples_csv(found).split("\n", 1)[0].split(",")) - DOCUMENTED

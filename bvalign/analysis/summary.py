@@ -20,6 +20,7 @@ from bvalign.analysis.log_errors import LogErrors
 from bvalign.analysis.losses import CrossEntropy, ZeroOne, cross_entropy, vote_counts, zero_one
 from bvalign.analysis.statistics import Decomposition, decompose, moments
 from bvalign.analysis.subsets import SubsetValues, subset_values
+from bvalign.analysis.weights import WeightedDecomposition, weighted_decompose
 
 RATIO_QUANTILES = (0.5, 0.9, 0.99, 1.0)
 
@@ -48,6 +49,7 @@ class Analysis:
         target: labels (samples).
         index: rows of the data set (samples).
         num_classes: K.
+        weighted: the decomposition in which members count with weights, if there are any.
         notes: lines that every reader of the results must see.
     """
 
@@ -69,6 +71,7 @@ class Analysis:
     target: Int[Tensor, " samples"]
     index: Int[Tensor, " samples"]
     num_classes: int
+    weighted: WeightedDecomposition | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -82,13 +85,11 @@ class Analysis:
     def means(self) -> dict[str, dict[str, float | None]]:
         """Mean and standard error over samples of each per-sample value; None if undefined."""
         tables = (self.decomposition, self.cross_entropy, self.zero_one)
-        skipped = ("correct", "count", "main")
-        return {
-            name: _mean(values)
-            for table in tables
-            for name, values in table._asdict().items()
-            if name not in skipped
-        }
+        return {name: mean for table in tables for name, mean in _means(table).items()}
+
+    def weighted_means(self) -> dict[str, dict[str, float | None]] | None:
+        """Means of `weighted`; None without weights."""
+        return None if self.weighted is None else _means(self.weighted)
 
     def variance_share(self) -> dict[str, float | None]:
         """Share of the mean risk that is variance, for each loss; None without either.
@@ -132,6 +133,7 @@ def analyze(
     notes: Sequence[str] = (),
     selection: Selection = "same",
     *,
+    weights: Sequence[float] | None = None,
     first: int = 0,
     reduce: Callable[[Tensor], object] = lambda _: None,
 ) -> Analysis:
@@ -143,6 +145,7 @@ def analyze(
         num_members: M.
         notes: passed on to the result.
         selection: which samples count as correct in the fits; `design.py` explains each.
+        weights: how often each member counts in `weighted`, and only there.
         first: position of the first block, where several processes share the samples.
         reduce: adds an array up over the processes, in place; does nothing for a single one.
 
@@ -150,7 +153,7 @@ def analyze(
         ValueError: there are no labels.
     """
     plan = design(num_members, selection=selection)
-    columns, hits, differ = _collect(blocks, plan, len(index), first)
+    columns, hits, differ = _collect(blocks, plan, len(index), first, weights)
     for array in (hits, differ, *columns.arrays()):
         reduce(array)
     size, errors = plan.subsets.sum(dim=1).double(), columns.take("errors")
@@ -183,6 +186,7 @@ def analyze(
         target=target,
         index=index,
         num_classes=counts.shape[-1],
+        weighted=columns.take("weighted") if weights is not None else None,
         notes=tuple(notes),
     )
 
@@ -192,6 +196,7 @@ def _collect(
     plan: Design,
     num_samples: int,
     position: int,
+    weights: Sequence[float] | None,
 ) -> tuple[Columns, Float[Tensor, " members"], Float[Tensor, "members members"]]:
     """What is computed block by block, how often members are right and how often pairs differ."""
     columns, num_members = Columns(num_samples), plan.subsets.shape[1]
@@ -213,6 +218,9 @@ def _collect(
         columns.put("counts", vote_counts(votes, logits.shape[-1]), position)
         columns.put("state", moments(logits, target), position)
         columns.put("uncertainty_sum", uncertainty_sum(logits), position)
+        if weights is not None:
+            weighted = weighted_decompose(logits, target, torch.tensor(weights).double())
+            columns.put("weighted", weighted, position)
         columns.put("cross_entropy", cross_entropy(logits, target), position)
         columns.put("subsets", values[:3], position, axis=1)
         columns.put("errors", values.log_errors, position, axis=1)
@@ -220,6 +228,11 @@ def _collect(
         columns.put("held_out", kept, int(chosen[:position].sum()), length=int(chosen.sum()))
         position += len(target)
     return columns, hits, differ
+
+
+def _means(table: Decomposition | CrossEntropy | ZeroOne | WeightedDecomposition) -> dict:
+    skipped = ("correct", "count", "main")
+    return {name: _mean(v) for name, v in table._asdict().items() if name not in skipped}
 
 
 def _mean(values: Float[Tensor, " samples"]) -> dict[str, float | None]:
@@ -234,5 +247,4 @@ def _quantiles(values: Float[Tensor, " samples"]) -> dict[str, float | None]:
     if not len(finite):
         return {str(q): None for q in RATIO_QUANTILES}
     at = torch.tensor(RATIO_QUANTILES, dtype=torch.float64)
-    found = torch.quantile(finite, at).tolist()
-    return {str(q): value for q, value in zip(RATIO_QUANTILES, found, strict=True)}
+    return dict(zip(map(str, RATIO_QUANTILES), torch.quantile(finite, at).tolist(), strict=True))

@@ -2,6 +2,7 @@
 
     labels.npy             class ids (samples), optional
     index.npy              rows of the data set (samples), optional
+    weights.npy            how often each member counts (members, sorted by name), optional
     images.npy             uint8 (samples, channels, height, width), optional, for the report
     texts.npy              strings (samples), optional; class_names.npy (classes)
     seed0.npy              scores (samples, classes), or integer votes (samples), of member seed0
@@ -42,7 +43,7 @@ class _Member(NamedTuple):
 
 def member_files(folder: Path) -> list[Path]:
     """Files that hold members, sorted by number where all names are numbers."""
-    own = {folder / f"{name}.npy" for name in ("labels", "index", *SHOWN)}
+    own = {folder / f"{name}.npy" for name in ("labels", "index", "weights", *SHOWN)}
     files = [
         file
         for file in folder.iterdir()
@@ -61,8 +62,8 @@ def open_folder(folder: Path) -> Raw:
     Raises:
         ValueError: a file is missing or damaged, or the members' shapes differ.
     """
-    own = [folder / f"{key}.npy" for key in ("labels", "index")]
-    labels, index = (open_npy(file).load() if file.exists() else None for file in own)
+    own = [folder / f"{key}.npy" for key in ("labels", "index", "weights")]
+    labels, index, weights = (open_npy(file).load() if file.exists() else None for file in own)
     shown = {name: folder / f"{name}.npy" for name in SHOWN}
     files = member_files(folder)
     if not files:
@@ -100,6 +101,7 @@ def open_folder(folder: Path) -> Raw:
         labels=_joined(folder, "labels", labels, members),
         index=_joined(folder, "index", index, members),
         members=np.array([int(n) for n in names] if numbers else names),
+        weights=weights,
         notes=notes,
         shown={name: open_npy(file).load() for name, file in shown.items() if file.exists()},
     )

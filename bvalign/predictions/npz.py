@@ -23,10 +23,10 @@ def open_npz(path: Path) -> Raw:
 
     Args:
         path: holds `logits` or `probs` (members, samples, classes), or `votes` (members, samples),
-            optionally `labels` (samples), `index` (samples) and `members` (members). `labels` and
-            `index` may be (members, samples): then they are compared between members. What the
-            report shows: `images` uint8 (samples, channels, height, width), `texts` (samples),
-            `class_names` (classes).
+            optionally `labels` (samples), `index` (samples), `members` (members) and `weights`
+            (members). `labels` and `index` may be (members, samples): then they are compared
+            between members. What the report shows: `images` uint8 (samples, channels, height,
+            width), `texts` (samples), `class_names` (classes).
 
     Raises:
         ValueError: an array is missing, or the file is damaged.
@@ -38,7 +38,9 @@ def open_npz(path: Path) -> Raw:
         with zipfile.ZipFile(path) as archive:
             names = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
             key = next((key for key in (*KEYS, "predictions") if key in names), None)
-            wanted = [n for n in (key, "labels", "index", "members", *SHOWN) if n in names]
+            wanted = [
+                n for n in (key, "labels", "index", "members", "weights", *SHOWN) if n in names
+            ]
             arrays = {name: _array(path, archive, names[name]) for name in wanted}
     except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         if str(error).startswith(str(path)):

@@ -12,6 +12,7 @@ from bvalign.predictions import table
 from bvalign.predictions.mapped import Rows
 from bvalign.predictions.shown import check_shown
 from bvalign.predictions.table import Predictions
+from bvalign.predictions.weights import check_weights, weights_note
 
 KEYS = ("logits", "probs", "votes")
 PROBABILITY_TOLERANCE = 1e-3
@@ -35,6 +36,7 @@ class Raw:
             where there are none.
         index: rows of the data set, shaped as labels may be; None for 0, 1, ...
         members: ids or names; None for 0, 1, ...
+        weights: how often each member counts (members); None where all count alike.
         notes: what the reader has to say.
         shown: images, texts and names of classes, as far as there are any.
     """
@@ -47,6 +49,7 @@ class Raw:
     labels: np.ndarray | None = None
     index: np.ndarray | None = None
     members: np.ndarray | None = None
+    weights: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     shown: Mapping[str, np.ndarray] = field(default_factory=dict)
 
@@ -86,7 +89,8 @@ def to_predictions(raw: Raw) -> Predictions:
         index=index[order],
         members=tuple(members),
         num_classes=num_classes,
-        notes=(*raw.notes, *notes),
+        notes=(*raw.notes, *notes, *weights_note(raw.weights, labelled=labels is not None)),
+        weights=check_weights(raw.path, raw.weights, num_members),
         **check_shown(raw.path, raw.shown, order, num_classes),
     )
     return predictions if raw.key == "votes" else table.without_copies(predictions)

@@ -24,6 +24,7 @@ class Predictions:
         class_names: one per class; empty if unknown.
         images: uint8 (samples, channels, height, width), or None.
         texts: what a reader is shown of each sample where it is no image, or None.
+        weights: how often each member counts, or None where all count alike.
         notes: lines that every reader of results must see.
     """
 
@@ -36,6 +37,7 @@ class Predictions:
     images: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     texts: tuple[str, ...] | None = None
+    weights: tuple[float, ...] | None = None
 
     @property
     def num_samples(self) -> int:
@@ -88,8 +90,12 @@ def without_copies(predictions: Predictions) -> Predictions:
         for place, original in enumerate(originals)
         if place != original
     )
+    weights = predictions.weights
+    if weights is not None:  # a copy is its original once more
+        weights = np.bincount(originals, weights=weights)[kept]
     return replace(
         predictions,
+        weights=None if weights is None else tuple(weights.tolist()),
         read=lambda start, stop: predictions.read(start, stop)[kept],
         members=tuple(names[place] for place in kept),
         notes=(*predictions.notes, f"left out, exact copies: {copies}"),

@@ -45,8 +45,9 @@ def save_figure(figure: Figure, path: Path) -> bytes:
         figure: keeps its layout from now on.
         path: without its suffix.
     """
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once: half of the time of all formats
+    if engine := figure.get_layout_engine():  # laid out once for all formats
+        engine.execute(figure)
+        figure.set_layout_engine(None)  # "none" draws before every format: 1.5 times the time
     contents = {}
     for kind, options in FORMATS.items():
         content = io.BytesIO()

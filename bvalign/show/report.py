@@ -85,7 +85,8 @@ def _analyze_share(
     with _process_group(world) as reduce:
         if predictions.target is None:
             return analyze_unlabelled(*inputs, first=start, reduce=reduce)
-        return analyze(*inputs, selection, first=start, reduce=reduce)
+        weights = predictions.weights
+        return analyze(*inputs, selection, weights=weights, first=start, reduce=reduce)
 
 
 @contextmanager

@@ -43,11 +43,16 @@ ESTIMATORS = {
     "the one to quote",
     "ols": "OLS on plug-in values, as in the paper: pulled towards one by the finite ensemble",
     "ols_unbiased": "OLS on unbiased values: less pulled, but logs of noisy numbers",
-    "split_half": "split-half: one half of the members is the instrument for the line of the other",
-    "corrected": "OLS on unbiased values less the estimated errors of both axes",
-    "reversed": "1 / OLS of log squared bias on log variance, plug-in: an upper end",
-    "orthogonal": "least perpendicular distance, plug-in: between OLS and reversed",
-    "slope_one": "slope held at one: the offset and the spread around it",
+    "split_half": "split-half: one half of the members is the instrument for the line of the "
+    "other; the slope of half as many members, pulled towards one",
+    "corrected": "OLS on unbiased values less the estimated errors of both axes; blind to the mean "
+    "error of a logarithm",
+    "reversed": "1 / OLS of log squared bias on log variance, plug-in: an upper end, as it "
+    "blames all scatter on the variance",
+    "orthogonal": "least perpendicular distance, plug-in: between OLS and reversed, right "
+    "only for independent errors of equal size",
+    "slope_one": "slope held at one: the offset and the spread around it; says nothing of "
+    "other slopes",
 }
 
 

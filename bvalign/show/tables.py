@@ -44,6 +44,7 @@ def summarise(
             "max": float(accuracy.max()),
         },
         "means": means,
+        "weighted": analysis.weighted_means(),
         "variance_share": analysis.variance_share(),
         "alignment": fits,
         "alignment_selection": analysis.selection,
@@ -124,6 +125,9 @@ def samples_csv(analysis: Analysis) -> str:
     }
     for table in (analysis.cross_entropy, analysis.zero_one, analysis.gap):
         columns |= {k: v for k, v in table._asdict().items() if k != "count"}
+    if analysis.weighted is not None:
+        weighted = analysis.weighted._replace(correct=analysis.weighted.correct.int())
+        columns |= {f"weighted_{name}": values for name, values in weighted._asdict().items()}
     return csv_text(columns)
 
 
