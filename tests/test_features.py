@@ -45,7 +45,7 @@ def test_the_monitor_measures_every_member_and_sees_collapse_begin(bvalign):
     lines = Path("runs/digits-mlp/collapse.csv").read_text().splitlines()
     header, *rows = [line.split(",") for line in lines]
     assert header == ["member", "epoch", "nc1", "nc2_norms", "nc2_cosines", "nc3", "nc4"]
-    epochs = [*range(3, 40, 3), 40]
+    epochs = [1, *range(3, 40, 3), 40]
     assert [row[:2] for row in rows] == [[m, str(e)] for e in epochs for m in ("0", "1", "2")]
     for member in range(3):
         assert float(rows[-3 + member][2]) < float(rows[member][2])  # NC1 falls

@@ -19,7 +19,7 @@ class NeuralCollapseMonitor(Callback):
     `--trainer.default_root_dir`. All are zero at full collapse.
 
     Args:
-        every_n_epochs: how often; the last epoch is always measured.
+        every_n_epochs: how often; the first epoch and the last are always measured.
     """
 
     def __init__(self, every_n_epochs: int = 10) -> None:
@@ -29,7 +29,7 @@ class NeuralCollapseMonitor(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         epoch = trainer.current_epoch + 1
-        if epoch % self.every_n_epochs and epoch != trainer.max_epochs:
+        if epoch % self.every_n_epochs and epoch not in (1, trainer.max_epochs):
             return
         input, target = trainer.datamodule.train_inputs()
         rows = []
