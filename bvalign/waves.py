@@ -118,8 +118,9 @@ def _agree_on_plan(
     def settle() -> tuple[str, int]:
         if not run.missing(retry=module.on_diverged == "retry"):
             return module.plan, 1
-        found = settle_plan(run, module.plan, choose)
-        print(f"plan {found['plan']} ({found['reason']})", file=sys.stderr)
+        found = settle_plan(run, module.plan, choose, compiled=module.compiled)
+        compiled = ", compiled" if module.compiled else ""
+        print(f"plan {found['plan']}{compiled} ({found['reason']})", file=sys.stderr)
         # the first one's for good: a checkpoint within an epoch counts batches
         return found["plan"], run.info["plans"][0]["steps_at_once"]
 

@@ -287,7 +287,7 @@ def test_only_what_can_be_chosen_is_timed():
         choice = choose_plan(Ensemble(10, (1, 8, 8)), (0, 1), 8, quiet_trainer())
     finally:
         torch.use_deterministic_algorithms(False)
-    assert choice == ("sequential", "deterministic runs do not time plans", {}, {}, 0, 1)
+    assert choice == ("sequential", "deterministic runs do not time plans", {}, {}, 0, 1, False)
 
 
 def fitted(steps_at_once, plan, precision, **trainer):

@@ -30,6 +30,7 @@ class Choice(NamedTuple):
     refused: dict[str, str] = {}  # why another plan cannot run this network here
     members: int = 0  # in the trial; fewer than the pack where a step is slow
     steps_at_once: int = 1  # see `MemberSchedule`
+    compiled: bool = False  # by torch.compile, as the user asked for
 
 
 def choose_plan(module: Ensemble, pack: Sequence[int], batch_size: int, trainer: Trainer) -> Choice:
@@ -50,7 +51,8 @@ def choose_plan(module: Ensemble, pack: Sequence[int], batch_size: int, trainer:
     wanted, members = module.plan, module.members
     plans = [wanted] if wanted != "auto" else [*PLANS] if len(pack) > 1 else ["sequential"]
     if torch.are_deterministic_algorithms_enabled():
-        return Choice(plans[0], "deterministic runs do not time plans")
+        reason = "deterministic runs do not time plans"
+        return Choice(plans[0], reason, compiled=module.compiled)
     device = trainer.strategy.root_device
     try:  # dropout draws from the global streams, which training is to find untouched
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -63,7 +65,8 @@ def choose_plan(module: Ensemble, pack: Sequence[int], batch_size: int, trainer:
     finally:
         module.plan = wanted
         module.assign(members)
-    return choice._replace(steps_at_once=_steps_at_once(choice, trainer))
+    steps_at_once = _steps_at_once(choice, trainer)
+    return choice._replace(steps_at_once=steps_at_once, compiled=module.compiled)
 
 
 def _trial(

@@ -12,11 +12,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
 from limits import interleaved, ratios, spread
 from loops import PlanLoop, usual_epoch
+from training import COMPILED
 from workloads import Workload
 
 from bvalign import RunDirectory
@@ -64,9 +66,8 @@ def run_fit(
     return last - first
 
 
-def bare_epochs(workload: Workload, plan: str, until: int) -> PlanLoop:
-    """A bare loop that has trained for the first epochs of the short fit's schedule."""
-    loop = PlanLoop(workload, plan, epochs=until)
+def bare_epochs(loop: PlanLoop, until: int) -> PlanLoop:
+    """A bare loop after its first epochs."""
     for epoch in range(until):
         loop.epoch(epoch)
     return loop
@@ -83,32 +84,33 @@ def weight_difference(root: Path, loop: PlanLoop) -> float:
 
 
 def whole_fits(
-    workload: Workload, plan: str, *, rounds: int, tick: Callable[[], None]
+    workload: Workload, plan: str, *, compiled: bool, rounds: int, tick: Callable[[], None]
 ) -> dict[str, object]:
     """Seconds per epoch of one pack: `fit`, the bare loop, and the usual loop times the members.
 
     Args:
         workload: network and data.
         plan: the one that `auto` chose.
+        compiled: through torch.compile; the trial of plans compiles, before a fit is timed.
         rounds: how often each is measured.
         tick: called after each measurement.
     """
     torch.set_num_threads(workload.threads)
     folder, (short, long) = Path(tempfile.mkdtemp(prefix="bvalign-throughput-")), workload.epochs
     fixed: list[float] = []
+    more = {"model.compile": str(compiled).lower()}
+    loop_of = partial(PlanLoop, workload, plan, compiled=compiled)
 
     def fit() -> float:
         for epochs in workload.epochs:
             shutil.rmtree(folder / str(epochs), ignore_errors=True)
-        took = [run_fit(folder / str(e), workload, plan, e) for e in workload.epochs]
+        took = [run_fit(folder / str(e), workload, plan, e, more) for e in workload.epochs]
         per_epoch = (took[1] - took[0]) / (long - short)
         fixed.append(took[0] - short * per_epoch)
         return per_epoch
 
     def bare() -> float:
-        loop = PlanLoop(workload, plan, epochs=long)
-        for epoch in range(short):
-            loop.epoch(epoch)
+        loop = bare_epochs(loop_of(epochs=long), short)
         begin = time.perf_counter()
         for epoch in range(short, long):
             loop.epoch(epoch)
@@ -120,12 +122,14 @@ def whole_fits(
 
     try:
         found = interleaved({"fit": fit, "bare": bare, "usual": usual}, rounds, tick)
-        difference = weight_difference(folder / str(short), bare_epochs(workload, plan, short))
+        difference = weight_difference(
+            folder / str(short), bare_epochs(loop_of(epochs=short), short)
+        )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    steps = len(PlanLoop(workload, plan).batches)
+    steps = len(loop_of().batches)
     return {
-        "plan": plan,
+        "plan": COMPILED if compiled else plan,
         "members": workload.pack,
         "threads": workload.threads,
         "epochs": list(workload.epochs),

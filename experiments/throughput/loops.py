@@ -24,6 +24,7 @@ class PlanLoop:
         workload: network and data.
         plan: how the pack is computed.
         bfloat16: autocast, as --trainer.precision=bf16-mixed does.
+        compiled: as --model.compile=true does.
         epochs: of the schedule; a constant learning rate by default.
         dtype: of weights and inputs.
         device: where.
@@ -35,12 +36,13 @@ class PlanLoop:
         plan: str,
         *,
         bfloat16: bool = False,
+        compiled: bool = False,
         epochs: int | None = None,
         dtype: torch.dtype = torch.float32,
         device: str = "cpu",
     ) -> None:
         self.device, self.dtype, self.bfloat16 = device, dtype, bfloat16
-        self.data, self.module = workload.datamodule(), workload.module(plan)
+        self.data, self.module = workload.datamodule(), workload.module(plan, compile=compiled)
         self.module.configure_model()
         self.module.to(device, dtype).train()
         self.module.on_train_epoch_start()

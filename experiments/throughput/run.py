@@ -6,11 +6,12 @@
 Under 20 minutes on two idle cores; about 4 GB of TMPDIR are used and freed.
 
 limits       float32 and bf16 products and convolutions, a copy: what "of peak" is a fraction of
-training     member-steps per second of every plan, of bf16 where a step is shorter with it, of a
-             plain PyTorch loop on resident tensors, and of the usual Lightning loop (one member,
-             DataLoader, per-sample torchvision transforms, self.log); FLOPs by torch's counter
-fits         whole `bvalign fit` commands in the plan that `auto` chose, against both loops; fits.py
-             says how start-up is subtracted
+training     member-steps per second of every plan, of bf16 where a step is shorter with it, of
+             `sequential` compiled, of a plain PyTorch loop on resident tensors, and of the usual
+             Lightning loop (one member, DataLoader, per-sample torchvision transforms, self.log);
+             FLOPs by torch's counter
+fits         whole `bvalign fit` commands in the plan that `auto` chose, or compiled where that is
+             quicker, against both loops; fits.py says how start-up is subtracted
 statistics   time and memory of per-sample bias and variance of predictions on disk; passes.py
 startup      seconds until each --help answers
 gpu          the same questions on CUDA, where there is one: gpu.py
@@ -86,7 +87,14 @@ class Study:
             kind = "matmul" if workload.arch == "mlp" else "convolution"
             peak = {dtype: peaks[f"{kind}_{dtype}"]["best"] for dtype in tables.TYPES}
             tick = self._ticks(name, "training", len(self.workloads) * rounds * 5)
-            found[name] = training.rates(workload, peak, rounds=rounds, seconds=seconds, tick=tick)
+            found[name] = training.rates(
+                workload,
+                peak,
+                rounds=rounds,
+                seconds=seconds,
+                compiled=not self.quick,
+                tick=tick,
+            )
         return found
 
     def _fits(self, results: dict) -> dict[str, object]:
@@ -94,9 +102,11 @@ class Study:
         found = {}
         for name in some:
             rounds = 1 if self.quick else ROUNDS["fits"][name]
-            plan = results["training"][name]["auto"]["plan"]
+            plan, compiled = training.quickest_float32(results["training"][name])
             tick = self._ticks(f"fit of {name}", "fits", len(some) * rounds * 3)
-            found[name] = fits.whole_fits(self.workloads[name], plan, rounds=rounds, tick=tick)
+            found[name] = fits.whole_fits(
+                self.workloads[name], plan, compiled=compiled, rounds=rounds, tick=tick
+            )
         return found
 
     def _statistics(self, _: dict) -> dict[str, object]:

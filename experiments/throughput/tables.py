@@ -80,7 +80,7 @@ def _training(training: dict[str, dict]) -> list[str]:
     lines = ["## Training steps", ""]
     for name, found in training.items():
         auto, half = found["auto"], found["bfloat16"]["seconds"]
-        difference = max(found["difference_float64"].values())
+        difference, first = max(found["difference_float64"].values()), found["compile_seconds"]
         lines += [
             f"### {name}",
             "",
@@ -89,7 +89,8 @@ def _training(training: dict[str, dict]) -> list[str]:
             f"member. `auto` chose {auto['plan']} ({auto['reason']}), which is at "
             f"{found['auto_of_best']:.2f} of the best plan. A bf16 step takes "
             f"{half['bfloat16'] / half['float32']:.2f} of a float32 step. After three steps in "
-            f"float64 no weight differs between plans by more than {difference:.0e}.",
+            f"float64 no weight differs between plans by more than {difference:.0e}."
+            + (f" The first compiled step took {first:.0f} s, no part of a rate." if first else ""),
             "",
             *table(
                 "way | member-steps per second | times Lightning | times plain loop | of peak",

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from lightning.pytorch import Trainer
 from limits import fastest, interleaved, ratios, spread
+from limits import seconds as seconds_of
 from loops import PlainLoop, PlanLoop, usual_epoch
 from torch.utils.flop_counter import FlopCounterMode
 from workloads import Workload
@@ -15,6 +16,7 @@ from bvalign.ensemble.plans import PLANS
 from bvalign.ensemble.trial import choose_plan
 
 SECONDS = 0.4  # of a way in a round
+COMPILED = "sequential compiled"
 
 
 def step_flops(workload: Workload) -> int:
@@ -69,6 +71,7 @@ def rates(
     *,
     rounds: int,
     seconds: float,
+    compiled: bool,
     tick: Callable[[], None],
 ) -> dict[str, object]:
     """Every way to train one workload, in interleaved rounds.
@@ -78,6 +81,7 @@ def rates(
         peak: GFLOP/s that the machine reaches at most with its threads, by number type.
         rounds: how often each is measured.
         seconds: roughly, of a way in a round.
+        compiled: also `sequential` through torch.compile, whose first step is no part of a rate.
         tick: called after each measurement.
     """
     torch.set_num_threads(workload.threads)
@@ -97,6 +101,11 @@ def rates(
                 continue
             name = f"{plan} bf16" if bfloat16 else plan
             ways[name] = _per_step(step, workload.pack, seconds)
+    first_seconds = None
+    if compiled:
+        step = PlanLoop(workload, "sequential", compiled=True).step
+        first_seconds = seconds_of(step)
+        ways[COMPILED] = _per_step(step, workload.pack, seconds)
     choice = chosen(workload)
     found = interleaved(ways, rounds, tick)
     rows = {
@@ -116,12 +125,22 @@ def rates(
         "flops": flops,
         "peak": peak,
         "bfloat16": half,
+        "compile_seconds": first_seconds,
         "rows": rows,
         "refused": refused,
         "auto": choice,
         "auto_of_best": speed[choice["plan"]] / max(speed[plan] for plan in PLANS if plan in speed),
         "difference_float64": plan_difference(workload),
     }
+
+
+def quickest_float32(found: dict[str, dict]) -> tuple[str, bool]:
+    """The plan that `auto` chose, or the compiled one where it was measured to be quicker."""
+    plan, rows = found["auto"]["plan"], found["rows"]
+    speed = {name: row["steps_per_second"]["median"] for name, row in rows.items()}
+    if speed.get(COMPILED, 0) > speed[plan]:
+        return "sequential", True
+    return plan, False
 
 
 def _dtype(way: str) -> str:
