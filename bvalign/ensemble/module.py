@@ -38,7 +38,7 @@ class Ensemble(LightningModule):
             when `fit` starts a run; without a run directory it is `sequential`.
         compile: train through torch.compile, under plan `sequential` only, which `auto` then is.
             It costs half a minute or more at the start and needs a C++ compiler (CPU) or Triton
-            (GPU); a step of ResNet-8 then takes a seventh less (batch 128, one CPU thread).
+            (GPU); a step of a ResNet then takes a sixth less (8 or 20, batch 128, one CPU thread).
         randomness: which sources of randomness tell the members apart.
         seed: of all random streams; the CLI takes it from --seed_everything.
         optimizer: `sgd` with Nesterov momentum, or `adamw`.
