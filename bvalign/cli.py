@@ -5,6 +5,7 @@ here answers without importing torch. The training commands are in `training.py`
 """
 
 import argparse
+import errno
 import os
 import sys
 import traceback
@@ -25,6 +26,9 @@ examples:
 CAN_GO_ON = 75
 """Exit code of what was stopped and goes on when started again; EX_TEMPFAIL of sysexits.h."""
 
+REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EEXIST}
+"""What the operating system says of a place where nothing can be written: no bug of ours."""
+
 
 def main() -> None:
     """Runs the command in `sys.argv`; bad input is one line on standard error and exit code 1."""
@@ -38,7 +42,7 @@ def main() -> None:
             arguments = _parser().parse_args(argv)
             arguments.run(arguments)
     except (ValueError, OSError) as error:
-        if not _raised_here(error):
+        if not _raised_here(error) and getattr(error, "errno", None) not in REFUSED:
             raise
         raise SystemExit(f"bvalign: error: {_rank()}{error}") from None
     except KeyboardInterrupt as error:

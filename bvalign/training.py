@@ -3,6 +3,7 @@
 This is the only place that joins data, ensemble, predictions and what is shown.
 """
 
+import copy
 import importlib
 import logging
 import sys
@@ -21,7 +22,7 @@ from bvalign.data import EnsembleDataModule
 from bvalign.ensemble.checkpoints import CheckpointMembers
 from bvalign.ensemble.coupling import refuse_coupling
 from bvalign.ensemble.module import Ensemble
-from bvalign.ensemble.ranks import leave_together, on_rank_zero, start_ranks
+from bvalign.ensemble.ranks import leave_together, on_rank_zero, started_ranks
 from bvalign.ensemble.strategy import MemberParallelStrategy
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.claims import one_at_a_time
@@ -44,13 +45,20 @@ DECISIVE = (
 )
 """Trainer arguments that decide a member's weights; the others decide where and how fast."""
 
+TALK = (
+    "pytorch.utilities.rank_zero",  # introduces itself in every Trainer, and a run has one per pack
+    "pytorch.trainer.connectors.checkpoint_connector",  # a default for files that are ours
+    "fabric.utilities.seed",  # a seed that run.json records
+)
+"""Loggers of Lightning whose information is none to the user; their warnings are shown."""
+
 
 class EnsembleCLI(LightningCLI):
     """LightningCLI whose `fit` trains every missing member of a run directory, then reports."""
 
     def __init__(self, args: Sequence[str] | None = None) -> None:
-        # Lightning introduces itself anew in every Trainer, and a run has one per pack
-        logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+        for name in TALK:
+            logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
         warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`")
         super().__init__(
             Ensemble,
@@ -102,9 +110,38 @@ class EnsembleCLI(LightningCLI):
 
     def fit(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
         """Trains the members that are missing, pack by pack, and writes the report."""
-        strategy, root = self.trainer.strategy, Path(self.trainer.default_root_dir)
         refuse_coupling(self.trainer, sync_batchnorm=self._trainer_config()["sync_batchnorm"])
-        start_ranks(strategy)
+        with started_ranks(self.trainer.strategy):
+            self._train_and_report(model, datamodule)
+
+    def test(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
+        """Evaluates the finished members of a run again, from their weights."""
+        run = RunDirectory(self.trainer.default_root_dir)
+        model.assign(run.finished()[0])
+        model.configure_model()
+        for member in model.members:
+            model.pack.load(member, run.member(member).weights())
+        alone = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+        self.instantiate_trainer([AlignmentScatter()], **alone).test(model, datamodule)
+
+    def instantiate_trainer(self, callbacks: Sequence[Callback] = (), **kwargs: Any) -> Trainer:
+        """A new Trainer with the user's callbacks and these; one serves one wave of packs.
+
+        Several devices without a named strategy get members of their own.
+        """
+        config = self._trainer_config() | kwargs
+        config["strategy"] = copy.deepcopy(config["strategy"])  # a Trainer fills in what it got
+        for key, ours in (("callbacks", callbacks), ("plugins", [kwargs.get("plugins")])):
+            users = self._trainer_config()[key] or []
+            users = users if isinstance(users, list) else [users]
+            config[key] = [*users, *(one for one in ours if one is not None)]
+        trainer = Trainer(**config)
+        if config["strategy"] == "auto" and type(trainer.strategy) is DDPStrategy:
+            trainer = Trainer(**config | {"strategy": MemberParallelStrategy.strategy_name})
+        return trainer
+
+    def _train_and_report(self, model: Ensemble, datamodule: EnsembleDataModule) -> None:
+        strategy, root = self.trainer.strategy, Path(self.trainer.default_root_dir)
         with one_at_a_time(root):  # one process downloads, the others find it there
             datamodule.prepare_data()
         datamodule.setup()
@@ -133,31 +170,6 @@ class EnsembleCLI(LightningCLI):
         leave_together(strategy)
         if strategy.is_global_zero:
             self._report(run, model)
-
-    def test(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
-        """Evaluates the finished members of a run again, from their weights."""
-        run = RunDirectory(self.trainer.default_root_dir)
-        model.assign(run.finished()[0])
-        model.configure_model()
-        for member in model.members:
-            model.pack.load(member, run.member(member).weights())
-        alone = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
-        self.instantiate_trainer([AlignmentScatter()], **alone).test(model, datamodule)
-
-    def instantiate_trainer(self, callbacks: Sequence[Callback] = (), **kwargs: Any) -> Trainer:
-        """A new Trainer with the user's callbacks and these; one serves one wave of packs.
-
-        Several devices without a named strategy get members of their own.
-        """
-        config = self._trainer_config() | kwargs
-        for key, ours in (("callbacks", callbacks), ("plugins", [kwargs.get("plugins")])):
-            users = self._trainer_config()[key] or []
-            users = users if isinstance(users, list) else [users]
-            config[key] = [*users, *(one for one in ours if one is not None)]
-        trainer = Trainer(**config)
-        if config["strategy"] == "auto" and type(trainer.strategy) is DDPStrategy:
-            trainer = Trainer(**config | {"strategy": MemberParallelStrategy.strategy_name})
-        return trainer
 
     def _open_run(
         self, root: Path, model: Ensemble, datamodule: EnsembleDataModule

@@ -21,6 +21,8 @@ TINY = (
     "--trainer.check_val_every_n_epoch=1"
 ).split()
 """Options of a fit that takes a second: an odd number of test samples, two epochs."""
+QUICK = str(HERE / "quick.py")
+"""The script that is `bvalign` as a process of its own, with small figures."""
 
 
 @pytest.fixture(autouse=True)

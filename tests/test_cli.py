@@ -1,6 +1,7 @@
 """The command line from end to end, on a part of the digits."""
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, aligned_ensemble, random_ensemble, save_npz
+from conftest import QUICK, TINY, aligned_ensemble, random_ensemble, save_npz
 from test_statistics import check_golden
 
 from bvalign import BiasVariance, RunDirectory
@@ -181,7 +182,7 @@ def test_no_data_and_no_network_is_one_line(bvalign, monkeypatch):
 
 
 def test_ctrl_c_in_a_member_keeps_the_finished_ones():
-    command = [sys.executable, "-m", "bvalign", "fit", *TINY, "--trainer.logger=false"]
+    command = [sys.executable, QUICK, "fit", *TINY, "--trainer.logger=false"]
     command += ["--model.members=60", "--model.pack_size=1", "--trainer.max_epochs=100"]
     command += ["--trainer.check_val_every_n_epoch=100"]
     process = subprocess.Popen(
@@ -282,6 +283,24 @@ def test_bad_predictions_are_one_line(bvalign, message, arguments):
     assert not Path("out").exists()
 
 
+def test_a_place_that_cannot_be_written_is_one_line(bvalign, fit, monkeypatch):
+    """Tests may run as root, who can write everywhere: the refusal is pretended."""
+    logits, target = random_ensemble(samples=40)
+    save_npz(Path("p.npz"), logits, target)
+    with pytest.raises(SystemExit, match="Not a directory: 'p.npz/figures'"):
+        bvalign("analyze", "p.npz", "--out", "p.npz")
+
+    def refused(path, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    with pytest.raises(SystemExit, match=r"^bvalign: error: .*Permission denied: 'out/figures'$"):
+        bvalign("analyze", "p.npz", "--out", "out")
+    told = r"runs/digits-mlp cannot be written \(Permission denied\); choose another --trainer"
+    with pytest.raises(SystemExit, match=told):
+        fit()
+
+
 def test_a_bug_is_not_hidden_behind_one_line(bvalign, monkeypatch):
     def broken(*_):
         return int("not a number")
@@ -324,7 +343,7 @@ def test_two_processes_share_the_samples_of_an_analysis(bvalign):
     save_npz(Path("p.npz"), logits.float(), target)
     bvalign("analyze", "p.npz", "--out", "one")
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-    command += ["-m", "bvalign", "analyze", "p.npz", "--out", "two"]
+    command += [QUICK, "analyze", "p.npz", "--out", "two"]
     subprocess.run(command, check=True, capture_output=True, timeout=200)
     first, second = (Path(out, "samples.csv").read_text() for out in ("one", "two"))
     a, b = (

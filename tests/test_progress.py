@@ -11,7 +11,7 @@ import sys
 import termios
 from pathlib import Path
 
-from conftest import TINY
+from conftest import QUICK, TINY
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -39,10 +39,11 @@ def on_a_terminal(command, columns):
 
 
 def test_a_terminal_of_80_columns_shows_one_bar():
-    command = [sys.executable, "-m", "bvalign", "fit", *TINY, "--trainer.logger=false"]
+    command = [sys.executable, QUICK, "fit", *TINY, "--trainer.logger=false"]
     command += ["--model.members=12", "--model.pack_size=6"]
     written = on_a_terminal(command, 80)
     frames = [ESCAPES.sub("", line) for line in re.split(r"[\r\n]+", written)]
+    assert "Seed set to" not in written
     bars = [frame for frame in frames if "members ·" in frame]
     assert bars[0].startswith("0/12 members · epoch 1/2")
     assert re.match(r"12/12 members · epoch 2/2 · accuracy 0\.\d{3} .*100% \d:\d\d:\d\d", bars[-1])

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import aligned_ensemble, random_ensemble
+from conftest import QUICK, aligned_ensemble, random_ensemble
 from safetensors.torch import save_file
 from test_disagreement import calibrated_members
 
@@ -227,9 +227,9 @@ def test_samples_are_the_same_with_and_without_labels(bvalign, capsys):
 def test_two_processes_give_the_same_numbers():
     """Up to the last digits, which depend on where a block of samples begins."""
     save(Path("p.npz"), aligned_ensemble(samples=201)[0].float())
-    one = [sys.executable, "-m", "bvalign", "analyze", "p.npz", "--out", "one"]
+    one = [sys.executable, QUICK, "analyze", "p.npz", "--out", "one"]
     two = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-    two += ["-m", "bvalign", "analyze", "p.npz", "--out", "two"]
+    two += [QUICK, "analyze", "p.npz", "--out", "two"]
     for command in (one, two):
         subprocess.run(command, check=True, capture_output=True, timeout=200)
     for a, b in zip(samples("one"), samples("two"), strict=True):

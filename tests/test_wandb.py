@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY
+from conftest import QUICK, TINY
 from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_only
 from wandb_records import artifacts, config, history, records, summary
@@ -37,7 +37,7 @@ def logged(tmp_path_factory):
     environment["NETRC"] = str(home / "none")
     outputs = []
     for members in (3, 4):
-        command = [sys.executable, "-m", "bvalign", "fit", *TINY, f"--model.members={members}"]
+        command = [sys.executable, QUICK, "fit", *TINY, f"--model.members={members}"]
         command += ["--model.pack_size=2", "--wandb.max_rows=50", "--wandb.log_predictions=true"]
         done = subprocess.run(
             command, env=environment, cwd=folder, capture_output=True, text=True, check=False
@@ -188,7 +188,7 @@ def test_rank_one_has_no_wandb_run(monkeypatch):
 
 
 def test_two_ranks_log_to_one_run():
-    command = [sys.executable, "-m", "bvalign", "fit", *TINY, "--model.members=4"]
+    command = [sys.executable, QUICK, "fit", *TINY, "--model.members=4"]
     command += ["--trainer.accelerator=cpu", "--trainer.devices=2"]
     subprocess.run(command, check=True, capture_output=True, timeout=240)
     (path,) = Path("runs/digits-mlp/wandb").glob("offline-run-*/*.wandb")

@@ -1,20 +1,57 @@
 """The processes of one training: starting them, agreeing, leaving together."""
 
-from collections.abc import Callable
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
 from lightning.pytorch.strategies import Strategy
 
 T = TypeVar("T")
+GRACE = 5.0
+"""Seconds for a rank to say what is wrong with it, once another one has failed."""
 
 
-def start_ranks(strategy: Strategy) -> None:
+@contextmanager
+def started_ranks(strategy: Strategy) -> Iterator[None]:
     """Starts the other processes, where Lightning is to do so, and joins their group.
 
     Trainers that come later find the group there, so that one set of processes goes through all
-    packs of a run.
+    packs of a run. When this one fails, it ends those that it has started.
+
+    Raises:
+        TimeoutError: a collective call waited too long for a rank that hangs.
     """
+    _start(strategy)
+    try:
+        yield
+    except Exception as error:
+        started = enumerate(getattr(strategy.launcher, "procs", ()), start=1)
+        deadline = time.monotonic() + GRACE
+        hung = [strategy.global_rank + i for i, process in started if _killed(process, deadline)]
+        words = str(error).lower()
+        if not isinstance(error, RuntimeError) or not ("timeout" in words or "timed out" in words):
+            raise
+        who = f"rank {', '.join(map(str, hung))}" if hung else "another rank"
+        raise TimeoutError(
+            f"{who} did not answer in time ({error}); what was saved is kept, the same command "
+            "continues"
+        ) from error
+
+
+def _killed(process: subprocess.Popen, deadline: float) -> bool:
+    """Whether a process did not end by itself."""
+    try:
+        process.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return True
+    return False
+
+
+def _start(strategy: Strategy) -> None:
     if strategy.launcher is None:
         return
     if not strategy.launcher.is_interactive_compatible:
