@@ -113,3 +113,10 @@ def test_confident_samples_keep_their_digits():
     assert float(found.bias_sq) == pytest.approx(2 * float(a.mean()) ** 2, rel=1e-12)
     assert float(found.variance) == pytest.approx(2 * float(a.var(correction=0)), rel=1e-12)
     assert float(found.bias_sq) < 1e-51
+
+
+def test_no_members_change_nothing():
+    logits, target = random_ensemble()
+    some = moments(logits, target)
+    merged = merge(moments(logits[:0], target), some, target)
+    assert all(torch.equal(a, b) for a, b in zip(merged, some, strict=True))

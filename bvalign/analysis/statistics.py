@@ -88,7 +88,7 @@ def centred_squares(
     """sum_m ‖p_m - p̄‖², from residuals to the class of the largest mean probability."""
     spread = residual(probs, reference)
     spread -= spread.mean(dim=0)
-    squares = torch.zeros_like(spread[0])
+    squares = spread.new_zeros(spread.shape[1:])  # a rank may have no members
     for member_spread in spread:  # one member's part of a block stays in the cache
         squares.addcmul_(member_spread, member_spread)
     return squares.sum(dim=-1)
