@@ -21,6 +21,7 @@ from bvalign.show.scatter import BOUND, CORRECT, WRONG, Panel, alignment_scatter
 
 COLOURS = (CORRECT, WRONG, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "os^vDPX"
+COLUMNS = 4
 
 
 def scatter(run: Path, summary: dict) -> Figure:
@@ -37,39 +38,67 @@ def scatter(run: Path, summary: dict) -> Figure:
 
 def numbers(names: list[str], runs: dict[str, dict[str, Number]], claims: list[dict]) -> Figure:
     """Each number of each run with its interval; what confirms a claim is shaded."""
-    rows = max(sum(name in numbers for numbers in runs.values()) for name in names)
-    figure = Figure(figsize=(4.6 * len(names), 1.6 + 0.28 * max(rows, 2)), layout="constrained")
-    for name, axes in zip(names, figure.subplots(1, len(names), squeeze=False)[0], strict=True):
-        known = {run: numbers[name] for run, numbers in runs.items() if name in numbers}
-        for row, number in enumerate(known.values()):
+    rows = [run for run, numbers in runs.items() if any(name in numbers for name in names)]
+    figure, panels = _grid(len(names), (3.3, 1.1 + 0.2 * max(len(rows), 4)))
+    for place, (name, axes) in enumerate(zip(names, panels, strict=True)):
+        for row, run in enumerate(rows):
+            number = runs[run].get(name)
+            if number is None:
+                continue
             if number["interval"]:
                 axes.plot(number["interval"], [row, row], color=CORRECT, lw=2)
-            axes.plot(number["value"], row, "o", color=CORRECT, ms=5)
+            axes.plot(number["value"], row, "o", color=CORRECT, ms=4)
         limits = axes.get_xlim()
         of_runs = [c["within"] for c in claims if c["number"] == name and "compare" not in c]
         for within in {tuple(ends) for ends in of_runs}:
             axes.axvspan(*np.clip(within, *limits), color=BOUND, alpha=0.2, lw=0)
-        axes.set_yticks(range(len(known)), list(known), fontsize=8)
-        axes.invert_yaxis()
-        axes.set_xlabel(f"{name} (95% interval; grey: confirms)", fontsize=9)
-        axes.grid(True, axis="x", color="#E6E6E6", linewidth=0.6)
+        axes.set_yticks(range(len(rows)), rows if place % COLUMNS == 0 else [""] * len(rows))
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.tick_params(labelsize=8)
+        axes.set_xlabel(name, fontsize=9)
+        axes.grid(True, color="#E6E6E6", linewidth=0.6)
+    figure.suptitle("bars: 95% interval; grey: confirms the claim", fontsize=9)
     return figure
 
 
 def curves(patterns: dict[str, str], found: dict[str, list[dict[str, float]]]) -> Figure:
-    """The curves of the extras, logarithmic where they span more than a decade."""
-    figure = Figure(figsize=(5.6 * len(patterns), 4.2), layout="constrained")
-    panels = figure.subplots(1, len(patterns), squeeze=False)[0]
-    for (pattern, label), axes in zip(patterns.items(), panels, strict=True):
-        matching = {name: points for name, points in found.items() if fnmatch(name, pattern)}
-        for number, (name, points) in enumerate(matching.items()):
+    """The curves of the extras, logarithmic where they span more than a decade.
+
+    A curve is named "<run>: <what>". A run with several of a pattern has a panel of its own.
+    """
+    panels = []
+    for pattern, label in patterns.items():
+        by_run: dict[str, dict[str, list[dict[str, float]]]] = {}
+        for name in (name for name in found if fnmatch(name, pattern)):
+            run, _, what = name.partition(": ")
+            by_run.setdefault(run, {})[what] = found[name]
+        if all(len(lines) == 1 for lines in by_run.values()):
+            title = ", ".join({what: None for lines in by_run.values() for what in lines})
+            lines = {run: next(iter(lines.values())) for run, lines in by_run.items()}
+            panels.append((title, label, lines))
+        else:
+            panels += [(run, label, lines) for run, lines in by_run.items()]
+    figure, axes_of_panels = _grid(len(panels), (5.4, 3.4), most=2)
+    for (title, label, lines), axes in zip(panels, axes_of_panels, strict=True):
+        for number, (name, points) in enumerate(lines.items()):
             _curve(axes, name, points, number)
         axes.set_xlabel(label)
-        axes.set_title(f"{pattern.strip('*: ')} (bars: one standard deviation)", fontsize=10)
+        axes.set_title(title, fontsize=10)
         axes.grid(True, color="#E6E6E6", linewidth=0.6)
-        if matching:
-            axes.legend(fontsize=7)
+        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    figure.suptitle("bars: one standard deviation", fontsize=9)
     return figure
+
+
+def _grid(number: int, size: tuple[float, float], most: int = COLUMNS) -> tuple[Figure, list[Axes]]:
+    """A figure of panels of one size (inches) in rows of at most so many."""
+    columns = min(number, most)
+    rows = -(-number // columns)
+    figure = Figure(figsize=(size[0] * columns + 1, size[1] * rows + 0.3), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
+    for empty in panels[number:]:
+        empty.set_axis_off()
+    return figure, panels[:number]
 
 
 def sizes(
@@ -112,5 +141,8 @@ def _curve(axes: Axes, name: str, points: list[dict[str, float]], number: int) -
     axes.errorbar(x, y, yerr=error, ms=4, lw=1.4, label=name, **style)
     if min(x) > 0 and max(x) > 10 * min(x):
         axes.set_xscale("log")
+        if len(x) <= 10:
+            axes.set_xticks(x, [f"{value:g}" for value in x])
+            axes.minorticks_off()
     if min(y) > 0 and max(y) > 10 * min(y):
         axes.set_yscale("log")
