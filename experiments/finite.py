@@ -27,8 +27,8 @@ def finite_members(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
 
     The mean bias_sq of M members is predicted as b + v/M and the variance as v (1 - 1/M), from the
     unbiased b and v of all members; the OLS slope by simulating M members with the margins of the
-    data and the law of noise fitted to all of them. `drift.<estimator>` is the slope of all members
-    minus the mean slope of random quarters of them.
+    data and the law of noise fitted to all of them. Errors are those at the worst M.
+    `drift.<estimator>` is the slope of all members minus the mean slope of random quarters of them.
     """
     rows, curves = {}, {}
     for name, path in runs.items():
@@ -41,12 +41,12 @@ def finite_members(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
         if b is None:
             continue
         errors = [
-            abs(point["y"] / predicted - 1)
+            _relative_error(point, constant + inverse / point["x"])
             for key, constant, inverse in (("bias_sq", b, v), ("variance", v, -v))
             for point in over.get(("mean", key), [])
-            for predicted in [constant + inverse / point["x"]]
         ]
-        rows[name] = {"finite.mean_error": exact(max(errors))} if errors else {}
+        worst = max(errors, key=lambda error: error["value"], default=None)
+        rows[name] = {"finite.mean_error": worst} if worst else {}
         rows[name] |= _drifts(over, summary["num_members"])
         simulated = _simulated_slopes(path, [p["x"] for p in over.get(("ols", "slope"), [])])
         if simulated:
@@ -61,8 +61,15 @@ def _over_members(summary: dict) -> dict[tuple[str, str], list[dict[str, float]]
     curves = defaultdict(list)
     for row in summary["alignment_over_members"]:
         point = {"x": row["members"], "y": row["mean"], "error": row["spread"]}
+        point["draws"] = row["draws"]
         curves[row["estimator"], row["number"]].append(point)
     return dict(curves)
+
+
+def _relative_error(point: dict[str, float], predicted: float) -> Number:
+    """How far a mean over random subsets is from its prediction, and the error of that mean."""
+    error = (point["error"] or 0.0) / point["draws"] ** 0.5 / predicted
+    return with_error({"value": abs(point["y"] / predicted - 1), "standard_error": error})
 
 
 def _drifts(
