@@ -37,11 +37,12 @@ def answer(question: str, size: str, root: Path, out: Path, workers: int) -> dic
         size: one of its sizes.
         root: where the runs live.
         out: folder of the answer.
-        workers: runs trained side by side.
+        workers: runs trained side by side; 0 trains nothing and measures what is finished.
     """
     study = read_study(question)
     runs = runs_of(study, size, root)
-    train(runs, workers)
+    if workers:
+        train(runs, workers)
     done = {run.name: run.path for run in runs if run.finished}
     summaries = {name: json.loads((p / "summary.json").read_text()) for name, p in done.items()}
     print(f"{question}: measuring {len(done)} runs", flush=True)
@@ -132,7 +133,8 @@ def main() -> None:
         "--workers",
         type=int,
         default=1,
-        help="runs trained side by side, one thread each if there are several; on one GPU leave 1",
+        help="runs trained side by side, one thread each if there are several; on one GPU leave 1; "
+        "0 only measures what is finished",
     )
     args = parser.parse_args()
     if args.workers > 1:
