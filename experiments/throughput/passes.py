@@ -26,7 +26,7 @@ SIZES = {"small": (100, 10_000, 10), "large": (20, 50_000, 1000)}
 GROWTH = ((20, 4000, 100), (80, 4000, 100), (20, 16_000, 100), (20, 4000, 400))
 QUICK = {"small": (6, 300, 10)}
 QUICK_GROWTH = ((3, 50, 4),)
-ROUNDS = 3
+ROUNDS = 2
 NAIVE_COPIES = 4  # float64 arrays as large as the logits that the formulas hold at once
 
 

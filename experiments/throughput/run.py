@@ -42,7 +42,7 @@ from rich.console import Console
 from bvalign.provenance import provenance
 from bvalign.show.progress import progress
 
-ROUNDS = {"training": 5, "fits": {"mlp": 3, "cnn": 3, "resnet8": 2, "resnet20": 2}}
+ROUNDS = {"training": 3, "fits": {"mlp": 2, "cnn": 2, "resnet8": 2, "resnet20": 1}}
 PARTS = {"limits": 1, "training": 5, "fits": 9, "statistics": 4, "startup": 1, "gpu": 1}
 """In order, each with about how long it takes in comparison."""
 
