@@ -239,7 +239,7 @@ def test_a_dead_rank_ends_the_job_and_is_named(tmp_path):
     (said,) = end(process, code=None)
     assert process.returncode != 0
     assert time.monotonic() - begin < 60
-    assert "rank: 1" in said
+    assert "rank: 1" in said or "rank 1 was killed" in said  # whoever sees it first
 
 
 HANGS = """

@@ -23,22 +23,30 @@ def started_ranks(strategy: Strategy) -> Iterator[None]:
 
     Raises:
         TimeoutError: a collective call waited too long for a rank that hangs.
+        ConnectionError: another rank was killed.
     """
     _start(strategy)
     try:
         yield
     except Exception as error:
-        started = enumerate(getattr(strategy.launcher, "procs", ()), start=1)
+        first = strategy.global_rank + 1
+        started = dict(enumerate(getattr(strategy.launcher, "procs", ()), start=first))
         deadline = time.monotonic() + GRACE
-        hung = [strategy.global_rank + i for i, process in started if _killed(process, deadline)]
-        words = str(error).lower()
-        if not isinstance(error, RuntimeError) or not ("timeout" in words or "timed out" in words):
+        hung = [rank for rank, process in started.items() if _killed(process, deadline)]
+        dead = [rank for rank, process in started.items() if process.returncode < 0]
+        if not isinstance(error, RuntimeError):
             raise
-        who = f"rank {', '.join(map(str, hung))}" if hung else "another rank"
-        raise TimeoutError(
-            f"{who} did not answer in time ({error}); what was saved is kept, the same command "
-            "continues"
-        ) from error
+        kept = f"({error}); what was saved is kept, the same command continues"
+        words = str(error).lower()
+        if "timeout" in words or "timed out" in words:
+            raise TimeoutError(f"{_named(hung)} did not answer in time {kept}") from error
+        if dead and not hung:  # a connection is closed before Lightning looks at its processes
+            raise ConnectionError(f"{_named(dead)} was killed {kept}") from error
+        raise
+
+
+def _named(ranks: list[int]) -> str:
+    return f"rank {', '.join(map(str, ranks))}" if ranks else "another rank"
 
 
 def _killed(process: subprocess.Popen, deadline: float) -> bool:

@@ -14,7 +14,7 @@ from bvalign.show.tables import SCHEMA, csv_text, how_it_was_made, plain, undefi
 NEEDS_LABELS = (
     "accuracy member_accuracy bias_sq risk bias_sq_unbiased kl_risk kl_bias kl_bias_jackknife "
     "error_rate bias_01 net_variance_01 variance_share alignment slope_by_class slope_by_decade "
-    "excess ratio calibration collapse"
+    "excess ratio calibration collapse weighted"
 ).split()
 ASSUMPTIONS = {
     "risk": (
