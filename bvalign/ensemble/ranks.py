@@ -33,14 +33,14 @@ def started_ranks(strategy: Strategy) -> Iterator[None]:
         started = dict(enumerate(getattr(strategy.launcher, "procs", ()), start=first))
         deadline = time.monotonic() + GRACE
         hung = [rank for rank, process in started.items() if _killed(process, deadline)]
-        dead = [rank for rank, process in started.items() if process.returncode < 0]
+        dead = [r for r, process in started.items() if r not in hung and process.returncode < 0]
         if not isinstance(error, RuntimeError):
             raise
         kept = f"({error}); what was saved is kept, the same command continues"
         words = str(error).lower()
         if "timeout" in words or "timed out" in words:
             raise TimeoutError(f"{_named(hung)} did not answer in time {kept}") from error
-        if dead and not hung:  # a connection is closed before Lightning looks at its processes
+        if dead:  # a connection is closed before Lightning looks at its processes
             raise ConnectionError(f"{_named(dead)} was killed {kept}") from error
         raise
 
