@@ -25,6 +25,10 @@ def table(folder: Path) -> str:
     rows = [row for file in files for row in rows_of(json.loads(file.read_text()))]
     lines = [_line(COLUMNS), _line(["---"] * len(COLUMNS)), *map(_line, rows)]
     missing = [line for file in files for line in _missing(json.loads(file.read_text()))]
+    studies = sorted(file.parent.name for file in folder.glob("*/study.yaml"))
+    not_run = [name for name in studies if not (folder / name / "results-paper.json").exists()]
+    if not_run:
+        missing.append(f"- at the paper's size: {', '.join(not_run)}: not run")
     return "\n".join([*lines, "", *missing]).strip()
 
 

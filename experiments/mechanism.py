@@ -58,7 +58,8 @@ def slope_by_parts(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
         sigma = np.sqrt([fit.variance for fit in fits])
         error = [fit.variance_error / (2 * s) for fit, s in zip(fits, sigma, strict=True)]
         points = zip(margin.tolist(), sigma.tolist(), error, strict=True)
-        curves[f"{name}: noise"] = [{"x": x, "y": y, "error": e} for x, y, e in points]
+        curve = [{"x": x, "y": y, "error": e} for x, y, e in points]
+        curves[f"{name}: noise of the logits (nats)"] = curve
         own = torch.from_numpy(np.interp(margins, margin, sigma))
         one_hot = torch.nn.functional.one_hot(target, logits.shape[-1])
         slopes = {

@@ -45,7 +45,7 @@ def test_growth_of_the_noise_is_found_and_explains_the_slope(growth, monkeypatch
         # three standard errors of an OLS slope over 2,000 samples
         assert row[f"slope.{version}"]["value"] == pytest.approx(data, abs=0.03)
         assert row[f"slope.without_{version}"]["value"] == pytest.approx(0, abs=0.03)
-    assert len(found.curves["r: noise"]) == mechanism.NUM_BINS
+    assert len(found.curves["r: noise of the logits (nats)"]) == mechanism.NUM_BINS
     assert (data < 0.97) == (growth > 0)
 
 
