@@ -7,6 +7,7 @@ from conftest import aligned_ensemble, random_ensemble
 from bvalign import analyze
 from bvalign.analysis.design import design
 from bvalign.analysis.estimates import bootstrap_weights, estimate
+from bvalign.analysis.pairs import PairSums
 from bvalign.analysis.statistics import decompose, moments
 from bvalign.analysis.subsets import concatenate, subset_values
 
@@ -19,7 +20,7 @@ def fitted(logits, target):
 def test_subsets_equal_the_function_on_those_members():
     logits, target = random_ensemble(members=6, samples=9, scale=20)
     subsets = torch.tensor([[1, 1, 1, 1, 1, 1], [0, 1, 0, 1, 1, 0], [1, 0, 0, 0, 0, 1]]).bool()
-    values = subset_values(logits, target, subsets)
+    values = subset_values(logits, target, PairSums(subsets))
     for row, mask in enumerate(subsets):
         expected = decompose(moments(logits[mask], target), target)
         found = (values.bias_sq_unbiased[row], values.variance_unbiased[row])
@@ -33,7 +34,7 @@ def test_subsets_equal_the_function_on_those_members():
 def test_subsets_keep_digits_where_one_member_dominates():
     logits = torch.tensor([[[40.0, 0.0, 0.0]]] * 3 + [[[0.5, 0.0, 0.0]]], dtype=torch.float64)
     without = torch.tensor([[True, True, True, False]])
-    values = subset_values(logits, torch.tensor([0]), without)
+    values = subset_values(logits, torch.tensor([0]), PairSums(without))
     alone = decompose(moments(logits[:3], torch.tensor([0])), torch.tensor([0]))
     assert float(values.bias_sq_unbiased) == pytest.approx(float(alone.bias_sq_unbiased), rel=1e-12)
     assert float(values.variance_unbiased) == 0
@@ -135,7 +136,7 @@ def test_the_interval_over_members_covers_their_spread():
         target = torch.zeros(150, dtype=torch.int64)
         plan = design(16)
         logits = torch.from_numpy(noise)
-        values = subset_values(logits, target, plan.subsets)
+        values = subset_values(logits, target, plan.sums)
         slope = estimate("ols", values, plan, bootstrap_weights(150, 0))["slope"]
         slopes.append(slope.value)
         widths.append((slope.interval_members[1] - slope.interval_members[0]) / (2 * 1.96))
@@ -147,10 +148,9 @@ def test_blocks_of_subsets_join():
     logits, target = random_ensemble(members=6, samples=9)
     plan = design(6)
     rows = plan.error_rows
-    whole = subset_values(logits, target, plan.subsets, rows)
+    whole = subset_values(logits, target, plan.sums, rows)
     parts = [
-        subset_values(logits[:, i : i + 4], target[i : i + 4], plan.subsets, rows)
-        for i in (0, 4, 8)
+        subset_values(logits[:, i : i + 4], target[i : i + 4], plan.sums, rows) for i in (0, 4, 8)
     ]
     joined = concatenate(parts)
     for a, b in zip([*whole[:4], *whole[4]], [*joined[:4], *joined[4]], strict=True):

@@ -12,13 +12,14 @@ from bvalign.analysis.estimates import bootstrap_weights, estimate
 from bvalign.analysis.lines import cloud, covariance
 from bvalign.analysis.local import class_slopes, decade_slopes
 from bvalign.analysis.log_errors import delete_one_errors
+from bvalign.analysis.pairs import PairSums
 from bvalign.analysis.slopes import ESTIMATORS, NUMBERS
 from bvalign.analysis.subsets import subset_values
 
 
 def planned(logits, target, **options):
     plan = design(len(logits), curve_draws=0, **options)
-    return plan, subset_values(logits, target, plan.subsets, plan.error_rows)
+    return plan, subset_values(logits, target, plan.sums, plan.error_rows)
 
 
 def bending_ensemble(members=24, samples=1500, seed=1):
@@ -113,7 +114,7 @@ def test_errors_predict_the_scatter_over_ensembles():
     noise = 0.5 * torch.randn(16, 500, 2, generator=generator, dtype=torch.float64)
     logits = noise + torch.tensor([8.0, 0.0])
     target = torch.zeros(500, dtype=torch.int64)
-    values = subset_values(logits, target, torch.ones(1, 16, dtype=torch.bool), (0,))
+    values = subset_values(logits, target, PairSums(torch.ones(1, 16).bool()), (0,))
     x, y = values.bias_sq_unbiased[0].log(), values.variance_unbiased[0].log()
     scatter = torch.stack([x.var(), y.var(), ((x - x.mean()) * (y - y.mean())).mean()])
     for errors in (values.errors(0), delete_one_errors(logits, target)):

@@ -8,6 +8,7 @@ import torch
 
 from bvalign.analysis.gap import gap_identity, gap_means
 from bvalign.analysis.temperature import (
+    _slopes,
     fit_temperature,
     nll_of_mean,
     nll_of_members,
@@ -15,6 +16,11 @@ from bvalign.analysis.temperature import (
 )
 
 OBJECTIVES = (nll_of_mean, nll_of_members)
+
+
+def log_probs(logits, target):
+    """Of the labels: (members, samples)."""
+    return logits.log_softmax(dim=-1)[:, torch.arange(len(target)), target]
 
 
 def noisy_members(seed, scale=1.0):
@@ -29,9 +35,11 @@ def noisy_members(seed, scale=1.0):
 def test_objectives_by_hand():
     logits = torch.tensor([[[3.0, 1.0]], [[1.0, 1.0]]]).log()
     target = torch.tensor([0])
-    assert nll_of_mean(logits, target).item() == pytest.approx(-math.log((0.75 + 0.5) / 2))
+    assert nll_of_mean(log_probs(logits, target)).item() == pytest.approx(
+        -math.log((0.75 + 0.5) / 2)
+    )
     expected = -(math.log(0.75) + math.log(0.5)) / 2
-    assert nll_of_members(logits, target).item() == pytest.approx(expected)
+    assert nll_of_members(log_probs(logits, target)).item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("nll", OBJECTIVES)
@@ -51,10 +59,22 @@ def test_fit_is_the_minimum_and_follows_the_scale(nll, scale):
     temperature = fit_temperature(logits, target, nll=nll)
     unscaled = fit_temperature(logits / scale, target, nll=nll)
     assert temperature == pytest.approx(scale * unscaled, rel=1e-9)
-    least, *others = (
-        nll(logits / t, target) for t in temperature * torch.tensor([1, 0.5, 0.99, 1.01, 2])
-    )
+    temperatures = temperature * torch.tensor([1, 0.5, 0.99, 1.01, 2])
+    least, *others = (nll(log_probs(logits / t, target)) for t in temperatures)
     assert all(least < other for other in others)
+
+
+@pytest.mark.parametrize("nll", OBJECTIVES)
+def test_derivatives_are_those_of_the_objective(nll):
+    logits, target = noisy_members(seed=2)
+
+    def objective(log_t):
+        return float(nll(log_probs(logits / math.exp(log_t), target)))
+
+    low, at, high = (objective(0.3 + step) for step in (-1e-3, 0, 1e-3))
+    slope, curvature = _slopes(nll, logits, target, 0.3)
+    assert slope == pytest.approx((high - low) / 2e-3, rel=1e-5)
+    assert curvature == pytest.approx((high - 2 * at + low) / 1e-6, rel=1e-5)
 
 
 def test_temperature_of_the_mean_calibrates_the_mean():

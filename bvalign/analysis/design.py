@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from bvalign.analysis.pairs import PairSums
 from bvalign.analysis.slopes import Draw
 from bvalign.analysis.subsets import SubsetValues
 
@@ -31,12 +32,16 @@ Selection = Literal["same", "other", "threshold"]
 class Design(NamedTuple):
     """Which subsets of the members are needed: all of them, half-samples, and smaller ensembles."""
 
-    subsets: Bool[Tensor, "subsets members"]
+    sums: PairSums  # over the pairs of every subset
     error_rows: tuple[int, ...]  # subsets that give a cloud of points
     full: Draw
     halves: tuple[Draw, ...]
     curve: dict[int, tuple[Draw, ...]]  # number of members -> draws of that size
     selection: Selection
+
+    @property
+    def subsets(self) -> Bool[Tensor, "subsets members"]:
+        return self.sums.subsets
 
     def select(self, values: SubsetValues) -> SubsetValues:
         """Values whose `correct` obeys the selection."""
@@ -100,5 +105,5 @@ def design(
     draws = [full, *halves, *(draw for of_size in curve.values() for draw in of_size)]
     clouds_drawn = (cloud for draw in draws for cloud, _ in draw.clouds)
     error_rows = dict.fromkeys([full.whole, *clouds_drawn])
-    subsets = torch.from_numpy(np.stack(rows))
-    return Design(subsets, tuple(error_rows), full, halves, curve, selection)
+    sums = PairSums(torch.from_numpy(np.stack(rows)))
+    return Design(sums, tuple(error_rows), full, halves, curve, selection)

@@ -93,11 +93,10 @@ def uncertainty_sum(logits: Float[Tensor, "members samples classes"]) -> Float[T
     With s = p - e_k, k the class of the member's largest probability, 1 - ‖p‖² = -2 s_k - ‖s‖²,
     and the second term is at most half of the first: the difference keeps its digits.
     """
-    total = torch.zeros(logits.shape[1], dtype=torch.float64, device=logits.device)
-    for probs in softmax(logits):
-        from_vertex = residual(probs, probs.argmax(dim=-1))  # negative at the vertex k only
-        total -= 2 * from_vertex.amin(dim=-1) + from_vertex.square().sum(dim=-1)
-    return total
+    probs = softmax(logits)
+    from_vertex = residual(probs, probs.argmax(dim=-1))
+    at_vertex = from_vertex.amin(dim=-1)  # the only negative one
+    return -(2 * at_vertex + from_vertex.square_().sum(dim=-1)).sum(dim=0)
 
 
 def decompose_gap(

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bvalign.analysis.design import Design
 from bvalign.analysis.estimates import Estimate, bootstrap_weights, estimate
+from bvalign.analysis.slopes import Draw
 from bvalign.analysis.subsets import SubsetValues
 
 ESTIMATOR = "split_half"
@@ -37,6 +38,7 @@ def class_slopes(
         design: the subsets, and which samples count as correct.
         seed: of the bootstrap over samples.
     """
+    values, design = _split_half_only(values, design)
     slopes = {}
     for label in target.unique().tolist():
         part = design.select(values.of_samples(torch.nonzero(target == label).flatten()))
@@ -49,7 +51,7 @@ def decade_slopes(values: SubsetValues, design: Design, seed: int = 0) -> dict[i
 
     Arguments as in `class_slopes`.
     """
-    values = design.select(values)
+    values, design = _split_half_only(design.select(values), design)
     positive = values.bias_sq_unbiased > 0
     exponent = torch.where(positive, values.bias_sq_unbiased, 1.0).log10().floor()
     whole = design.full.whole
@@ -61,6 +63,22 @@ def decade_slopes(values: SubsetValues, design: Design, seed: int = 0) -> dict[i
         part = values._replace(correct=inside).of_samples(some)
         slopes[int(decade)] = _local(part, design, seed)
     return slopes
+
+
+def _split_half_only(values: SubsetValues, design: Design) -> tuple[SubsetValues, Design]:
+    """The subsets that `split_half` reads, 137 of 737 for 100 members, and their design."""
+    number: dict[int, int] = {}
+
+    def numbered(rows: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(number.setdefault(row, len(number)) for row in rows)
+
+    def draw(old: Draw) -> Draw:
+        (whole,) = numbered((old.whole,))
+        clouds, halves = (tuple(map(numbered, pairs)) for pairs in (old.clouds, old.halves))
+        return Draw(whole, clouds, halves=halves)
+
+    design = design._replace(full=draw(design.full), halves=tuple(map(draw, design.halves)))
+    return values.of_rows(list(number)), design
 
 
 def _local(values: SubsetValues, design: Design, seed: int) -> LocalSlope:

@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.pairs import Pairs, pair_tables, quadratic
+from bvalign.analysis.pairs import Pairs, PairSums, pair_tables
 from bvalign.analysis.statistics import softmax
 
 _LEFT = 1e-15  # rounding of a difference of two sums
@@ -60,10 +60,10 @@ def delete_one_errors(
             f"standard errors need three members, got {num_members}; one left out must leave two"
         )
     products, distances = pair_tables(softmax(logits), target)
-    others = 1 - torch.eye(num_members, dtype=torch.float64, device=logits.device)
+    others = PairSums(~torch.eye(num_members, dtype=torch.bool, device=logits.device))
     left = num_members - 1
-    variance = quadratic(distances, others) / (2 * left**2)
-    bias_sq = (quadratic(products, others) / (left - 1) + variance * left / (left - 1)) / left
+    variance = others(distances) / left**2
+    bias_sq = (2 * others(products) / (left - 1) + variance * left / (left - 1)) / left
     x, y = (v.log() - v.log().mean(dim=0) for v in (bias_sq, variance))
     scale = left / num_members
     return LogErrors(*(scale * (a * b).sum(dim=0) for a, b in ((x, x), (y, y), (x, y))))
@@ -83,23 +83,21 @@ def subset_errors(
     """
     size = weight.sum(dim=1)
     found = weight.new_full((3, len(weight), len(products)), torch.nan)
+    with_others = [weight @ matrices for matrices in (products, distances)]
     for count in size[size > 2].unique().long().tolist():
         rows = torch.nonzero(size == count).flatten()
-        x, y = (_centred_logs(matrices, weight[rows], count) for matrices in (products, distances))
+        members = weight[rows].nonzero()[:, 1].reshape(len(rows), count)
+        x, y = (_centred_logs(sums[:, rows], members) for sums in with_others)
         sums = [(a * b).sum(dim=-1).T for a, b in ((x, x), (y, y), (x, y))]
         found[:, rows] = (count - 1) / count * torch.stack(sums)
     return LogErrors(*found)
 
 
 def _centred_logs(
-    matrices: Pairs, weight: Float[Tensor, "rows members"], count: int
+    with_others: Float[Tensor, "samples rows all"], members: Int[Tensor, "rows count"]
 ) -> Float[Tensor, "samples rows count"]:
-    """Logs of sums over pairs without each member of a row, less their mean over the row.
-
-    Only the `count` members of each row are looked at: two thirds of the time of all members.
-    """
-    members = weight.nonzero()[:, 1].reshape(1, len(weight), count)
-    with_others = (weight @ matrices).gather(2, members.expand(len(matrices), -1, -1))
+    """Logs of sums over pairs without each member of a row, less their mean over the row."""
+    with_others = with_others.gather(2, members.expand(len(with_others), -1, -1))
     total = with_others.sum(dim=-1, keepdim=True)
     left = torch.maximum(total - 2 * with_others, _LEFT * total).log_()
     return left.sub_(left.mean(dim=-1, keepdim=True))

@@ -8,8 +8,9 @@ carries all of the residual: sums over fewer pairs are sums of fewer terms, not 
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from bvalign.analysis.statistics import residual
 
@@ -28,16 +29,35 @@ def pair_tables(
     return products, distances
 
 
-def quadratic(
-    matrices: Pairs, weight: Float[Tensor, "subsets members"]
-) -> Float[Tensor, "subsets samples"]:
-    """sum_ij w_si A_nij w_sj for symmetric A with a zero diagonal.
+class PairSums:
+    """Sums over the pairs i < j of each of several subsets of the members.
 
-    Member by member it is a matrix product over the pairs i < j: half the operations of
-    (w A) * w, and no array of (samples, subsets, members); 6 times as fast for 64 members.
+    A subset of a quarter of the members has a sixteenth of the pairs. Such rows are bags of pairs,
+    added up as rows of samples; the others are a matrix product. With 737 subsets of 100 members
+    that takes a third of the time of one matrix product.
+
+    Args:
+        subsets: which members belong to each.
     """
-    total = torch.zeros(len(matrices), len(weight), dtype=torch.float64, device=weight.device)
-    for i in range(weight.shape[1] - 1):
-        both = weight[:, i, None] * weight[:, i + 1 :]
-        total.addmm_(matrices[:, i, i + 1 :], both.T)
-    return total.mul_(2).T.contiguous()
+
+    def __init__(self, subsets: Bool[Tensor, "subsets members"]) -> None:
+        self.subsets = subsets
+        first, second = torch.triu_indices(*subsets.shape[1:] * 2, 1, device=subsets.device)
+        self._pairs = first * subsets.shape[1] + second  # places in a flattened table
+        chosen = subsets[:, first]
+        chosen &= subsets[:, second]
+        number = chosen.sum(dim=1)
+        self._many = number * 16 > len(self._pairs)
+        self._weight = chosen[self._many].double()
+        self._bags = chosen[~self._many].nonzero()[:, 1]
+        few = number[~self._many]
+        self._starts = few.cumsum(dim=0) - few
+
+    def __call__(self, table: Pairs) -> Float[Tensor, "subsets samples"]:
+        """The sums of a symmetric table, sample by sample."""
+        by_pair = table.flatten(1).T.index_select(0, self._pairs)
+        sums = by_pair.new_empty(len(self.subsets), len(table))
+        sums[self._many] = self._weight @ by_pair
+        if len(self._starts):
+            sums[~self._many] = embedding_bag(self._bags, by_pair, self._starts, mode="sum")
+        return sums

@@ -38,6 +38,7 @@ from collections.abc import Callable
 from itertools import permutations
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -207,15 +208,19 @@ def _binned_line(
     values: SubsetValues, sort: int, measure: int, judge: int, weights: Weights
 ) -> Columns:
     keep = torch.nonzero(values.correct[judge]).flatten()
-    order = keep[values.bias_sq_unbiased[sort, keep].argsort()]
-    weights = weights.index_select(1, order)  # three times as fast as weights[:, order]
+    # of NumPy, twice as fast as torch.argsort
+    order = keep[np.argsort(values.bias_sq_unbiased[sort, keep].numpy())]
+    weights = (
+        weights.float().index_select(1, order).double()
+    )  # counts; five times weights[:, order]
     num_bins = min(NUM_BINS, len(order) // 10)
     if num_bins < 3:
         undefined = torch.full((len(weights),), torch.nan, dtype=torch.float64)
         return {"slope": undefined, "intercept": undefined}
     reached = weights.cumsum(dim=1)
     edges = torch.arange(1, num_bins, dtype=torch.float64) * reached[:, -1:] / num_bins
-    starts = pad(torch.searchsorted(reached - weights / 2, edges), (1, 1))
+    middles = reached.sub_(weights, alpha=0.5)
+    starts = pad(torch.searchsorted(middles, edges), (1, 1))
     starts[:, -1] = len(order)
 
     def bin_sums(summands: Tensor) -> Tensor:

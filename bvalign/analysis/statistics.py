@@ -71,7 +71,7 @@ def softmax(logits: Float[Tensor, "... classes"]) -> Float[Tensor, "... classes"
 
 
 def residual(
-    vector: Float[Tensor, "*members samples classes"], reference: Int[Tensor, " samples"]
+    vector: Float[Tensor, "*members samples classes"], reference: Int[Tensor, "*#members samples"]
 ) -> Float[Tensor, "*members samples classes"]:
     """Vector - (its sum) e_reference, without the cancellation at the reference class.
 

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bvalign.analysis.log_errors import LogErrors, subset_errors
-from bvalign.analysis.pairs import pair_tables, quadratic
+from bvalign.analysis.pairs import PairSums, pair_tables
 from bvalign.analysis.statistics import softmax
 
 
@@ -48,6 +48,11 @@ class SubsetValues(NamedTuple):
         row = self.error_rows.index(subset)
         return LogErrors(*(column[row] for column in self.log_errors))
 
+    def of_rows(self, rows: list[int]) -> "SubsetValues":
+        """The values of some subsets only, without errors."""
+        errors = LogErrors(*(column[:0] for column in self.log_errors))
+        return SubsetValues(*(column[rows] for column in self[:4]), errors, ())
+
     def of_samples(self, samples: Int[Tensor, " some"]) -> "SubsetValues":
         """The values of some samples only."""
         columns = [column[:, samples] for column in self[:3]]
@@ -58,22 +63,22 @@ class SubsetValues(NamedTuple):
 def subset_values(
     logits: Float[Tensor, "members samples classes"],
     target: Int[Tensor, " samples"],
-    subsets: Bool[Tensor, "subsets members"],
+    sums: PairSums,
     error_rows: tuple[int, ...] = (),
 ) -> SubsetValues:
-    """Values of every subset, and the errors of some; NaN for a subset of one member.
+    """Values of every subset of `sums`, and errors of some; NaN for a subset of one member.
 
     Memory is about 24 samples members² bytes: pass blocks of samples.
     """
     probs = softmax(logits)
     products, distances = pair_tables(probs, target)
-    weight = subsets.double()
+    weight = sums.subsets.double()
     size = weight.sum(dim=1)
-    ordered_pairs = torch.where(size > 1, size * (size - 1), torch.nan).unsqueeze(1)
+    num_pairs = torch.where(size > 1, size * (size - 1) / 2, torch.nan).unsqueeze(1)
     mean = torch.einsum("sm,mnk->snk", weight, probs)
     return SubsetValues(
-        bias_sq_unbiased=quadratic(products, weight) / ordered_pairs,
-        variance_unbiased=quadratic(distances, weight) / 2 / ordered_pairs,
+        bias_sq_unbiased=sums(products) / num_pairs,
+        variance_unbiased=sums(distances) / 2 / num_pairs,
         correct=mean.argmax(dim=-1) == target,
         size=size,
         log_errors=subset_errors(products, distances, weight[list(error_rows)]),

@@ -1,6 +1,7 @@
-"""Everything that is computed of one ensemble's predictions, in one pass over blocks of samples."""
+"""Everything that is computed of one ensemble's predictions."""
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -8,19 +9,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bvalign.analysis.alignment import Alignment, fit_alignment
-from bvalign.analysis.calibration_summary import Calibration, calibrate, choose_held_out
+from bvalign.analysis.calibration_summary import Calibration, calibrate
 from bvalign.analysis.collapse_summary import Collapse, fit_collapse
-from bvalign.analysis.columns import Columns
-from bvalign.analysis.design import Design, Selection, design
-from bvalign.analysis.disagreement import pair_disagreement
-from bvalign.analysis.gap import Gap, decompose_gap, uncertainty_sum
+from bvalign.analysis.collect import collect
+from bvalign.analysis.design import Selection, design
+from bvalign.analysis.gap import Gap, decompose_gap
 from bvalign.analysis.leading import Leading, leading
 from bvalign.analysis.local import LocalSlope, class_slopes, decade_slopes
 from bvalign.analysis.log_errors import LogErrors
-from bvalign.analysis.losses import CrossEntropy, ZeroOne, cross_entropy, vote_counts, zero_one
-from bvalign.analysis.statistics import Decomposition, decompose, moments
-from bvalign.analysis.subsets import SubsetValues, subset_values
-from bvalign.analysis.weights import WeightedDecomposition, weighted_decompose
+from bvalign.analysis.losses import CrossEntropy, ZeroOne, zero_one
+from bvalign.analysis.statistics import Decomposition, decompose
+from bvalign.analysis.subsets import SubsetValues
+from bvalign.analysis.weights import WeightedDecomposition
 
 RATIO_QUANTILES = (0.5, 0.9, 0.99, 1.0)
 
@@ -153,35 +153,37 @@ def analyze(
         ValueError: there are no labels.
     """
     plan = design(num_members, selection=selection)
-    columns, hits, differ = _collect(blocks, plan, len(index), first, weights)
+    columns, hits, differ = collect(blocks, plan, len(index), first, weights)
     for array in (hits, differ, *columns.arrays()):
         reduce(array)
     size, errors = plan.subsets.sum(dim=1).double(), columns.take("errors")
     subsets = SubsetValues(*columns.take("subsets"), size, errors, plan.error_rows)
     state, target, counts = (columns.take(key) for key in ("state", "target", "counts"))
-    alignment = fit_alignment(subsets, plan)
-    slopes = class_slopes(subsets, target, plan), decade_slopes(subsets, plan)
-    log_errors = subsets.errors(plan.full.whole)
-    del subsets
     uncertainty = columns.take("uncertainty_sum")
     gap = decompose_gap(state, uncertainty, target)
     held_out_logits, held_out_target = columns.take("held_out")
     held_out = (held_out_logits.transpose(0, 1), held_out_target)
+    with ThreadPoolExecutor(2) as pool:  # many short operations, which leave a core idle
+        alignment = pool.submit(fit_alignment, subsets, plan)
+        of_classes = pool.submit(class_slopes, subsets, target, plan)
+        of_decades = pool.submit(decade_slopes, subsets, plan)
+        calibration = pool.submit(calibrate, state, uncertainty, counts, gap, target, held_out)
+        collapse = pool.submit(fit_collapse, *held_out)
     return Analysis(
         decomposition=decompose(state, target),
         cross_entropy=columns.take("cross_entropy"),
         zero_one=zero_one(counts, target),
         gap=gap,
-        log_errors=log_errors,
+        log_errors=subsets.errors(plan.full.whole),
         prediction=state.prob_sum.argmax(dim=-1),
         leading=leading(state.prob_sum / state.count.unsqueeze(-1), counts),
         member_accuracy=hits / len(target),
         pair_disagreement=differ / len(target),
-        alignment=alignment,
-        class_slopes=slopes[0],
-        decade_slopes=slopes[1],
-        calibration=calibrate(state, uncertainty, counts, gap, target, held_out),
-        collapse=fit_collapse(*held_out),
+        alignment=alignment.result(),
+        class_slopes=of_classes.result(),
+        decade_slopes=of_decades.result(),
+        calibration=calibration.result(),
+        collapse=collapse.result(),
         selection=selection,
         target=target,
         index=index,
@@ -189,45 +191,6 @@ def analyze(
         weighted=columns.take("weighted") if weights is not None else None,
         notes=tuple(notes),
     )
-
-
-def _collect(
-    blocks: Iterable[tuple[Tensor, Tensor | None]],
-    plan: Design,
-    num_samples: int,
-    position: int,
-    weights: Sequence[float] | None,
-) -> tuple[Columns, Float[Tensor, " members"], Float[Tensor, "members members"]]:
-    """What is computed block by block, how often members are right and how often pairs differ."""
-    columns, num_members = Columns(num_samples), plan.subsets.shape[1]
-    hits = torch.zeros(num_members, dtype=torch.float64)
-    differ = torch.zeros(num_members, num_members, dtype=torch.float64)
-    for logits, target in blocks:
-        if target is None:
-            raise ValueError(
-                "bias and risk are measured against labels, got predictions without; use "
-                "analyze_unlabelled for what can be said without them"
-            )
-        chosen = choose_held_out(num_samples, *logits.shape[::2])
-        here = chosen[position : position + len(target)]
-        votes = logits.argmax(dim=-1)
-        values = subset_values(logits, target, plan.subsets, plan.error_rows)
-        hits += (votes == target).sum(dim=1)
-        differ += pair_disagreement(votes)
-        columns.put("target", target, position)
-        columns.put("counts", vote_counts(votes, logits.shape[-1]), position)
-        columns.put("state", moments(logits, target), position)
-        columns.put("uncertainty_sum", uncertainty_sum(logits), position)
-        if weights is not None:
-            weighted = weighted_decompose(logits, target, torch.tensor(weights).double())
-            columns.put("weighted", weighted, position)
-        columns.put("cross_entropy", cross_entropy(logits, target), position)
-        columns.put("subsets", values[:3], position, axis=1)
-        columns.put("errors", values.log_errors, position, axis=1)
-        kept = (logits[:, here].transpose(0, 1), target[here])
-        columns.put("held_out", kept, int(chosen[:position].sum()), length=int(chosen.sum()))
-        position += len(target)
-    return columns, hits, differ
 
 
 def _means(table: Decomposition | CrossEntropy | ZeroOne | WeightedDecomposition) -> dict:

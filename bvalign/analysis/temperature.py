@@ -30,7 +30,8 @@ from bvalign.analysis.gap import Gap, GapMeans, gap_identity, gap_means
 BRACKET = (1 / 64, 64.0)
 """Temperatures that are searched; logits off by more are a sign of something else."""
 
-Objective = Callable[[Tensor, Tensor], Tensor]
+Objective = Callable[[Float[Tensor, "members samples"]], Float[Tensor, ""]]
+"""Takes the members' log-probabilities of the labels."""
 
 
 class TemperatureEffect(NamedTuple):
@@ -41,19 +42,14 @@ class TemperatureEffect(NamedTuple):
     change: GapMeans
 
 
-def nll_of_mean(
-    logits: Float[Tensor, "members samples classes"], target: Int[Tensor, " samples"]
-) -> Float[Tensor, ""]:
+def nll_of_mean(log_probs: Float[Tensor, "members samples"]) -> Float[Tensor, ""]:
     """Mean negative log-likelihood of the members' mean probabilities, nats."""
-    log_probs = _log_prob_at(logits, target)
-    return (math.log(len(logits)) - log_probs.logsumexp(dim=0)).mean()
+    return (math.log(len(log_probs)) - log_probs.logsumexp(dim=0)).mean()
 
 
-def nll_of_members(
-    logits: Float[Tensor, "members samples classes"], target: Int[Tensor, " samples"]
-) -> Float[Tensor, ""]:
+def nll_of_members(log_probs: Float[Tensor, "members samples"]) -> Float[Tensor, ""]:
     """Negative log-likelihood of the members, averaged over members and samples, nats."""
-    return -_log_prob_at(logits, target).mean()
+    return -log_probs.mean()
 
 
 def fit_temperature(
@@ -125,15 +121,21 @@ def temperature_effect(
     return TemperatureEffect(gap_means(before), gap_means(after), gap_means(change))
 
 
-def _log_prob_at(logits: Tensor, target: Tensor) -> Float[Tensor, "members samples"]:
-    at = target.expand(logits.shape[:2]).unsqueeze(-1)
-    return torch.log_softmax(logits, dim=-1).gather(-1, at).squeeze(-1)
-
-
 def _slopes(nll: Objective, logits: Tensor, target: Tensor, log_t: float) -> tuple[float, float]:
-    """First and second derivative of the objective in log T."""
-    at = torch.tensor(log_t, dtype=torch.float64, device=logits.device, requires_grad=True)
+    """First and second derivative of the objective in log T.
+
+    With d_k = (z_k - z_y) / T, <.> the mean under p(T) and l = log p_y(T) = -log sum_k exp d_k:
+        dl / d log T = <d>,    d²l / (d log T)² = -<d> - (<d²> - <d>²)
+    so that autograd differentiates l along log T, not the logits.
+    """
+    at = target.expand(logits.shape[:2]).unsqueeze(-1)
+    d = (logits - logits.gather(-1, at)) / math.exp(log_t)
+    probs = d.softmax(dim=-1)
+    mean, mean_square = (probs * d).sum(dim=-1), (probs * d * d).sum(dim=-1)
+    first, second = mean, mean.square() - mean - mean_square
     with torch.enable_grad():
-        (slope,) = torch.autograd.grad(nll(logits / at.exp(), target), at, create_graph=True)
-        (curvature,) = torch.autograd.grad(slope, at)
+        step = torch.zeros((), dtype=torch.float64, device=logits.device, requires_grad=True)
+        moved = nll(-d.logsumexp(dim=-1) + step * first + step.square() / 2 * second)
+        (slope,) = torch.autograd.grad(moved, step, create_graph=True)
+        (curvature,) = torch.autograd.grad(slope, step)
     return slope.item(), curvature.item()

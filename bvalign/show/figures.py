@@ -165,9 +165,8 @@ def collapse(found: Collapse, *, num_samples: int, num_members: int) -> Figure:
             f"model, M = {num_members}, slope {found.slope_simulated:.3f}",
         ),
     ):
-        right.scatter(
-            values.bias_sq, values.variance, s=6, lw=0, alpha=0.5, color=colour, label=label
-        )
+        style = {"s": 6, "lw": 0, "alpha": 0.5, "color": colour, "rasterized": True}
+        right.scatter(values.bias_sq, values.variance, label=label, **style)
     text = f"model, all members, slope {found.slope_population:.3f}"
     right.plot(found.curve.bias_sq, found.curve.variance, color=FIT, lw=1.8, label=text)
     right.set_xscale("log")

@@ -100,7 +100,7 @@ def slopes(logits: torch.Tensor, plan: Design, names: list[str]) -> Iterator[tup
     target = torch.zeros(logits.shape[1], dtype=torch.int64)
     values = concatenate(
         [
-            subset_values(part, target[: part.shape[1]], plan.subsets, plan.error_rows)
+            subset_values(part, target[: part.shape[1]], plan.sums, plan.error_rows)
             for part in logits.split(SAMPLES_PER_BLOCK, dim=1)
         ]
     )
