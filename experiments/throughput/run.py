@@ -124,7 +124,7 @@ class Study:
     def _startup(self, _: dict) -> dict[str, object]:
         if self.quick:
             return startup.startup(1, startup.COMMANDS[:3])
-        return startup.startup(5)
+        return startup.startup(3)
 
     def _gpu(self, _: dict) -> dict[str, object]:
         if self.quick or not torch.cuda.is_available():

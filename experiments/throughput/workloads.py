@@ -81,7 +81,7 @@ class Workload:
 WORKLOADS = {
     "mlp": Workload("mlp", Digits, 32, 64, 1, None, (5, 25), 5),
     "cnn": Workload("cnn", Digits, 32, 16, 1, None, (5, 15), 5),
-    "resnet8": Workload("resnet8_cifar", RandomImages, 128, 4, 2, 512, (1, 7), 1000),
+    "resnet8": Workload("resnet8_cifar", RandomImages, 128, 4, 2, 512, (1, 5), 1000),
     "resnet20": Workload("resnet20_cifar", RandomImages, 128, 4, 2, 512, (1, 4), 1000),
 }
 QUICK = {
