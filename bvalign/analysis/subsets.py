@@ -75,11 +75,11 @@ def subset_values(
     weight = sums.subsets.double()
     size = weight.sum(dim=1)
     num_pairs = torch.where(size > 1, size * (size - 1) / 2, torch.nan).unsqueeze(1)
-    mean = torch.einsum("sm,mnk->snk", weight, probs)
+    sums_of_probs = (torch.einsum("sm,mnk->snk", rows, probs) for rows in weight.split(64))
     return SubsetValues(
         bias_sq_unbiased=sums(products) / num_pairs,
         variance_unbiased=sums(distances) / 2 / num_pairs,
-        correct=mean.argmax(dim=-1) == target,
+        correct=torch.cat([total.argmax(dim=-1) == target for total in sums_of_probs]),
         size=size,
         log_errors=subset_errors(products, distances, weight[list(error_rows)]),
         error_rows=error_rows,
