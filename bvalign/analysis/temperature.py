@@ -129,9 +129,9 @@ def _slopes(nll: Objective, logits: Tensor, target: Tensor, log_t: float) -> tup
     so that autograd differentiates l along log T, not the logits.
     """
     at = target.expand(logits.shape[:2]).unsqueeze(-1)
-    d = (logits - logits.gather(-1, at)) / math.exp(log_t)
-    probs = d.softmax(dim=-1)
-    mean, mean_square = (probs * d).sum(dim=-1), (probs * d * d).sum(dim=-1)
+    d = (logits - logits.gather(-1, at)).div_(math.exp(log_t))
+    weighted = d.softmax(dim=-1).mul_(d)
+    mean, mean_square = weighted.sum(dim=-1), weighted.mul_(d).sum(dim=-1)
     first, second = mean, mean.square() - mean - mean_square
     with torch.enable_grad():
         step = torch.zeros((), dtype=torch.float64, device=logits.device, requires_grad=True)
