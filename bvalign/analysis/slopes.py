@@ -23,8 +23,8 @@ split_half      instrument: cov(log variance of B, log bias_sq of A) / cov(log b
                 denominators averaged over splits and both roles. The halves' errors are
                 independent, but their means may depend on the sample: it is the slope for M/2.
 
-In simulations (experiments/estimators) cross_half is off by +0.013 on average where noise is
-Gaussian, corrected by +0.025, split_half by +0.031, the others by +0.04 to +0.07, most of it
+In simulations (experiments/estimators) cross_half is off by +0.014 on average where noise is
+Gaussian, corrected by +0.027, split_half by +0.032, the others by +0.04 to +0.07, most of it
 towards one.
 Nothing identifies the population slope where members' probabilities are heavy-tailed: there every
 ensemble of practical size shows a slope near one. A drift of the slope over the number of members
