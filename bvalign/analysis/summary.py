@@ -165,9 +165,9 @@ def analyze(
     held_out = (held_out_logits.transpose(0, 1), held_out_target)
     with ThreadPoolExecutor(2) as pool:  # many short operations, which leave a core idle
         alignment = pool.submit(fit_alignment, subsets, plan)
+        calibration = pool.submit(calibrate, state, uncertainty, counts, gap, target, held_out)
         of_classes = pool.submit(class_slopes, subsets, target, plan)
         of_decades = pool.submit(decade_slopes, subsets, plan)
-        calibration = pool.submit(calibrate, state, uncertainty, counts, gap, target, held_out)
         collapse = pool.submit(fit_collapse, *held_out)
     return Analysis(
         decomposition=decompose(state, target),
