@@ -88,7 +88,7 @@ class GapBounds(NamedTuple):
 
 
 def uncertainty_sum(logits: Float[Tensor, "members samples classes"]) -> Float[Tensor, " samples"]:
-    """sum_m (1 - ‖p_m‖²), in float64; add up blocks of members.
+    """sum_m (1 - ‖p_m‖²), in float64; add up blocks of members. Needs two copies of `logits`.
 
     With s = p - e_k, k the class of the member's largest probability, 1 - ‖p‖² = -2 s_k - ‖s‖²,
     and the second term is at most half of the first: the difference keeps its digits.

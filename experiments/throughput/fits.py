@@ -90,7 +90,7 @@ def whole_fits(
 
     Args:
         workload: network and data.
-        plan: the one that `auto` chose.
+        plan: the one whose steps were fastest.
         compiled: through torch.compile; the trial of plans compiles, before a fit is timed.
         rounds: how often each is measured.
         tick: called after each measurement.
