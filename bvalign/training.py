@@ -21,6 +21,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from bvalign.data import EnsembleDataModule
 from bvalign.ensemble.checkpoints import CheckpointMembers
 from bvalign.ensemble.coupling import refuse_coupling
+from bvalign.ensemble.memory import keep_freed_memory
 from bvalign.ensemble.module import Ensemble
 from bvalign.ensemble.ranks import leave_together, on_rank_zero, started_ranks
 from bvalign.ensemble.strategy import MemberParallelStrategy
@@ -59,6 +60,7 @@ class EnsembleCLI(LightningCLI):
     def __init__(self, args: Sequence[str] | None = None) -> None:
         for name in TALK:
             logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
+        keep_freed_memory()
         warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`")
         super().__init__(
             Ensemble,

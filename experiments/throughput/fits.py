@@ -18,7 +18,6 @@ from pathlib import Path
 import torch
 from limits import interleaved, ratios, spread
 from loops import PlanLoop, usual_epoch
-from training import COMPILED
 from workloads import Workload
 
 from bvalign import RunDirectory
@@ -84,27 +83,25 @@ def weight_difference(root: Path, loop: PlanLoop) -> float:
 
 
 def whole_fits(
-    workload: Workload, plan: str, *, compiled: bool, rounds: int, tick: Callable[[], None]
+    workload: Workload, plan: str, *, rounds: int, tick: Callable[[], None]
 ) -> dict[str, object]:
     """Seconds per epoch of one pack: `fit`, the bare loop, and the usual loop times the members.
 
     Args:
         workload: network and data.
-        plan: the one whose steps were fastest.
-        compiled: through torch.compile; the trial of plans compiles, before a fit is timed.
+        plan: the one that `auto` chose.
         rounds: how often each is measured.
         tick: called after each measurement.
     """
     torch.set_num_threads(workload.threads)
     folder, (short, long) = Path(tempfile.mkdtemp(prefix="bvalign-throughput-")), workload.epochs
     fixed: list[float] = []
-    more = {"model.compile": str(compiled).lower()}
-    loop_of = partial(PlanLoop, workload, plan, compiled=compiled)
+    loop_of = partial(PlanLoop, workload, plan)
 
     def fit() -> float:
         for epochs in workload.epochs:
             shutil.rmtree(folder / str(epochs), ignore_errors=True)
-        took = [run_fit(folder / str(e), workload, plan, e, more) for e in workload.epochs]
+        took = [run_fit(folder / str(e), workload, plan, e) for e in workload.epochs]
         per_epoch = (took[1] - took[0]) / (long - short)
         fixed.append(took[0] - short * per_epoch)
         return per_epoch
@@ -129,7 +126,7 @@ def whole_fits(
         shutil.rmtree(folder, ignore_errors=True)
     steps = len(loop_of().batches)
     return {
-        "plan": COMPILED if compiled else plan,
+        "plan": plan,
         "members": workload.pack,
         "threads": workload.threads,
         "epochs": list(workload.epochs),

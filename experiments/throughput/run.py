@@ -8,10 +8,11 @@ Under 20 minutes on two idle cores; about 4 GB of TMPDIR are used and freed.
 limits       float32 and bf16 products and convolutions, a copy: what "of peak" is a fraction of
 training     member-steps per second of every plan, of bf16 where a step is shorter with it, of
              `sequential` compiled, of a plain PyTorch loop on resident tensors, and of the usual
-             Lightning loop (one member, DataLoader, per-sample torchvision transforms, self.log);
+             Lightning loop (one member, DataLoader, per-sample torchvision transforms, self.log;
+             alone in having malloc as it comes, the others keep freed memory as `fit` does);
              FLOPs by torch's counter
-fits         whole `bvalign fit` commands in the plan that `auto` chose, or compiled where that is
-             quicker, against both loops; fits.py says how start-up is subtracted
+fits         whole `bvalign fit` commands in the plan that `auto` chose, against both loops; fits.py
+             says how start-up is subtracted
 statistics   time and memory of per-sample bias and variance of predictions on disk; passes.py
 startup      seconds until each --help answers
 gpu          the same questions on CUDA, where there is one: gpu.py
@@ -19,11 +20,9 @@ gpu          the same questions on CUDA, where there is one: gpu.py
 
 import argparse
 import json
-import logging
 import os
 import platform
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,8 +36,10 @@ import tables
 import torch
 import training
 import workloads
+from loops import be_quiet
 from rich.console import Console
 
+from bvalign.ensemble.memory import keep_freed_memory
 from bvalign.provenance import provenance
 from bvalign.show.progress import progress
 
@@ -102,11 +103,9 @@ class Study:
         found = {}
         for name in some:
             rounds = 1 if self.quick else ROUNDS["fits"][name]
-            plan, compiled = training.quickest_float32(results["training"][name])
+            plan = results["training"][name]["auto"]["plan"]
             tick = self._ticks(f"fit of {name}", "fits", len(some) * rounds * 3)
-            found[name] = fits.whole_fits(
-                self.workloads[name], plan, compiled=compiled, rounds=rounds, tick=tick
-            )
+            found[name] = fits.whole_fits(self.workloads[name], plan, rounds=rounds, tick=tick)
         return found
 
     def _statistics(self, _: dict) -> dict[str, object]:
@@ -156,9 +155,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.quick and args.out is None:
         parser.error("--quick needs --out: its numbers mean nothing and replace no results")
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
+    be_quiet()
+    keep_freed_memory()
     out = args.out or Path(__file__).parent
     out.mkdir(parents=True, exist_ok=True)
     results = Study(quick=args.quick).run()

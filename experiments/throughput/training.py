@@ -9,6 +9,7 @@ from lightning.pytorch import Trainer
 from limits import fastest, interleaved, ratios, spread
 from limits import seconds as seconds_of
 from loops import PlainLoop, PlanLoop, usual_epoch
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 from workloads import Workload
 
@@ -25,6 +26,16 @@ def step_flops(workload: Workload) -> int:
     with FlopCounterMode(display=False) as counter:
         loop.step()
     return counter.get_total_flops()
+
+
+def convolution_share(workload: Workload) -> float:
+    """Part of a step of `sequential`, forward and backward, that is in convolutions."""
+    step = PlanLoop(workload, "sequential").step
+    step()
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        step()
+    took = {event.key: event.self_cpu_time_total for event in profiled.key_averages()}
+    return sum(t for name, t in took.items() if "convolution" in name) / sum(took.values())
 
 
 def bfloat16_pays(workload: Workload, budget: float) -> dict[str, object]:
@@ -125,6 +136,7 @@ def rates(
         "flops": flops,
         "peak": peak,
         "bfloat16": half,
+        "convolution_share": convolution_share(workload),
         "compile_seconds": first_seconds,
         "rows": rows,
         "refused": refused,
@@ -132,15 +144,6 @@ def rates(
         "auto_of_best": speed[choice["plan"]] / max(speed[plan] for plan in PLANS if plan in speed),
         "difference_float64": plan_difference(workload),
     }
-
-
-def quickest_float32(found: dict[str, dict]) -> tuple[str, bool]:
-    """The plan that `auto` chose, or the compiled one where it was measured to be quicker."""
-    plan, rows = found["auto"]["plan"], found["rows"]
-    speed = {name: row["steps_per_second"]["median"] for name, row in rows.items()}
-    if speed.get(COMPILED, 0) > speed[plan]:
-        return "sequential", True
-    return plan, False
 
 
 def _dtype(way: str) -> str:
