@@ -12,7 +12,7 @@ training     member-steps per second of every plan, of bf16 where a step is shor
              alone in having malloc as it comes, the others keep freed memory as `fit` does);
              FLOPs by torch's counter
 fits         whole `bvalign fit` commands in the plan that `auto` chose, against both loops; fits.py
-             says how start-up is subtracted
+             says what is left out
 statistics   time and memory of per-sample bias and variance of predictions on disk; passes.py
 startup      seconds until each --help answers
 gpu          the same questions on CUDA, where there is one: gpu.py
@@ -43,7 +43,7 @@ from bvalign.ensemble.memory import keep_freed_memory
 from bvalign.provenance import provenance
 from bvalign.show.progress import progress
 
-ROUNDS = {"training": 3, "fits": {"mlp": 2, "cnn": 2, "resnet8": 2, "resnet20": 1}}
+ROUNDS = {"training": 3, "fits": {"mlp": 3, "cnn": 3, "resnet8": 2, "resnet20": 2}}
 PARTS = {"limits": 1, "training": 5, "fits": 9, "statistics": 4, "startup": 1, "gpu": 1}
 """In order, each with about how long it takes in comparison."""
 
@@ -123,7 +123,7 @@ class Study:
     def _startup(self, _: dict) -> dict[str, object]:
         if self.quick:
             return startup.startup(1, startup.COMMANDS[:3])
-        return startup.startup(3)
+        return startup.startup(2)
 
     def _gpu(self, _: dict) -> dict[str, object]:
         if self.quick or not torch.cuda.is_available():

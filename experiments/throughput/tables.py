@@ -113,8 +113,8 @@ def _fits(fits: dict[str, dict]) -> list[str]:
     return [
         "## Whole fits",
         "",
-        "Seconds per epoch of a pack, from the difference of a long and a short fit; the usual "
-        "loop is one member, multiplied.",
+        "Seconds per epoch of a pack, without the first epochs; the usual loop is one member, "
+        "multiplied.",
         "",
         *table(
             "network | members | plan | fit | bare loop | Lightning | Lightning / fit | fit / bare",
