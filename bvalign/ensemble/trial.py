@@ -12,7 +12,7 @@ from bvalign.ensemble.module import Ensemble
 from bvalign.ensemble.plans import PLANS, random_input
 
 BUDGET = 15.0
-"""Seconds that the steps of a trial may take, roughly; a small network needs one."""
+"""Seconds that the steps of a trial may take, roughly; a small network needs two."""
 GAIN = 0.95
 """Another plan must take less than this part of what `sequential` takes to be chosen."""
 LOOP = 0.8e-3
