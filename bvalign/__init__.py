@@ -14,10 +14,9 @@ _PUBLIC = {
     "Randomness": "bvalign.randomness",
     "RunDirectory": "bvalign.predictions",
     "SaveMembers": "bvalign.ensemble.saving",
-    "analyze": "bvalign.analysis.summary",
-    "analyze_unlabelled": "bvalign.analysis.unlabelled",
+    "analyze": "bvalign.commands.analyze",
     "open_predictions": "bvalign.predictions",
-    "write_report": "bvalign.show.report",
+    "write_report": "bvalign.show.write",
 }
 
 __all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604 (names found by __getattr__)

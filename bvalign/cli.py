@@ -1,7 +1,7 @@
 """The command line: which command was typed, and one clear line when it cannot be done.
 
 `analyze`, `report` and `compare` train nothing, so they start without Lightning, and every `--help`
-here answers without importing torch. The training commands are in `training.py`.
+here answers without importing torch. The training commands are in `commands/fit.py`.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main() -> None:
     argv = sys.argv[1:]
     try:
         if argv and argv[0] in ("fit", "test"):
-            from bvalign.training import EnsembleCLI
+            from bvalign.commands.fit import EnsembleCLI
 
             EnsembleCLI()  # reads sys.argv itself
         else:
@@ -92,13 +92,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _compare(runs: list[Path], out: Path) -> None:
-    from bvalign.show.compare import compare_runs
+    from bvalign.commands.compare import compare_runs
 
     compare_runs(runs, out)
 
 
 def _report(source: Path, out: Path, selection: str) -> None:
-    from bvalign.show.report import analyze_and_report
+    from bvalign.commands.report import analyze_and_report
 
     analyze_and_report(source, out, selection)
 

@@ -23,8 +23,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.gap import Mean, mean_over_samples
 from bvalign.analysis.losses import zero_one
+from bvalign.analysis.means import Mean, mean_over_samples
 from bvalign.analysis.statistics import Moments, decompose, residual
 
 

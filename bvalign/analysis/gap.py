@@ -22,7 +22,7 @@ uncertainty, which can be had without labels; for one-hot members it is twice th
 (Jiang et al. 2022). Its mean misses the mean risk by the mean of calibration_residual_unbiased.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -35,6 +35,8 @@ from bvalign.analysis.calibration import (
     class_wise,
     confidence,
 )
+from bvalign.analysis.column import Unit
+from bvalign.analysis.means import Mean, mean_over_samples
 from bvalign.analysis.statistics import (
     Moments,
     centred_squares,
@@ -48,18 +50,11 @@ from bvalign.analysis.statistics import (
 class Gap(NamedTuple):
     """One number per sample, squared probability, float64. Unbiased ones need two members."""
 
-    gap: Float[Tensor, " samples"]
-    uncertainty: Float[Tensor, " samples"]
-    calibration_residual: Float[Tensor, " samples"]
-    gap_unbiased: Float[Tensor, " samples"]
-    calibration_residual_unbiased: Float[Tensor, " samples"]
-
-
-class Mean(NamedTuple):
-    """A mean over samples and its standard error for these members, in the samples' unit."""
-
-    value: Float[Tensor, ""]
-    standard_error: Float[Tensor, ""]  # NaN for a single sample
+    gap: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    uncertainty: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    calibration_residual: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    gap_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    calibration_residual_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
 
 
 class GapMeans(NamedTuple):
@@ -128,13 +123,6 @@ def gap_identity(
     [0.5, 0.5, 0.0]
     """
     return decompose_gap(moments(logits, target), uncertainty_sum(logits), target)
-
-
-def mean_over_samples(values: Float[Tensor, " samples"]) -> Mean:
-    """The mean and its standard error, the standard deviation (N - 1) over sqrt(N)."""
-    num = len(values)
-    centred = values - values.mean()
-    return Mean(values.mean(), (centred.square().sum() / (num * (num - 1))).sqrt())
 
 
 def gap_means(gap: Gap) -> GapMeans:

@@ -32,11 +32,13 @@ two sets of members, so that the variance is never a difference of large numbers
     disagreement     share of the pairs of members that vote differently (unbiased)
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from bvalign.analysis.column import Unit
 
 
 class LogMoments(NamedTuple):
@@ -56,11 +58,11 @@ class CrossEntropy(NamedTuple):
     and without the second pass over the members.
     """
 
-    kl_risk: Float[Tensor, " samples"]
-    kl_bias: Float[Tensor, " samples"]
-    kl_variance: Float[Tensor, " samples"]
-    kl_bias_jackknife: Float[Tensor, " samples"]
-    kl_variance_jackknife: Float[Tensor, " samples"]
+    kl_risk: Annotated[Float[Tensor, " samples"], Unit("nats")]
+    kl_bias: Annotated[Float[Tensor, " samples"], Unit("nats")]
+    kl_variance: Annotated[Float[Tensor, " samples"], Unit("nats")]
+    kl_bias_jackknife: Annotated[Float[Tensor, " samples"], Unit("nats")]
+    kl_variance_jackknife: Annotated[Float[Tensor, " samples"], Unit("nats")]
     count: Int[Tensor, " samples"]  # members behind the numbers
 
 
@@ -70,12 +72,12 @@ class ZeroOne(NamedTuple):
     The disagreement needs two members and is NaN with one.
     """
 
-    main: Int[Tensor, " samples"]
-    error_rate: Float[Tensor, " samples"]
-    bias_01: Float[Tensor, " samples"]
-    variance_01: Float[Tensor, " samples"]
-    net_variance_01: Float[Tensor, " samples"]
-    disagreement: Float[Tensor, " samples"]
+    main: Annotated[Int[Tensor, " samples"], Unit("class id")]
+    error_rate: Annotated[Float[Tensor, " samples"], Unit("share of members")]
+    bias_01: Annotated[Float[Tensor, " samples"], Unit("0 or 1")]
+    variance_01: Annotated[Float[Tensor, " samples"], Unit("share of members")]
+    net_variance_01: Annotated[Float[Tensor, " samples"], Unit("share of members")]
+    disagreement: Annotated[Float[Tensor, " samples"], Unit("share of pairs", shown=True)]
     count: Int[Tensor, " samples"]  # members behind the numbers
 
 

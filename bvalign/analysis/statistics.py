@@ -26,11 +26,13 @@ Partial results over disjoint sets of members (`Moments`) are merged jointly; me
 gives the same values up to rounding.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from bvalign.analysis.column import Unit
 
 
 class Moments(NamedTuple):
@@ -48,12 +50,13 @@ class Decomposition(NamedTuple):
     The unbiased values need two members and are NaN with one.
     """
 
-    bias_sq: Float[Tensor, " samples"]
-    variance: Float[Tensor, " samples"]
-    risk: Float[Tensor, " samples"]
-    bias_sq_unbiased: Float[Tensor, " samples"]
-    variance_unbiased: Float[Tensor, " samples"]
-    correct: Bool[Tensor, " samples"]  # the largest mean probability is at the label
+    bias_sq: Annotated[Float[Tensor, " samples"], Unit("squared probability", shown=True)]
+    variance: Annotated[Float[Tensor, " samples"], Unit("squared probability", shown=True)]
+    risk: Annotated[Float[Tensor, " samples"], Unit("squared probability", shown=True)]
+    bias_sq_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    variance_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    # the largest mean probability is at the label
+    correct: Annotated[Bool[Tensor, " samples"], Unit("0 or 1", shown=True)]
     count: Int[Tensor, " samples"]  # members behind the numbers
 
 

@@ -29,15 +29,17 @@ confidence or agreement exceed accuracy by.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.columns import Columns
-from bvalign.analysis.gap import Mean, mean_over_samples, uncertainty_sum
+from bvalign.analysis.collect import Block, arrays, collect
+from bvalign.analysis.column import Column, NamedColumns, Unit, columns_of
+from bvalign.analysis.gap import uncertainty_sum
 from bvalign.analysis.losses import disagreement, jackknife_shift, log_moments, vote_counts
+from bvalign.analysis.means import Mean, mean_over_samples
 from bvalign.analysis.statistics import centred_squares, residual, softmax
 
 MEANS = (
@@ -66,26 +68,27 @@ class Unlabelled(NamedTuple):
     too where a member gives a class a probability of exactly zero, as votes do.
     """
 
-    prediction: Int[Tensor, " samples"]  # argmax p̄
-    confidence: Float[Tensor, " samples"]  # max p̄
-    variance: Float[Tensor, " samples"]  # squared probability, like all but the two in nats
-    variance_unbiased: Float[Tensor, " samples"]
-    uncertainty: Float[Tensor, " samples"]
-    kl_variance: Float[Tensor, " samples"]  # nats
-    kl_variance_jackknife: Float[Tensor, " samples"]  # nats
-    disagreement: Float[Tensor, " samples"]  # share of pairs
-    variance_01: Float[Tensor, " samples"]  # share of members
-    risk_label_free: Float[Tensor, " samples"]
-    risk_label_free_plug_in: Float[Tensor, " samples"]
-    error_label_free: Float[Tensor, " samples"]  # 1 - max p̄, without cancellation
+    prediction: Annotated[Int[Tensor, " samples"], Unit("class id")]  # argmax p̄
+    confidence: Annotated[Float[Tensor, " samples"], Unit("probability", shown=True)]  # max p̄
+    variance: Annotated[Float[Tensor, " samples"], Unit("squared probability", shown=True)]
+    variance_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    uncertainty: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    kl_variance: Annotated[Float[Tensor, " samples"], Unit("nats")]
+    kl_variance_jackknife: Annotated[Float[Tensor, " samples"], Unit("nats")]
+    disagreement: Annotated[Float[Tensor, " samples"], Unit("share of pairs", shown=True)]
+    variance_01: Annotated[Float[Tensor, " samples"], Unit("share of members")]
+    risk_label_free: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    risk_label_free_plug_in: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    # 1 - max p̄, without cancellation
+    error_label_free: Annotated[Float[Tensor, " samples"], Unit("probability")]
 
 
-@dataclass(frozen=True)
-class UnlabelledAnalysis:
-    """The numbers of one ensemble on samples without labels.
+@dataclass(frozen=True, repr=False)
+class UnlabelledAnalysis(NamedColumns):
+    """The numbers of one ensemble on samples without labels; printed, the few main ones.
 
     Attributes:
-        values: one value per sample.
+        values: one value per sample; `analysis["variance"]` is one column as an array.
         index: rows of the data set (samples).
         num_members: M.
         num_classes: K.
@@ -102,6 +105,11 @@ class UnlabelledAnalysis:
     def num_samples(self) -> int:
         return len(self.index)
 
+    def columns(self) -> dict[str, Column]:
+        """The columns of samples.csv by name, in their order."""
+        index = Column(self.index, Unit("row of the data set", shown=True))
+        return {"index": index} | columns_of(self.values)
+
     def means(self) -> dict[str, Mean]:
         """Mean and standard error over samples of each per-sample value; NaN if undefined."""
         return {name: mean_over_samples(getattr(self.values, name)) for name in MEANS}
@@ -113,13 +121,39 @@ class UnlabelledAnalysis:
             for name, column in ESTIMATES.items()
         }
 
+    def __repr__(self) -> str:
+        """The few numbers that a reader needs, in words."""
+        means, estimates = self.means(), self.estimates()
+        several = self.num_members > 1
+        lines = [
+            f"{self.num_members} members on {self.num_samples} samples without labels: mean "
+            f"confidence {means['confidence']}, uncertainty {means['uncertainty']}"
+            + (f", variance {means['variance']}" if several else "")
+        ]
+        if not several:
+            lines.append("one member has no variance and nobody to disagree with")
+        risk = estimates["risk" if several else "risk_plug_in"]
+        lines.append(f"risk, if mean probabilities are calibrated for each class: {risk}")
+        if several:
+            error = estimates["member_error"]
+            lines.append(f"error rate of a member, if vote shares are calibrated: {error}")
+        error = estimates["ensemble_error"]
+        lines.append(f"error rate of the ensemble, if its confidence is calibrated: {error}")
+        lines.append(
+            "where models are over-confident, as on shifted data, the true values are higher; ± is "
+            "over samples and does not cover that"
+        )
+        lines.append("without labels: no bias_sq, accuracy, alignment, calibration or collapse")
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
-def analyze_unlabelled(
-    blocks: Iterable[tuple[Tensor, Tensor | None]],
+
+def analyze_unlabelled_blocks(
+    blocks: Iterable[Block],
     index: Tensor,
     num_members: int,
     notes: Sequence[str] = (),
     *,
+    num_classes: int,
     first: int = 0,
     reduce: Callable[[Tensor], object] = lambda _: None,
 ) -> UnlabelledAnalysis:
@@ -130,16 +164,14 @@ def analyze_unlabelled(
         index: rows of the data set (samples), in the order of the blocks.
         num_members: M.
         notes: passed on to the result.
+        num_classes: K.
         first: position of the first block, where several processes share the samples.
         reduce: adds an array up over the processes, in place; does nothing for a single one.
     """
-    columns, position, num_classes = Columns(len(index)), first, 0
-    for logits, _ in blocks:
-        columns.put("values", unlabelled(logits), position)
-        position, num_classes = position + logits.shape[1], logits.shape[2]
-    for array in columns.arrays():
+    values = collect(blocks, lambda logits, _: unlabelled(logits), len(index), first)
+    for array in arrays(values):
         reduce(array)
-    return UnlabelledAnalysis(columns.take("values"), index, num_members, num_classes, tuple(notes))
+    return UnlabelledAnalysis(values, index, num_members, num_classes, tuple(notes))
 
 
 def unlabelled(logits: Float[Tensor, "members samples classes"]) -> Unlabelled:

@@ -22,12 +22,13 @@ variance_unbiased to the risk; the second may go under a logarithm. They agree f
 With the weights left out, members entered twice make variance_unbiased too small.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int, Real
 from torch import Tensor
 
+from bvalign.analysis.column import Unit
 from bvalign.analysis.statistics import residual, softmax
 
 
@@ -37,13 +38,14 @@ class WeightedDecomposition(NamedTuple):
     The last three values are NaN where a single member has all the weight.
     """
 
-    bias_sq: Float[Tensor, " samples"]
-    variance: Float[Tensor, " samples"]
-    risk: Float[Tensor, " samples"]
-    correct: Bool[Tensor, " samples"]  # the largest mean probability is at the label
-    variance_unbiased: Float[Tensor, " samples"]
-    bias_sq_unbiased: Float[Tensor, " samples"]
-    bias_sq_pairs: Float[Tensor, " samples"]
+    bias_sq: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    variance: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    risk: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    # the largest mean probability is at the label
+    correct: Annotated[Bool[Tensor, " samples"], Unit("0 or 1")]
+    variance_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    bias_sq_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    bias_sq_pairs: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
 
 
 def weighted_decompose(

@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
+from bvalign.analysis.column import columns_of
 from bvalign.analysis.lines import cloud
 from bvalign.analysis.metric import BiasVariance
 from bvalign.analysis.statistics import Decomposition
@@ -69,7 +70,8 @@ class AlignmentScatter(Callback):
         values = self._log("test", trainer, pl_module)
         if self.run is None and trainer.is_global_zero:
             target = self.metrics["test"].target
-            columns = {"index": torch.arange(len(target)), "label": target} | values._asdict()
+            columns = {"index": torch.arange(len(target)), "label": target}
+            columns |= {name: column.values for name, column in columns_of(values).items()}
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):
                     arrays = {name: column.cpu().numpy() for name, column in columns.items()}

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from bvalign.analysis.column import Column
 from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions
 from bvalign.show.extremes import Scores, distance_to_line, largest
@@ -25,10 +26,11 @@ GALLERIES = {
 
 def scores(analysis: Analysis) -> Scores:
     """What the samples are sorted by."""
-    d = {k: getattr(analysis.decomposition, k).numpy() for k in ("bias_sq", "variance", "correct")}
+    values = {name: analysis[name] for name in ("bias_sq", "variance", "correct")}
     lines = fitted_lines(analysis, ["ols"])
     line = (lines[0].slope, lines[0].intercept) if lines else None
-    return Scores(d["bias_sq"], d["variance"], distance_to_line(**d, line=line))
+    distance = distance_to_line(**values, line=line)
+    return Scores(values["bias_sq"], values["variance"], distance)
 
 
 def galleries(
@@ -45,12 +47,12 @@ def galleries(
     """
     places = np.empty(analysis.num_samples, dtype=np.int64)
     places[shown] = np.arange(len(shown))
-    drawn = []
+    columns, drawn = analysis.columns(), []
     for name, score in zip(GALLERIES, found, strict=True):
         rows = largest(np.abs(score), SAMPLES_SHOWN).tolist()
         if not rows or (name != "bias_sq" and analysis.num_members == 1):
             continue
-        cards = [_card(analysis, predictions, row, int(places[row]), sheets) for row in rows]
+        cards = [_card(predictions, columns, row, int(places[row]), sheets) for row in rows]
         if name == "off_line":
             for card, distance in zip(cards, score[rows].tolist(), strict=True):
                 side = "above" if distance > 0 else "below"
@@ -61,18 +63,19 @@ def galleries(
 
 
 def _card(
-    analysis: Analysis, predictions: Predictions, row: int, place: int, sheets: Sprites
+    predictions: Predictions, columns: dict[str, Column], row: int, place: int, sheets: Sprites
 ) -> dict[str, object]:
-    names, members = class_names(predictions), analysis.num_members
+    names, members = class_names(predictions), len(predictions.members)
+    at = {name: column.values[row].item() for name, column in columns.items()}
     sheet, cell = divmod(place, COLUMNS * ROWS)
     return {
         "place": place,
-        "index": int(analysis.index[row]),
-        "label": names[int(analysis.target[row])],
-        "prediction": names[int(analysis.prediction[row])],
-        "bias_sq": float(analysis.decomposition.bias_sq[row]),
-        "variance": float(analysis.decomposition.variance[row]),
-        "votes": round(members * (1 - float(analysis.zero_one.error_rate[row]))),
+        "index": at["index"],
+        "label": names[at["label"]],
+        "prediction": names[at["prediction"]],
+        "bias_sq": at["bias_sq"],
+        "variance": at["variance"],
+        "votes": round(members * (1 - at["error_rate"])),
         "sheet": sheet if place < sheets.number else None,
         "row": cell // COLUMNS,
         "column": cell % COLUMNS,

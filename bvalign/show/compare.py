@@ -1,16 +1,10 @@
-"""`bvalign compare`: several reports as one page, a table and small multiples."""
+"""Several reports beside each other: the page and its figures."""
 
-import csv
-import io
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from bvalign.predictions.atomic import write_atomic
-from bvalign.show.comparison import SLOPES, Report, compare, read_reports, table
-from bvalign.show.files import save_figure
+from bvalign.show.comparison import SLOPES, Report
 from bvalign.show.fits import summary_lines
 from bvalign.show.multiples import Run, alignment_multiples, slopes
 from bvalign.show.page import render
@@ -24,26 +18,18 @@ CAPTIONS = {
 }
 
 
-def compare_runs(folders: Sequence[Path | str], out: Path | str) -> None:
-    """Writes compare.html, compare.csv, compare.json and figures/, and says where.
+def page(
+    reports: Sequence[Report], comparison: dict[str, object], figures: dict[str, bytes]
+) -> str:
+    """The HTML.
 
     Args:
-        folders: run directories, or folders that `bvalign analyze` wrote.
-        out: a folder, made if missing.
+        reports: what is compared.
+        comparison: of `compare`.
+        figures: PNG by name.
     """
-    out, reports = Path(out), read_reports([Path(folder) for folder in folders])
-    found = compare(reports)
-    (out / "figures").mkdir(parents=True, exist_ok=True)
-    write_atomic(out / "compare.json", (json.dumps(found, indent=1) + "\n").encode())
-    rows = io.StringIO()
-    csv.writer(rows, lineterminator="\n").writerows(table(found["runs"]))
-    write_atomic(out / "compare.csv", rows.getvalue().encode())
-    images = {
-        name: save_figure(figure, out / "figures" / name) for name, figure in draw(reports).items()
-    }
-    page = render("compare.html.j2", _made(reports), "", images, CAPTIONS, found=found)
-    write_atomic(out / "compare.html", page.encode())
-    print(f"comparison of {len(reports)} runs: {out / 'compare.html'}")
+    made = _made(reports)
+    return render("compare.html.j2", made, "", figures, CAPTIONS, comparison=comparison)
 
 
 def draw(reports: Sequence[Report]) -> dict[str, Figure]:

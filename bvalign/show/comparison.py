@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bvalign.show.extremes import distance_to_line, largest
-from bvalign.show.tables import SCHEMA
+from bvalign.show.summary_json import SCHEMA
 
 COLUMNS = ("index", "label", "correct", "bias_sq", "variance")
 OFF_LINE_SHARE = 0.05

@@ -16,10 +16,10 @@ def draw_members(analysis: Analysis) -> dict[str, Figure]:
     alone = (1 - accuracy.mean(), accuracy.std(ddof=1))
     return {
         "gain_from_members": gain_from_members(
-            _over_members(analysis, "bias_sq", (means["risk"]["value"], math.nan)),
+            _over_members(analysis, "bias_sq", (float(means["risk"].value), math.nan)),
             _over_members(analysis, "error", alone),
-            bias_sq=means["bias_sq_unbiased"]["value"],
-            variance=means["variance_unbiased"]["value"],
+            bias_sq=float(means["bias_sq_unbiased"].value),
+            variance=float(means["variance_unbiased"].value),
             num_samples=analysis.num_samples,
         ),
         "disagreement": disagreement_over_error(

@@ -18,6 +18,12 @@ MOST_SAMPLES = 60_000
 """Of more samples the page holds the extremes and a random part (seed 0)."""
 
 TEXT_BYTES = 2**20
+TYPES = {"index": "<i4", "label": "<u2", "prediction": "<u2", "correct": "<u1"}
+"""Of columns that the page needs in any case."""
+
+EXACT = {"bias_sq": "<f8", "variance": "<f8"}
+"""Columns of the plug-in scatter; the others are rounded to float32."""
+
 VIEWS = {
     "plug_in": ("plug-in (these members)", "bias_sq", "variance", "ols"),
     "unbiased": (
@@ -51,31 +57,32 @@ def explorer(
         class_names: one per class.
         shown: of `samples_in_page`; the arrays keep its order.
     """
-    d, lead = analysis.decomposition, analysis.leading
+    columns, lead = analysis.columns(), analysis.samples.leading
     several = analysis.num_members > 1
-    columns = {
-        "index": _packed(analysis.index.numpy()[shown], "<i4"),
-        "label": _packed(analysis.target.numpy()[shown], "<u2"),
-        "prediction": _packed(analysis.prediction.numpy()[shown], "<u2"),
-        "correct": _packed(d.correct.numpy()[shown], "<u1"),
-        "bias_sq": _packed(d.bias_sq.numpy()[shown], "<f8"),
-        "variance": _packed(d.variance.numpy()[shown], "<f8"),
+    card = [
+        name
+        for name, column in columns.items()
+        if column.unit.shown and name not in TYPES and column.values.isfinite().any()
+    ]
+    types = TYPES | dict.fromkeys(card, "<f4") | EXACT
+    if several:
+        types |= dict.fromkeys(("bias_sq_unbiased", "variance_unbiased"), "<f4")
+    packed = {
+        name: _packed(columns[name].values.numpy()[shown], kind) for name, kind in types.items()
+    }
+    packed |= {
         "classes": _packed(lead.classes.numpy()[shown], "<u2"),
         "probs": _packed(lead.probs.numpy()[shown], "<f4"),
         "votes": _packed(lead.votes.numpy()[shown], "<u2"),
     }
-    if several:
-        columns |= {
-            name: _packed(getattr(d, name).numpy()[shown], "<f4")
-            for name in ("bias_sq_unbiased", "variance_unbiased")
-        }
     return {
         "num_samples": analysis.num_samples,
         "num_members": analysis.num_members,
         "top": lead.classes.shape[1],
         "classes": list(class_names),
         "points": EXTREME_POINTS if len(shown) > MOST_POINTS else len(shown),
-        "columns": columns,
+        "columns": packed,
+        "card": [{"name": name, "unit": columns[name].unit.name} for name in card],
         "views": {name: _view(analysis, *VIEWS[name]) for name in list(VIEWS)[: 1 + several]},
     }
 
@@ -101,13 +108,12 @@ def as_script(value: object) -> str:
 
 def _view(analysis: Analysis, title: str, x_name: str, y_name: str, line: str) -> dict[str, object]:
     """One choice of values: its axes, fitted lines, and bounds of what is feasible."""
-    d = analysis.decomposition
-    x, y = (getattr(d, name).numpy() for name in (x_name, y_name))
+    x, y, correct = (analysis[name] for name in (x_name, y_name, "correct"))
     positive = np.isfinite(x) & np.isfinite(y) & (x > 0) & (y > 0)
     both = np.concatenate([x[positive], y[positive]]) if positive.any() else np.array([1e-3, 1.0])
     top = float(both.max()) * 2
     low = max(float(both.min()) / 2, top * 10.0**-DECADES_SHOWN)
-    fitted = x[positive & d.correct.numpy()]
+    fitted = x[positive & correct]
     grid = _grid(max(low, fitted.min(initial=np.inf)), fitted.max(initial=0))
     lines = [
         {"estimator": fit.name, **_line(str(fit), grid, fit.at(grid))}

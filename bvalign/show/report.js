@@ -16,6 +16,7 @@ const DEFAULTS = {class: "", outcome: "", axes, values: "plug_in", select: ""};
 const canvas = document.createElement("canvas");
 const POINTS = canvas.getContext("webgl") ? "scattergl" : "scatter";
 const BINS = 90;
+const TITLES = {bias_sq: "bias²"};  // names of columns that read better in words
 let shown = [], pinned = null;
 
 const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -153,10 +154,11 @@ function show(row) {
   const at = name => columns[name][row], name = k => page.classes[k];
   panel.append(element("h3", `Sample ${at("index")}`), picture(row));
   const facts = document.createElement("dl");
-  for (const [key, value] of [["label", name(at("label"))],
+  for (const [key, value, unit] of [["label", name(at("label"))],
     ["mean prediction", name(at("prediction")) + (at("correct") ? "" : " (wrong)")],
-    ["bias²", digits(at("bias_sq"))], ["variance", digits(at("variance"))]]) {
+    ...page.card.map(({name, unit}) => [TITLES[name] ?? name, digits(at(name)), unit])]) {
     facts.append(element("dt", key), element("dd", value));
+    if (unit) facts.lastChild.title = unit;
   }
   panel.append(facts, votes(row));
 }

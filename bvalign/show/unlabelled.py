@@ -1,15 +1,12 @@
-"""The report of predictions without labels: its tables, figures, page and main numbers."""
-
-from pathlib import Path
+"""The report of predictions without labels: its numbers, its figures and its page."""
 
 from matplotlib.figure import Figure
 
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.predictions import Predictions
 from bvalign.show import figures
-from bvalign.show.files import write_files
 from bvalign.show.page import SAMPLES_SHOWN, class_names, render, thumbnail
-from bvalign.show.tables import SCHEMA, csv_text, how_it_was_made, plain, undefined, with_error
+from bvalign.show.summary_json import SCHEMA, how_it_was_made, plain, undefined
 
 NEEDS_LABELS = (
     "accuracy member_accuracy bias_sq risk bias_sq_unbiased kl_risk kl_bias kl_bias_jackknife "
@@ -44,36 +41,6 @@ CAPTIONS = {
 }
 
 
-def write_report(
-    analysis: UnlabelledAnalysis,
-    predictions: Predictions,
-    origin: dict[str, object],
-    out: Path,
-) -> None:
-    """Writes all files of the report.
-
-    Args:
-        analysis: of `predictions`.
-        predictions: for class names and images.
-        origin: how the predictions were made; goes to `summary.json`.
-        out: a folder, made if missing.
-    """
-    summary = summarise(analysis, predictions, origin)
-
-    def html(images: dict[str, bytes]) -> str:
-        return render(
-            "unlabelled.html.j2",
-            summary,
-            main_numbers(analysis),
-            images,
-            CAPTIONS,
-            extremes=_extremes(analysis, predictions),
-        )
-
-    columns = {"index": analysis.index, **analysis.values._asdict()}
-    write_files(out, summary, csv_text(columns), draw(analysis), html)
-
-
 def summarise(
     analysis: UnlabelledAnalysis, predictions: Predictions, origin: dict[str, object]
 ) -> dict[str, object]:
@@ -100,69 +67,61 @@ def draw(analysis: UnlabelledAnalysis) -> dict[str, Figure]:
     """The figures of the report, by file name; none for one member."""
     if analysis.num_members == 1:
         return {}
-    v = {key: value.numpy() for key, value in analysis.values._asdict().items()}
     return {
         "variance": figures.variance_over_confidence(
-            v["error_label_free"],
-            v["variance"],
-            v["disagreement"],
+            analysis["error_label_free"],
+            analysis["variance"],
+            analysis["disagreement"],
             num_members=analysis.num_members,
             num_classes=analysis.num_classes,
         ),
         "disagreement": figures.disagreement_histogram(
-            v["disagreement"], num_members=analysis.num_members
+            analysis["disagreement"], num_members=analysis.num_members
         ),
     }
 
 
-def main_numbers(analysis: UnlabelledAnalysis) -> str:
-    """The few lines that a reader needs, in words."""
-    means, estimates = plain(analysis.means()), plain(analysis.estimates())
-    several = analysis.num_members > 1
-    lines = [
-        f"{analysis.num_members} members on {analysis.num_samples} samples without labels: mean "
-        f"confidence {with_error(means['confidence'])}, uncertainty "
-        f"{with_error(means['uncertainty'])}"
-        + (f", variance {with_error(means['variance'])}" if several else "")
-    ]
-    if not several:
-        lines.append("one member has no variance and nobody to disagree with")
-    risk = estimates["risk" if several else "risk_plug_in"]
-    lines.append(f"risk, if mean probabilities are calibrated for each class: {with_error(risk)}")
-    if several:
-        error = with_error(estimates["member_error"])
-        lines.append(f"error rate of a member, if vote shares are calibrated: {error}")
-    error = with_error(estimates["ensemble_error"])
-    lines.append(f"error rate of the ensemble, if its confidence is calibrated: {error}")
-    lines.append(
-        "where models are over-confident, as on shifted data, the true values are higher; ± is "
-        "over samples and does not cover that"
-    )
-    lines.append("without labels: no bias_sq, accuracy, alignment, calibration or collapse")
-    return "\n".join([*lines, *(f"note: {note}" for note in analysis.notes)])
+def page(
+    analysis: UnlabelledAnalysis,
+    predictions: Predictions,
+    summary: dict[str, object],
+    figures: dict[str, bytes],
+) -> str:
+    """The HTML.
+
+    Args:
+        analysis: the numbers.
+        predictions: class names and images.
+        summary: as in summary.json.
+        figures: PNG by name.
+    """
+    extremes = _extremes(analysis, predictions)
+    template = "unlabelled.html.j2"
+    return render(template, summary, repr(analysis), figures, CAPTIONS, extremes=extremes)
 
 
 def _extremes(analysis: UnlabelledAnalysis, predictions: Predictions) -> list[dict[str, object]]:
-    values, names = analysis.values, class_names(predictions)
-    scores = {"Least confident: the mean is unsure": values.error_label_free}
+    names, columns = class_names(predictions), analysis.columns()
+    scores = {"Least confident: the mean is unsure": "error_label_free"}
     if analysis.num_members > 1:
-        scores = {"Most variable: the members disagree": values.variance, **scores}
+        scores = {"Most variable: the members disagree": "variance", **scores}
+    shown = [name for name, column in columns.items() if column.unit.shown and name != "index"]
 
     def card(row: int) -> dict[str, object]:
-        numbers = ("confidence", "variance", "disagreement")
         return {
             "index": int(analysis.index[row]),
-            "prediction": names[int(values.prediction[row])],
+            "prediction": names[int(columns["prediction"].values[row])],
             "image": thumbnail(predictions.images, row),
-            **{name: plain(getattr(values, name)[row]) for name in numbers},
+            "values": {name: plain(columns[name].values[row]) for name in shown},
         }
 
     return [
         {
             "title": title,
             "samples": [
-                card(row) for row in score.argsort(descending=True)[:SAMPLES_SHOWN].tolist()
+                card(row)
+                for row in columns[name].values.argsort(descending=True)[:SAMPLES_SHOWN].tolist()
             ],
         }
-        for title, score in scores.items()
+        for title, name in scores.items()
     ]

@@ -11,8 +11,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions, RunDirectory
 from bvalign.predictions.history import Curves, training_curves
-from bvalign.show.callbacks import log_figure
 from bvalign.show.ensemble_figures import curves_band
+from bvalign.show.log_figure import log_figure
 from bvalign.show.wandb_tables import log_points, log_samples
 
 STEPS_PER_START = 1_000_000
@@ -77,9 +77,8 @@ class WandbRun:
             predictions = run.predictions()
             folders = [run.member(member).path for member in predictions.members]
             _log_curves(logger, training_curves(folders))
-            values = analysis.decomposition
             log_samples(logger, _columns(analysis, predictions), predictions.images, self.max_rows)
-            log_points(logger, values.bias_sq.numpy(), values.variance.numpy(), self.max_rows)
+            log_points(logger, analysis["bias_sq"], analysis["variance"], self.max_rows)
             logger.experiment.summary.update(_result(analysis))
             self._log_files(logger, run)
             logger.experiment.finish()
@@ -137,22 +136,16 @@ def _log_curves(logger: WandbLogger, curves: Curves) -> None:
 
 
 def _columns(analysis: Analysis, predictions: Predictions) -> dict[str, np.ndarray]:
-    values = analysis.decomposition
+    """The columns of samples.csv that people are shown, classes by name."""
     names = np.array(predictions.class_names or range(analysis.num_classes), dtype=object)
-    return {
-        "index": analysis.index.numpy(),
-        "label": names[analysis.target.numpy()],
-        "prediction": names[analysis.prediction.numpy()],
-        "correct": values.correct.numpy(),
-        **{k: getattr(values, k).numpy() for k in ("bias_sq", "variance", "risk")},
-        "disagreement": analysis.zero_one.disagreement.numpy(),
-    }
+    columns = {k: c.values.numpy() for k, c in analysis.columns().items() if c.unit.shown}
+    return columns | {key: names[columns[key]] for key in ("label", "prediction")}
 
 
 def _result(analysis: Analysis) -> dict[str, float]:
     means = analysis.means()
-    numbers = {key: means[key]["value"] for key in ("bias_sq", "variance", "risk")}
-    numbers["accuracy"] = float(analysis.decomposition.correct.double().mean())
+    numbers = {key: float(means[key].value) for key in ("bias_sq", "variance", "risk")}
+    numbers["accuracy"] = analysis.accuracy
     for name in ("cross_half", "ols"):
         slope = analysis.alignment.estimators[name]["slope"]
         ends = slope.interval or slope.interval_samples or (None, None)

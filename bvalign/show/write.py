@@ -1,41 +1,46 @@
-"""Writes the files of a report, each whole or not at all."""
+"""The files of a report, each written whole or not at all."""
 
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from bvalign.analysis.summary import Analysis
+from bvalign.analysis.unlabelled import UnlabelledAnalysis
+from bvalign.predictions import Predictions
 from bvalign.predictions.atomic import write_atomic
+from bvalign.show import labelled, unlabelled
+from bvalign.show.samples_csv import samples_csv
 
 FORMATS = {"png": {"dpi": 150}, "pdf": {"dpi": 200}}
 """Clouds of points are pictures in the vector format too, at this resolution."""
 
 
-def write_files(
+def write_report(
+    analysis: Analysis | UnlabelledAnalysis,
+    predictions: Predictions,
+    origin: dict[str, object],
     out: Path,
-    summary: dict[str, object],
-    samples: str,
-    figures: dict[str, Figure],
-    html: Callable[[dict[str, bytes]], str],
 ) -> None:
     """Writes summary.json, samples.csv, figures/ and report.html.
 
     Args:
+        analysis: of `predictions`.
+        predictions: for class names, images and texts.
+        origin: how the predictions were made; goes to summary.json.
         out: a folder, made if missing.
-        summary: content of summary.json.
-        samples: text of samples.csv.
-        figures: by file name.
-        html: takes the figures as PNG by name and gives the text of report.html.
     """
+    report = unlabelled if isinstance(analysis, UnlabelledAnalysis) else labelled
+    summary = report.summarise(analysis, predictions, origin)
     (out / "figures").mkdir(parents=True, exist_ok=True)
     write_atomic(out / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
-    write_atomic(out / "samples.csv", samples.encode())
+    write_atomic(out / "samples.csv", samples_csv(analysis.columns()).encode())
     images = {}
-    for name, figure in figures.items():
+    for name, figure in report.draw(analysis).items():
         images[name] = save_figure(figure, out / "figures" / name)
-    write_atomic(out / "report.html", html(images).encode())
+    page = report.page(analysis, predictions, summary, images)
+    write_atomic(out / "report.html", page.encode())
 
 
 def save_figure(figure: Figure, path: Path) -> bytes:

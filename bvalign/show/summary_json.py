@@ -1,4 +1,4 @@
-"""An analysis as plain data: the content of summary.json and samples.csv."""
+"""An analysis of labelled predictions as plain data: the content of summary.json."""
 
 import math
 from collections.abc import Sequence
@@ -14,8 +14,6 @@ SCHEMA = 1
 NEED_ONE = ("kl_risk", "kl_bias", "kl_variance")
 """Means that one member suffices for, if no probability is zero."""
 
-PER_SAMPLE = ("bias_sq", "variance", "risk", "bias_sq_unbiased", "variance_unbiased")
-
 
 def summarise(
     analysis: Analysis, predictions: Predictions, origin: dict[str, object]
@@ -28,7 +26,7 @@ def summarise(
     calibration = analysis.calibration._asdict()
     accuracy = analysis.member_accuracy
     deviation = float(accuracy.std()) if len(accuracy) > 1 else None
-    means = analysis.means()
+    means = plain(analysis.means())
     return {
         "schema": SCHEMA,
         "labels": True,
@@ -36,7 +34,7 @@ def summarise(
         "num_members": analysis.num_members,
         "num_samples": analysis.num_samples,
         "num_classes": analysis.num_classes,
-        "accuracy": float(analysis.decomposition.correct.double().mean()),
+        "accuracy": analysis.accuracy,
         "member_accuracy": {
             "mean": float(accuracy.mean()),
             "standard_deviation": deviation,
@@ -44,16 +42,19 @@ def summarise(
             "max": float(accuracy.max()),
         },
         "means": means,
-        "weighted": analysis.weighted_means(),
-        "variance_share": analysis.variance_share(),
+        "weighted": plain(analysis.samples.weighted_means()),
+        "variance_share": plain(analysis.variance_share()),
         "alignment": fits,
         "alignment_selection": analysis.selection,
         "alignment_dropped": analysis.alignment.dropped,
         "alignment_over_members": analysis.alignment.curve,
         "slope_by_class": plain(analysis.class_slopes),
         "slope_by_decade": plain(analysis.decade_slopes),
-        "excess": {"constant": 1, "quantiles": analysis.excess_quantiles()},
-        "ratio": {"ceiling": analysis.num_members - 1, "quantiles": analysis.ratio_quantiles()},
+        "excess": {"constant": 1, "quantiles": plain(analysis.excess_quantiles())},
+        "ratio": {
+            "ceiling": analysis.num_members - 1,
+            "quantiles": plain(analysis.ratio_quantiles()),
+        },
         "calibration": {k: plain(v) for k, v in calibration.items() if k != "reliability"},
         "collapse": _collapse(analysis.collapse),
         "notes": list(analysis.notes),
@@ -95,12 +96,6 @@ def undefined(
     ]
 
 
-def with_error(mean: dict[str, float | None]) -> str:
-    """A mean and its standard error, if there is one."""
-    error = mean["standard_error"]
-    return f"{mean['value']:.4g}" + ("" if error is None else f" ± {error:.2g}")
-
-
 def _collapse(found: Collapse) -> object:
     """Numbers only: the curves and clouds are in the figure."""
     if found.noise is None:
@@ -111,34 +106,6 @@ def _collapse(found: Collapse) -> object:
     slopes = {k: v for k, v in found._asdict().items() if k.startswith("slope")}
     numbers = {"law": found.law, "laws": fits, "s_prime_mean": float(noise["s_prime"].mean())}
     return plain(numbers | moments | slopes | {"samples": len(noise["s_prime"])})
-
-
-def samples_csv(analysis: Analysis) -> str:
-    """One row per test sample, sorted by index; 17 significant digits give float64 back."""
-    d = analysis.decomposition
-    columns = {"index": analysis.index, "label": analysis.target, "correct": d.correct.int()}
-    columns |= {name: getattr(d, name) for name in PER_SAMPLE}
-    columns |= {"prediction": analysis.prediction}
-    columns |= {
-        f"log_{name}_error": getattr(analysis.log_errors, name).sqrt()
-        for name in ("bias_sq", "variance")
-    }
-    for table in (analysis.cross_entropy, analysis.zero_one, analysis.gap):
-        columns |= {k: v for k, v in table._asdict().items() if k != "count"}
-    if analysis.weighted is not None:
-        weighted = analysis.weighted._replace(correct=analysis.weighted.correct.int())
-        columns |= {f"weighted_{name}": values for name, values in weighted._asdict().items()}
-    return csv_text(columns)
-
-
-def csv_text(columns: dict[str, Tensor]) -> str:
-    """Columns of equal length as CSV, 17 significant digits."""
-    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-    lines = [
-        ",".join(f"{cell:.17g}" if isinstance(cell, float) else str(cell) for cell in row)
-        for row in rows
-    ]
-    return "\n".join([",".join(columns), *lines, ""])
 
 
 def plain(value: object) -> object:

@@ -18,6 +18,9 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.strategies import DDPStrategy
 
+from bvalign.commands.analyze import ALONE
+from bvalign.commands.report import analyze_and_report
+from bvalign.commands.waves import even_pack_size, seats, train_members
 from bvalign.data import EnsembleDataModule
 from bvalign.ensemble.checkpoints import CheckpointMembers
 from bvalign.ensemble.coupling import refuse_coupling
@@ -30,10 +33,8 @@ from bvalign.predictions.claims import one_at_a_time
 from bvalign.provenance import provenance
 from bvalign.show.callbacks import AlignmentScatter
 from bvalign.show.members_progress import MembersProgress
-from bvalign.show.report import analyze_and_report
 from bvalign.show.wandb_run import WandbRun
 from bvalign.show.wandb_setup import use_wandb
-from bvalign.waves import even_pack_size, seats, train_members
 
 DECISIVE = (
     "max_epochs",
@@ -217,7 +218,7 @@ class EnsembleCLI(LightningCLI):
             return
         with run.reporting() as ours:
             if ours:
-                analysis = analyze_and_report(run.root, run.root, share=(0, 1))
+                analysis = analyze_and_report(run.root, run.root, place=ALONE)
                 self._wandb.finish(self.trainer.loggers, run, analysis)
 
     @property

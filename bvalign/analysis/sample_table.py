@@ -1,0 +1,149 @@
+"""All per-sample statistics of labelled predictions: one row per test sample."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from bvalign.analysis.block_values import BlockValues
+from bvalign.analysis.column import Column, Unit, columns_of
+from bvalign.analysis.gap import Gap, decompose_gap
+from bvalign.analysis.log_errors import LogErrors
+from bvalign.analysis.losses import CrossEntropy, ZeroOne, zero_one
+from bvalign.analysis.means import Mean
+from bvalign.analysis.statistics import Decomposition, decompose
+from bvalign.analysis.weights import WeightedDecomposition
+
+TOP = 4
+
+
+class Leading(NamedTuple):
+    """The TOP classes of a sample (all of them where there are fewer), the most probable first."""
+
+    classes: Int[Tensor, "samples top"]
+    probs: Float[Tensor, "samples top"]  # mean_m p_m of those classes
+    votes: Int[Tensor, "samples top"]  # members that vote for them
+
+
+@dataclass(frozen=True)
+class SampleTable:
+    """The per-sample statistics of one ensemble.
+
+    Attributes:
+        index: rows of the data set (samples).
+        target: labels (samples).
+        prediction: argmax of the mean probabilities (samples).
+        decomposition: under squared loss.
+        cross_entropy: under cross-entropy.
+        zero_one: of the members' votes.
+        gap: bias_sq - variance and what it is made of.
+        log_errors: squared standard errors of the logs of the unbiased values, over members; NaN
+            with fewer than three.
+        statistics: those that `BlockValues` declares under a name of their own.
+        leading: the most probable classes, and their votes.
+        weighted: the decomposition in which members count with weights, if there are any.
+    """
+
+    index: Int[Tensor, " samples"]
+    target: Int[Tensor, " samples"]
+    prediction: Int[Tensor, " samples"]
+    decomposition: Decomposition
+    cross_entropy: CrossEntropy
+    zero_one: ZeroOne
+    gap: Gap
+    log_errors: LogErrors
+    statistics: dict[str, Column]
+    leading: Leading
+    weighted: WeightedDecomposition | None = None
+
+    def columns(self) -> dict[str, Column]:
+        """The columns of samples.csv by name, in their order."""
+        decomposition = columns_of(self.decomposition)
+        log = Unit("natural log")
+        columns = {
+            "index": Column(self.index, Unit("row of the data set", shown=True)),
+            "label": Column(self.target, Unit("class id", shown=True)),
+            "correct": decomposition.pop("correct"),
+            **decomposition,
+            "prediction": Column(self.prediction, Unit("class id", shown=True)),
+            "log_bias_sq_error": Column(self.log_errors.bias_sq.sqrt(), log),
+            "log_variance_error": Column(self.log_errors.variance.sqrt(), log),
+        }
+        for table in (self.cross_entropy, self.zero_one, self.gap):
+            columns |= columns_of(table)
+        if self.weighted is not None:
+            weighted = columns_of(self.weighted)
+            columns |= {f"weighted_{name}": column for name, column in weighted.items()}
+        return columns | self.statistics
+
+    def means(self) -> dict[str, Mean]:
+        """Means over samples under each loss and of further statistics; NaN if undefined."""
+        tables = (self.decomposition, self.cross_entropy, self.zero_one)
+        columns = {name: column for table in tables for name, column in columns_of(table).items()}
+        return _means(columns | self.statistics)
+
+    def weighted_means(self) -> dict[str, Mean] | None:
+        """Means of `weighted`; None without weights."""
+        return None if self.weighted is None else _means(columns_of(self.weighted))
+
+
+def sample_table(
+    values: BlockValues,
+    index: Int[Tensor, " samples"],
+    log_errors: LogErrors,
+) -> SampleTable:
+    """The table, from what was collected of all samples.
+
+    Args:
+        values: of all samples.
+        index: rows of the data set.
+        log_errors: of the whole ensemble.
+    """
+    state, target = values.moments, values.target
+    mean_probs = state.prob_sum / state.count.unsqueeze(-1)
+    return SampleTable(
+        index=index,
+        target=target,
+        prediction=state.prob_sum.argmax(dim=-1),
+        decomposition=decompose(state, target),
+        cross_entropy=values.cross_entropy,
+        zero_one=zero_one(values.votes, target),
+        gap=decompose_gap(state, values.uncertainty_sum, target),
+        log_errors=log_errors,
+        statistics=columns_of(values),
+        leading=leading(mean_probs, values.votes),
+        weighted=values.weighted,
+    )
+
+
+def leading(
+    mean_probs: Float[Tensor, "samples classes"], votes: Int[Tensor, "samples classes"]
+) -> Leading:
+    """The classes that lead.
+
+    Args:
+        mean_probs: mean_m p_m.
+        votes: `losses.vote_counts`.
+
+    >>> import torch
+    >>> first = leading(torch.tensor([[0.1, 0.9]]), torch.tensor([[1, 3]]))
+    >>> first.classes.tolist(), first.votes.tolist()
+    ([[1, 0]], [[3, 1]])
+    """
+    probs, classes = mean_probs.topk(min(TOP, votes.shape[-1]), dim=-1)
+    return Leading(classes, probs, votes.gather(-1, classes))
+
+
+def _means(columns: dict[str, Column]) -> dict[str, Mean]:
+    return {
+        name: _mean(column.values)
+        for name, column in columns.items()
+        if column.values.is_floating_point()
+    }
+
+
+def _mean(values: Float[Tensor, " samples"]) -> Mean:
+    undefined = values.new_tensor(float("nan"))
+    error = values.std() / len(values) ** 0.5 if len(values) > 1 else undefined
+    return Mean(values.mean(), error)

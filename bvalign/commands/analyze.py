@@ -1,0 +1,101 @@
+"""An analysis of predictions that are on disk or open: `bvalign.analyze` in Python."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from bvalign.analysis.collect import Block
+from bvalign.analysis.design import Selection
+from bvalign.analysis.summary import Analysis, analyze_blocks
+from bvalign.analysis.unlabelled import UnlabelledAnalysis, analyze_unlabelled_blocks
+from bvalign.predictions import Predictions, open_predictions
+from bvalign.show.progress import progress
+
+ALONE = (0, 1)
+"""The place of a process that does all of the work: its number, and how many there are."""
+
+
+def analyze(
+    source: Path | str | Predictions, selection: Selection = "same"
+) -> Analysis | UnlabelledAnalysis:
+    """Analyses the predictions of an ensemble, with labels or without.
+
+    The result prints as its main numbers; `result["variance"]` is a column of samples.csv as an
+    array (samples), `dict(result)` has all of them.
+
+    Args:
+        source: a file or folder as for `bvalign analyze`, or predictions that are already open.
+        selection: which samples count as correct in the fits: by the members whose values enter
+            ("same"), by other members ("other"), or by bias_sq_unbiased < 0.1 ("threshold").
+
+    Raises:
+        FileNotFoundError: there is nothing of that name.
+        ValueError: the predictions cannot be read, or have no labels to select by.
+    """
+    predictions = source if isinstance(source, Predictions) else open_predictions(source)[0]
+    return analyze_predictions(predictions, selection)
+
+
+def analyze_predictions(
+    predictions: Predictions, selection: Selection = "same", place: tuple[int, int] = ALONE
+) -> Analysis | UnlabelledAnalysis:
+    """Analyses this process's part of the samples and joins it with those of the others.
+
+    Args:
+        predictions: all of them, in every process.
+        selection: which samples count as correct in the fits.
+        place: this process's number and how many there are.
+
+    Raises:
+        ValueError: there are fewer samples than processes, or no labels to select by.
+    """
+    labelled, (rank, world) = predictions.target is not None, place
+    if not labelled and selection != "same":
+        raise ValueError(
+            f"--selection is by correctness and needs labels, got {selection} and predictions "
+            "without; leave it out"
+        )
+    if world > predictions.num_samples:
+        raise ValueError(
+            f"{world} processes cannot share {predictions.num_samples} samples; start fewer"
+        )
+    start, stop = (predictions.num_samples * part // world for part in (rank, rank + 1))
+    blocks = _with_progress(predictions, start, stop, shown=rank == 0)
+    index, members = torch.from_numpy(predictions.index), len(predictions.members)
+    with _process_group(world) as reduce:
+        joined = {"first": start, "reduce": reduce}
+        if not labelled:
+            joined["num_classes"] = predictions.num_classes
+            return analyze_unlabelled_blocks(blocks, index, members, predictions.notes, **joined)
+        joined["member_weights"] = predictions.weights
+        return analyze_blocks(blocks, index, members, predictions.notes, selection, **joined)
+
+
+@contextmanager
+def _process_group(world: int) -> Iterator[Callable[[Tensor], object]]:
+    """A function that adds an array up over the processes of torchrun; idle in a single one."""
+    if world == 1:
+        yield lambda _: None
+        return
+    torch.distributed.init_process_group("gloo")
+    try:
+        yield lambda array: torch.distributed.all_reduce(
+            array.view(torch.uint8) if array.dtype == torch.bool else array
+        )
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def _with_progress(
+    predictions: Predictions, start: int, stop: int, *, shown: bool
+) -> Iterator[Block]:
+    with progress(Console(file=sys.stderr, quiet=not shown)) as bar:
+        task = bar.add_task("analyze", total=stop - start)
+        for logits, target in predictions.blocks(start, stop):
+            yield logits, target
+            bar.advance(task, logits.shape[1])

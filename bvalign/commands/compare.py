@@ -1,0 +1,33 @@
+"""`bvalign compare`: several reports as one page, a table and small multiples."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from bvalign.predictions.atomic import write_atomic
+from bvalign.show.compare import draw, page
+from bvalign.show.comparison import compare, read_reports, table
+from bvalign.show.write import save_figure
+
+
+def compare_runs(folders: Sequence[Path | str], out: Path | str) -> None:
+    """Writes compare.html, compare.csv, compare.json and figures/, and says where.
+
+    Args:
+        folders: run directories, or folders that `bvalign analyze` wrote.
+        out: a folder, made if missing.
+    """
+    out, reports = Path(out), read_reports([Path(folder) for folder in folders])
+    comparison = compare(reports)
+    (out / "figures").mkdir(parents=True, exist_ok=True)
+    write_atomic(out / "compare.json", (json.dumps(comparison, indent=1) + "\n").encode())
+    rows = io.StringIO()
+    csv.writer(rows, lineterminator="\n").writerows(table(comparison["runs"]))
+    write_atomic(out / "compare.csv", rows.getvalue().encode())
+    images = {
+        name: save_figure(figure, out / "figures" / name) for name, figure in draw(reports).items()
+    }
+    write_atomic(out / "compare.html", page(reports, comparison, images).encode())
+    print(f"comparison of {len(reports)} runs: {out / 'compare.html'}")
