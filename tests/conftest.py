@@ -40,9 +40,9 @@ def _in_a_folder_of_its_own(tmp_path, monkeypatch):
 def bvalign(monkeypatch):
     """Runs `bvalign ARGUMENTS` in this process; figures are small PNG, which is twice as fast."""
     from bvalign.cli import main
-    from bvalign.show import files
+    from bvalign.show import write
 
-    monkeypatch.setattr(files, "FORMATS", {"png": {"dpi": 40}})
+    monkeypatch.setattr(write, "FORMATS", {"png": {"dpi": 40}})
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["bvalign", *map(str, arguments)])

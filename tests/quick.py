@@ -1,8 +1,8 @@
 """`bvalign` as a process of its own whose figures have few dots, which halves a tiny fit's time."""
 
 from bvalign.cli import main
-from bvalign.show import files
+from bvalign.show import write
 
 if __name__ == "__main__":
-    files.FORMATS = {"png": {"dpi": 40}}
+    write.FORMATS = {"png": {"dpi": 40}}
     main()

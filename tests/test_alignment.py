@@ -4,17 +4,17 @@ import reference
 import torch
 from conftest import aligned_ensemble, random_ensemble
 
-from bvalign import analyze
 from bvalign.analysis.design import design
 from bvalign.analysis.estimates import bootstrap_weights, estimate
 from bvalign.analysis.pairs import PairSums
 from bvalign.analysis.statistics import decompose, moments
 from bvalign.analysis.subsets import concatenate, subset_values
+from bvalign.analysis.summary import analyze_blocks
 
 
 def fitted(logits, target):
     blocks = [(logits[:, i : i + 101], target[i : i + 101]) for i in range(0, len(target), 101)]
-    return analyze(blocks, torch.arange(len(target)), len(logits))
+    return analyze_blocks(blocks, torch.arange(len(target)), len(logits))
 
 
 def test_subsets_equal_the_function_on_those_members():
@@ -51,7 +51,7 @@ def test_ols_equals_the_reference_and_blocks_do_not_matter():
     one = found.alignment.estimators["slope_one"]
     assert one["offset"].value == pytest.approx(float(np.mean(y - x)), rel=1e-9)
     assert one["spread"].value == pytest.approx(float(np.std(y - x)), rel=1e-9)
-    whole = analyze([(logits, target)], torch.arange(len(target)), len(logits))
+    whole = analyze_blocks([(logits, target)], torch.arange(len(target)), len(logits))
     assert whole.alignment.estimators["ols"]["slope"] == ols["slope"]
 
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_losses import ensemble, mean, mp, pairs
 
-from bvalign import analyze
-from bvalign.show.tables import samples_csv
+from bvalign.analysis.summary import analyze_blocks
+from bvalign.show.samples_csv import samples_csv
 
 SAMPLES = 4
 LEFT = 1e-6
@@ -105,8 +105,8 @@ def test_every_column_of_samples_is_its_definition(members, classes, margin, blo
     weights = [float(m) for m in range(1, members + 1)]
     cuts = range(0, SAMPLES, block)
     blocks = [(logits[:, i : i + block], target[i : i + block]) for i in cuts]
-    found = analyze(blocks, torch.arange(SAMPLES), members, weights=weights)
-    rows = list(csv.DictReader(samples_csv(found).splitlines()))
+    found = analyze_blocks(blocks, torch.arange(SAMPLES), members, member_weights=weights)
+    rows = list(csv.DictReader(samples_csv(found.columns()).splitlines()))
     sums = {}
     for n, row in enumerate(rows):
         assert int(row.pop("index")) == n
@@ -125,5 +125,7 @@ def test_every_column_of_samples_is_its_definition(members, classes, margin, blo
         untested = row.keys() - expected.keys() - {"log_bias_sq_error", "log_variance_error"}
         assert all(name.startswith("weighted_") for name in untested)
     for name, value in found.means().items():
-        if value["value"] is not None:
-            assert value["value"] == pytest.approx(float(sums[name] / SAMPLES), rel=1e-9, abs=1e-9)
+        if value.value.isfinite():
+            assert float(value.value) == pytest.approx(
+                float(sums[name] / SAMPLES), rel=1e-9, abs=1e-9
+            )

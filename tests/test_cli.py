@@ -255,7 +255,7 @@ def test_analyze_takes_a_selection_and_gives_errors_of_logs(bvalign):
 
 
 def test_golden_ensembles_through_analyze(bvalign, golden, monkeypatch):
-    monkeypatch.setattr("bvalign.show.report.draw", lambda _: {})
+    monkeypatch.setattr("bvalign.show.labelled.draw", lambda _: {})
     groups = {}
     for case in golden["ensembles"]:
         if case["M"] >= 2:
@@ -306,7 +306,7 @@ def test_a_bug_is_not_hidden_behind_one_line(bvalign, monkeypatch):
     def broken(*_):
         return int("not a number")
 
-    monkeypatch.setattr("bvalign.show.report.analyze_and_report", broken)
+    monkeypatch.setattr("bvalign.commands.report.analyze_and_report", broken)
     with pytest.raises(ValueError, match="invalid literal"):
         bvalign("report", ".")
 

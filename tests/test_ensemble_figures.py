@@ -9,7 +9,7 @@ from conftest import aligned_ensemble, random_ensemble
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bvalign.analysis.disagreement import pair_disagreement
-from bvalign.analysis.summary import analyze
+from bvalign.analysis.summary import analyze_blocks
 from bvalign.show.draw_members import draw_members
 from bvalign.show.ensemble_figures import (
     Interval,
@@ -19,7 +19,7 @@ from bvalign.show.ensemble_figures import (
     gain_from_members,
     over_size,
 )
-from bvalign.show.report import draw
+from bvalign.show.labelled import draw
 
 
 def drawn(figure):
@@ -29,7 +29,7 @@ def drawn(figure):
 
 
 def analysis(logits, target):
-    return analyze([(logits, target)], torch.arange(len(target)), len(logits))
+    return analyze_blocks([(logits, target)], torch.arange(len(target)), len(logits))
 
 
 @pytest.mark.parametrize("sizes", [[8], [8, 16, 32]])
@@ -103,7 +103,7 @@ def test_gain_follows_the_law_of_the_mean():
     logits, target = aligned_ensemble(members=9, samples=100)
     logits[:, :30] *= 0.05
     found = analysis(logits, target)
-    means = {name: mean["value"] for name, mean in found.means().items()}
+    means = {name: float(mean.value) for name, mean in found.means().items()}
     figure = drawn(draw_members(found)["gain_from_members"])
     left, right = figure.axes
     curve = dict(zip(*left.containers[0].lines[0].get_data(), strict=True))
@@ -115,7 +115,7 @@ def test_gain_follows_the_law_of_the_mean():
     assert curve[8] == pytest.approx(limit + variance / 8, rel=0.05)
     assert left.get_ylim()[1] > 1.1 * means["risk"]
     errors = dict(zip(*right.containers[0].lines[0].get_data(), strict=True))
-    assert errors[9] == pytest.approx(float((~found.decomposition.correct).double().mean()))
+    assert errors[9] == pytest.approx(float((~found.samples.decomposition.correct).double().mean()))
     assert errors[1] == pytest.approx(means["error_rate"])
 
 

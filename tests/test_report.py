@@ -12,14 +12,15 @@ from browser import needs_chromium, open_page
 from conftest import aligned_ensemble
 from PIL import Image
 
-from bvalign import Predictions, analyze, write_report
-from bvalign.show import files, interactive
+from bvalign import Predictions, write_report
+from bvalign.analysis.summary import analyze_blocks
+from bvalign.show import interactive, write
 from bvalign.show.cards import scores
 from bvalign.show.extremes import extremes_first
 from bvalign.show.report_page import MOST_BYTES, page
 from bvalign.show.scatter import Panel, alignment_scatter
 from bvalign.show.sprites import COLUMNS
-from bvalign.show.tables import summarise
+from bvalign.show.summary_json import summarise
 
 EVIL = ("<script>document.title = 'broken'</script>", "</script><b>", "ship & co", "'\"", "{{ 7 }}")
 SIDE = 6
@@ -46,7 +47,7 @@ def images(samples=150, side=SIDE, channels=3, seed=0):
 
 def analysed(source):
     index = torch.from_numpy(source.index)
-    return analyze(source.blocks(), index, len(source.members), source.notes)
+    return analyze_blocks(source.blocks(), index, len(source.members), source.notes)
 
 
 def html(source, analysis=None):
@@ -91,8 +92,8 @@ def test_the_address_selects_a_sample_and_shows_its_own_image(pictured):
             shown_pixels(path, found), np.moveaxis(source.images[row], 0, -1)
         )
         text = found.texts["sample"]
-        assert EVIL[int(analysis.target[row])] in text
-        value = float(analysis.decomposition.bias_sq[row])
+        assert EVIL[int(analysis.samples.target[row])] in text
+        value = float(analysis.samples.decomposition.bias_sq[row])
         shown = re.search(r"bias² (\S+)", text).group(1)
         assert float(shown) == pytest.approx(value, rel=0.01)
         votes = [int(n) for n in re.findall(r"% (\d+)", text)]
@@ -124,7 +125,7 @@ def test_hovering_previews_and_clicking_keeps(pictured):
 @needs_chromium
 def test_filters_change_the_count(pictured):
     path, _, analysis = pictured
-    correct, target = analysis.decomposition.correct, analysis.target
+    correct, target = analysis.samples.decomposition.correct, analysis.samples.target
     expected = {
         "class=3": (target == 3).sum(),
         "class=3&outcome=wrong": ((target == 3) & ~correct).sum(),
@@ -156,14 +157,14 @@ def test_filters_change_the_count(pictured):
 def test_the_address_sets_the_filters(pictured):
     path, _, analysis = pictured
     found = open_page(path, "class=3&axes=linear")
-    assert found.texts["count"] == f"{int((analysis.target == 3).sum())} of 150 samples shown "
+    assert found.texts["count"] == f"{int((analysis['label'] == 3).sum())} of 150 samples shown "
     assert found.elements["sample"]["data-index"] == ""
 
 
 @needs_chromium
 def test_keys_go_through_the_samples_by_squared_bias(pictured):
     path, _, analysis = pictured
-    order = (100 + analysis.decomposition.bias_sq.argsort()).tolist()
+    order = (100 + analysis.samples.decomposition.bias_sq.argsort()).tolist()
     act = """for (const key of ["ArrowRight", "ArrowRight", "ArrowLeft", "PageUp", "Escape"]) {
       press(key); record(); }
     plot.dataset.seen = seen.join(" ");"""
@@ -175,7 +176,7 @@ def test_keys_go_through_the_samples_by_squared_bias(pictured):
 @needs_chromium
 def test_cards_of_a_gallery_are_one_stop_and_arrows_go_on(pictured):
     path, _, analysis = pictured
-    order = analysis.decomposition.bias_sq.argsort(descending=True).tolist()
+    order = analysis.samples.decomposition.bias_sq.argsort(descending=True).tolist()
     act = """const card = document.querySelector(".gallery button"); card.focus();
     card.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight", bubbles: true}));
     document.activeElement.click();
@@ -249,7 +250,7 @@ def test_ten_thousand_images_stay_within_the_limit():
 def test_reports_of_degenerate_predictions_are_written(tmp_path, monkeypatch, members, shift):
     source = predictions(samples=40, members=members, wrong=0)
     source = replace(source, target=(source.target + shift) % 5)
-    monkeypatch.setattr(files, "FORMATS", {"png": {"dpi": 40}})
+    monkeypatch.setattr(write, "FORMATS", {"png": {"dpi": 40}})
     write_report(analysed(source), source, {"source": "x"}, tmp_path)
     text = (tmp_path / "report.html").read_text()
     assert ("Most variable" in text) == (members > 1)
@@ -261,7 +262,7 @@ def test_figures_are_vectors_with_a_picture_of_the_cloud(tmp_path):
     panel = Panel("plug-in", *rng.uniform(size=(2, 3000)))
     for name in ("a", "b"):
         figure = alignment_scatter([panel], np.full(3000, True), num_members=4, num_classes=5)
-        png = files.save_figure(figure, tmp_path / name)
+        png = write.save_figure(figure, tmp_path / name)
         assert (tmp_path / f"{name}.png").read_bytes() == png
     pdf = (tmp_path / "a.pdf").read_bytes()
     assert b"/Subtype /Image" in pdf
@@ -272,5 +273,5 @@ def test_figures_are_vectors_with_a_picture_of_the_cloud(tmp_path):
 def test_sheets_hold_a_row_of_so_many_columns():
     assert (
         f"calc({COLUMNS} * var(--size))"
-        in (files.Path(files.__file__).parent / "style.css").read_text()
+        in (write.Path(write.__file__).parent / "style.css").read_text()
     )

@@ -10,20 +10,20 @@ from conftest import aligned_ensemble, random_ensemble
 from PIL import Image
 from rich.console import Console
 
-from bvalign import analyze
-from bvalign.analysis.leading import leading
 from bvalign.analysis.losses import vote_counts
+from bvalign.analysis.sample_table import leading
+from bvalign.analysis.summary import analyze_blocks
 from bvalign.show import sprites as sprite_module
 from bvalign.show.extremes import Scores, distance_to_line, extremes_first, largest
 from bvalign.show.interactive import as_script
-from bvalign.show.main_numbers import main_numbers, print_main_numbers
+from bvalign.show.main_numbers import print_main_numbers
 from bvalign.show.scatter import Line, feasible_variance
 from bvalign.show.sprites import COLUMNS, ROWS, sprites
 from bvalign.show.words import in_words
 
 
 def analysed(logits, target):
-    return analyze([(logits, target)], torch.arange(len(target)), len(logits))
+    return analyze_blocks([(logits, target)], torch.arange(len(target)), len(logits))
 
 
 def pixels(uri):
@@ -92,7 +92,7 @@ def test_sprites_keep_their_limit_and_the_first_samples(monkeypatch):
 
 def test_leading_classes_hold_the_votes():
     logits, target = random_ensemble(members=7, samples=50, classes=6)
-    found = analysed(logits, target).leading
+    found = analysed(logits, target).samples.leading
     probs = torch.softmax(logits, dim=-1).mean(dim=0)
     counts = vote_counts(logits.argmax(dim=-1), 6)
     assert found.classes.shape == (50, 4)
@@ -106,7 +106,7 @@ def test_leading_classes_hold_the_votes():
 
 def test_no_variance_is_above_what_is_feasible():
     logits, target = random_ensemble(members=3, samples=4000, classes=4, scale=6.0)
-    d = analysed(logits, target).decomposition
+    d = analysed(logits, target).samples.decomposition
     bound = feasible_variance(d.bias_sq.numpy(), 3, 4)
     assert (d.variance.numpy() <= bound * (1 + 1e-9)).all()
     assert (d.variance.numpy() > 0.8 * bound).any()
@@ -130,7 +130,7 @@ def test_text_in_a_script_cannot_end_it():
 def test_the_end_is_a_table_on_a_terminal_and_lines_elsewhere(capsys):
     analysis = analysed(*aligned_ensemble(samples=200))
     print_main_numbers(analysis)
-    assert capsys.readouterr().out == main_numbers(analysis) + "\n"
+    assert capsys.readouterr().out == repr(analysis) + "\n"
     terminal = io.StringIO()
     print_main_numbers(analysis, Console(file=terminal, force_terminal=True, width=100))
     text = terminal.getvalue()
@@ -143,7 +143,7 @@ def test_the_end_is_a_table_on_a_terminal_and_lines_elsewhere(capsys):
 @pytest.mark.parametrize(("members", "samples"), [(1, 40), (2, 40), (3, 2)])
 def test_main_numbers_say_what_is_undefined(members, samples):
     logits, target = aligned_ensemble(members=members, samples=samples)
-    assert "slope cross_half: none (needs" in main_numbers(analysed(logits, target))
+    assert "slope cross_half: none (needs" in repr(analysed(logits, target))
 
 
 def test_a_slope_that_is_not_determined_is_not_put_into_words():

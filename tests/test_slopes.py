@@ -6,7 +6,6 @@ import reference
 import torch
 from conftest import aligned_ensemble, random_ensemble
 
-from bvalign import analyze
 from bvalign.analysis.design import THRESHOLD, design
 from bvalign.analysis.estimates import bootstrap_weights, estimate
 from bvalign.analysis.lines import cloud, covariance
@@ -15,6 +14,7 @@ from bvalign.analysis.log_errors import delete_one_errors
 from bvalign.analysis.pairs import PairSums
 from bvalign.analysis.slopes import ESTIMATORS, NUMBERS
 from bvalign.analysis.subsets import subset_values
+from bvalign.analysis.summary import analyze_blocks
 
 
 def planned(logits, target, **options):
@@ -182,7 +182,7 @@ def test_selections_choose_their_judges():
 @pytest.mark.parametrize("selection", ["same", "other", "threshold"])
 def test_analyze_takes_a_selection(selection):
     logits, target = aligned_ensemble(members=6, samples=120)
-    found = analyze([(logits, target)], torch.arange(120), 6, selection=selection)
+    found = analyze_blocks([(logits, target)], torch.arange(120), 6, selection=selection)
     for name in ESTIMATORS:
         numbers = found.alignment.estimators[name]
         assert all(e.value is not None for e in numbers.values()), name
@@ -226,8 +226,8 @@ def test_decade_slopes_of_a_straight_line_are_one():
 
 def test_excess_quantiles_are_those_of_variance_minus_bias_sq():
     logits, target = random_ensemble(members=6, samples=30, scale=4)
-    found = analyze([(logits, target)], torch.arange(30), 6)
-    d = found.decomposition
+    found = analyze_blocks([(logits, target)], torch.arange(30), 6)
+    d = found.samples.decomposition
     excess = np.maximum((d.variance - d.bias_sq).numpy(), 0)
     assert found.excess_quantiles()["plug_in"]["0.9"] == pytest.approx(np.quantile(excess, 0.9))
     assert (excess > 0).any()
@@ -235,9 +235,9 @@ def test_excess_quantiles_are_those_of_variance_minus_bias_sq():
 
 def test_the_curve_holds_means_and_r_squared():
     logits, target = aligned_ensemble(members=12, samples=100)
-    found = analyze([(logits, target)], torch.arange(100), 12)
+    found = analyze_blocks([(logits, target)], torch.arange(100), 12)
     rows = {(r["estimator"], r["number"], r["members"]): r["mean"] for r in found.alignment.curve}
-    d = found.decomposition
+    d = found.samples.decomposition
     assert rows["mean", "bias_sq", 12] == pytest.approx(float(d.bias_sq.mean()), rel=1e-12)
     assert rows["mean", "variance", 12] == pytest.approx(float(d.variance.mean()), rel=1e-12)
     assert rows["mean", "variance", 2] < rows["mean", "variance", 12]

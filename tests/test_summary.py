@@ -7,10 +7,12 @@ import pytest
 import torch
 from conftest import aligned_ensemble, random_ensemble, save_npz
 
-from bvalign import analyze, open_predictions
+from bvalign import open_predictions
 from bvalign.analysis.gap import gap_identity
 from bvalign.analysis.losses import cross_entropy, vote_counts, zero_one
-from bvalign.show.tables import plain, samples_csv, summarise
+from bvalign.analysis.summary import analyze_blocks
+from bvalign.show.samples_csv import samples_csv
+from bvalign.show.summary_json import plain, summarise
 
 PAGE = (Path(__file__).parents[1] / "docs" / "summary.md").read_text()
 DOCUMENTED = set(re.findall(r"\w+", " ".join(re.findall("`[^`]+`", PAGE))))
@@ -20,7 +22,7 @@ KEYED_BY_DATA = ("identity", "provenance", "versions", "slope_by_class", "slope_
 def analysed(logits, target, block=101):
     starts = range(0, len(target), block)
     blocks = [(logits[:, i : i + block], target[i : i + block]) for i in starts]
-    return analyze(blocks, torch.arange(len(target)), len(logits))
+    return analyze_blocks(blocks, torch.arange(len(target)), len(logits))
 
 
 def test_every_table_equals_its_function_whatever_the_blocks():
@@ -28,9 +30,9 @@ def test_every_table_equals_its_function_whatever_the_blocks():
     found = analysed(logits, target)
     counts = vote_counts(logits.argmax(dim=-1), 4)
     for table, expected in (
-        (found.cross_entropy, cross_entropy(logits, target)),
-        (found.zero_one, zero_one(counts, target)),
-        (found.gap, gap_identity(logits, target)),
+        (found.samples.cross_entropy, cross_entropy(logits, target)),
+        (found.samples.zero_one, zero_one(counts, target)),
+        (found.samples.gap, gap_identity(logits, target)),
     ):
         for name, a, b in zip(expected._fields, table, expected, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-15, msg=name)
@@ -42,13 +44,13 @@ def test_every_table_equals_its_function_whatever_the_blocks():
 def test_means_and_shares_agree_with_each_other():
     logits, target = random_ensemble(members=6, samples=250)
     found = analysed(logits, target)
-    means = {name: mean["value"] for name, mean in found.means().items()}
+    means = {name: float(mean.value) for name, mean in found.means().items()}
     assert means["bias_sq"] + means["variance"] == pytest.approx(means["risk"])
     assert means["kl_bias"] + means["kl_variance"] == pytest.approx(means["kl_risk"])
     assert means["bias_01"] + means["net_variance_01"] == pytest.approx(means["error_rate"])
     assert found.variance_share()["squared"] == pytest.approx(means["variance"] / means["risk"])
-    error = found.means()["risk"]["standard_error"]
-    assert error == pytest.approx(float(found.decomposition.risk.std()) / np.sqrt(250))
+    error = float(found.means()["risk"].standard_error)
+    assert error == pytest.approx(float(found.samples.decomposition.risk.std()) / np.sqrt(250))
 
 
 def test_the_collapse_model_recovers_its_own_noise():
@@ -82,7 +84,7 @@ def test_what_few_members_cannot_say_is_null_with_a_reason(members):
     assert "needs three members" in found.collapse.reason
     text = json.dumps(plain(found.calibration) | plain(found.means()), allow_nan=False)
     assert "NaN" not in text
-    assert (found.means()["disagreement"]["value"] is None) == (members == 1)
+    assert bool(found.means()["disagreement"].value.isnan()) == (members == 1)
 
 
 def test_a_temperature_that_does_not_exist_has_a_reason():
@@ -109,7 +111,7 @@ def test_every_number_is_documented(tmp_path):
     path = save_npz(tmp_path / "p.npz", logits, target, weights=np.arange(1, 7))
     predictions, origin = open_predictions(path)
     index = torch.arange(300)
-    found = analyze(predictions.blocks(), index, 6, weights=predictions.weights)
+    found = analyze_blocks(predictions.blocks(), index, 6, member_weights=predictions.weights)
     undocumented = set(names(summarise(found, predictions, origin))) - DOCUMENTED
     assert not undocumented
-    assert not set(samples_csv(found).split("\n", 1)[0].split(",")) - DOCUMENTED
+    assert not set(samples_csv(found.columns()).split("\n", 1)[0].split(",")) - DOCUMENTED

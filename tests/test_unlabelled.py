@@ -13,13 +13,13 @@ from conftest import QUICK, aligned_ensemble, random_ensemble
 from safetensors.torch import save_file
 from test_disagreement import calibrated_members
 
-from bvalign import Predictions, analyze, analyze_unlabelled, open_predictions
-from bvalign.analysis.gap import gap_identity, mean_over_samples, risk_label_free
+from bvalign import Predictions, analyze, open_predictions, write_report
+from bvalign.analysis.gap import gap_identity, risk_label_free
 from bvalign.analysis.losses import cross_entropy, vote_counts, zero_one
+from bvalign.analysis.means import mean_over_samples
 from bvalign.analysis.statistics import decompose, moments, softmax
-from bvalign.analysis.unlabelled import ESTIMATES, unlabelled
-from bvalign.show import unlabelled as show
-from bvalign.show.files import FORMATS
+from bvalign.analysis.unlabelled import ESTIMATES, analyze_unlabelled_blocks, unlabelled
+from bvalign.show.write import FORMATS
 
 DOCUMENTED = (Path(__file__).parents[1] / "docs" / "summary.md").read_text()
 LOGITS, TARGET = random_ensemble(members=3, samples=5, classes=4)
@@ -32,7 +32,9 @@ SHARED = (
 
 def analysed(logits, block=7):
     blocks = [(part, None) for part in logits.split(block, dim=1)]
-    return analyze_unlabelled(blocks, torch.arange(logits.shape[1]), len(logits))
+    members, samples, classes = logits.shape
+    index = torch.arange(samples)
+    return analyze_unlabelled_blocks(blocks, index, members, num_classes=classes)
 
 
 def one_hot(votes, classes):
@@ -301,7 +303,7 @@ def test_images_and_class_names_are_shown(tmp_path):
         class_names=("cat", "dog", "owl", "<b>"),
         images=np.zeros((5, 3, 8, 8), np.uint8),
     )
-    show.write_report(analysed(LOGITS), predictions, {}, tmp_path)
+    write_report(analysed(LOGITS), predictions, {}, tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert page.count("data:image/png") == 2 + 2 * 5
     names = [predictions.class_names[k] for k in unlabelled(LOGITS).prediction]
@@ -314,9 +316,8 @@ def test_what_needs_labels_is_refused(bvalign):
         SystemExit, match=r"--selection is by correctness and needs labels, got oth"
     ):
         bvalign("analyze", "p.npz", "--out", "out", "--selection", "other")
-    predictions, _ = open_predictions("p.npz")
-    with pytest.raises(ValueError, match="measured against labels, .* use analyze_unlabelled"):
-        analyze(predictions.blocks(), torch.arange(5), 3)
+    with pytest.raises(ValueError, match="--selection is by correctness"):
+        analyze("p.npz", "other")
 
 
 def test_nan_is_named_by_member_without_labels(bvalign):
