@@ -1,4 +1,4 @@
-"""What a command prints at its end: a table on a terminal, plain lines in a pipe or a log."""
+"""The main numbers at the end of a command: a table on a terminal, lines in a pipe or a log."""
 
 import math
 from collections.abc import Iterator
@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
+from bvalign.analysis.slopes import quoted_estimators
 from bvalign.analysis.summary import Analysis
 from bvalign.show.tables import with_error
-
-QUOTED = ("cross_half", "ols")
 
 
 def print_main_numbers(analysis: Analysis, console: Console | None = None) -> None:
@@ -51,12 +50,12 @@ def main_numbers(analysis: Analysis) -> str:
         f"mean squared bias {with_error(bias_sq)}, variance {with_error(variance)} "
         f"({share:.0%} of the risk {with_error(risk)})"
     )
-    for name in QUOTED:
+    for name in quoted_estimators():
         estimate = analysis.alignment.estimators[name]["slope"]
         if estimate.value is None:
             lines.append(f"slope {name}: none ({estimate.reason})")
             continue
-        interval = estimate.interval or estimate.interval_samples
+        interval = estimate.quoted_interval
         ends = ", 95% [{:.3f}, {:.3f}]".format(*interval) if interval else ", no interval"
         lines.append(
             f"slope {name}: {estimate.value:.3f}{ends}, over {analysis.alignment.num_correct} "
@@ -76,9 +75,9 @@ def _rows(analysis: Analysis) -> Iterator[tuple[str, str, str]]:
         value, error = means[name]["value"], means[name]["standard_error"]
         ends = "" if error is None else _ends(value - 1.96 * error, value + 1.96 * error, ".3g")
         yield f"mean {words}", f"{value:.4g}", ends
-    for name in QUOTED:
+    for name in quoted_estimators():
         slope = analysis.alignment.estimators[name]["slope"]
-        interval = slope.interval or slope.interval_samples
+        interval = slope.quoted_interval
         if slope.value is None:
             yield f"slope {name}", "none", slope.reason
         else:

@@ -12,6 +12,7 @@ from rich.console import Console
 from torch import Tensor
 
 from bvalign.analysis.design import Selection
+from bvalign.analysis.slopes import ESTIMATORS
 from bvalign.analysis.summary import Analysis, analyze
 from bvalign.analysis.unlabelled import UnlabelledAnalysis, analyze_unlabelled
 from bvalign.predictions import Predictions, open_predictions
@@ -24,9 +25,6 @@ from bvalign.show.progress import progress
 from bvalign.show.report_page import page
 from bvalign.show.scatter import Panel, alignment_scatter
 from bvalign.show.tables import samples_csv, summarise
-
-CURVES = ("cross_half", "split_half", "ols", "ols_unbiased")
-"""Estimators drawn over the number of members."""
 
 SHARE = (("RANK", "0"), ("WORLD_SIZE", "1"))
 """Which share of the samples is this process's; torchrun sets both."""
@@ -154,7 +152,7 @@ def _slope_over_members(analysis: Analysis) -> dict[str, Figure]:
     """The figure, where any estimator has a slope."""
     curves: dict[str, list[tuple[int, float, float | None]]] = {}
     for row in analysis.alignment.curve:
-        if row["number"] == "slope" and row["estimator"] in CURVES:
+        if row["number"] == "slope" and ESTIMATORS[row["estimator"]].drawn:
             point = (row["members"], row["mean"], row["spread"])
             curves.setdefault(row["estimator"], []).append(point)
     estimators = analysis.alignment.estimators
