@@ -12,7 +12,7 @@ from bvalign.predictions.atomic import write_atomic
 from bvalign.show.comparison import SLOPES, Report, compare, read_reports, table
 from bvalign.show.files import save_figure
 from bvalign.show.fits import summary_lines
-from bvalign.show.multiples import Run, alignment_multiples, slopes
+from bvalign.show.multiples import RunScatter, alignment_multiples, slopes
 from bvalign.show.page import render
 from bvalign.show.scatter import Panel
 
@@ -50,7 +50,7 @@ def draw(reports: Sequence[Report]) -> dict[str, Figure]:
     """The figures, by file name."""
     lines = {report.name: summary_lines(report.summary, SLOPES) for report in reports}
     runs = {
-        report.name: Run(
+        report.name: RunScatter(
             Panel(
                 "plug-in",
                 report.samples["bias_sq"],
