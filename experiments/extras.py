@@ -15,17 +15,18 @@ import numpy as np
 import torch
 import yaml
 from finite import finite_members
-from measures import Extra, bootstrapped, exact, log_line, read_samples, with_error
+from measures import Extra, bootstrapped, exact, read_samples, resampled_line, with_error
 from mechanism import noise_laws, slope_by_parts
 from verdicts import Number
 
 from bvalign.analysis.collapse import noise_model
 from bvalign.analysis.estimates import bootstrap_weights
 from bvalign.analysis.label_law import decompose_label_law
-from bvalign.analysis.lines import cloud
+from bvalign.analysis.lines import cloud, log_log_line
 from bvalign.analysis.statistics import moments
 from bvalign.data import cifar10h_counts
 from bvalign.predictions import RunDirectory
+from bvalign.show.extremes import distance_to_line
 
 ALL_SOURCES = {"init": "member", "order": "member", "augmentation": "member", "bootstrap": "off"}
 
@@ -123,7 +124,7 @@ def human_labels(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
         law = {key: torch.cat([getattr(p, key) for p in parts]) for key in parts[0]._fields}
         right = torch.from_numpy(read_samples(path)["correct"] == 1)
         usable = (law["bias_sq"] > 0) & (law["variance"] > 0) & right
-        line = log_line(law["bias_sq"][usable].numpy(), law["variance"][usable].numpy())
+        line = resampled_line(law["bias_sq"][usable], law["variance"][usable])
         rows[name] = {
             f"human.{key}": _mean(law[key]) for key in law if key not in ("answers", "variance")
         }
@@ -158,12 +159,10 @@ EXTRAS: dict[str, Callable[[dict[str, Path], dict[str, dict]], Extra]] = {
 
 def _distances(samples: dict[str, np.ndarray]) -> np.ndarray:
     """Log variance minus the line; NaN for samples that are wrong or have no logarithm."""
-    keep = (samples["correct"] == 1) & (samples["bias_sq"] > 0) & (samples["variance"] > 0)
-    distance = np.full(len(keep), np.nan)
-    x, y = (np.log(samples[name][keep]) for name in ("bias_sq", "variance"))
-    slope, intercept = np.polyfit(x, y, 1)
-    distance[keep] = y - slope * x - intercept
-    return distance
+    bias_sq, variance, correct = (samples[k] for k in ("bias_sq", "variance", "correct"))
+    line = log_log_line(*map(torch.from_numpy, (bias_sq, variance, correct == 1)))
+    ends = float(line["slope"]), float(line["intercept"])
+    return distance_to_line(bias_sq, variance, correct == 1, ends)
 
 
 def _data_root(path: Path) -> str:

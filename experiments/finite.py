@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measures import Extra, exact, log_line, with_error
+from measures import Extra, exact, with_error
 from verdicts import Number
 
 from bvalign.analysis.collapse import simulate_finite_members
+from bvalign.analysis.lines import log_log_line
 from bvalign.analysis.logit_noise import fit_logit_noise
 from bvalign.analysis.noise import draw_noise
 from bvalign.analysis.statistics import decompose, moments
@@ -115,7 +116,6 @@ def _simulated_slopes(path: Path, sizes: list[int]) -> list[dict[str, float]]:
         shape = (int(size), num_samples, num_classes)
         drawn = draw_noise(shape, law, sigma=sigma, generator=generator)
         values = simulate_finite_members(margins, drawn)
-        keep = values.correct & (values.variance > 0)
-        line = log_line(values.bias_sq[keep].numpy(), values.variance[keep].numpy())
-        points.append({"x": size, "y": float(line["slope"][0])})
+        line = log_log_line(values.bias_sq, values.variance, values.correct)
+        points.append({"x": size, "y": float(line["slope"])})
     return points

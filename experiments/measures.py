@@ -24,8 +24,8 @@ import numpy as np
 import torch
 from verdicts import Number
 
-from bvalign.analysis.estimates import NUM_BOOTSTRAP, bootstrap_weights
-from bvalign.analysis.lines import cloud
+from bvalign.analysis.estimates import NUM_BOOTSTRAP, bootstrap_weights, stored_estimates
+from bvalign.analysis.lines import log_log_line
 
 GAP_PARTS = ("gap", "uncertainty", "calibration_residual")
 
@@ -91,22 +91,19 @@ def resampled(statistic: Callable[[np.ndarray], float], values: np.ndarray) -> N
     return bootstrapped(torch.tensor(draws, dtype=torch.float64))
 
 
-def log_line(x: np.ndarray, y: np.ndarray) -> dict[str, torch.Tensor]:
-    """OLS of log y on log x over the samples, one replicate per bootstrap resample."""
-    weights = bootstrap_weights(len(x), 0)
-    fitted = cloud(torch.from_numpy(np.log(x)), torch.from_numpy(np.log(y)), weights)
-    return fitted.line(fitted.least_squares())
+def resampled_line(bias_sq: torch.Tensor, variance: torch.Tensor) -> dict[str, torch.Tensor]:
+    """`log_log_line` over samples with both above zero: the estimate, and bootstrap replicates."""
+    return log_log_line(bias_sq, variance, weights=bootstrap_weights(len(bias_sq), 0))
 
 
 def _fits(summary: dict) -> dict[str, Number]:
     return {
         f"{key}.{estimator}": {
-            "value": fit["value"],
-            "interval": fit["interval"] or fit["interval_samples"],
+            "value": fit.value,
+            "interval": fit.quoted_interval and list(fit.quoted_interval),
         }
-        for estimator, numbers in summary["alignment"].items()
+        for estimator, numbers in stored_estimates(summary["alignment"]).items()
         for key, fit in numbers.items()
-        if isinstance(fit, dict)
     }
 
 
@@ -154,7 +151,8 @@ def _from_samples(samples: dict[str, np.ndarray]) -> dict[str, Number]:
     both = right & positive
     if both.sum() < 30:
         return {}
-    lines = [log_line(samples[x][both], samples[y][both]) for x, y in (squared, kl)]
+    columns = {name: torch.from_numpy(samples[name][both]) for name in (*squared, *kl)}
+    lines = [resampled_line(columns[x], columns[y]) for x, y in (squared, kl)]
     numbers = {f"kl.{key}": bootstrapped(lines[1][key]) for key in ("slope", "r_squared")}
     numbers["r_squared.lost"] = bootstrapped(lines[0]["r_squared"] - lines[1]["r_squared"])
     numbers["decades"] = resampled(_decades, samples["bias_sq"][both])

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from finite import correct_logits
-from measures import Extra, exact, log_line, with_error
+from measures import Extra, exact, with_error
 
+from bvalign.analysis.lines import log_log_line
 from bvalign.analysis.logit_noise import fit_logit_noise
 from bvalign.analysis.noise import draw_noise
 from bvalign.analysis.statistics import decompose, moments
@@ -71,14 +72,14 @@ def slope_by_parts(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
         if data is not None:
             rows[name] |= {f"slope.without_{k}": exact(data - v) for k, v in slopes.items()}
         if margin[0] > 0:
-            rows[name]["noise.growth"] = _growth(np.log(margin), np.log(sigma))
+            rows[name]["noise.growth"] = _growth(*map(torch.from_numpy, (margin, sigma)))
     return Extra(rows, curves)
 
 
-def _growth(margin: np.ndarray, sigma: np.ndarray) -> dict[str, object]:
-    whole = float(np.polyfit(margin, sigma, 1)[0])
-    kept = [np.arange(NUM_BINS) != out for out in range(NUM_BINS)]
-    without = [np.polyfit(margin[k], sigma[k], 1)[0] for k in kept]
+def _growth(margin: torch.Tensor, sigma: torch.Tensor) -> dict[str, object]:
+    kept = [torch.arange(NUM_BINS) != out for out in range(NUM_BINS)]
+    without = [float(log_log_line(margin, sigma, k)["slope"]) for k in kept]
+    whole = float(log_log_line(margin, sigma)["slope"])
     return with_error({"value": whole, "standard_error": _jackknife(without)})
 
 
@@ -89,8 +90,7 @@ def _slope(
     generator = torch.Generator().manual_seed(0)
     noise = draw_noise((num_members, *base.shape), "gaussian", sigma=1.0, generator=generator)
     values = decompose(moments(base + sigma[:, None] * noise, target), target)
-    keep = values.correct & (values.variance > 0)
-    return float(log_line(values.bias_sq[keep].numpy(), values.variance[keep].numpy())["slope"][0])
+    return float(log_log_line(values.bias_sq, values.variance, values.correct)["slope"])
 
 
 def _gaussian_minus_gumbel(logits: torch.Tensor, target: torch.Tensor) -> float:

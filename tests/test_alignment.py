@@ -7,6 +7,7 @@ from conftest import aligned_ensemble, random_ensemble
 from bvalign.analysis.design import design
 from bvalign.analysis.estimates import bootstrap_weights, estimate
 from bvalign.analysis.pairs import PairSums
+from bvalign.analysis.slopes import ESTIMATORS
 from bvalign.analysis.statistics import decompose, moments
 from bvalign.analysis.subsets import concatenate, subset_values
 from bvalign.analysis.summary import analyze_blocks
@@ -137,7 +138,7 @@ def test_the_interval_over_members_covers_their_spread():
         plan = design(16)
         logits = torch.from_numpy(noise)
         values = subset_values(logits, target, plan.sums)
-        slope = estimate("ols", values, plan, bootstrap_weights(150, 0))["slope"]
+        slope = estimate(ESTIMATORS["ols"], values, plan, bootstrap_weights(150, 0))["slope"]
         slopes.append(slope.value)
         widths.append((slope.interval_members[1] - slope.interval_members[0]) / (2 * 1.96))
     # chi with 11 degrees of freedom lies within a factor of two of its mean with p > 0.99

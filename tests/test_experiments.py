@@ -138,7 +138,7 @@ def test_a_question_is_answered_and_resumed(capsys):
     summary = json.loads((path / "summary.json").read_text())
     numbers = results["numbers"]["digits-cross_entropy"]
     assert numbers["slope.ols"]["value"] == summary["alignment"]["ols"]["slope"]["value"]
-    fit = measures.log_line(*_correct(measures.read_samples(path)))
+    fit = measures.resampled_line(*_correct(measures.read_samples(path)))
     assert float(fit["slope"][0]) == pytest.approx(numbers["slope.ols"]["value"], rel=1e-9)
     lost = numbers["r_squared.ols"]["value"] - numbers["kl.r_squared"]["value"]
     assert numbers["r_squared.lost"]["value"] == pytest.approx(lost, rel=1e-6)
@@ -146,7 +146,7 @@ def test_a_question_is_answered_and_resumed(capsys):
 
 def _correct(samples):
     right = samples["correct"] == 1
-    return samples["bias_sq"][right], samples["variance"][right]
+    return [torch.from_numpy(samples[name][right]) for name in ("bias_sq", "variance")]
 
 
 def test_what_is_interrupted_stops_all_and_its_time_counts(monkeypatch):

@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
 
 import mechanism
 
+from bvalign.analysis.lines import log_log_line
 from bvalign.analysis.statistics import decompose, moments
 
 
@@ -26,9 +27,7 @@ def members(growth, num_members=16, num_samples=2000, num_classes=6):
 
 def ols(logits, target):
     values = decompose(moments(logits, target), target)
-    keep = values.correct & (values.variance > 0)
-    pair = (values.bias_sq[keep].numpy(), values.variance[keep].numpy())
-    return float(mechanism.log_line(*pair)["slope"][0])
+    return float(log_log_line(values.bias_sq, values.variance, values.correct)["slope"])
 
 
 @pytest.mark.parametrize("growth", [0.0, 0.6])

@@ -12,7 +12,7 @@ from browser import needs_chromium, open_page
 from conftest import aligned_ensemble
 from PIL import Image
 
-from bvalign import Predictions, write_report
+from bvalign import Predictions, open_predictions, write_report
 from bvalign.analysis.summary import analyze_blocks
 from bvalign.show import interactive, write
 from bvalign.show.cards import scores
@@ -245,7 +245,9 @@ def test_ten_thousand_images_stay_within_the_limit():
 
 
 @pytest.mark.parametrize(
-    ("members", "shift"), [(1, 0), (2, 0), (6, 0), (6, 1)], ids=["one", "two", "right", "wrong"]
+    ("members", "shift"),
+    [(1, 0), (2, 0), (3, 0), (6, 0), (6, 1)],
+    ids=["one", "two", "three", "right", "wrong"],
 )
 def test_reports_of_degenerate_predictions_are_written(tmp_path, monkeypatch, members, shift):
     source = predictions(samples=40, members=members, wrong=0)
@@ -255,6 +257,12 @@ def test_reports_of_degenerate_predictions_are_written(tmp_path, monkeypatch, me
     text = (tmp_path / "report.html").read_text()
     assert ("Most variable" in text) == (members > 1)
     assert ("Furthest from the line" in text) == (members > 1 and not shift)
+
+
+def test_a_page_of_votes_is_written(tmp_path):
+    logits, target = aligned_ensemble(members=4, samples=30, sigma=6)
+    np.savez(tmp_path / "votes.npz", votes=logits.argmax(dim=-1), labels=target)
+    assert "votes" in html(open_predictions(tmp_path / "votes.npz")[0])
 
 
 def test_figures_are_vectors_with_a_picture_of_the_cloud(tmp_path):

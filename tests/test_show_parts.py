@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import aligned_ensemble, random_ensemble
+from jinja2 import UndefinedError
 from PIL import Image
 from rich.console import Console
 
@@ -17,6 +18,7 @@ from bvalign.show import sprites as sprite_module
 from bvalign.show.extremes import Scores, distance_to_line, extremes_first, largest
 from bvalign.show.interactive import as_script
 from bvalign.show.main_numbers import print_main_numbers
+from bvalign.show.page import render
 from bvalign.show.scatter import Line, feasible_variance
 from bvalign.show.sprites import COLUMNS, ROWS, sprites
 from bvalign.show.words import in_words
@@ -125,6 +127,12 @@ def test_one_wording_of_a_fitted_line():
 
 def test_text_in_a_script_cannot_end_it():
     assert as_script({"a": "</script><!--"}) == '{"a":"\\u003c/script>\\u003c!--"}'
+
+
+def test_a_page_that_lacks_a_number_is_refused():
+    summary = {"data": {"name": "x"}, "identity": {}, "provenance": {}, "versions": {}}
+    with pytest.raises(UndefinedError, match="num_members"):
+        render("unlabelled.html.j2", summary, "", {}, {})
 
 
 def test_the_end_is_a_table_on_a_terminal_and_lines_elsewhere(capsys):

@@ -12,7 +12,7 @@ from bvalign.analysis.lines import cloud, covariance
 from bvalign.analysis.local import class_slopes, decade_slopes
 from bvalign.analysis.log_errors import delete_one_errors
 from bvalign.analysis.pairs import PairSums
-from bvalign.analysis.slopes import ESTIMATORS, NUMBERS
+from bvalign.analysis.slopes import ESTIMATORS
 from bvalign.analysis.subsets import subset_values
 from bvalign.analysis.summary import analyze_blocks
 
@@ -71,9 +71,9 @@ def test_a_weight_is_a_repeated_point():
     repeated = values.of_samples(torch.arange(60).repeat_interleave(counts))
     ones = torch.ones(1, int(counts.sum()), dtype=torch.float64)
     for name in set(ESTIMATORS) - {"cross_half"}:  # whose bins cut through equal samples
-        weighted = ESTIMATORS[name](values, plan.full, counts.double().unsqueeze(0))
-        alone = ESTIMATORS[name](repeated, plan.full, ones)
-        assert set(weighted) == set(NUMBERS[name])
+        weighted = ESTIMATORS[name].fit(values, plan.full, counts.double().unsqueeze(0))
+        alone = ESTIMATORS[name].fit(repeated, plan.full, ones)
+        assert set(weighted) == set(ESTIMATORS[name].numbers)
         for key, value in weighted.items():
             assert value.item() == pytest.approx(alone[key].item(), rel=1e-9), (name, key)
 
@@ -126,9 +126,10 @@ def test_errors_predict_the_scatter_over_ensembles():
 def test_reversed_lies_above_orthogonal_above_ols():
     plan, values = planned(*aligned_ensemble())
     weights = torch.ones(1, 900, dtype=torch.float64)
-    slopes = [ESTIMATORS[n](values, plan.full, weights)["slope"].item() for n in ESTIMATORS
-              if n in ("ols", "orthogonal", "reversed")]  # fmt: skip
-    ols, reverse, orthogonal = slopes
+    ols, orthogonal, reverse = (
+        ESTIMATORS[name].fit(values, plan.full, weights)["slope"].item()
+        for name in ("ols", "orthogonal", "reversed")
+    )
     assert ols < orthogonal < reverse
 
 
@@ -148,7 +149,7 @@ def test_split_half_equals_its_definition():
             above += np.cov(y_b, x_a, bias=True)[0, 1]
             below += np.cov(x_b, x_a, bias=True)[0, 1]
     weights = torch.ones(1, 200, dtype=torch.float64)
-    found = ESTIMATORS["split_half"](values, plan.full, weights)["slope"].item()
+    found = ESTIMATORS["split_half"].fit(values, plan.full, weights)["slope"].item()
     assert found == pytest.approx(above / below, rel=1e-7)  # the reference forms p_y - 1
 
 
@@ -161,7 +162,7 @@ def test_split_half_equals_its_definition():
 )
 def test_too_few_members_give_a_reason(name, members, reason):
     plan, values = planned(*aligned_ensemble(members=members, samples=50))
-    found = estimate(name, values, plan, bootstrap_weights(50, 0))
+    found = estimate(ESTIMATORS[name], values, plan, bootstrap_weights(50, 0))
     assert found["slope"].reason == reason
 
 
@@ -190,7 +191,7 @@ def test_analyze_takes_a_selection(selection):
 
 def test_two_members_cannot_be_judged_by_others():
     plan, values = planned(*aligned_ensemble(members=2, samples=50), selection="other")
-    found = estimate("ols", values, plan, bootstrap_weights(50, 0))
+    found = estimate(ESTIMATORS["ols"], values, plan, bootstrap_weights(50, 0))
     assert "needs two members" in found["slope"].reason
 
 
@@ -201,7 +202,8 @@ def test_class_slopes_are_those_of_the_samples_of_a_class():
     found = class_slopes(values, target, plan)
     assert list(found) == [0, 2]
     alone = planned(logits[:, target == 2], target[target == 2])[1]
-    expected = estimate("split_half", alone, plan, bootstrap_weights(alone.correct.shape[1], 0))
+    weights = bootstrap_weights(alone.correct.shape[1], 0)
+    expected = estimate(ESTIMATORS["split_half"], alone, plan, weights)
     assert found[2].slope.value == pytest.approx(expected["slope"].value, rel=1e-12)
     assert found[2].samples == int(alone.correct[plan.full.whole].sum())
 

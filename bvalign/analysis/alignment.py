@@ -1,7 +1,7 @@
 """All slope fits of one ensemble, and how they change with its size.
 
-What each estimator means stands in `slopes.py`, its intervals in `estimates.py`, which samples
-count as correct in `design.py`.
+`slopes.py` says what each estimator means, `estimates.py` how its intervals are made, `design.py`
+which samples count as correct.
 """
 
 from collections.abc import Iterator
@@ -13,10 +13,12 @@ from torch import Tensor
 
 from bvalign.analysis.design import Design
 from bvalign.analysis.estimates import Estimate, bootstrap_weights, estimate
-from bvalign.analysis.slopes import ESTIMATORS, Draw, Weights, too_small
+from bvalign.analysis.lines import ReplicateWeights
+from bvalign.analysis.slopes import ESTIMATORS
 from bvalign.analysis.subsets import SubsetValues
 
-CURVE_NUMBERS = ("slope", "offset", "r_squared")
+NOT_IN_CURVES = ("intercept", "spread")
+"""Numbers of an estimator that are not followed over the number of members."""
 
 
 class Alignment(NamedTuple):
@@ -39,7 +41,9 @@ def fit_alignment(values: SubsetValues, design: Design, seed: int = 0) -> Alignm
     wrong = ~values.correct  # by the argmax, whatever is selected
     values = design.select(values)
     weights = bootstrap_weights(values.correct.shape[1], seed)
-    estimators = {name: estimate(name, values, design, weights) for name in ESTIMATORS}
+    estimators = {
+        name: estimate(estimator, values, design, weights) for name, estimator in ESTIMATORS.items()
+    }
     whole = design.full.whole
     correct = values.correct[whole]
     positive = values.variance_unbiased[whole] > 0
@@ -50,18 +54,25 @@ def fit_alignment(values: SubsetValues, design: Design, seed: int = 0) -> Alignm
 
 
 def _curve(
-    values: SubsetValues, wrong: Bool[Tensor, "subsets samples"], design: Design, weights: Weights
+    values: SubsetValues,
+    wrong: Bool[Tensor, "subsets samples"],
+    design: Design,
+    weights: ReplicateWeights,
 ) -> Iterator[dict[str, float | int | str | None]]:
-    for size, draws in design.curve.items():
-        found = {("mean", "bias_sq"): [values.bias_sq(d.whole).mean() for d in draws]}
-        found["mean", "error"] = [wrong[d.whole].double().mean() for d in draws]
-        found["mean", "variance"] = [values.variance(d.whole).mean() for d in draws]
-        for name in ESTIMATORS:
-            fits = [_fit(name, values, draw, weights) for draw in draws]
-            for number in CURVE_NUMBERS:
-                found[name, number] = [fit[number] for fit in fits if number in fit]
-        for (name, number), numbers in found.items():
-            kept = torch.tensor([float(n) for n in numbers if n.isfinite()], dtype=torch.float64)
+    for size, subsets in design.curve.items():
+        rows = [subset.whole for subset in subsets]
+        at_size = {("mean", "bias_sq"): [values.bias_sq(row).mean() for row in rows]}
+        at_size["mean", "error"] = [wrong[row].double().mean() for row in rows]
+        at_size["mean", "variance"] = [values.variance(row).mean() for row in rows]
+        for name, estimator in ESTIMATORS.items():
+            usable = [subset for subset in subsets if not estimator.undefined(values, subset)]
+            fits = [estimator.fit(values, subset, weights) for subset in usable]
+            for number in estimator.numbers:
+                if number not in NOT_IN_CURVES:
+                    at_size[name, number] = [fit[number] for fit in fits]
+        for (name, number), of_subsets in at_size.items():
+            kept = [float(value) for value in of_subsets if value.isfinite()]
+            kept = torch.tensor(kept, dtype=torch.float64)
             if len(kept):
                 yield {
                     "estimator": name,
@@ -71,7 +82,3 @@ def _curve(
                     "spread": float(kept.std()) if len(kept) > 1 else None,
                     "draws": len(kept),
                 }
-
-
-def _fit(name: str, values: SubsetValues, draw: Draw, weights: Weights) -> dict[str, Tensor]:
-    return {} if too_small(name, values, draw) else ESTIMATORS[name](values, draw, weights)

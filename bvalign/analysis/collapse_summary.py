@@ -1,4 +1,4 @@
-"""What the model of neural collapse predicts for one ensemble, from noise fitted to its logits."""
+"""Predictions of the model of neural collapse for one ensemble, from noise fitted to its logits."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bvalign.analysis.collapse import noise_model, simulate_finite_members
-from bvalign.analysis.lines import cloud
+from bvalign.analysis.lines import log_log_line
 from bvalign.analysis.logit_noise import LogitNoise, fit_logit_noise
 from bvalign.analysis.noise import draw_noise
 from bvalign.analysis.statistics import Decomposition, decompose, moments
@@ -85,19 +85,14 @@ def fit_collapse(
         curve=Curve(grid, model.bias_sq, model.variance),
         slope_data=_slope(values),
         slope_simulated=_slope(simulated),
-        slope_population=_line(*population),
+        slope_population=float(log_log_line(*population)["slope"]),
         data=values,
         simulated=simulated,
     )
 
 
 def _slope(values: Decomposition) -> float | None:
-    keep = values.correct & (values.variance > 0)
-    return _line(values.bias_sq[keep], values.variance[keep])
-
-
-def _line(bias_sq: Float[Tensor, " samples"], variance: Float[Tensor, " samples"]) -> float | None:
-    if len(bias_sq) < 3:
+    """The OLS slope of the correct samples; None of fewer than three."""
+    if (values.correct & (values.variance > 0)).sum() < 3:
         return None
-    weights = torch.ones_like(bias_sq).unsqueeze(0)
-    return float(cloud(bias_sq.log(), variance.log(), weights).least_squares())
+    return float(log_log_line(values.bias_sq, values.variance, values.correct)["slope"])

@@ -1,13 +1,13 @@
-"""Which subsets of the members are computed: all of them, half-samples, smaller ensembles, parts.
+"""The subsets of the members that are computed: all, half-samples, smaller ensembles, parts.
 
 `selection` says which samples count as correct:
     same        by the members whose values enter the line; this is the paper's choice. Whether a
                 sample is in then depends on the errors of its own values.
-    other       clouds of points (ols, ols_unbiased, corrected, reversed, orthogonal, slope_one)
-                come from two thirds of the members, judged by the other third; three rotations
-                are averaged. The price is a smaller ensemble.
+    other       clouds of points come from two thirds of the members, judged by the other third;
+                three rotations are averaged. The price is a smaller ensemble.
     threshold   instead of argmax: bias_sq_unbiased < 0.1, by the same members as in "same".
-cross_half and split_half are judged by members whose values do not enter whatever the selection.
+Estimators of thirds or halves are judged by members whose values do not enter whatever the
+selection.
 """
 
 from typing import Literal, NamedTuple
@@ -18,7 +18,6 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from bvalign.analysis.pairs import PairSums
-from bvalign.analysis.slopes import Draw
 from bvalign.analysis.subsets import SubsetValues
 
 NUM_SPLITS = 8
@@ -29,14 +28,23 @@ THRESHOLD = 0.1
 Selection = Literal["same", "other", "threshold"]
 
 
+class MemberSubset(NamedTuple):
+    """A set of members and its parts, as rows of a table of subsets."""
+
+    whole: int
+    clouds: tuple[tuple[int, int], ...]  # (members that give a cloud, those that judge it)
+    thirds: tuple[tuple[int, int, int], ...] = ()
+    halves: tuple[tuple[int, int], ...] = ()
+
+
 class Design(NamedTuple):
-    """Which subsets of the members are needed: all of them, half-samples, and smaller ensembles."""
+    """All subsets of the members that are needed, and which samples count as correct."""
 
     sums: PairSums  # over the pairs of every subset
     error_rows: tuple[int, ...]  # subsets that give a cloud of points
-    full: Draw
-    halves: tuple[Draw, ...]
-    curve: dict[int, tuple[Draw, ...]]  # number of members -> draws of that size
+    full: MemberSubset
+    halves: tuple[MemberSubset, ...]  # random half-samples
+    curve: dict[int, tuple[MemberSubset, ...]]  # number of members -> random subsets of that size
     selection: Selection
 
     @property
@@ -86,24 +94,24 @@ def design(
         judges = [order[i::3] for i in range(3 if len(members) >= 3 else 1)]
         return tuple((row(np.setdiff1d(members, judge)), row(judge)) for judge in judges)
 
-    def draw(members: np.ndarray, num_thirds: int, num_halves: int) -> Draw:
+    def subset(members: np.ndarray, num_thirds: int, num_halves: int) -> MemberSubset:
         size = len(members)
         thirds = tuple(t[:3] for t in parts(members, size // 3, thirds_rng, num_thirds))
         halves = tuple(h[:2] for h in parts(members, size // 2, halves_rng, num_halves))
         whole = row(members)
-        return Draw(whole, clouds(members, whole), thirds, halves)
+        return MemberSubset(whole, clouds(members, whole), thirds, halves)
 
-    def subsample(size: int) -> Draw:
-        return draw(np.sort(thirds_rng.permutation(num_members)[:size]), 2, 1)
+    def draw(size: int) -> MemberSubset:
+        return subset(np.sort(thirds_rng.permutation(num_members)[:size]), 2, 1)
 
-    full = draw(np.arange(num_members), NUM_SPLITS, NUM_SPLITS)
+    full = subset(np.arange(num_members), NUM_SPLITS, NUM_SPLITS)
     half = num_members // 2
-    halves = tuple(subsample(half) for _ in range(NUM_HALF_SAMPLES if half >= 2 else 0))
+    halves = tuple(draw(half) for _ in range(NUM_HALF_SAMPLES if half >= 2 else 0))
     sizes = [2**k for k in range(1, 20) if 2**k < num_members and curve_draws]
-    curve = {m: tuple(subsample(m) for _ in range(curve_draws)) for m in sizes}
+    curve = {m: tuple(draw(m) for _ in range(curve_draws)) for m in sizes}
     curve[num_members] = (full,)
-    draws = [full, *halves, *(draw for of_size in curve.values() for draw in of_size)]
-    clouds_drawn = (cloud for draw in draws for cloud, _ in draw.clouds)
-    error_rows = dict.fromkeys([full.whole, *clouds_drawn])
+    all_subsets = [full, *halves, *(part for of_size in curve.values() for part in of_size)]
+    cloud_rows = (cloud for part in all_subsets for cloud, _ in part.clouds)
+    error_rows = dict.fromkeys([full.whole, *cloud_rows])
     sums = PairSums(torch.from_numpy(np.stack(rows)))
     return Design(sums, tuple(error_rows), full, halves, curve, selection)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from bvalign.analysis.design import Design
-from bvalign.analysis.slopes import ESTIMATORS, NUMBERS, Weights, too_small
+from bvalign.analysis.estimator import Estimator
+from bvalign.analysis.lines import ReplicateWeights
 from bvalign.analysis.subsets import SubsetValues
 
 NUM_BOOTSTRAP = 200
@@ -27,8 +28,21 @@ class Estimate(NamedTuple):
     interval_members: tuple[float, float] | None = None
     reason: str | None = None
 
+    @property
+    def quoted_interval(self) -> tuple[float, float] | None:
+        """`interval`, or that over samples alone where there are too few members for it."""
+        return self.interval or self.interval_samples
 
-def bootstrap_weights(num_samples: int, seed: int) -> Weights:
+
+def stored_estimates(alignment: dict[str, dict]) -> dict[str, dict[str, Estimate]]:
+    """Estimator -> number -> estimate, read back from `alignment` of a summary.json."""
+    return {
+        name: {key: _stored(number) for key, number in numbers.items() if key != "samples"}
+        for name, numbers in alignment.items()
+    }
+
+
+def bootstrap_weights(num_samples: int, seed: int) -> ReplicateWeights:
     """A first row of ones, for the estimate, and NUM_BOOTSTRAP rows of counts of resampling."""
     rng = np.random.default_rng(seed)
     weights = torch.ones(NUM_BOOTSTRAP + 1, num_samples, dtype=torch.float64)
@@ -38,24 +52,27 @@ def bootstrap_weights(num_samples: int, seed: int) -> Weights:
 
 
 def estimate(
-    name: str, values: SubsetValues, design: Design, weights: Weights
+    estimator: Estimator, values: SubsetValues, design: Design, weights: ReplicateWeights
 ) -> dict[str, Estimate]:
     """The numbers of one estimator.
 
     Args:
-        name: key of ESTIMATORS.
+        estimator: one of `slopes.ESTIMATORS`.
         values: of `design.subsets`, selected.
         design: the subsets.
         weights: `bootstrap_weights`.
     """
-    reason = too_small(name, values, design.full)
+    reason = estimator.undefined(values, design.full)
     if reason:
-        return dict.fromkeys(NUMBERS[name], Estimate(None, reason=reason))
-    estimator = ESTIMATORS[name]
-    usable = [half for half in design.halves if not too_small(name, values, half)]
-    halves = [estimator(values, half, weights[:1]) for half in usable]
-    full = estimator(values, design.full, weights)
+        return dict.fromkeys(estimator.numbers, Estimate(None, reason=reason))
+    usable = [half for half in design.halves if not estimator.undefined(values, half)]
+    halves = [estimator.fit(values, half, weights[:1]) for half in usable]
+    full = estimator.fit(values, design.full, weights)
     return {key: _with_intervals(full[key], [half[key] for half in halves]) for key in full}
+
+
+def _stored(number: dict[str, object]) -> Estimate:
+    return Estimate(**{k: tuple(v) if isinstance(v, list) else v for k, v in number.items()})
 
 
 def _with_intervals(full: Tensor, halves: list[Tensor]) -> Estimate:

@@ -9,19 +9,23 @@ With S_xx, S_xy, S_yy the weighted central moments of x and y, and e_x, e_y the 
     corrected        (S_xy - mean cov(e_x, e_y)) / (S_xx - mean var e_x)
                                              right if the errors have mean zero and known covariance
 
-Every function returns one value per row of weights (replicate).
+Every function returns one value per row of weights (replicate). `log_log_line` is the one line of
+the package: of the callback, of `ols`, of the model of neural collapse and of the experiments.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-Weights = Float[Tensor, "replicates points"]
+ReplicateWeights = Float[Tensor, "replicates points"]
+"""Counts of each point in each replicate of a bootstrap."""
+
 Points = Float[Tensor, "#replicates points"] | Float[Tensor, " points"]
-Columns = dict[str, Float[Tensor, " replicates"]]
-"""One value per replicate for each named number of an estimator."""
+Numbers = dict[str, Float[Tensor, " replicates"]]
+"""The numbers of an estimator by name, one value per replicate."""
 
 
 class Cloud(NamedTuple):
@@ -54,12 +58,12 @@ class Cloud(NamedTuple):
         signal = self.xx - error_xx
         return (self.xy - error_xy) / torch.where(signal > 0, signal, torch.nan)
 
-    def line(self, slope: Float[Tensor, " replicates"]) -> Columns:
+    def line(self, slope: Float[Tensor, " replicates"]) -> Numbers:
         """The line of that slope through the centre of the cloud."""
         return {"slope": slope, "intercept": self.y - slope * self.x, "r_squared": self.r_squared}
 
 
-def cloud(x: Points, y: Points, weights: Weights) -> Cloud:
+def cloud(x: Points, y: Points, weights: ReplicateWeights) -> Cloud:
     """The moments of the cloud; NaN for a row of weights that sums to zero."""
     total = weights.sum(dim=-1)
     mean_x, mean_y = mean(x, weights), mean(y, weights)
@@ -74,15 +78,57 @@ def cloud(x: Points, y: Points, weights: Weights) -> Cloud:
     )
 
 
-def mean(values: Points, weights: Weights) -> Float[Tensor, " replicates"]:
+def log_log_cloud(
+    bias_sq: Float[Tensor, " points"],
+    variance: Float[Tensor, " points"],
+    keep: Bool[Tensor, " points"] | None = None,
+    weights: ReplicateWeights | None = None,
+) -> Cloud:
+    """The moments of log variance (y) over log bias_sq (x), where both are above zero.
+
+    Args:
+        bias_sq: one value per sample.
+        variance: the same.
+        keep: samples that belong to the cloud, such as the correct ones; all by default.
+        weights: of all samples; one row of ones by default.
+    """
+    usable = (bias_sq > 0) & (variance > 0)
+    usable = usable if keep is None else usable & keep
+    x, y = bias_sq[usable].log(), variance[usable].log()
+    return cloud(x, y, torch.ones_like(x).unsqueeze(0) if weights is None else weights[:, usable])
+
+
+def log_log_line(
+    bias_sq: Float[Tensor, " points"],
+    variance: Float[Tensor, " points"],
+    keep: Bool[Tensor, " points"] | None = None,
+    weights: ReplicateWeights | None = None,
+) -> Numbers:
+    """Slope, intercept and r_squared of the least-squares line through `log_log_cloud`.
+
+    >>> bias_sq = torch.tensor([1e-4, 1e-2, 1.0, 0.0])  # the last sample has no logarithm
+    >>> line = log_log_line(bias_sq, 3 * bias_sq**0.5)
+    >>> [round(float(line[key]), 3) for key in ("slope", "r_squared")]
+    [0.5, 1.0]
+    """
+    moments = log_log_cloud(bias_sq, variance, keep, weights)
+    return moments.line(moments.least_squares())
+
+
+def mean(values: Points, weights: ReplicateWeights) -> Float[Tensor, " replicates"]:
     """Weighted means."""
     total = weights.sum(dim=-1)
     summed = weights @ values if values.ndim == 1 else (weights * values).sum(dim=-1)
     return summed / total
 
 
+def average(fits: Sequence[Numbers]) -> Numbers:
+    """Means over fits of the same numbers, without those that are undefined."""
+    return {key: torch.stack([fit[key] for fit in fits]).nanmean(dim=0) for key in fits[0]}
+
+
 def covariance(
-    x: Float[Tensor, " points"], y: Float[Tensor, " points"], weights: Weights
+    x: Float[Tensor, " points"], y: Float[Tensor, " points"], weights: ReplicateWeights
 ) -> Float[Tensor, " replicates"]:
     """Weighted covariances without a (replicates, points) array: for many rows of weights."""
     x, y = x - x.mean(), y - y.mean()

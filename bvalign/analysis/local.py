@@ -12,12 +12,12 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from bvalign.analysis.design import Design
+from bvalign.analysis.design import Design, MemberSubset
 from bvalign.analysis.estimates import Estimate, bootstrap_weights, estimate
-from bvalign.analysis.slopes import Draw
+from bvalign.analysis.slopes import ESTIMATORS
 from bvalign.analysis.subsets import SubsetValues
 
-ESTIMATOR = "split_half"
+ESTIMATOR = ESTIMATORS["split_half"]
 
 
 class LocalSlope(NamedTuple):
@@ -72,12 +72,12 @@ def _split_half_only(values: SubsetValues, design: Design) -> tuple[SubsetValues
     def numbered(rows: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(number.setdefault(row, len(number)) for row in rows)
 
-    def draw(old: Draw) -> Draw:
+    def subset(old: MemberSubset) -> MemberSubset:
         (whole,) = numbered((old.whole,))
         clouds, halves = (tuple(map(numbered, pairs)) for pairs in (old.clouds, old.halves))
-        return Draw(whole, clouds, halves=halves)
+        return MemberSubset(whole, clouds, halves=halves)
 
-    design = design._replace(full=draw(design.full), halves=tuple(map(draw, design.halves)))
+    design = design._replace(full=subset(design.full), halves=tuple(map(subset, design.halves)))
     return values.of_rows(list(number)), design
 
 

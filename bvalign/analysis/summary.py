@@ -20,12 +20,10 @@ from bvalign.analysis.design import Selection, design
 from bvalign.analysis.local import LocalSlope, class_slopes, decade_slopes
 from bvalign.analysis.means import Mean
 from bvalign.analysis.sample_table import SampleTable, sample_table
+from bvalign.analysis.slopes import quoted_estimators
 from bvalign.analysis.subsets import SubsetValues
 
 RATIO_QUANTILES = (0.5, 0.9, 0.99, 1.0)
-QUOTED = ("cross_half", "ols")
-"""Estimators among the main numbers."""
-
 LOSSES = {
     "squared": ("variance", "risk"),
     "cross_entropy": ("kl_variance", "kl_risk"),
@@ -127,12 +125,12 @@ class Analysis(NamedColumns):
             f"mean squared bias {means['bias_sq']}, variance {means['variance']} "
             f"({self.variance_share()['squared']:.0%} of the risk {means['risk']})"
         )
-        for name in QUOTED:
+        for name in quoted_estimators():
             slope = self.alignment.estimators[name]["slope"]
             if slope.value is None:
                 lines.append(f"slope {name}: none ({slope.reason})")
                 continue
-            interval = slope.interval or slope.interval_samples
+            interval = slope.quoted_interval
             ends = ", 95% [{:.3f}, {:.3f}]".format(*interval) if interval else ", no interval"
             lines.append(
                 f"slope {name}: {slope.value:.3f}{ends}, over {self.alignment.num_correct} "

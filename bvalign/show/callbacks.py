@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from bvalign.analysis.column import columns_of
-from bvalign.analysis.lines import cloud
+from bvalign.analysis.lines import log_log_line
 from bvalign.analysis.metric import BiasVariance
 from bvalign.analysis.statistics import Decomposition
 from bvalign.predictions import RunDirectory
@@ -91,10 +91,8 @@ class AlignmentScatter(Callback):
         """Computes on every rank, as that is a collective; draws on rank zero."""
         metric = self.metrics[stage]
         values = metric.compute()
-        usable = values.correct & (values.variance > 0) & (values.bias_sq > 0)
-        x, y = (v[usable].log() for v in (values.bias_sq, values.variance))
-        moments = cloud(x, y, torch.ones_like(x).unsqueeze(0))
-        fit = {key: float(v) for key, v in moments.line(moments.least_squares()).items()}
+        line = log_log_line(values.bias_sq, values.variance, values.correct)
+        fit = {key: float(value) for key, value in line.items()}
         scalars = {name: getattr(values, name).mean() for name in ("bias_sq", "variance", "risk")}
         scalars |= {"accuracy": values.correct.double().mean()}
         scalars |= {f"alignment/{key}": v for key, v in fit.items() if np.isfinite(v)}

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from bvalign.show.comparison import SLOPES, Report
 from bvalign.show.fits import summary_lines
-from bvalign.show.multiples import Run, alignment_multiples, slopes
+from bvalign.show.multiples import RunScatter, alignment_multiples, slopes
 from bvalign.show.page import render
 from bvalign.show.scatter import Panel
 
@@ -36,7 +36,7 @@ def draw(reports: Sequence[Report]) -> dict[str, Figure]:
     """The figures, by file name."""
     lines = {report.name: summary_lines(report.summary, SLOPES) for report in reports}
     runs = {
-        report.name: Run(
+        report.name: RunScatter(
             Panel(
                 "plug-in",
                 report.samples["bias_sq"],

@@ -1,4 +1,4 @@
-"""What several reports say beside each other, as plain data; reads summary.json and samples.csv."""
+"""Several reports side by side, as plain data; reads summary.json and samples.csv."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bvalign.analysis.estimates import stored_estimates
 from bvalign.show.extremes import distance_to_line, largest
 from bvalign.show.summary_json import SCHEMA
 
@@ -127,15 +128,16 @@ def _row(report: Report) -> dict[str, object]:
     for name in MEANS:
         mean = summary["means"][name]
         row |= {name: mean["value"], f"{name}_standard_error": mean["standard_error"]}
+    fits = stored_estimates(summary["alignment"])
     for name in SLOPES:
-        slope = summary["alignment"][name]["slope"]
-        low, high = slope["interval"] or slope["interval_samples"] or (None, None)
-        row |= {name: slope["value"], f"{name}_low": low, f"{name}_high": high}
+        slope = fits[name]["slope"]
+        low, high = slope.quoted_interval or (None, None)
+        row |= {name: slope.value, f"{name}_low": low, f"{name}_high": high}
     return row
 
 
 def _same_samples(a: Report, b: Report) -> bool:
-    """Whether both were tested on the same data, all of it known to be the same."""
+    """True if both were tested on the same data, all of it known to be the same."""
     prints = [report.summary["data"]["fingerprint"] for report in (a, b)]
     return prints[0] == prints[1] is not None and all(
         np.array_equal(a.samples[key], b.samples[key]) for key in ("index", "label")
@@ -143,7 +145,7 @@ def _same_samples(a: Report, b: Report) -> bool:
 
 
 def _pair(a: Report, b: Report) -> dict[str, object]:
-    """How alike two runs are, sample by sample."""
+    """Agreement of two runs, sample by sample."""
     both = a.samples["correct"] & b.samples["correct"]
     return {
         "runs": [a.name, b.name],

@@ -1,7 +1,8 @@
 """The fitted lines of an analysis, as figures draw them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from bvalign.analysis.estimates import Estimate, stored_estimates
 from bvalign.analysis.summary import Analysis
 from bvalign.show.scatter import Line
 
@@ -13,14 +14,7 @@ def fitted_lines(analysis: Analysis, names: Sequence[str]) -> list[Line]:
         analysis: its `alignment`.
         names: keys of slopes.ESTIMATORS.
     """
-    lines = []
-    for name in names:
-        fit = analysis.alignment.estimators[name]
-        slope, intercept = fit["slope"], fit["intercept"]
-        if slope.value is not None:
-            interval = slope.interval or slope.interval_samples
-            lines.append(Line(name, slope.value, intercept.value, interval))
-    return lines
+    return _lines(analysis.alignment.estimators, names)
 
 
 def summary_lines(summary: dict[str, object], names: Sequence[str]) -> list[Line]:
@@ -30,11 +24,13 @@ def summary_lines(summary: dict[str, object], names: Sequence[str]) -> list[Line
         summary: its `alignment`.
         names: keys of slopes.ESTIMATORS.
     """
-    lines = []
-    for name in names:
-        fit = summary["alignment"][name]
-        slope, intercept = fit["slope"], fit["intercept"]
-        if slope["value"] is not None:
-            interval = slope["interval"] or slope["interval_samples"]
-            lines.append(Line(name, slope["value"], intercept["value"], interval))
-    return lines
+    return _lines(stored_estimates(summary["alignment"]), names)
+
+
+def _lines(estimators: Mapping[str, Mapping[str, Estimate]], names: Sequence[str]) -> list[Line]:
+    fits = {name: (estimators[name]["slope"], estimators[name]["intercept"]) for name in names}
+    return [
+        Line(name, slope.value, intercept.value, slope.quoted_interval)
+        for name, (slope, intercept) in fits.items()
+        if slope.value is not None
+    ]

@@ -2,6 +2,7 @@
 
 from matplotlib.figure import Figure
 
+from bvalign.analysis.slopes import ESTIMATORS
 from bvalign.analysis.summary import Analysis
 from bvalign.show import figures
 from bvalign.show.draw_members import draw_members
@@ -11,9 +12,6 @@ from bvalign.show.scatter import Panel, alignment_scatter
 from bvalign.show.summary_json import summarise
 
 __all__ = ["draw", "page", "summarise"]
-
-CURVES = ("cross_half", "split_half", "ols", "ols_unbiased")
-"""Estimators drawn over the number of members."""
 
 
 def draw(analysis: Analysis) -> dict[str, Figure]:
@@ -49,7 +47,7 @@ def _slope_over_members(analysis: Analysis) -> dict[str, Figure]:
     """The figure, where any estimator has a slope."""
     curves: dict[str, list[tuple[int, float, float | None]]] = {}
     for row in analysis.alignment.curve:
-        if row["number"] == "slope" and row["estimator"] in CURVES:
+        if row["number"] == "slope" and ESTIMATORS[row["estimator"]].drawn:
             point = (row["members"], row["mean"], row["spread"])
             curves.setdefault(row["estimator"], []).append(point)
     estimators = analysis.alignment.estimators

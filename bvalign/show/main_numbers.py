@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
-from bvalign.analysis.summary import QUOTED, Analysis
+from bvalign.analysis.slopes import quoted_estimators
+from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 
 
@@ -45,9 +46,9 @@ def _rows(analysis: Analysis) -> Iterator[tuple[str, str, str]]:
         value, error = map(float, means[name])
         ends = "" if math.isnan(error) else _ends(value - 1.96 * error, value + 1.96 * error, ".3g")
         yield f"mean {words}", f"{value:.4g}", ends
-    for name in QUOTED:
+    for name in quoted_estimators():
         slope = analysis.alignment.estimators[name]["slope"]
-        interval = slope.interval or slope.interval_samples
+        interval = slope.quoted_interval
         if slope.value is None:
             yield f"slope {name}", "none", slope.reason
         else:

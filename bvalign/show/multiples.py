@@ -13,8 +13,8 @@ COLUMNS = 3
 NAME_LENGTH = 34
 
 
-class Run(NamedTuple):
-    """What the scatter of one run needs."""
+class RunScatter(NamedTuple):
+    """One run, as its scatter needs it."""
 
     panel: Panel
     correct: np.ndarray  # (samples)
@@ -22,7 +22,7 @@ class Run(NamedTuple):
     num_classes: int
 
 
-def alignment_multiples(runs: Mapping[str, Run]) -> Figure:
+def alignment_multiples(runs: Mapping[str, RunScatter]) -> Figure:
     """One scatter per run, all on the same axes.
 
     Args:
@@ -51,9 +51,9 @@ def slopes(lines: Mapping[str, Sequence[Line]]) -> Figure:
     """
     figure = Figure(figsize=(7.2, 1.6 + 0.5 * len(lines)), layout="constrained")
     axes = figure.add_subplot()
-    estimators = list(dict.fromkeys(line.name for found in lines.values() for line in found))
-    for height, found in enumerate(lines.values()):
-        for line in found:
+    estimators = list(dict.fromkeys(line.name for fitted in lines.values() for line in fitted))
+    for height, fitted in enumerate(lines.values()):
+        for line in fitted:
             low, high = line.interval or (line.slope, line.slope)
             axes.errorbar(
                 line.slope,

@@ -1,10 +1,10 @@
-"""What all pages share: the template's surroundings, numbers in words, small pictures."""
+"""Parts that all pages share: the template's surroundings, numbers in words, small pictures."""
 
 import base64
 import io
 
 import numpy as np
-from jinja2 import Environment, PackageLoader
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from bvalign.predictions import Predictions
@@ -32,7 +32,13 @@ def render(
         more: what this template alone shows.
     """
     loader = PackageLoader("bvalign", "show")
-    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=loader,
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters["number"] = _number
     return environment.get_template(template).render(
         title=summary["data"]["name"],

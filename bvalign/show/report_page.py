@@ -1,5 +1,6 @@
 """The report as one HTML page that needs no network, at most MOST_BYTES long."""
 
+from bvalign.analysis.slopes import ESTIMATORS
 from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions
 from bvalign.show.cards import galleries, scores
@@ -38,22 +39,6 @@ CAPTIONS = {
     "every bin, the mean gap between squared bias and variance is uncertainty alone. Below, the "
     "number of samples in each bin.",
 }
-ESTIMATORS = {
-    "cross_half": "cross-half: bins, means and correctness from three separate groups of members; "
-    "the one to quote",
-    "ols": "OLS on plug-in values, as in the paper: pulled towards one by the finite ensemble",
-    "ols_unbiased": "OLS on unbiased values: less pulled, but logs of noisy numbers",
-    "split_half": "split-half: one half of the members is the instrument for the line of the "
-    "other; the slope of half as many members, pulled towards one",
-    "corrected": "OLS on unbiased values less the estimated errors of both axes; blind to the mean "
-    "error of a logarithm",
-    "reversed": "1 / OLS of log squared bias on log variance, plug-in: an upper end, as it "
-    "blames all scatter on the variance",
-    "orthogonal": "least perpendicular distance, plug-in: between OLS and reversed, right "
-    "only for independent errors of equal size",
-    "slope_one": "slope held at one: the offset and the spread around it; says nothing of "
-    "other slopes",
-}
 
 
 def page(
@@ -72,8 +57,8 @@ def page(
     """
     from plotly.offline import get_plotlyjs
 
-    found = scores(analysis)
-    shown = samples_in_page(extremes_first(found))
+    scored = scores(analysis)
+    shown = samples_in_page(extremes_first(scored))
     names, plotly = class_names(predictions), get_plotlyjs()
     texts = texts_in_page(predictions, shown)
     data = explorer(analysis, names, shown)
@@ -93,8 +78,8 @@ def page(
         "\n".join([*in_words(summary), *(f"Note: {note}" for note in summary["notes"])]),
         figures,
         CAPTIONS,
-        estimators=ESTIMATORS,
-        extremes=galleries(analysis, predictions, found, shown, sheets),
+        sentences={name: estimator.sentence for name, estimator in ESTIMATORS.items()},
+        extremes=galleries(analysis, predictions, scored, shown, sheets),
         sprites=sheets,
         class_names=names,
         views=data["views"],

@@ -1,4 +1,4 @@
-"""What a W&B run tells of an ensemble besides its curves: how it was made, and what came of it."""
+"""The W&B run of an ensemble besides its curves: how it was made, and its results."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from bvalign.analysis.slopes import quoted_estimators
 from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions, RunDirectory
 from bvalign.predictions.history import Curves, training_curves
@@ -146,10 +147,8 @@ def _result(analysis: Analysis) -> dict[str, float]:
     means = analysis.means()
     numbers = {key: float(means[key].value) for key in ("bias_sq", "variance", "risk")}
     numbers["accuracy"] = analysis.accuracy
-    for name in ("cross_half", "ols"):
+    for name in quoted_estimators():
         slope = analysis.alignment.estimators[name]["slope"]
-        ends = slope.interval or slope.interval_samples or (None, None)
-        numbers |= dict(
-            zip((name, f"{name}_low", f"{name}_high"), (slope.value, *ends), strict=True)
-        )
+        low, high = slope.quoted_interval or (None, None)
+        numbers |= {name: slope.value, f"{name}_low": low, f"{name}_high": high}
     return {f"result/{key}": value for key, value in numbers.items() if value is not None}

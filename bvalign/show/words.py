@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from bvalign.analysis.estimates import Estimate, stored_estimates
+
 Summary = dict[str, object]
 
 LARGEST_SLOPE = 10
@@ -44,11 +46,11 @@ def _risk(summary: Summary) -> Iterator[str]:
 
 
 def _slopes(summary: Summary) -> Iterator[str]:
-    fits = summary["alignment"]
+    fits = stored_estimates(summary["alignment"])
     quoted, paper = fits["cross_half"]["slope"], fits["ols"]["slope"]
-    if quoted["value"] is None:
-        yield f"The slope to quote, cross_half, is undefined: {quoted['reason']}."
-    elif max(map(abs, (quoted["value"], *(_ends(quoted) or ())))) > LARGEST_SLOPE:
+    if quoted.value is None:
+        yield f"The slope to quote, cross_half, is undefined: {quoted.reason}."
+    elif max(map(abs, (quoted.value, *(quoted.quoted_interval or ())))) > LARGEST_SLOPE:
         slope = _slope(quoted)
         yield f"The slope to quote, cross_half, is not determined by these samples: {slope}."
     else:
@@ -57,28 +59,24 @@ def _slopes(summary: Summary) -> Iterator[str]:
             f"{_times(quoted)} the variance: a slope of {_slope(quoted)} by cross_half, the "
             "estimator to quote. A slope of one would be: ten times."
         )
-    if paper["value"] is not None:
+    if paper.value is not None:
         yield (
             f"The paper's estimator, ols, gives {_slope(paper)}. Both its axes share the errors of "
             "a finite number of members, which pulls it towards one."
         )
 
 
-def _slope(estimate: Summary) -> str:
-    ends = _ends(estimate)
+def _slope(estimate: Estimate) -> str:
+    ends = estimate.quoted_interval
     if not ends:
-        return f"{estimate['value']:.3f} (no interval: {estimate['reason']})"
-    what = "" if estimate["interval"] else " over samples alone"
-    return f"{estimate['value']:.3f} (95% interval{what} {ends[0]:.3f} to {ends[1]:.3f})"
+        return f"{estimate.value:.3f} (no interval: {estimate.reason})"
+    what = "" if estimate.interval else " over samples alone"
+    return f"{estimate.value:.3f} (95% interval{what} {ends[0]:.3f} to {ends[1]:.3f})"
 
 
-def _ends(estimate: Summary) -> tuple[float, float] | None:
-    return estimate["interval"] or estimate["interval_samples"]
-
-
-def _times(estimate: Summary) -> str:
-    ends = _ends(estimate)
-    factor = f"{10 ** estimate['value']:.1f} times"
+def _times(estimate: Estimate) -> str:
+    ends = estimate.quoted_interval
+    factor = f"{10**estimate.value:.1f} times"
     return factor if not ends else f"{factor} ({10 ** ends[0]:.1f} to {10 ** ends[1]:.1f})"
 
 

@@ -32,10 +32,12 @@ import torch
 from rich.progress import track
 
 from bvalign.analysis.collapse import noise_model
+from bvalign.analysis.cross_half import NUM_BINS
 from bvalign.analysis.design import Design, design
 from bvalign.analysis.estimates import bootstrap_weights, estimate
+from bvalign.analysis.lines import log_log_line
 from bvalign.analysis.noise import draw_noise
-from bvalign.analysis.slopes import NUM_BINS, NUMBERS
+from bvalign.analysis.slopes import ESTIMATORS
 from bvalign.analysis.subsets import concatenate, subset_values
 
 NUM_CLASSES = 10
@@ -53,7 +55,7 @@ LAWS = {  # name: (noise, its scale as a function of s', shift of members)
     "beta_0.7": ("gumbel", lambda s: 0.7 + 0 * s, 0.0),
     "shared": ("gaussian", lambda s: 1 + 0 * s, SHIFT),
 }
-WITH_SLOPE = [name for name, numbers in NUMBERS.items() if "slope" in numbers]
+WITH_SLOPE = [name for name, estimator in ESTIMATORS.items() if "slope" in estimator.numbers]
 SELECTED = ("ols", "ols_unbiased")
 
 
@@ -69,9 +71,10 @@ def truth(law: str, margins: tuple[float, float], num_points: int) -> dict[str, 
         columns.append(_mixture(model.bias_sq.numpy(), model.variance.numpy(), np.array(weights)))
     x, y = np.log(np.array(columns)).T
     fine = np.linspace(*margins, 30 * NUM_BINS)
-    x, y = np.interp(fine, coarse, x), np.interp(fine, coarse, y)
-    bins = [np.log(np.exp(v).reshape(NUM_BINS, -1).mean(axis=1)) for v in (x, y)]
-    return {"samples": float(np.polyfit(x, y, 1)[0]), "bins": float(np.polyfit(*bins, 1)[0])}
+    samples = [torch.from_numpy(np.exp(np.interp(fine, coarse, v))) for v in (x, y)]
+    bins = [v.reshape(NUM_BINS, -1).mean(dim=1) for v in samples]
+    parts = {"samples": samples, "bins": bins}
+    return {name: float(log_log_line(*values)["slope"]) for name, values in parts.items()}
 
 
 def _mixture(bias_sq: np.ndarray, variance: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
@@ -106,10 +109,10 @@ def slopes(logits: torch.Tensor, plan: Design, names: list[str]) -> Iterator[tup
     )
     weights = bootstrap_weights(len(target), 0)
     for name in names:
-        found = estimate(name, plan.select(values), plan, weights)["slope"]
-        low, high = found.interval or found.interval_samples or (math.nan, math.nan)
+        slope = estimate(ESTIMATORS[name], plan.select(values), plan, weights)["slope"]
+        low, high = slope.quoted_interval or (math.nan, math.nan)
         suffix = "" if plan.selection == "same" else f" ({plan.selection})"
-        yield name + suffix, (math.nan if found.value is None else found.value, low, high)
+        yield name + suffix, (math.nan if slope.value is None else slope.value, low, high)
 
 
 def study(
