@@ -15,7 +15,7 @@ from conftest import random_ensemble
 from bvalign.analysis.statistics import decompose, moments
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
-sys.path.insert(0, str(EXPERIMENTS))
+sys.path.insert(0, str(EXPERIMENTS / "lab"))
 
 import answers  # noqa: E402
 import draw  # noqa: E402
@@ -73,9 +73,8 @@ def everything():
 
 
 def test_every_question_of_the_paper_has_a_study():
-    assert study.questions() == sorted(
-        "alignment architectures calibration collapse losses new randomness size text".split()
-    )
+    names = "alignment architectures calibration collapse losses randomness sensitivity size text"
+    assert study.questions() == names.split()
     claims = {c["claim"] for q in study.questions() for c in study.read_study(q)["claims"]}
     assert claims == {*(f"C{number}" for number in range(1, 11)), "new"}
     with pytest.raises(ValueError, match="no question 'luck'; there are alignment, arch"):
@@ -198,9 +197,9 @@ def sample_results(folder="alignment", size="small"):
 
 def test_answers_are_a_table_between_the_markers(tmp_path, monkeypatch, capsys):
     for folder in ("alignment", "size"):
-        (tmp_path / folder).mkdir()
+        (tmp_path / "studies" / folder).mkdir(parents=True)
         results = json.dumps(sample_results(folder))
-        (tmp_path / folder / "results-small.json").write_text(results)
+        (tmp_path / "studies" / folder / "results-small.json").write_text(results)
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{answers.BEGIN}\nold\n{answers.END}\nafter\n")
     monkeypatch.setattr(sys, "argv", ["answers.py", "--folder", str(tmp_path), "--check"])
@@ -215,8 +214,8 @@ def test_answers_are_a_table_between_the_markers(tmp_path, monkeypatch, capsys):
     rows = [line for line in text.splitlines() if line.startswith("| [")]
     assert len(rows) == 2
     assert rows[0] == (
-        "| [alignment](alignment/results-small.json) (small) | C1: near \\| one | slope: 1 [0.95, "
-        "1.05] (a-1) to 1.2 [1.15, 1.25] (a-2) | digits, mnist | 8 to 64 | 2 min, a CPU | "
+        "| [alignment](studies/alignment/results-small.json) (small) | C1: near \\| one | slope: 1 "
+        "[0.95, 1.05] (a-1) to 1.2 [1.15, 1.25] (a-2) | digits, mnist | 8 to 64 | 2 min, a CPU | "
         "**differs** (1 yes, 1 no of 3) |"
     )
     assert "- size (small): without lost: no data" in text

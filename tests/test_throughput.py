@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-FOLDER = Path(__file__).parents[1] / "experiments" / "throughput"
-sys.path.append(str(FOLDER))  # last: `run` and the like are those of experiments/
+FOLDER = Path(__file__).parents[1] / "benchmarks" / "throughput"
+sys.path.append(str(FOLDER))  # last: `run` and the like are those of experiments/lab/
 
 import goals  # noqa: E402
 import gpu  # noqa: E402
