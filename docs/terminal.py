@@ -1,10 +1,11 @@
-"""Draws docs/terminal.svg: what a terminal shows after a small ensemble is trained.
+"""Draws docs/terminal.svg, the terminal after the training of a small ensemble.
 
     python docs/terminal.py           # half a minute on one CPU core; needs Linux or macOS
 
-Runs the command on a terminal of its own in a temporary folder and keeps its last screen.
+Runs the command in a pseudo-terminal and a temporary folder, and keeps the last screen.
 """
 
+import argparse
 import fcntl
 import os
 import pty
@@ -28,7 +29,7 @@ COMMAND = (
 
 
 def screen(command: list[str], folder: str) -> list[str]:
-    """The lines that a terminal holds when the command has ended, with their colours."""
+    """The lines on the terminal when the command has ended, with their colours."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
     environment = os.environ | {"TERM": "xterm-256color", "OMP_NUM_THREADS": "1"}
@@ -46,12 +47,13 @@ def screen(command: list[str], folder: str) -> list[str]:
 def _read(file: int) -> bytes:
     try:
         return os.read(file, 65536)
-    except OSError:  # Linux says so when the other end is closed
+    except OSError:  # Linux raises it when the other end is closed
         return b""
 
 
 def main() -> None:
-    """Writes the picture."""
+    """Runs the command and writes the picture."""
+    argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0]).parse_args()
     arguments = COMMAND.replace("configs/", f"{ROOT}/configs/").split()
     with tempfile.TemporaryDirectory() as folder:
         lines = screen([sys.executable, "-m", *arguments], folder)
@@ -61,7 +63,9 @@ def main() -> None:
         for line in lines:
             console.print(Text.from_ansi(line))
     svg = console.export_svg(title="bvalign")
-    without_fonts = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)  # of another server
+    without_fonts = re.sub(
+        r"@font-face \{.*?\}", "", svg, flags=re.DOTALL
+    )  # they would be fetched from another server
     (ROOT / "docs" / "terminal.svg").write_text(without_fonts)
 
 

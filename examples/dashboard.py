@@ -1,11 +1,11 @@
-"""A W&B workspace with the panels for what bvalign logs; the keys stand in the README.
+"""Creates a W&B workspace with panels for the keys that bvalign logs; the README lists them.
 
     pip install 'bvalign[dashboard]'
     python examples/dashboard.py --entity my-team              # needs a W&B login
     python examples/dashboard.py --entity my-team --project bvalign --name "Alignment"
 
-Prints the address of the new workspace. It holds every run of the project: select one to move
-through its scatter, several to compare their slopes.
+Prints the address of the new workspace. It shows every run of the project: select one to step
+through its scatter, or several to compare their slopes.
 """
 
 import argparse
@@ -18,14 +18,27 @@ MEANS = ("mean", "low", "high")
 
 
 def workspace(entity: str, project: str, name: str) -> workspaces.Workspace:
-    """The workspace, not saved.
+    """Builds the workspace without saving it.
 
     Args:
         entity: user or team.
-        project: where the runs are; bvalign logs to `bvalign`.
-        name: of the workspace.
+        project: W&B project of the runs; bvalign logs to `bvalign`.
+        name: name of the workspace.
     """
-    sections = {
+    return workspaces.Workspace(
+        entity=entity,
+        project=project,
+        name=name,
+        sections=[
+            workspaces.Section(name=title, panels=content, is_open=title != "Neural collapse")
+            for title, content in sections().items()
+        ],
+    )
+
+
+def sections() -> dict[str, list]:
+    """The panels of each section by its title."""
+    return {
         "Alignment": [
             panels.MediaBrowser(title="the cloud forms", media_keys=["val/alignment"]),
             panels.MediaBrowser(title="all members", media_keys=["test/alignment"]),
@@ -48,10 +61,10 @@ def workspace(entity: str, project: str, name: str) -> workspaces.Workspace:
         "While members train": lines(
             {
                 "slope of log variance on log squared bias": ["val/alignment/slope"],
-                "share of the line in log variance": ["val/alignment/r_squared"],
+                "R² of log variance on log squared bias": ["val/alignment/r_squared"],
                 "mean over samples": ["val/bias_sq", "val/variance", "val/risk"],
-                "accuracy of the mean of the members": ["val/accuracy"],
-                "training loss, mean of the members in training": ["train/loss"],
+                "accuracy of the ensemble": ["val/accuracy"],
+                "training loss, mean over the members in training": ["train/loss"],
             },
             "trainer/global_step",
         ),
@@ -64,26 +77,17 @@ def workspace(entity: str, project: str, name: str) -> workspaces.Workspace:
         ),
         "Neural collapse": lines(
             {
-                "within over between classes": ["collapse/nc1"],
+                "within-class over between-class variability": ["collapse/nc1"],
                 "class means": ["collapse/nc2_norms", "collapse/nc2_cosines"],
                 "classifier and class means": ["collapse/nc3", "collapse/nc4"],
             },
             "trainer/global_step",
         ),
     }
-    return workspaces.Workspace(
-        entity=entity,
-        project=project,
-        name=name,
-        sections=[
-            workspaces.Section(name=title, panels=content, is_open=title != "Neural collapse")
-            for title, content in sections.items()
-        ],
-    )
 
 
 def points() -> panels.CustomChart:
-    """The scatter that the browser draws, from the table behind it."""
+    """The scatter drawn in the browser, from the table behind it."""
     return panels.CustomChart(
         query={"summaryTable": {"tableKey": "test/alignment_points_table"}},
         chart_name="wandb/scatter/v0",
@@ -93,23 +97,23 @@ def points() -> panels.CustomChart:
 
 
 def lines(content: Mapping[str, Sequence[str]], x: str) -> list[panels.LinePlot]:
-    """One line plot for each title and its keys."""
+    """A line plot for each title, with its keys."""
     return [panels.LinePlot(title=title, x=x, y=list(keys)) for title, keys in content.items()]
 
 
 def scalars(keys: Sequence[str]) -> list[panels.ScalarChart]:
-    """One number for each key of the summary."""
+    """A panel with one number for each key of the summary."""
     return [panels.ScalarChart(title=key, metric=summary(key)) for key in keys]
 
 
 def summary(key: str) -> panels.SummaryMetric:
-    """A key of the runs' summary."""
+    """A key in the summary of a run."""
     return panels.SummaryMetric(key)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--entity", required=True, help="user or team")
-    parser.add_argument("--project", default="bvalign")
-    parser.add_argument("--name", default="Bias-variance alignment")
+    parser.add_argument("--project", default="bvalign", help="W&B project of the runs")
+    parser.add_argument("--name", default="Bias-variance alignment", help="of the workspace")
     print(workspace(**vars(parser.parse_args())).save().url)

@@ -56,6 +56,6 @@ def test_small_runs_are_left_out(monkeypatch, tmp_path):
 
 def test_gaussian_noise_is_nearer_to_gauss_than_to_gumbel(monkeypatch, tmp_path):
     monkeypatch.setattr(mechanism, "correct_logits", lambda path: members(0.0, num_samples=400))
-    row = mechanism.noise_laws({"r": tmp_path}, {}).rows["r"]
+    row = mechanism.noise_distributions({"r": tmp_path}, {}).rows["r"]
     low, high = row["noise.gaussian_minus_gumbel"]["interval"]
     assert low < high < 0

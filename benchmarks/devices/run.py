@@ -1,11 +1,11 @@
-"""What a second core brings: the same run by one process, by two ranks, by two workers.
+"""The gain from a second core: the same run by one process, by two ranks and by two workers.
 
     python benchmarks/devices/run.py        # writes results.json, results.md here; about 4 minutes
 
-32 CNNs on the digits for 20 epochs, one thread per process, sequential plan, so that all ways train
-the same members. Times are of the whole command, from its start to its report: importing, which
-each process does, and the report, which one does, are in them; `in training` is from the first
-claim of a pack to the last finished member. Rounds are interleaved; the medians are quoted.
+32 CNNs on the digits for 20 epochs, with one thread per process and the sequential plan, so that
+all ways train the same members. Times cover the whole command, from its start to its report, with
+the imports of every process and the report of one; `in training` is from the first claim of a pack
+to the last finished member. Rounds are interleaved and medians are quoted.
 """
 
 import argparse
@@ -32,7 +32,7 @@ WAYS = {"one process": (1, 1), "two ranks": (2, 1), "two workers": (1, 2)}  # ra
 
 
 def timed(ranks: int, workers: int) -> tuple[float, float]:
-    """Seconds of the whole run, and of the training in it."""
+    """Seconds of the whole run, and of its training."""
     root = Path(tempfile.mkdtemp(prefix="bvalign-devices-"))
     command = [sys.executable, "-m", "bvalign", *FIT, f"--trainer.devices={ranks}"]
     command.append(f"--trainer.default_root_dir={root / 'run'}")
@@ -61,11 +61,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     args = parser.parse_args()
-    found: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
+    rounds: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
     for way in track(list(WAYS) * args.rounds, description="whole fits"):
-        found[way].append(timed(*WAYS[way]))
+        rounds[way].append(timed(*WAYS[way]))
     rows = []
-    for way, times in found.items():
+    for way, times in rounds.items():
         whole, training = (statistics.median(column) for column in zip(*times, strict=True))
         rows.append({"way": way, "whole": whole, "training": training, "rounds": times})
     alone = rows[0]

@@ -1,17 +1,16 @@
-"""Does a run survive being killed? SIGKILL at random moments, a resume after each, then a check.
+"""Kills runs at random moments by SIGKILL, resumes them, and checks that nothing was lost.
 
     python benchmarks/reliability/run.py              # 30 kills; writes results.json, results.md
 
 The same six members (mlp on digits, deterministic) are trained without interruption, and then in
 three ways that are killed ten times each: one process, two ranks, two independent workers. A kill
 comes at a random moment after the first step that the new start has saved; every third one waits
-for a file that is just being written. Of two ranks one is killed and the other has to notice; every
-other resume of that run has one rank instead of two. Of two workers one is killed and started
-again while the other goes on.
+until a file is being written. Of two ranks one is killed, and the other must notice; every other
+resume of that run has one rank instead of two. Of two workers one is killed and started again while
+the other continues.
 
-Checked at the end of each: every member is finished, no finished one was written again, every
-file is whole, nothing half-written counts, and samples.csv is byte-identical to that of the
-uninterrupted run.
+The checks at the end of each run: every member is finished, no finished member was written again,
+every file is complete, and samples.csv is byte-identical to that of the uninterrupted run.
 """
 
 import argparse
@@ -42,7 +41,7 @@ FIT = (
     "--checkpoints.seconds=0"
 ).split()
 WAYS = ("one process", "two ranks", "two workers")
-PATIENCE = 300  # seconds until a start must have saved something, or ended
+PATIENCE = 300  # seconds until a start must have saved something or ended
 
 
 class Job:
@@ -63,7 +62,7 @@ class Job:
         return self.process.poll() is None
 
     def kill(self, generator: random.Random) -> None:
-        """Kills one rank; the others must end by themselves."""
+        """Kills one rank and waits until the others have ended by themselves."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         victim = generator.choice([self.process.pid, *map(int, children.split())])
         os.kill(victim, signal.SIGKILL)
@@ -83,7 +82,7 @@ class Job:
 
 
 def _group_lives(group: int) -> bool:
-    """Whether a process of the group runs; those that nobody has waited for do not."""
+    """True if a process of the group runs; zombies do not count."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
@@ -95,24 +94,23 @@ def _group_lives(group: int) -> bool:
 
 
 def finished_files(root: Path) -> dict[str, tuple[int, int]]:
-    """Logits that are there, and which file and version each is."""
-    found = sorted(root.glob("members/*/logits.safetensors"))
-    return {f.parent.name: (f.stat().st_ino, f.stat().st_mtime_ns) for f in found}
+    """The logits on disk by member, each with its inode and time of change."""
+    files = sorted(root.glob("members/*/logits.safetensors"))
+    return {f.parent.name: (f.stat().st_ino, f.stat().st_mtime_ns) for f in files}
 
 
 def wait_for_moment(root: Path, jobs: list[Job], generator: random.Random, writing: bool) -> bool:
-    """Waits until a start has saved something and then for the moment; False if it ended before.
+    """Waits until a start has saved something, and then for the moment; False if it ended first.
 
     Args:
-        root: the run.
+        root: run directory.
         jobs: the processes.
-        generator: of the random moment.
-        writing: wait for a half-written file instead.
+        generator: source of the random moment.
+        writing: wait for a file that is being written instead.
     """
 
     def versions() -> set[tuple[str, int]]:
-        files = (f for f in root.glob("members/*/*.safetensors"))
-        return {(str(f), _mtime(f)) for f in files}
+        return {(str(f), _mtime(f)) for f in root.glob("members/*/*.safetensors")}
 
     before, deadline = versions(), time.monotonic() + PATIENCE
     while versions() <= before:
@@ -142,7 +140,7 @@ def stopwatch(times: dict[str, float], name: str) -> Iterator[None]:
 
 
 def torture(root: Path, way: str, kills: int, seed: int, tick: object) -> dict[str, object]:
-    """Kills and resumes until `kills` are done, then lets the run end."""
+    """Kills and resumes a run `kills` times, then lets it end."""
     generator = random.Random(seed)
     done = half_written = rewritten = restarts = 0
     finished: dict[str, tuple[int, int]] = {}
@@ -174,7 +172,7 @@ def torture(root: Path, way: str, kills: int, seed: int, tick: object) -> dict[s
 
 
 def broken_files(root: Path) -> list[str]:
-    """Files of members that are not whole, and leftovers."""
+    """Incomplete files of members, and temporary files left behind."""
     broken = []
     for path in sorted(root.glob("members/*/*.safetensors")):
         try:
@@ -186,7 +184,7 @@ def broken_files(root: Path) -> list[str]:
 
 
 def study(kills: int, folder: Path) -> dict[str, object]:
-    """All ways of training, and what is left of them."""
+    """Trains in all ways and checks what each leaves behind."""
     times: dict[str, float] = {}
     with Progress() as bar:
         task = bar.add_task("uninterrupted", total=kills + 1)

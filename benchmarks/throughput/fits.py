@@ -1,8 +1,9 @@
 """Whole `bvalign fit` commands against the usual Lightning loop and a bare loop of the same plan.
 
-Start-up is taken out: what counts is seconds per epoch of the whole pack, of one command from the
-begin of an epoch, when everything is warm, to the end of the last. Importing, the trial of plans,
-the first epochs and the report are left out; what a pack costs besides its epochs is kept apart.
+Start-up is subtracted: the measurement is seconds per epoch of the whole pack, within one command,
+from the start of an epoch when everything is warm to the end of the last. Imports, the trial of
+plans, the first epochs and the report are left out; the cost of a pack besides its epochs is
+reported separately.
 """
 
 import json
@@ -17,7 +18,8 @@ from pathlib import Path
 
 import torch
 from limits import interleaved, ratios, spread
-from loops import PlanLoop, usual_epoch
+from loops import PlanLoop
+from usual import usual_epoch
 from workloads import Workload
 
 from bvalign import RunDirectory
@@ -32,7 +34,7 @@ def run_fit(
     epochs: int,
     more: Mapping[str, object] | None = None,
 ) -> float:
-    """Seconds in training of one command, with `more` options."""
+    """Seconds that one command trains, with `more` options."""
     options = {
         "data": f"{workload.data.__module__}.{workload.data.__name__}",
         "data.batch_size": workload.batch_size,
@@ -66,7 +68,7 @@ def run_fit(
 
 
 def weight_difference(root: Path, loop: PlanLoop) -> float:
-    """Largest difference of any weight between a run and a bare loop of the same members."""
+    """Largest difference of any network weight between a run and a bare loop of its members."""
     run = RunDirectory(root)
     return max(
         float((weight - loop.module.pack.weights(member)[name]).abs().max())
@@ -82,52 +84,65 @@ def whole_fits(
 
     Args:
         workload: network and data.
-        plan: the one that `auto` chose.
-        rounds: how often each is measured.
+        plan: the plan that `auto` chose.
+        rounds: number of measurements of each.
         tick: called after each measurement.
     """
     torch.set_num_threads(workload.threads)
-    folder, (first, epochs) = Path(tempfile.mkdtemp(prefix="bvalign-throughput-")), workload.epochs
-    root, clock = folder / "run", folder / "epochs.json"
-    around: list[float] = []
+    first, epochs = workload.epochs
+    folder = Path(tempfile.mkdtemp(prefix="bvalign-throughput-"))
+    besides: list[float] = []
     kept: list[PlanLoop] = []
 
     def fit() -> float:
-        shutil.rmtree(root, ignore_errors=True)
-        callback = {"class_path": "loops.Clock", "init_args": {"path": str(clock)}}
-        more = {"trainer.callbacks": json.dumps([callback])}
-        whole, begun = run_fit(root, workload, plan, epochs, more), json.loads(clock.read_text())
-        around.append(whole - (begun[-1] - begun[0]))
+        whole, begun = timed_fit(folder, workload, plan)
+        besides.append(whole - (begun[-1] - begun[0]))
         return (begun[-1] - begun[first]) / (epochs - first)
 
     def bare() -> float:
-        loop = PlanLoop(workload, plan, epochs=epochs)
-        kept[:] = [loop]
-        for epoch in range(epochs):
-            if epoch == first:
-                begin = time.perf_counter()
-            loop.epoch(epoch)
-        return (time.perf_counter() - begin) / (epochs - first)
+        kept[:] = [PlanLoop(workload, plan, epochs=epochs)]
+        return timed_loop(kept[0], first, epochs)
 
     def usual() -> float:
         warm = workload.validate_every if workload.validate_every < epochs else 1
         return workload.pack * usual_epoch(workload, warm, 3 * warm)
 
     try:
-        found = interleaved({"fit": fit, "bare": bare, "usual": usual}, rounds, tick)
-        difference = weight_difference(root, kept[0])
+        took = interleaved({"fit": fit, "bare": bare, "usual": usual}, rounds, tick)
+        difference = weight_difference(folder / "run", kept[0])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    steps = len(kept[0].batches)
     return {
         "plan": plan,
         "members": workload.pack,
         "threads": workload.threads,
         "epochs": list(workload.epochs),
-        "seconds_per_epoch": {name: spread(times) for name, times in found.items()},
-        "seconds_besides_epochs": spread(around),
-        "step_milliseconds": 1000 * spread(found["bare"])["median"] / steps,
-        "over_lightning": ratios(found["usual"], found["fit"]),
-        "over_bare": ratios(found["fit"], found["bare"]),
+        "seconds_per_epoch": {name: spread(times) for name, times in took.items()},
+        "seconds_besides_epochs": spread(besides),
+        "step_milliseconds": 1000 * spread(took["bare"])["median"] / len(kept[0].batches),
+        "over_lightning": ratios(took["usual"], took["fit"]),
+        "over_bare": ratios(took["fit"], took["bare"]),
         "difference_from_bare": difference,
     }
+
+
+def timed_loop(loop: PlanLoop, first: int, epochs: int) -> float:
+    """Seconds per epoch of a bare loop, without its first epochs."""
+    for epoch in range(epochs):
+        if epoch == first:
+            begin = time.perf_counter()
+        loop.epoch(epoch)
+    return (time.perf_counter() - begin) / (epochs - first)
+
+
+def timed_fit(folder: Path, workload: Workload, plan: str) -> tuple[float, list[float]]:
+    """Seconds that one command trains, and the times at which its epochs began and the last ended.
+
+    The run directory is `folder`/run; an earlier one is removed.
+    """
+    root, clock = folder / "run", folder / "epochs.json"
+    shutil.rmtree(root, ignore_errors=True)
+    callback = {"class_path": "usual.Clock", "init_args": {"path": str(clock)}}
+    more = {"trainer.callbacks": json.dumps([callback])}
+    whole = run_fit(root, workload, plan, workload.epochs[1], more)
+    return whole, json.loads(clock.read_text())

@@ -1,13 +1,13 @@
-"""Each goal, what was measured, and what stands in the way of one that is missed."""
+"""The goals, each with its measurement and, where it is missed, the reason."""
 
 from typing import NamedTuple
 
 GIB = 2**30
-SHORT_STEP = 1.0  # milliseconds; below, a loop around steps may cost more
+SHORT_STEP = 1.0  # milliseconds; the loop around shorter steps may cost more
 
 
 class Goal(NamedTuple):
-    """One row; `reached` is None where nothing was measured."""
+    """A row of the table of goals; `reached` is None where nothing was measured."""
 
     what: str
     goal: str
@@ -17,6 +17,7 @@ class Goal(NamedTuple):
 
     @property
     def verdict(self) -> str:
+        """The outcome in words."""
         return {None: "not measured", True: "reached", False: "missed"}[self.reached]
 
 
@@ -82,7 +83,7 @@ def _share_of_peak(results: dict[str, dict]) -> Goal:
 
 
 def _convolutions(training: dict) -> str:
-    """How much of a step of `sequential` is in convolutions, and how fast they are there."""
+    """The share of convolutions in a step of `sequential`, and their speed there."""
     share = training["convolution_share"]
     rate = training["rows"]["sequential"]["of_peak"] / share
     return (
@@ -130,15 +131,15 @@ def _statistics(large: dict | None) -> list[Goal]:
 
 
 def _startup(startup: dict[str, dict]) -> list[Goal]:
-    found = []
+    rows = []
     for command in ("bvalign --help", "bvalign analyze --help", "bvalign report --help"):
-        row = startup[command]
-        took, torch = row["seconds"]["median"], row["imports_torch"]
+        measurement = startup[command]
+        took, torch = measurement["seconds"]["median"], measurement["imports_torch"]
         measured = f"{took:.2f} s, {'with' if torch else 'without'} torch"
         reached = took <= 1 and not torch
-        found.append(Goal(f"`{command}`", "<= 1 s, without torch", measured, reached, "imports"))
-    return found
+        rows.append(Goal(f"`{command}`", "<= 1 s, without torch", measured, reached, "imports"))
+    return rows
 
 
-def _ratio(found: dict[str, float]) -> str:
-    return f"{found['median']:.2f}x ({found['min']:.2f} to {found['max']:.2f})"
+def _ratio(ratio: dict[str, float]) -> str:
+    return f"{ratio['median']:.2f}x ({ratio['min']:.2f} to {ratio['max']:.2f})"

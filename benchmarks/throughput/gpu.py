@@ -1,7 +1,7 @@
-"""The order of measurement on a GPU: is it right, single layers, whole steps, packs, a study.
+"""Measurements on a GPU, in order: correctness, single layers, whole steps, packs, a study.
 
-Every function takes the device, so that tests run it on a CPU too, where graphs and streams are
-left out. Times are of events, after a first run, the fastest of several.
+Every function takes the device, so that tests can run it on a CPU too, without graphs and streams.
+Times are those of CUDA events, the fastest of several runs after a first one.
 """
 
 import shutil
@@ -14,8 +14,10 @@ import torch
 from fits import run_fit
 from layers import graphed, layers
 from limits import copy_rate, fastest, limits, spread
-from loops import PlanLoop, usual_epoch
-from torch import Tensor, nn
+from loops import PlanLoop
+from torch import nn
+from training import largest_difference, weights_after
+from usual import usual_epoch
 from workloads import Cifar10Size, Workload
 
 from bvalign.ensemble.plans import PLANS
@@ -27,20 +29,10 @@ STUDY = (100, 20, 200)  # members, epochs measured, epochs that follow
 
 
 def correctness(workload: Workload, device: str, steps: int = 3) -> dict[str, float]:
-    """Largest difference of any weight from `sequential` on the CPU, in float64, by plan."""
-
-    def weights(plan: str, where: str) -> list[Tensor]:
-        loop = PlanLoop(workload, plan, dtype=torch.float64, device=where)
-        for _ in range(steps):
-            loop.step()
-        pack = loop.module.pack
-        return [w.cpu() for m in pack.members for w in pack.weights(m).values()]
-
-    expected = weights("sequential", "cpu")
+    """Largest difference of any network weight from `sequential` on the CPU in float64, by plan."""
+    expected = weights_after(workload, "sequential", steps)
     return {
-        plan: max(
-            float((a - b).abs().max()) for a, b in zip(weights(plan, device), expected, strict=True)
-        )
+        plan: largest_difference(weights_after(workload, plan, steps, device), expected)
         for plan in PLANS
     }
 
@@ -51,12 +43,12 @@ def _step(loop: PlanLoop) -> Callable[[], None]:
 
 
 def steps(workload: Workload, device: str, budget: float) -> dict[str, object]:
-    """Milliseconds per member and whole training step, and what a compiled one cost to make."""
-    found: dict[str, dict[str, float]] = {}
+    """Milliseconds per member of a whole training step, and seconds of its first run."""
+    rows: dict[str, dict[str, float]] = {}
 
     def measure(name: str, run: Callable[[], object], members: int) -> None:
         first = fastest(run, 0.0, device)
-        found[name] = {
+        rows[name] = {
             "milliseconds": 1000 * fastest(run, budget, device) / members,
             "first_seconds": first,
         }
@@ -80,7 +72,7 @@ def steps(workload: Workload, device: str, budget: float) -> dict[str, object]:
         measure(f"graphs on {STREAMS} streams{kind}", _on_streams(one, bfloat16), STREAMS)
     loop = PlanLoop(workload, "packed", device=device)
     batch = 1000 * fastest(lambda: next(loop.endless), budget, device) / workload.pack
-    return {"rows": found, "batch_milliseconds": batch}
+    return {"rows": rows, "batch_milliseconds": batch}
 
 
 def _on_streams(one: Workload, bfloat16: bool) -> Callable[[], None]:
@@ -103,7 +95,7 @@ def _on_streams(one: Workload, bfloat16: bool) -> Callable[[], None]:
 def pack_curve(
     workload: Workload, packs: tuple[int, ...], device: str, budget: float
 ) -> list[dict[str, float]]:
-    """Milliseconds per member-step, and peak memory, of packed training by size of the pack."""
+    """Milliseconds per member-step and peak memory of packed training, by size of the pack."""
     rows = []
     for size in packs:
         if device == "cuda":
@@ -121,10 +113,10 @@ def pack_curve(
 
 
 def floor_bytes(workload: Workload, width: int = 2) -> int:
-    """What a step of one member must move at least, if all but convolutions were fused into them.
+    """The least traffic of a step of one member, with everything fused into its convolutions.
 
     Forward reads a convolution's input and writes its output; backward reads the input, reads the
-    output's gradient twice and writes the input's. `width` is bytes per number, 2 of bf16.
+    output's gradient twice and writes the input's. `width` is bytes per number, 2 for bf16.
     """
     network = workload.module("sequential").initial_network(0)
     sizes: list[int] = []
@@ -139,7 +131,7 @@ def floor_bytes(workload: Workload, width: int = 2) -> int:
 
 
 def kernels(workload: Workload) -> list[dict[str, object]]:
-    """Where the time of a packed step goes: the kernels that take most of it."""
+    """The kernels that take most of the time of a packed step."""
     step = _step(PlanLoop(workload, "packed", bfloat16=True, device="cuda"))
     step()
     with torch.profiler.profile() as profile:
@@ -152,7 +144,7 @@ def kernels(workload: Workload) -> list[dict[str, object]]:
 
 
 def study(members: int, epochs: int, later: int) -> dict[str, object]:
-    """A whole `fit` on noise of CIFAR-10's size, whose time is that of CIFAR-10."""
+    """A whole `fit` on noise of CIFAR-10's size, which takes as long as CIFAR-10."""
     workload = Workload("resnet20_cifar", Cifar10Size, 128, members, 2, None, (epochs, epochs), 5)
     folder = Path(tempfile.mkdtemp(prefix="bvalign-throughput-"))
     try:
@@ -164,10 +156,10 @@ def study(members: int, epochs: int, later: int) -> dict[str, object]:
 
 
 def on_gpu(workload: Workload, *, rounds: int, tick: Callable[[], None]) -> dict[str, object]:
-    """Everything, in the order in which an error would show first."""
+    """All measurements, in the order in which an error would show first."""
     torch.backends.cudnn.benchmark = True
     workload, device = replace(workload, pack=MEMBERS), "cuda"
-    found: dict[str, object] = {"device": torch.cuda.get_device_name()}
+    results: dict[str, object] = {"device": torch.cuda.get_device_name()}
     for name, run in (
         ("limits", lambda: limits(torch.get_num_threads(), quick=False, device=device)),
         ("correctness", lambda: correctness(replace(workload, pack=2, batch_size=8), device)),
@@ -178,11 +170,11 @@ def on_gpu(workload: Workload, *, rounds: int, tick: Callable[[], None]) -> dict
         ("usual", lambda: spread([usual_epoch(workload, 1, 4, device) for _ in range(rounds)])),
         ("study", lambda: study(*STUDY)),
     ):
-        found[name] = run()
+        results[name] = run()
         tick()
     step_bytes = floor_bytes(workload)
-    found["floor_milliseconds"] = step_bytes / copy_rate(device, 0.5) / 1e6
-    found["usual_milliseconds"] = (
-        1000 * found["usual"]["median"] * workload.batch_size / (workload.num_train)
+    results["floor_milliseconds"] = step_bytes / copy_rate(device, 0.5) / 1e6
+    results["usual_milliseconds"] = (
+        1000 * results["usual"]["median"] * workload.batch_size / workload.num_train
     )
-    return found
+    return results

@@ -1,4 +1,4 @@
-"""Single convolutions of many members on a GPU, in every form that a plan could give them."""
+"""Single convolutions of many members on a GPU, in every form that a plan could use."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ LAYERS = ((16, 32), (32, 16), (64, 8))  # channels, height and width of the stag
 
 
 def graphed(run: Callable[[], object], device: str) -> Callable[[], object]:
-    """A CUDA graph of what runs; on a CPU the thing itself."""
+    """A CUDA graph of a function; on a CPU the function itself."""
     if device != "cuda":
         return run
     side = torch.cuda.Stream()
@@ -28,7 +28,7 @@ def graphed(run: Callable[[], object], device: str) -> Callable[[], object]:
 
 @contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
-    """Whether float32 products may be rounded to 19 bits on the way in."""
+    """Allows or forbids that factors of float32 products are rounded to 19 bits."""
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
     try:

@@ -1,4 +1,4 @@
-"""What the machine can do at most, and how everything here is timed."""
+"""The limits of the machine, and the timing that all measurements here use."""
 
 import statistics
 import time
@@ -15,18 +15,18 @@ CONVOLUTIONS = (  # batch, channels in and out, height and width; first the laye
     (64, 128, 32),
 )
 MATRICES = (512, 1024, 2048)
-SLOW = 2.0  # GFLOP/s: an emulated type, of which one shape is enough
-FLOATS = 2**25  # of the copied array, 128 MiB: no cache holds it
+SLOW = 2.0  # GFLOP/s: an emulated type, for which one shape is enough
+FLOATS = 2**25  # in the copied array, 128 MiB: no cache holds it
 
 
 def synchronize(device: str) -> None:
-    """Waits for what a GPU still has to do."""
+    """Waits until a GPU has finished its work."""
     if device == "cuda":
         torch.cuda.synchronize()
 
 
 def seconds(run: Callable[[], object], device: str = "cpu", repeats: int = 1) -> float:
-    """Seconds of one run, by events of the GPU where there is one."""
+    """Seconds of one run, by CUDA events on a GPU."""
     if device == "cuda":
         start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
@@ -42,7 +42,7 @@ def seconds(run: Callable[[], object], device: str = "cpu", repeats: int = 1) ->
 
 
 def fastest(run: Callable[[], object], budget: float, device: str = "cpu") -> float:
-    """Seconds of the fastest run after a first one, in `budget` seconds."""
+    """Seconds of the fastest run after a first one, within `budget` seconds."""
     took = [seconds(run, device)]
     if took[0] < budget:
         took = [seconds(run, device)]
@@ -52,29 +52,29 @@ def fastest(run: Callable[[], object], budget: float, device: str = "cpu") -> fl
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """Smallest, middle and largest."""
+    """Smallest value, median and largest value."""
     return {"min": min(values), "median": statistics.median(values), "max": max(values)}
 
 
 def interleaved(
     ways: dict[str, Callable[[], float]], rounds: int, tick: Callable[[], None] = lambda: None
 ) -> dict[str, list[float]]:
-    """What each way measures in every round; rounds go through all ways, so that load is shared."""
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    """The measurements of each way; a round goes through all ways, so that they share the load."""
+    measured: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
-            found[name].append(way())
+            measured[name].append(way())
             tick()
-    return found
+    return measured
 
 
 def ratios(slow: list[float], quick: list[float]) -> dict[str, float]:
-    """How many times less the second takes, round by round."""
+    """Time of the first over time of the second, round by round."""
     return spread([a / b for a, b in zip(slow, quick, strict=True)])
 
 
 def matmul_rate(size: int, dtype: torch.dtype, device: str, budget: float) -> float:
-    """GFLOP/s of a square product."""
+    """GFLOP/s of a product of square matrices."""
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     return 2 * size**3 / fastest(lambda: a @ b, budget, device) / 1e9
 
@@ -100,13 +100,13 @@ def copy_rate(device: str, budget: float, floats: int = FLOATS) -> float:
 
 
 def limits(threads: int, *, quick: bool, device: str = "cpu") -> dict[str, object]:
-    """Peaks with a number of threads, each the best of several shapes, all of which are kept."""
+    """Peak rates with a number of threads, each the best of several shapes, which are all kept."""
     budget, before = 0.02 if quick else 0.5, torch.get_num_threads()
     matrices, convolutions = (
         (shapes[:1] if quick else shapes) for shapes in (MATRICES, CONVOLUTIONS)
     )
     torch.set_num_threads(threads)
-    found: dict[str, object] = {"threads": threads}
+    peaks: dict[str, object] = {"threads": threads}
     try:
         for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
             for kind, shapes, rate in (
@@ -118,8 +118,8 @@ def limits(threads: int, *, quick: bool, device: str = "cpu") -> dict[str, objec
                     rates[str(shape)] = rate(shape, dtype, device, budget)
                     if rates[str(shape)] < SLOW:
                         break
-                found[f"{kind}_{name}"] = {"best": max(rates.values()), "shapes": rates}
-        found["copy"] = copy_rate(device, budget, FLOATS // (32 if quick else 1))
+                peaks[f"{kind}_{name}"] = {"best": max(rates.values()), "shapes": rates}
+        peaks["copy"] = copy_rate(device, budget, FLOATS // (32 if quick else 1))
     finally:
         torch.set_num_threads(before)
-    return found
+    return peaks

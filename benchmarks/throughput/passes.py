@@ -1,11 +1,11 @@
-"""Time and memory of the statistics of predictions on disk, each measured in a process of its own.
+"""Time and memory of statistics of predictions on disk, each measured in a process of its own.
 
-    python passes.py WAY FOLDER        # what `measured` starts; prints one JSON object
+    python passes.py WAY FOLDER        # started by `measured`; prints one JSON object
 
-nothing   imports torch: the interpreter that memory is counted above
-softmax   float64 probabilities of every block and nothing else, the blocks of `statistics`
-statistics    the package: opens the folder, and keeps squared bias, variance, ... of every sample
-naive     everything loaded, softmax in float64, the formulas as they stand in the paper
+nothing       imports torch; memory is counted above that of this process
+softmax       float64 probabilities of every block, in the blocks of `statistics`, and nothing else
+statistics    the package: opens the folder and keeps squared bias, variance, ... of every sample
+naive         loads everything, takes the softmax in float64 and applies the paper's formulas
 """
 
 import json
@@ -27,7 +27,7 @@ GROWTH = ((20, 4000, 100), (80, 4000, 100), (20, 16_000, 100), (20, 4000, 400))
 QUICK = {"small": (6, 300, 10)}
 QUICK_GROWTH = ((3, 50, 4),)
 ROUNDS = 2
-NAIVE_COPIES = 4  # float64 arrays as large as the logits that the formulas hold at once
+NAIVE_COPIES = 4  # float64 arrays of the size of the logits that the formulas hold at once
 
 
 def softmax(folder: Path) -> Callable[[], None]:
@@ -79,7 +79,7 @@ WAYS = {"softmax": softmax, "statistics": statistics, "naive": naive}
 
 
 def peak_bytes() -> int:
-    """Most memory that this process has held; ru_maxrss would begin with that of its parent."""
+    """Peak memory of this process; ru_maxrss would start from that of its parent."""
     status = Path("/proc/self/status")
     if status.exists():
         line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
@@ -100,7 +100,7 @@ def measured(way: str, folder: Path) -> dict[str, float]:
 
 
 def write(folder: Path, size: tuple[int, int, int]) -> None:
-    """A folder of one float32 file per member, and labels."""
+    """Writes a folder of predictions: one float32 file per member, and labels."""
     members, samples, classes = size
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(classes, (samples,), generator=generator)
@@ -113,7 +113,7 @@ def write(folder: Path, size: tuple[int, int, int]) -> None:
 
 @contextmanager
 def on_disk(size: tuple[int, int, int]) -> Iterator[Path | None]:
-    """A temporary folder of predictions; None where the disk has no room for them."""
+    """A temporary folder of predictions; None if the disk has no room for them."""
     folder = Path(tempfile.mkdtemp(prefix="bvalign-throughput-"))
     try:
         if shutil.disk_usage(folder).free < 1.5 * 4 * np.prod(size, dtype=np.int64):
@@ -132,7 +132,7 @@ def free_bytes() -> int:
 def compare(
     size: tuple[int, int, int], rounds: int, tick: Callable[[], None] = lambda: None
 ) -> dict[str, object]:
-    """The ways on predictions of one size, in interleaved rounds."""
+    """Measures all ways on predictions of one size, in interleaved rounds."""
     from limits import ratios, spread
 
     needed = NAIVE_COPIES * 8 * int(np.prod(size, dtype=np.int64))
@@ -146,16 +146,16 @@ def compare(
             ways.append("naive")
         else:
             row["naive_not_measured"] = f"needs {needed / 2**30:.0f} GiB"
-        found: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
+        passes: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
         for _ in range(rounds):
             for way in ways:
-                found[way].append(measured(way, folder))
+                passes[way].append(measured(way, folder))
                 tick()
         if "naive" in ways:
             row["difference"] = difference(folder)
-    seconds = {way: [m["seconds"] for m in ms] for way, ms in found.items()}
+    seconds = {way: [m["seconds"] for m in ms] for way, ms in passes.items()}
     row["seconds"] = {way: spread(times) for way, times in seconds.items()}
-    row["peak_bytes"] = {way: max(m["peak_bytes"] for m in ms) - bare for way, ms in found.items()}
+    row["peak_bytes"] = {way: max(m["peak_bytes"] for m in ms) - bare for way, ms in passes.items()}
     row["over_softmax"] = ratios(seconds["statistics"], seconds["softmax"])
     if "naive" in ways:
         row["naive_over_statistics"] = ratios(seconds["naive"], seconds["statistics"])
@@ -163,24 +163,24 @@ def compare(
 
 
 def difference(folder: Path) -> float:
-    """Largest relative difference of squared bias and variance between package and formulas."""
-    found, expected = statistics(folder)(), naive(folder)()
-    pairs = zip((found.bias_sq, found.variance), expected, strict=True)
+    """Largest relative difference of squared bias or variance between package and formulas."""
+    ours, expected = statistics(folder)(), naive(folder)()
+    pairs = zip((ours.bias_sq, ours.variance), expected, strict=True)
     return max(float(((a - b).abs() / b).max()) for a, b in pairs)
 
 
 def growth(size: tuple[int, int, int], rounds: int) -> dict[str, object]:
-    """Nanoseconds per logit, and memory, of the package alone."""
+    """Nanoseconds per logit and peak memory of the package alone."""
     from limits import spread
 
     with on_disk(size) as folder:
         bare = measured("nothing", folder)["peak_bytes"]
-        found = [measured("statistics", folder) for _ in range(rounds)]
+        passes = [measured("statistics", folder) for _ in range(rounds)]
     logits = int(np.prod(size, dtype=np.int64))
     return {
         "size": list(size),
-        "nanoseconds_per_logit": spread([1e9 * m["seconds"] / logits for m in found]),
-        "peak_bytes": max(m["peak_bytes"] for m in found) - bare,
+        "nanoseconds_per_logit": spread([1e9 * m["seconds"] / logits for m in passes]),
+        "peak_bytes": max(m["peak_bytes"] for m in passes) - bare,
     }
 
 

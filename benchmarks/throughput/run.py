@@ -1,21 +1,21 @@
-"""How fast, and how far from the machine's limits: training, statistics, start-up, GPU.
+"""Measures the speed of training, statistics and start-up against the limits of the machine.
 
     python benchmarks/throughput/run.py               # writes results.json, results.md here
-    python benchmarks/throughput/run.py --quick --out DIR       # tiny: does it still run?
+    python benchmarks/throughput/run.py --quick --out DIR       # tiny sizes: a check that it runs
 
-Under 20 minutes on two idle cores; about 4 GB of TMPDIR are used and freed.
+Under 20 minutes on two idle cores; uses and frees about 4 GB of TMPDIR.
 
-limits       float32 and bf16 products and convolutions, a copy: what "of peak" is a fraction of
-training     member-steps per second of every plan, of bf16 where a step is shorter with it, of
+limits       float32 and bf16 products and convolutions, and a copy: the peaks behind "of peak"
+training     member-steps per second of every plan, of bf16 where it shortens a step, of
              `sequential` compiled, of a plain PyTorch loop on resident tensors, and of the usual
              Lightning loop (one member, DataLoader, per-sample torchvision transforms, self.log;
-             alone in having malloc as it comes, the others keep freed memory as `fit` does);
+             only this loop has the default malloc, the others keep freed memory as `fit` does);
              FLOPs by torch's counter
-fits         whole `bvalign fit` commands in the plan that `auto` chose, against both loops; fits.py
-             says what is left out
-statistics   time and memory of per-sample bias and variance of predictions on disk; passes.py
+fits         whole `bvalign fit` commands with the plan that `auto` chose, against both loops;
+             fits.py says what is left out
+statistics   time and memory of per-sample bias and variance of predictions on disk: passes.py
 startup      seconds until each --help answers
-gpu          the same questions on CUDA, where there is one: gpu.py
+gpu          the same on CUDA, if there is a GPU: gpu.py
 """
 
 import argparse
@@ -36,8 +36,8 @@ import tables
 import torch
 import training
 import workloads
-from loops import be_quiet
 from rich.console import Console
+from usual import be_quiet
 
 from bvalign.ensemble.memory import keep_freed_memory
 from bvalign.provenance import provenance
@@ -45,11 +45,11 @@ from bvalign.show.progress import progress
 
 ROUNDS = {"training": 3, "fits": {"mlp": 3, "cnn": 3, "resnet8": 2, "resnet20": 2}}
 PARTS = {"limits": 1, "training": 5, "fits": 9, "statistics": 4, "startup": 1, "gpu": 1}
-"""In order, each with about how long it takes in comparison."""
+"""The parts in order, each with its approximate share of the time."""
 
 
 class Study:
-    """The measurements in order, each with its share of one progress bar."""
+    """Runs the measurements in order, with one progress bar."""
 
     def __init__(self, *, quick: bool) -> None:
         self.quick, self.seconds = quick, {}
@@ -59,7 +59,7 @@ class Study:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Takes the time of one part, and gives the bar its share."""
+        """Times one part and moves the bar by its share."""
         begin, done = time.monotonic(), self.bar.tasks[0].completed
         self.bar.update(self.task, description=name)
         yield
@@ -67,7 +67,7 @@ class Study:
         self.bar.update(self.task, completed=done + PARTS[name])
 
     def run(self) -> dict[str, object]:
-        """Everything that goes into the JSON."""
+        """The content of results.json."""
         results: dict[str, object] = {"quick": self.quick, "hardware": hardware()}
         with self.bar:
             for name in PARTS:
@@ -82,13 +82,13 @@ class Study:
     def _training(self, results: dict) -> dict[str, object]:
         rounds = 2 if self.quick else ROUNDS["training"]
         seconds = 0.02 if self.quick else training.SECONDS
-        found = {}
+        rates = {}
         for name, workload in self.workloads.items():
             peaks = results["limits"][str(workload.threads)]
             kind = "matmul" if workload.arch == "mlp" else "convolution"
             peak = {dtype: peaks[f"{kind}_{dtype}"]["best"] for dtype in tables.TYPES}
             tick = self._ticks(name, "training", len(self.workloads) * rounds * 5)
-            found[name] = training.rates(
+            rates[name] = training.rates(
                 workload,
                 peak,
                 rounds=rounds,
@@ -96,17 +96,17 @@ class Study:
                 compiled=not self.quick,
                 tick=tick,
             )
-        return found
+        return rates
 
     def _fits(self, results: dict) -> dict[str, object]:
         some = list(self.workloads)[:1] if self.quick else list(self.workloads)
-        found = {}
+        rows = {}
         for name in some:
             rounds = 1 if self.quick else ROUNDS["fits"][name]
             plan = results["training"][name]["auto"]["plan"]
             tick = self._ticks(f"fit of {name}", "fits", len(some) * rounds * 3)
-            found[name] = fits.whole_fits(self.workloads[name], plan, rounds=rounds, tick=tick)
-        return found
+            rows[name] = fits.whole_fits(self.workloads[name], plan, rounds=rounds, tick=tick)
+        return rows
 
     def _statistics(self, _: dict) -> dict[str, object]:
         sizes, growth = (
@@ -115,10 +115,10 @@ class Study:
         rounds = 1 if self.quick else passes.ROUNDS
         torch.set_num_threads(os.cpu_count())
         tick = self._ticks("statistics", "statistics", 3 * rounds * len(sizes))
-        found: dict[str, object] = {
+        rows: dict[str, object] = {
             name: passes.compare(size, rounds, tick) for name, size in sizes.items()
         }
-        return found | {"growth": [passes.growth(size, rounds) for size in growth]}
+        return rows | {"growth": [passes.growth(size, rounds) for size in growth]}
 
     def _startup(self, _: dict) -> dict[str, object]:
         if self.quick:
@@ -131,13 +131,13 @@ class Study:
         return gpu.on_gpu(self.workloads["resnet20"], rounds=3, tick=self._ticks("gpu", "gpu", 8))
 
     def _ticks(self, name: str, part: str, steps: int) -> Callable[[], None]:
-        """Moves the bar by one of the steps that a part has, about."""
+        """A function that moves the bar by one of about `steps` steps of a part."""
         self.bar.update(self.task, description=name)
         return lambda: self.bar.advance(self.task, PARTS[part] / steps)
 
 
 def hardware() -> dict[str, object]:
-    """Processor, cores, memory."""
+    """Processor, cores, memory and vector instructions."""
     info = Path("/proc/cpuinfo")
     names = [x for x in info.read_text().splitlines() if "model name" in x] if info.exists() else []
     return {
@@ -150,8 +150,12 @@ def hardware() -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--quick", action="store_true", help="tiny sizes; needs --out")
-    parser.add_argument("--out", type=Path, help="folder of the results; beside this file")
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes, a check that it runs; needs --out"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="folder of the results, by default that of this file"
+    )
     args = parser.parse_args()
     if args.quick and args.out is None:
         parser.error("--quick needs --out: its numbers mean nothing and replace no results")

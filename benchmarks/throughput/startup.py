@@ -1,4 +1,4 @@
-"""How long the command line takes to answer, and whether it imports torch to do so."""
+"""Start-up time of the command line, and a check that it does not import torch."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ sys.exit(10 if "torch" in sys.modules else 11)
 
 
 def startup(rounds: int, commands: Sequence[Sequence[str]] = COMMANDS) -> dict[str, object]:
-    """Seconds of each command's help, without the first start, which may wait for a disk."""
+    """Seconds until each command prints its help, after a first start that may wait for a disk."""
     rows = {}
     for command in commands:
         took = []

@@ -1,4 +1,4 @@
-"""The results as Markdown: every number comes from the JSON beside it."""
+"""The results as Markdown, with every number from the JSON beside it."""
 
 from goals import GIB, goals
 
@@ -6,14 +6,14 @@ COMMAND = "`python benchmarks/throughput/run.py`"
 
 
 def table(head: str, rows: list[list[object]]) -> list[str]:
-    """A table and a blank line; columns of `head` are separated by |."""
+    """The lines of a table and a blank line; | separates the columns of `head`."""
     lines = [head, " | ".join(["---"] * (head.count("|") + 1))]
     lines += [" | ".join(map(str, row)) for row in rows]
     return [*(f"| {line} |" for line in lines), ""]
 
 
 def markdown(results: dict) -> str:
-    """The whole page."""
+    """The whole page, results.md."""
     made, hardware = results["made_with"], results["hardware"]
     versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
     spent = ", ".join(f"{name} {seconds:.0f}" for name, seconds in results["seconds"].items())
@@ -52,8 +52,8 @@ def markdown(results: dict) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _spread(found: dict[str, float], digits: int) -> str:
-    median, low, high = (f"{found[key]:,.{digits}f}" for key in ("median", "min", "max"))
+def _spread(spread: dict[str, float], digits: int) -> str:
+    median, low, high = (f"{spread[key]:,.{digits}f}" for key in ("median", "min", "max"))
     return f"{median} ({low} to {high})"
 
 
@@ -78,16 +78,16 @@ TYPES = ("float32", "bfloat16")
 
 def _training(training: dict[str, dict]) -> list[str]:
     lines = ["## Training steps", ""]
-    for name, found in training.items():
-        auto, half = found["auto"], found["bfloat16"]["seconds"]
-        difference, first = max(found["difference_float64"].values()), found["compile_seconds"]
+    for name, row in training.items():
+        auto, half = row["auto"], row["bfloat16"]["seconds"]
+        difference, first = max(row["difference_float64"].values()), row["compile_seconds"]
         lines += [
             f"### {name}",
             "",
-            f"Batch {found['batch_size']}, packs of {found['pack']}, {found['threads']} threads, "
-            f"{found['flops'] / 1e6:,.0f} MFLOP per member-step. Lightning trains one "
+            f"Batch {row['batch_size']}, packs of {row['pack']}, {row['threads']} threads, "
+            f"{row['flops'] / 1e6:,.0f} MFLOP per member-step. Lightning trains one "
             f"member. `auto` chose {auto['plan']} ({auto['reason']}), which is at "
-            f"{found['auto_of_best']:.2f} of the best plan. A bf16 step takes "
+            f"{row['auto_of_best']:.2f} of the best plan. A bf16 step takes "
             f"{half['bfloat16'] / half['float32']:.2f} of a float32 step. After three steps in "
             f"float64 no weight differs between plans by more than {difference:.0e}."
             + (f" The first compiled step took {first:.0f} s, no part of a rate." if first else ""),
@@ -97,12 +97,12 @@ def _training(training: dict[str, dict]) -> list[str]:
                 [
                     [
                         way,
-                        _spread(row["steps_per_second"], 1),
-                        _spread(row["over_lightning"], 2),
-                        _spread(row["over_plain_loop"], 2),
-                        f"{row['of_peak']:.3f}",
+                        _spread(rate["steps_per_second"], 1),
+                        _spread(rate["over_lightning"], 2),
+                        _spread(rate["over_plain_loop"], 2),
+                        f"{rate['of_peak']:.3f}",
                     ]
-                    for way, row in found["rows"].items()
+                    for way, rate in row["rows"].items()
                 ],
             ),
         ]

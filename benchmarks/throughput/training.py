@@ -1,4 +1,4 @@
-"""Member-steps per second of every way to train, and which plan the trial chooses."""
+"""Member-steps per second of every way to train, and the plan that the trial chooses."""
 
 import time
 from collections.abc import Callable
@@ -8,15 +8,16 @@ import torch
 from lightning.pytorch import Trainer
 from limits import fastest, interleaved, ratios, spread
 from limits import seconds as seconds_of
-from loops import PlainLoop, PlanLoop, usual_epoch
+from loops import PlainLoop, PlanLoop
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
+from usual import usual_epoch
 from workloads import Workload
 
 from bvalign.ensemble.plans import PLANS
 from bvalign.ensemble.trial import choose_plan
 
-SECONDS = 0.4  # of a way in a round
+SECONDS = 0.4  # of each way in a round
 COMPILED = "sequential compiled"
 
 
@@ -29,7 +30,7 @@ def step_flops(workload: Workload) -> int:
 
 
 def convolution_share(workload: Workload) -> float:
-    """Part of a step of `sequential`, forward and backward, that is in convolutions."""
+    """Share of convolutions in a step of `sequential`, forward and backward."""
     step = PlanLoop(workload, "sequential").step
     step()
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
@@ -39,7 +40,7 @@ def convolution_share(workload: Workload) -> float:
 
 
 def bfloat16_pays(workload: Workload, budget: float) -> dict[str, object]:
-    """Whether a step of one pack in bf16 takes less time than in float32."""
+    """Seconds of a step of one pack in bf16 and in float32, and a comparison of the two."""
     took = {
         name: fastest(PlanLoop(workload, "sequential", bfloat16=half).step, budget)
         for name, half in (("float32", False), ("bfloat16", True))
@@ -48,27 +49,37 @@ def bfloat16_pays(workload: Workload, budget: float) -> dict[str, object]:
 
 
 def plan_difference(workload: Workload, steps: int = 3) -> dict[str, float]:
-    """Largest difference of any weight from `sequential` after steps in float64, by plan.
+    """Largest difference of any network weight from `sequential` after steps in float64, by plan.
 
-    Of two members and eight samples: convolutions in float64 are slow.
+    With two members and eight samples, as convolutions in float64 are slow.
     """
     workload = replace(workload, pack=2, batch_size=8)
-    weights: dict[str, list[torch.Tensor]] = {}
-    for plan in PLANS:
-        loop = PlanLoop(workload, plan, dtype=torch.float64)
-        for _ in range(steps):
-            loop.step()
-        pack = loop.module.pack
-        weights[plan] = [w for m in pack.members for w in pack.weights(m).values()]
-    reference = weights.pop("sequential")
+    expected = weights_after(workload, "sequential", steps)
     return {
-        plan: max(float((a - b).abs().max()) for a, b in zip(found, reference, strict=True))
-        for plan, found in weights.items()
+        plan: largest_difference(weights_after(workload, plan, steps), expected)
+        for plan in PLANS
+        if plan != "sequential"
     }
 
 
+def weights_after(
+    workload: Workload, plan: str, steps: int, device: str = "cpu"
+) -> list[torch.Tensor]:
+    """The network weights of all members after some steps in float64."""
+    loop = PlanLoop(workload, plan, dtype=torch.float64, device=device)
+    for _ in range(steps):
+        loop.step()
+    pack = loop.module.pack
+    return [weight.cpu() for m in pack.members for weight in pack.weights(m).values()]
+
+
+def largest_difference(some: list[torch.Tensor], others: list[torch.Tensor]) -> float:
+    """Largest absolute difference of corresponding tensors."""
+    return max(float((a - b).abs().max()) for a, b in zip(some, others, strict=True))
+
+
 def chosen(workload: Workload) -> dict[str, object]:
-    """What `auto` says, as `fit` asks it."""
+    """The choice of `auto`, made as in `fit`."""
     trainer = Trainer(
         accelerator="cpu", logger=False, enable_checkpointing=False, max_epochs=workload.epochs[1]
     )
@@ -85,50 +96,26 @@ def rates(
     compiled: bool,
     tick: Callable[[], None],
 ) -> dict[str, object]:
-    """Every way to train one workload, in interleaved rounds.
+    """Member-steps per second of every way to train one workload, in interleaved rounds.
 
     Args:
         workload: network and data.
-        peak: GFLOP/s that the machine reaches at most with its threads, by number type.
-        rounds: how often each is measured.
-        seconds: roughly, of a way in a round.
-        compiled: also `sequential` through torch.compile, whose first step is no part of a rate.
+        peak: peak GFLOP/s of the machine with the threads of the workload, by number type.
+        rounds: number of measurements of each way.
+        seconds: approximate time of a way in a round.
+        compiled: also `sequential` through torch.compile, whose first step is not timed.
         tick: called after each measurement.
     """
     torch.set_num_threads(workload.threads)
     flops, half = step_flops(workload), bfloat16_pays(workload, seconds / 2)
-    steps_per_epoch = len(PlanLoop(workload, "sequential").batches)
-    ways = {
-        "Lightning": lambda: usual_epoch(workload, 1, 3) / steps_per_epoch,
-        "plain loop": _per_step(PlainLoop(workload).step, 1, seconds),
-    }
-    refused: dict[str, str] = {}
-    for plan in PLANS:
-        for bfloat16 in (False, True) if half["pays"] else (False,):
-            try:
-                step = PlanLoop(workload, plan, bfloat16=bfloat16).step
-            except ValueError as error:
-                refused[plan] = str(error)
-                continue
-            name = f"{plan} bf16" if bfloat16 else plan
-            ways[name] = _per_step(step, workload.pack, seconds)
+    ways, refused = _ways(workload, seconds, bfloat16=half["pays"])
     first_seconds = None
     if compiled:
-        step = PlanLoop(workload, "sequential", compiled=True).step
-        first_seconds = seconds_of(step)
-        ways[COMPILED] = _per_step(step, workload.pack, seconds)
+        ways[COMPILED], first_seconds = _compiled(workload, seconds)
     choice = chosen(workload)
-    found = interleaved(ways, rounds, tick)
-    rows = {
-        name: {
-            "steps_per_second": spread([1 / t for t in times]),
-            "over_lightning": ratios(found["Lightning"], times),
-            "over_plain_loop": ratios(found["plain loop"], times),
-            "of_peak": flops / spread(times)["median"] / 1e9 / peak[_dtype(name)],
-        }
-        for name, times in found.items()
-    }
+    rows = _rows(interleaved(ways, rounds, tick), flops, peak)
     speed = {name: row["steps_per_second"]["median"] for name, row in rows.items()}
+    best = max(speed[plan] for plan in PLANS if plan in speed)
     return {
         "pack": workload.pack,
         "batch_size": workload.batch_size,
@@ -141,9 +128,51 @@ def rates(
         "rows": rows,
         "refused": refused,
         "auto": choice,
-        "auto_of_best": speed[choice["plan"]] / max(speed[plan] for plan in PLANS if plan in speed),
+        "auto_of_best": speed[choice["plan"]] / best,
         "difference_float64": plan_difference(workload),
     }
+
+
+def _rows(
+    took: dict[str, list[float]], flops: int, peak: dict[str, float]
+) -> dict[str, dict[str, object]]:
+    return {
+        name: {
+            "steps_per_second": spread([1 / t for t in times]),
+            "over_lightning": ratios(took["Lightning"], times),
+            "over_plain_loop": ratios(took["plain loop"], times),
+            "of_peak": flops / spread(times)["median"] / 1e9 / peak[_dtype(name)],
+        }
+        for name, times in took.items()
+    }
+
+
+def _ways(
+    workload: Workload, seconds: float, *, bfloat16: bool
+) -> tuple[dict[str, Callable[[], float]], dict[str, str]]:
+    """The ways to train, each a measurement of seconds per member-step, and the refused plans."""
+    steps_per_epoch = len(PlanLoop(workload, "sequential").batches)
+    ways = {
+        "Lightning": lambda: usual_epoch(workload, 1, 3) / steps_per_epoch,
+        "plain loop": _per_step(PlainLoop(workload).step, 1, seconds),
+    }
+    refused: dict[str, str] = {}
+    for plan in PLANS:
+        for half in (False, True) if bfloat16 else (False,):
+            try:
+                step = PlanLoop(workload, plan, bfloat16=half).step
+            except ValueError as error:
+                refused[plan] = str(error)
+                continue
+            ways[f"{plan} bf16" if half else plan] = _per_step(step, workload.pack, seconds)
+    return ways, refused
+
+
+def _compiled(workload: Workload, seconds: float) -> tuple[Callable[[], float], float]:
+    """A measurement of `sequential` through torch.compile, and the seconds of its first step."""
+    step = PlanLoop(workload, "sequential", compiled=True).step
+    first_seconds = seconds_of(step)
+    return _per_step(step, workload.pack, seconds), first_seconds
 
 
 def _dtype(way: str) -> str:
@@ -151,7 +180,7 @@ def _dtype(way: str) -> str:
 
 
 def _per_step(step: Callable[[], None], members: int, budget: float) -> Callable[[], float]:
-    """A measurement of seconds per member-step: as many steps as fill the budget, two at least."""
+    """A measurement of seconds per member-step, over as many steps as fill the budget, or two."""
     step()
     start = time.perf_counter()
     step()

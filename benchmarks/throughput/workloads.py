@@ -1,4 +1,4 @@
-"""Networks on data, and how much of each is trained here."""
+"""The networks and data sets of the benchmark, and the amount of training of each."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ CLASSES = 10
 
 
 class RandomImages(ResidentDataModule):
-    """Noise of CIFAR-10's shape, with its augmentation: for measuring time, there is no signal."""
+    """Noise in the shape of CIFAR-10, with its augmentation: for timing, without a signal."""
 
     name = "random-images"
     class_names = tuple("abcdefghij")
@@ -43,17 +43,17 @@ class Cifar10Size(RandomImages):
 
 @dataclass(frozen=True)
 class Workload:
-    """A network on data, and how much of it is trained here.
+    """A network, its data set, and the amount of training.
 
     Attributes:
         arch: the network.
         data: class of the data set.
         batch_size: samples per member and step.
         pack: members side by side.
-        threads: of every way.
-        num_train: training samples; all by default.
-        epochs: of a fit that are not timed, and of all of it.
-        validate_every: epochs.
+        threads: threads of every way to train.
+        num_train: training samples; None for all.
+        epochs: epochs of a fit before the timing starts, and epochs of the whole fit.
+        validate_every: epochs between validations.
     """
 
     arch: str
@@ -66,13 +66,13 @@ class Workload:
     validate_every: int
 
     def datamodule(self) -> ResidentDataModule:
-        """The data, read."""
+        """The data set, loaded."""
         data = self.data(batch_size=self.batch_size, num_train=self.num_train)
         data.setup()
         return data
 
     def module(self, plan: str, **arguments: object) -> Ensemble:
-        """The ensemble that holds one pack."""
+        """The ensemble of one pack."""
         shape = self.data.image_shape
         arguments = {"arch": self.arch, "plan": plan, "members": self.pack} | arguments
         return Ensemble(CLASSES, shape, pack_size=self.pack, **arguments)
@@ -88,4 +88,4 @@ QUICK = {
     "mlp": Workload("mlp", Digits, 16, 2, 1, 64, (1, 2), 1),
     "resnet8": Workload("resnet8_cifar", RandomImages, 4, 2, 1, 20, (1, 2), 1000),
 }
-"""For the tests."""
+"""Tiny workloads, for the tests."""

@@ -1,10 +1,11 @@
-"""Fills the table of answers in README.md from the results of all questions; types no number.
+"""Fills the table of answers in experiments/README.md from the results of all studies.
 
     python experiments/lab/answers.py            # after `run.py`
-    python experiments/lab/answers.py --check    # fails if the table is not that of the results
+    python experiments/lab/answers.py --check    # fails if the table does not match the results
 
-Each claim is a row: what was measured with its 95% interval (the smallest and the largest, where
-there are several), on what, by how many members, at what cost, and the verdict.
+Each row is a claim: the measured number with its 95% interval (the smallest and the largest, where
+there are several), the data, the number of members, the cost and the verdict. No number is typed by
+hand.
 """
 
 import argparse
@@ -19,32 +20,30 @@ BEGIN, END = "<!-- answers: made by answers.py, do not edit -->", "<!-- end of a
 COLUMNS = ("question", "claim", "measured (95% interval)", "data", "members", "cost", "verdict")
 
 
-def table(folder: Path) -> str:
-    """All `studies/<question>/results-<size>.json` below a folder as one table."""
+def answers_table(folder: Path) -> str:
+    """All `studies/<question>/results-<size>.json` below a folder as one Markdown table."""
     files = sorted(folder.glob("studies/*/results-*.json"))
-    answers = [json.loads(file.read_text()) | {"folder": file.parent.name} for file in files]
-    rows = [row for results in answers for row in rows_of(results)]
+    studies = [json.loads(file.read_text()) | {"folder": file.parent.name} for file in files]
+    rows = [row for results in studies for row in rows_of(results)]
     lines = [_line(COLUMNS), _line(["---"] * len(COLUMNS)), *map(_line, rows)]
-    missing = [line for results in answers for line in _missing(results)]
-    studies = sorted(file.parent.name for file in folder.glob("studies/*/study.yaml"))
-    not_run = [
-        name for name in studies if not (folder / "studies" / name / "results-paper.json").exists()
-    ]
+    missing = [line for results in studies for line in _missing(results)]
+    folders = sorted(file.parent for file in folder.glob("studies/*/study.yaml"))
+    not_run = [study.name for study in folders if not (study / "results-paper.json").exists()]
     if not_run:
         missing.append(f"- at the paper's size: {', '.join(not_run)}: not run")
     return "\n".join([*lines, "", *missing]).strip()
 
 
 def rows_of(results: dict) -> list[list[str]]:
-    """One row for each claim of one question at one size."""
+    """One row for each claim of a study at one size."""
     folder, size = results["folder"], results["size"]
     seconds = results["seconds_training"] + results["seconds_measuring"]
     cost = f"{seconds / 60:.0f} min, {results['hardware']['cpu']}"
     rows = []
-    for found in results["verdicts"]:
+    for judged in results["verdicts"]:
         names = {
             name
-            for evidence in found["evidence"]
+            for evidence in judged["evidence"]
             for pair in evidence["name"].split(" - ")
             for name in pair.split(" and ")
         }
@@ -53,23 +52,23 @@ def rows_of(results: dict) -> list[list[str]]:
         rows.append(
             [
                 f"[{folder}](studies/{folder}/results-{size}.json) ({size})",
-                f"{found['claim']}: {found['says']}",
-                _measured(found),
+                f"{judged['claim']}: {judged['says']}",
+                _measured(judged),
                 ", ".join(dict.fromkeys(run["data"] for run in measured)),
                 _range([run["num_members"] for run in measured]),
                 cost,
-                f"**{found['verdict']}** ({found['yes']} yes, {found['no']} no of "
-                f"{len(found['evidence'])})",
+                f"**{judged['verdict']}** ({judged['yes']} yes, {judged['no']} no of "
+                f"{len(judged['evidence'])})",
             ]
         )
     return rows
 
 
 def filled(readme: str, content: str) -> str:
-    """README.md with its answers replaced.
+    """The text of README.md with its table of answers replaced.
 
     Raises:
-        ValueError: the markers are not there, once each and in order.
+        ValueError: README.md does not hold each marker once, in order.
     """
     if (
         readme.count(BEGIN) != 1
@@ -81,17 +80,17 @@ def filled(readme: str, content: str) -> str:
     return f"{before}{BEGIN}\n\n{content}\n\n{END}{rest.split(END)[1]}"
 
 
-def _measured(found: dict) -> str:
-    evidence = sorted(found["evidence"], key=lambda e: e["value"])
+def _measured(judged: dict) -> str:
+    evidence = sorted(judged["evidence"], key=lambda e: e["value"])
     if not evidence:
         return "nothing yet"
     ends = evidence[:1] if len(evidence) == 1 else [evidence[0], evidence[-1]]
     values = " to ".join(f"{number_text(end)} ({end['name']})" for end in ends)
-    return f"{found['number']}: {values}"
+    return f"{judged['number']}: {values}"
 
 
 def _missing(results: dict) -> list[str]:
-    """A line on the runs that a verdict had to do without."""
+    """Lines that name the runs without results and the reason."""
     reasons: dict[str, list[str]] = {}
     for name, run in results["runs"].items():
         if "missing" in run:
@@ -114,16 +113,18 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, default=EXPERIMENTS, help="with README.md and studies"
     )
-    parser.add_argument("--check", action="store_true", help="write nothing, fail if stale")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; fail if the table is out of date"
+    )
     args = parser.parse_args()
     readme = args.folder / "README.md"
     try:
-        content = filled(readme.read_text(), table(args.folder))
+        content = filled(readme.read_text(), answers_table(args.folder))
     except ValueError as error:
         sys.exit(f"error: {error}")
     if args.check and content != readme.read_text():
         command = "python experiments/lab/answers.py"
-        sys.exit(f"error: the table is not that of the results; run: {command}")
+        sys.exit(f"error: the table does not match the results; run: {command}")
     readme.write_text(content)
 
 

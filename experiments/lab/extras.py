@@ -1,7 +1,7 @@
-"""Measurements beyond those of every run; a study names them under `extras`.
+"""Measurements beyond those of every run; study.yaml names them under `extras`.
 
-Each takes finished runs by name, and gives rows of numbers by name and curves by name: a row is
-that of a run, or of a pair of runs. Members' logits are read as `bvalign analyze` reads them.
+Each takes the finished runs by name and returns numbers and curves by name; the numbers belong to a
+run or to a pair of runs. The members' logits are read as `bvalign analyze` reads them.
 """
 
 import csv
@@ -16,7 +16,7 @@ import torch
 import yaml
 from finite import finite_members
 from measures import Extra, bootstrapped, exact, log_line, read_samples, with_error
-from mechanism import noise_laws, slope_by_parts
+from mechanism import noise_distributions, slope_by_parts
 from verdicts import Number
 
 from bvalign.analysis.collapse import noise_model
@@ -31,19 +31,19 @@ ALL_SOURCES = {"init": "member", "order": "member", "augmentation": "member", "b
 
 
 def collapse_over_training(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
-    """NC1 to NC4 of the training set over epochs, means over members, from collapse.csv."""
+    """NC1 to NC4 of the training set over epochs, as means over members, from collapse.csv."""
     rows, curves = {}, {}
     for name, path in runs.items():
         if not (path / "collapse.csv").exists():
             continue
         with (path / "collapse.csv").open() as file:
             # the last row of a member and epoch counts: an interrupted pack starts again
-            found = {(row["member"], int(row["epoch"])): row for row in csv.DictReader(file)}
-        measures = [key for key in next(iter(found.values())) if key not in ("member", "epoch")]
+            epochs = {(row["member"], int(row["epoch"])): row for row in csv.DictReader(file)}
+        measures = [key for key in next(iter(epochs.values())) if key not in ("member", "epoch")]
         rows[name] = {}
         for measure in measures:
             values = defaultdict(list)
-            for (_, epoch), row in found.items():
+            for (_, epoch), row in epochs.items():
                 values[epoch].append(float(row[measure]))
             curves[f"{name}: {measure}"] = [_point(at, values[at]) for at in sorted(values)]
             first, last = (np.array(values[at]) for at in (min(values), max(values)))
@@ -54,11 +54,11 @@ def collapse_over_training(runs: dict[str, Path], summaries: dict[str, dict]) ->
 
 
 def off_line(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
-    """Whether two ensembles have the same samples off the line, for each pair on the same data.
+    """Agreement of two ensembles on the samples off the line, for each pair on the same data.
 
     The distance from the OLS line of log variance on log bias_sq is compared over the samples that
-    both get right: its correlation between the two, and the share of the 5% most distant (either
-    side) that are so in both, where independence gives 5%.
+    both ensembles get right: its correlation, and the fraction of the 5% most distant samples (on
+    either side) that are among the most distant of both, which is 5% under independence.
     """
     rows = {}
     distances = {name: _distances(read_samples(path)) for name, path in runs.items()}
@@ -69,11 +69,11 @@ def off_line(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
         if both.sum() < 30:
             continue
         x, y = (torch.from_numpy(distances[name][both]) for name in (a, b))
-        weights = bootstrap_weights(int(both.sum()), 0)
-        moments_ = cloud(x, y, weights)
-        correlation = moments_.xy / (moments_.xx * moments_.yy).sqrt()
+        resamples = bootstrap_weights(int(both.sum()), 0)
+        points = cloud(x, y, resamples)
+        correlation = points.xy / (points.xx * points.yy).sqrt()
         far = [d.abs() >= torch.quantile(d.abs(), 0.95) for d in (x, y)]
-        shared = (weights @ (far[0] & far[1]).double()) / (weights @ far[0].double())
+        shared = (resamples @ (far[0] & far[1]).double()) / (resamples @ far[0].double())
         rows[f"{a} and {b}"] = {
             "off_line.correlation": bootstrapped(correlation),
             "off_line.shared": bootstrapped(shared),
@@ -82,10 +82,10 @@ def off_line(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
 
 
 def share_of_all_sources(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
-    """The variance of members that some sources tell apart, over that of members that all do.
+    """The variance that some sources of randomness make, over that of all sources together.
 
-    The other run is the one that differs in nothing but `model.randomness`, with every source each
-    member's own and no bootstrap. Ratio of the unbiased means; the interval is over samples only.
+    The run with all sources differs in nothing but `model.randomness`, where every source is each
+    member's own and the bootstrap is off. A ratio of unbiased means; the interval is over samples.
     """
     rows = {}
     for name, path in runs.items():
@@ -96,14 +96,14 @@ def share_of_all_sources(runs: dict[str, Path], summaries: dict[str, dict]) -> E
         if whole is None or sources == ALL_SOURCES:
             continue
         here, there = (torch.from_numpy(v) for v in map(_unbiased_variance, (path, runs[whole])))
-        weights = bootstrap_weights(len(here), 0)
-        ratio = bootstrapped((weights @ here) / (weights @ there))
+        resamples = bootstrap_weights(len(here), 0)
+        ratio = bootstrapped((resamples @ here) / (resamples @ there))
         rows[name] = {"variance.of_all_sources": ratio}
     return Extra(rows, {})
 
 
 def human_labels(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
-    """Noise + bias_sq + variance against the answers of CIFAR-10H, for runs on whole test sets."""
+    """Noise + bias_sq + variance against the labels of CIFAR-10H, for runs on whole test sets."""
     rows = {}
     for name, path in runs.items():
         if not str(summaries[name]["data"]["name"]).startswith("cifar10"):
@@ -120,22 +120,24 @@ def human_labels(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
             here = answers[start : start + len(target)]
             parts.append(decompose_label_law(moments(logits, target), here))
             start += len(target)
-        law = {key: torch.cat([getattr(p, key) for p in parts]) for key in parts[0]._fields}
+        values = {key: torch.cat([getattr(p, key) for p in parts]) for key in parts[0]._fields}
         right = torch.from_numpy(read_samples(path)["correct"] == 1)
-        usable = (law["bias_sq"] > 0) & (law["variance"] > 0) & right
-        line = log_line(law["bias_sq"][usable].numpy(), law["variance"][usable].numpy())
+        usable = (values["bias_sq"] > 0) & (values["variance"] > 0) & right
+        line = log_line(values["bias_sq"][usable].numpy(), values["variance"][usable].numpy())
         rows[name] = {
-            f"human.{key}": _mean(law[key]) for key in law if key not in ("answers", "variance")
+            f"human.{key}": _mean(values[key])
+            for key in values
+            if key not in ("answers", "variance")
         }
         rows[name] |= {f"human.{key}": bootstrapped(line[key]) for key in ("slope", "r_squared")}
         rows[name]["human.noise_share"] = exact(
-            float(law["noise_unbiased"].mean() / law["risk"].mean())
+            float(values["noise_unbiased"].mean() / values["risk"].mean())
         )
     return Extra(rows, {})
 
 
 def two_classes(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
-    """Log bias_sq / log variance of the true class's probability in the model, for two classes."""
+    """Log bias_sq / log variance of the true class's probability in the model with two classes."""
     margins = np.concatenate([[0.0], np.geomspace(0.1, 300, 60)])
     model = noise_model(margins, 2)
     ratio = (model.bias_sq_scalar.log() / model.variance_scalar.log()).tolist()
@@ -147,7 +149,7 @@ def two_classes(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
 EXTRAS: dict[str, Callable[[dict[str, Path], dict[str, dict]], Extra]] = {
     "finite_members": finite_members,
     "collapse_over_training": collapse_over_training,
-    "noise_laws": noise_laws,
+    "noise_distributions": noise_distributions,
     "slope_by_parts": slope_by_parts,
     "off_line": off_line,
     "human_labels": human_labels,
@@ -157,7 +159,7 @@ EXTRAS: dict[str, Callable[[dict[str, Path], dict[str, dict]], Extra]] = {
 
 
 def _distances(samples: dict[str, np.ndarray]) -> np.ndarray:
-    """Log variance minus the line; NaN for samples that are wrong or have no logarithm."""
+    """Log variance minus the line; NaN for samples that are wrong or without a logarithm."""
     keep = (samples["correct"] == 1) & (samples["bias_sq"] > 0) & (samples["variance"] > 0)
     distance = np.full(len(keep), np.nan)
     x, y = (np.log(samples[name][keep]) for name in ("bias_sq", "variance"))
@@ -173,7 +175,7 @@ def _data_root(path: Path) -> str:
 
 
 def _sources(summary: dict) -> tuple[dict[str, str], dict[str, object]]:
-    """The sources of randomness of a run, and all else that decides its members."""
+    """The sources of randomness of a run, and everything else that determines its members."""
     sources, rest = {}, {"members": summary["num_members"]}
     for key, value in summary["identity"].items():
         if key.startswith("model.randomness."):

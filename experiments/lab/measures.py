@@ -1,16 +1,16 @@
-"""The numbers of a finished run, flat: name -> value and 95% interval.
+"""The numbers of a finished run by name, each with its 95% interval.
 
-slope.<estimator>, r_squared.<estimator>, offset, spread    fits of summary.json
-kl.slope, kl.r_squared     OLS of log kl_variance on log kl_bias over the correct samples
-r_squared.lost             r_squared.ols - kl.r_squared, paired
+slope.<estimator>, r_squared.<estimator>, offset, spread    the fits of summary.json
+kl.slope, kl.r_squared     OLS fit of log kl_variance on log kl_bias over the correct samples
+r_squared.lost             r_squared.ols - kl.r_squared, on the same resamples
 accuracy, member_accuracy, mean.<value>, share.variance
-ratio.<quantile>           of variance / bias_sq over all samples, unbiased, both positive
+ratio.<quantile>           of unbiased variance / bias_sq over the samples where both are positive
 decades                    log10 of the 97.5% over the 2.5% quantile of bias_sq, correct samples
-wrong.fall                 log10 of the median ratio variance / bias_sq of wrong over correct
+wrong.fall                 log10 of the median variance / bias_sq of wrong over correct samples
 gap.<part>, gde.hard, gde.soft, ece, bound.<notion>, temperature.<when>.<part>
-noise.distance.<law>, noise.skewness, slope.data, slope.model, slope.population, margin
-slope.pull                 slope.model - slope.population: what the size of the ensemble adds
-slope.unexplained          slope.data - slope.model: what margins and one noise law leave open
+noise.distance.<distribution>, noise.skewness, slope.data, slope.model, slope.population, margin
+slope.pull                 slope.model - slope.population: the part due to the finite ensemble
+slope.unexplained          slope.data - slope.model: what margins and one noise scale leave open
 """
 
 import csv
@@ -22,31 +22,34 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from verdicts import Number
+from verdicts import Number, Numbers
 
 from bvalign.analysis.estimates import NUM_BOOTSTRAP, bootstrap_weights
 from bvalign.analysis.lines import cloud
 
 GAP_PARTS = ("gap", "uncertainty", "calibration_residual")
 
+Curves = dict[str, list[dict[str, float]]]
+"""Points of each curve by its name, with keys x, y and perhaps error."""
+
 
 class Extra(NamedTuple):
-    """What a measurement found."""
+    """The results of a measurement: numbers by name of the run, and curves."""
 
-    rows: dict[str, dict[str, Number]]
-    curves: dict[str, list[dict[str, float]]]  # name -> points with x, y and perhaps error
+    rows: dict[str, Numbers]
+    curves: Curves
 
 
 def read_samples(run: Path) -> dict[str, np.ndarray]:
-    """Columns of samples.csv."""
+    """The columns of samples.csv by name."""
     with (run / "samples.csv").open() as file:
         names, *rows = csv.reader(file)
     values = np.array(rows, dtype=np.float64).T
     return dict(zip(names, values, strict=True))
 
 
-def measure(run: Path) -> dict[str, Number]:
-    """All numbers of a finished run."""
+def measure(run: Path) -> Numbers:
+    """All numbers of a finished run, computed from its summary.json and samples.csv."""
     summary = json.loads((run / "summary.json").read_text())
     samples = read_samples(run)
     numbers = {
@@ -63,7 +66,7 @@ def measure(run: Path) -> dict[str, Number]:
 
 
 def exact(value: float | None) -> Number:
-    """A number without interval."""
+    """A number without an interval."""
     return {"value": value, "interval": None}
 
 
@@ -76,7 +79,7 @@ def with_error(mean: dict[str, float | None]) -> Number:
 
 
 def bootstrapped(replicates: torch.Tensor) -> Number:
-    """The first replicate is the estimate, the others are resamples; null if any is undefined."""
+    """The first replicate with an interval from the others; no interval if any is undefined."""
     if not replicates.isfinite().all():
         return exact(float(replicates[0]) if replicates[0].isfinite() else None)
     ends = torch.quantile(replicates[1:], torch.tensor([0.025, 0.975], dtype=torch.float64))
@@ -84,21 +87,21 @@ def bootstrapped(replicates: torch.Tensor) -> Number:
 
 
 def resampled(statistic: Callable[[np.ndarray], float], values: np.ndarray) -> Number:
-    """A statistic of some samples, with its bootstrap interval over them."""
+    """A statistic of samples, with its bootstrap interval over the samples."""
     rng = np.random.default_rng(0)
-    draws = [statistic(values)]
-    draws += [statistic(rng.choice(values, len(values))) for _ in range(NUM_BOOTSTRAP)]
-    return bootstrapped(torch.tensor(draws, dtype=torch.float64))
+    replicates = [statistic(values)]
+    replicates += [statistic(rng.choice(values, len(values))) for _ in range(NUM_BOOTSTRAP)]
+    return bootstrapped(torch.tensor(replicates, dtype=torch.float64))
 
 
 def log_line(x: np.ndarray, y: np.ndarray) -> dict[str, torch.Tensor]:
-    """OLS of log y on log x over the samples, one replicate per bootstrap resample."""
-    weights = bootstrap_weights(len(x), 0)
-    fitted = cloud(torch.from_numpy(np.log(x)), torch.from_numpy(np.log(y)), weights)
-    return fitted.line(fitted.least_squares())
+    """OLS fit of log y on log x over samples, one replicate per bootstrap resample."""
+    resamples = bootstrap_weights(len(x), 0)
+    points = cloud(torch.from_numpy(np.log(x)), torch.from_numpy(np.log(y)), resamples)
+    return points.line(points.least_squares())
 
 
-def _fits(summary: dict) -> dict[str, Number]:
+def _fits(summary: dict) -> Numbers:
     return {
         f"{key}.{estimator}": {
             "value": fit["value"],
@@ -110,44 +113,46 @@ def _fits(summary: dict) -> dict[str, Number]:
     }
 
 
-def _calibration(found: dict) -> dict[str, Number]:
-    numbers = {f"gap.{part}": with_error(found["gap"][part]) for part in found["gap"]}
+def _calibration(calibration: dict) -> Numbers:
+    numbers = {f"gap.{part}": with_error(mean) for part, mean in calibration["gap"].items()}
     numbers |= {
-        f"gde.{kind}": with_error(found[f"{kind}_equality"]["difference"])
+        f"gde.{kind}": with_error(calibration[f"{kind}_equality"]["difference"])
         for kind in ("hard", "soft")
     }
-    numbers |= {f"bound.{notion}": exact(value) for notion, value in found["bounds"].items()}
-    bounds = found["bounds"]
+    bounds = calibration["bounds"]
+    numbers |= {f"bound.{notion}": exact(value) for notion, value in bounds.items()}
     if bounds["class_wise"]:
         numbers["bound.used"] = exact(bounds["deviation"] / bounds["class_wise"])
-    numbers["ece"] = exact(found["errors"]["equal_width"]["confidence"]["absolute"])
-    numbers["temperature"] = exact(found["temperature"]["temperature"])
-    for when, means in (found["temperature"]["effect"] or {}).items():
+    numbers["ece"] = exact(calibration["errors"]["equal_width"]["confidence"]["absolute"])
+    numbers["temperature"] = exact(calibration["temperature"]["temperature"])
+    for when, means in (calibration["temperature"]["effect"] or {}).items():
         if isinstance(means, dict):
             parts = {part: means[part] for part in GAP_PARTS if part in means}
             numbers |= {f"temperature.{when}.{p}": with_error(mean) for p, mean in parts.items()}
     return numbers
 
 
-def _collapse(found: dict) -> dict[str, Number]:
-    if found["law"] is None:
+def _collapse(collapse: dict) -> Numbers:
+    if collapse["law"] is None:
         return {}
     slopes = {"data": "slope_data", "model": "slope_simulated", "population": "slope_population"}
-    numbers = {f"slope.{name}": exact(found[key]) for name, key in slopes.items()}
-    if None not in (found["slope_simulated"], found["slope_population"]):
-        numbers["slope.pull"] = exact(found["slope_simulated"] - found["slope_population"])
-        numbers["slope.unexplained"] = exact(found["slope_data"] - found["slope_simulated"])
+    numbers = {f"slope.{name}": exact(collapse[key]) for name, key in slopes.items()}
+    data, model, population = (collapse[key] for key in slopes.values())
+    if None not in (model, population):
+        numbers["slope.pull"] = exact(model - population)
+        numbers["slope.unexplained"] = exact(data - model)
     numbers |= {
-        f"noise.distance.{law}": exact(fit["distance"]) for law, fit in found["laws"].items()
+        f"noise.distance.{distribution}": exact(fit["distance"])
+        for distribution, fit in collapse["laws"].items()
     }
-    skewness = {"value": found["skewness"], "standard_error": found["skewness_error"]}
+    skewness = {"value": collapse["skewness"], "standard_error": collapse["skewness_error"]}
     return numbers | {
         "noise.skewness": with_error(skewness),
-        "margin": exact(found["s_prime_mean"]),
+        "margin": exact(collapse["s_prime_mean"]),
     }
 
 
-def _from_samples(samples: dict[str, np.ndarray]) -> dict[str, Number]:
+def _from_samples(samples: dict[str, np.ndarray]) -> Numbers:
     right = samples["correct"] == 1
     squared, kl = (("bias_sq", "variance"), ("kl_bias", "kl_variance"))
     positive = np.all([samples[name] > 0 for name in (*squared, *kl)], axis=0)
@@ -175,11 +180,11 @@ def _decades(bias_sq: np.ndarray) -> float:
 
 
 def _median_difference(values: np.ndarray, chosen: np.ndarray) -> Number:
-    """Median of the chosen minus median of the others, bootstrap within each."""
+    """Median of the chosen values minus median of the others, resampled within each group."""
     rng = np.random.default_rng(0)
     inside, outside = values[chosen], values[~chosen]
-    draws = [float(np.median(inside) - np.median(outside))]
+    replicates = [float(np.median(inside) - np.median(outside))]
     for _ in range(NUM_BOOTSTRAP):
         a, b = (rng.choice(part, len(part)) for part in (inside, outside))
-        draws.append(float(np.median(a) - np.median(b)))
-    return bootstrapped(torch.tensor(draws, dtype=torch.float64))
+        replicates.append(float(np.median(a) - np.median(b)))
+    return bootstrapped(torch.tensor(replicates, dtype=torch.float64))

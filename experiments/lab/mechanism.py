@@ -1,11 +1,11 @@
-"""What makes the slope: the law of the logits' noise, how it grows with the margin, mean logits.
+"""The mechanism behind the slope: noise of the logits, its growth with the margin, mean logits.
 
-The noise model of neural collapse has logits s' e_y + sigma v with one sigma for all samples. Here
-it is made more real in two steps, and each step's OLS slope is held against that of the data:
+The noise model of neural collapse has logits s' e_y + sigma v with one sigma for all samples. Two
+steps make it more realistic, and the OLS slope of each is compared with that of the data:
     slope.model            s' of each sample, one sigma
     slope.growing_noise    s' of each sample, sigma a function of s'
     slope.mean_logits      mean logits of each sample instead of s' e_y, the same sigma
-All have as many members and samples as the data, so the pull of a finite ensemble is in all alike.
+All have as many members and samples as the data, so a finite ensemble moves all of them alike.
 """
 
 from pathlib import Path
@@ -22,10 +22,10 @@ from bvalign.analysis.statistics import decompose, moments
 NUM_BINS = 10
 
 
-def noise_laws(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
-    """How much further the noise of the logits is from Gauss's law than from Gumbel's.
+def noise_distributions(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
+    """Distance of the noise of the logits from a Gaussian minus that from a Gumbel distribution.
 
-    Kolmogorov distances; the interval is a jackknife over ten groups of samples.
+    Distances are Kolmogorov's; the interval is a jackknife over ten groups of samples.
     """
     rows = {}
     for name, path in runs.items():
@@ -41,10 +41,10 @@ def noise_laws(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
 
 
 def slope_by_parts(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
-    """The OLS slope under each version of the model, and how the noise grows with the margin.
+    """The OLS slope of each version of the model, and the growth of the noise with the margin.
 
-    `noise.growth` is the slope of log sigma on log s' over ten bins of samples with as many samples
-    each; its interval is a jackknife over the bins. Zero is one noise for all.
+    `noise.growth` is the slope of log sigma on log s' over ten bins of equally many samples; its
+    interval is a jackknife over the bins. Zero means one noise scale for all samples.
     """
     rows, curves = {}, {}
     for name, path in runs.items():
@@ -53,18 +53,18 @@ def slope_by_parts(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
             continue
         margins = fit_logit_noise(logits, target).s_prime
         bins = margins.argsort().chunk(NUM_BINS)
-        fits = [fit_logit_noise(logits[:, rows_], target[rows_]) for rows_ in bins]
-        margin = np.array([float(margins[rows_].mean()) for rows_ in bins])
+        fits = [fit_logit_noise(logits[:, samples], target[samples]) for samples in bins]
+        margin = np.array([float(margins[samples].mean()) for samples in bins])
         sigma = np.sqrt([fit.variance for fit in fits])
         error = [fit.variance_error / (2 * s) for fit, s in zip(fits, sigma, strict=True)]
         points = zip(margin.tolist(), sigma.tolist(), error, strict=True)
         curve = [{"x": x, "y": y, "error": e} for x, y, e in points]
         curves[f"{name}: noise of the logits (nats)"] = curve
-        own = torch.from_numpy(np.interp(margins, margin, sigma))
+        own_sigma = torch.from_numpy(np.interp(margins, margin, sigma))
         one_hot = torch.nn.functional.one_hot(target, logits.shape[-1])
         slopes = {
-            "growing_noise": _slope(margins[:, None] * one_hot, own, len(logits), target),
-            "mean_logits": _slope(logits.double().mean(0), own, len(logits), target),
+            "growing_noise": _slope(margins[:, None] * one_hot, own_sigma, len(logits), target),
+            "mean_logits": _slope(logits.double().mean(0), own_sigma, len(logits), target),
         }
         rows[name] = {f"slope.{key}": exact(slope) for key, slope in slopes.items()}
         data = summaries[name]["collapse"]["slope_data"]
@@ -99,6 +99,6 @@ def _gaussian_minus_gumbel(logits: torch.Tensor, target: torch.Tensor) -> float:
 
 
 def _jackknife(without: list[float]) -> float:
-    """Standard error from the estimates without each group."""
+    """Standard error from the estimates that leave out one group each."""
     number = len(without)
     return float(np.sqrt((number - 1) / number * np.square(without - np.mean(without)).sum()))

@@ -1,18 +1,18 @@
-"""Runs of a question: a small grid over `bvalign fit`, resumed where it was left.
+"""Runs of a study: a small grid over `bvalign fit`, resumed where it stopped.
 
-A question is a folder with a `study.yaml`:
+A study is a folder of experiments/studies/ with a `study.yaml`:
 
-    question, command, cost       words for the reader
+    question                      the question it answers, for the reader
     set                           options of all runs
     sizes: <size>: set, runs      options of all runs of that size, and the runs by name
         <run>: config, set, grid  a base config, options, and options with several values each:
                                   every combination is a run named <run>-<value>-<value>
     extras                        measurements beyond those of every run, see extras.py
-    figures                       what is drawn, see draw.py
-    claims                        what would confirm or refute the paper, see verdicts.py
+    figures                       the figures, see plots.py
+    claims                        the claims of the paper and their thresholds, see verdicts.py
 
-A run lives in <root>/<run>-<hash of its options>, so that questions share runs, and changed
-options make a new run instead of a refused one.
+A run is kept in <root>/<size>/<run>-<hash of its options>, so that studies share runs, and changed
+options make a new run instead of being refused.
 """
 
 import contextlib
@@ -35,8 +35,8 @@ STUDIES = ROOT / "experiments" / "studies"
 QUIET = {"trainer.logger": False, "seed_everything": 0}
 
 
-class Run(NamedTuple):
-    """One ensemble of a question."""
+class StudyRun(NamedTuple):
+    """One ensemble of a study."""
 
     name: str
     config: str  # relative to the repository
@@ -45,56 +45,61 @@ class Run(NamedTuple):
 
     @property
     def path(self) -> Path:
-        """Where it lives."""
+        """The run directory."""
         content = json.dumps([self.config, self.options], sort_keys=True)
         return self.root / f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
     @property
     def arguments(self) -> list[str]:
-        """Of `bvalign`."""
+        """The arguments of `bvalign`."""
         options = [f"--{key}={_text(value)}" for key, value in self.options.items()]
         config = str(ROOT / self.config)
         return ["fit", "--config", config, *options, f"--trainer.default_root_dir={self.path}"]
 
     @property
     def cost(self) -> dict[str, object]:
-        """Seconds of all attempts so far, and why the last one failed, if it did."""
+        """Seconds of all attempts so far, and the reason why the last one failed, if it did."""
         file = self.path / "cost.json"
         return json.loads(file.read_text()) if file.exists() else {"seconds": 0.0}
 
     @property
     def finished(self) -> bool:
+        """True if the last attempt ended with a report."""
         return (self.path / "summary.json").exists() and self.cost.get("failed", True) is None
 
 
 def questions() -> list[str]:
-    """All folders with a study, in alphabetical order."""
+    """The folders of all studies, in alphabetical order."""
     return sorted(file.parent.name for file in STUDIES.glob("*/study.yaml"))
 
 
 def read_study(question: str) -> dict[str, object]:
-    """The study of a question; a ValueError names what may be asked."""
+    """The content of a study.yaml.
+
+    Raises:
+        ValueError: there is no such study; the message names all studies.
+    """
     path = STUDIES / question / "study.yaml"
     if not path.is_file():
         raise ValueError(f"no question '{question}'; there are {', '.join(questions())}")
     return yaml.safe_load(path.read_text())
 
 
-def runs_of(study: dict[str, object], size: str, root: Path) -> list[Run]:
-    """The runs of one size, grids expanded."""
+def runs_of(study: dict[str, object], size: str, root: Path) -> list[StudyRun]:
+    """The runs of one size, with grids expanded."""
     if size not in study["sizes"]:
         raise ValueError(f"no size '{size}'; there are {', '.join(study['sizes'])}")
-    chosen = study["sizes"][size]
-    common = QUIET | study.get("set", {}) | chosen.get("set", {})
+    of_size = study["sizes"][size]
+    common = QUIET | study.get("set", {}) | of_size.get("set", {})
     return [
-        Run(name, entry["config"], common | entry.get("set", {}) | more, root / size)
-        for base, entry in chosen["runs"].items()
+        StudyRun(name, entry["config"], common | entry.get("set", {}) | more, root / size)
+        for base, entry in of_size["runs"].items()
         for name, more in _combinations(base, entry.get("grid", {}))
     ]
 
 
-def train(runs: list[Run], workers: int) -> None:
-    """Trains what is not finished, some runs side by side; a failure stops no other run."""
+def train(runs: list[StudyRun], workers: int) -> None:
+    """Trains the unfinished runs, some side by side; a failure stops no other run."""
     missing = [run for run in runs if not run.finished]
     print(f"{len(runs)} runs, {len(missing)} to train", flush=True)
     if not missing:
@@ -103,22 +108,26 @@ def train(runs: list[Run], workers: int) -> None:
         run.path.mkdir(parents=True, exist_ok=True)
     if workers == 1:
         for run in missing:
-            _say(run, fit(run))
+            _print_outcome(run, fit(run))
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         jobs = {pool.submit(fit, run): run for run in missing}
         for job in as_completed(jobs):
-            _say(jobs[job], job.result())
+            _print_outcome(jobs[job], job.result())
 
 
-def fit(run: Run) -> str | None:
-    """`bvalign fit` in this process, its output in fit.log; returns why it failed, if it did."""
+def fit(run: StudyRun) -> str | None:
+    """Runs `bvalign fit` in this process, with its output in fit.log.
+
+    Returns:
+        The reason why it failed, if it did.
+    """
     import bvalign.__main__
     from bvalign.cli import main
 
     before, start, failed = run.cost["seconds"], time.monotonic(), "interrupted"
     arguments = sys.argv
-    sys.argv = [bvalign.__main__.__file__, *run.arguments]  # ranks are started by it again
+    sys.argv = [bvalign.__main__.__file__, *run.arguments]  # further ranks are started with it
     with (run.path / "fit.log").open("a") as log:
         try:
             with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
@@ -128,7 +137,7 @@ def fit(run: Run) -> str | None:
             if "interrupted" in str(stopped.code):
                 raise KeyboardInterrupt from stopped
             failed = str(stopped.code)
-        except Exception as error:  # one broken run must not stop the others; the table names it
+        except Exception as error:  # one broken run must not stop the others; the results name it
             failed = f"{type(error).__name__}: {error}"
         finally:
             sys.argv = arguments
@@ -136,15 +145,15 @@ def fit(run: Run) -> str | None:
     return failed
 
 
-def _write_cost(run: Run, seconds: float, failed: str | None) -> None:
+def _write_cost(run: StudyRun, seconds: float, failed: str | None) -> None:
     temporary = run.path / "cost.json.new"
     temporary.write_text(json.dumps({"seconds": round(seconds, 1), "failed": failed}) + "\n")
     temporary.replace(run.path / "cost.json")
 
 
-def _say(run: Run, failed: str | None) -> None:
-    said = f"failed: {failed} (see {run.path / 'fit.log'})" if failed else "done"
-    print(f"  {run.name}: {said}, {run.cost['seconds']:.0f} s", flush=True)
+def _print_outcome(run: StudyRun, failed: str | None) -> None:
+    outcome = f"failed: {failed} (see {run.path / 'fit.log'})" if failed else "done"
+    print(f"  {run.name}: {outcome}, {run.cost['seconds']:.0f} s", flush=True)
 
 
 def _combinations(

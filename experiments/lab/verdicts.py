@@ -1,18 +1,19 @@
-"""Whether numbers confirm a claim, by thresholds that the study states before they are seen.
+"""Verdicts on claims, by thresholds that the study states before the numbers are seen.
 
 A claim of a study:
 
-    claim, says     its name in the paper, and in words
-    number          which number of the runs
+    claim, says     its name in the paper, and its content in words
+    number          the number of each run that is held against it
     runs            patterns of run names, all by default
     compare         pairs [a, b] of run names: the number of a minus that of b, instead of runs
-    within          [low, high], .inf where it is open
-    share           of the evidence that must agree, 1 by default
+    within          [low, high], .inf for an open end
+    share           fraction of the evidence that must agree, 1 by default
 
-Each piece of evidence says yes if its 95% interval lies within, no if it lies outside, else it
-leaves the claim open. The claim is `confirmed` if at least `share` say yes, `differs` if more than
-1 - share say no, else `open`; without evidence it is open. Errors of two runs are independent:
-their half-widths add in quadrature. A number without interval is taken as exact.
+A piece of evidence says yes if its 95% interval lies within the range, no if it lies outside, and
+otherwise leaves the claim open. The claim is `confirmed` if at least `share` of the evidence says
+yes, `differs` if more than 1 - share says no, and otherwise `open`, as it is without evidence. The
+errors of two runs are independent, so their half-widths add in quadrature. A number without an
+interval counts as exact.
 """
 
 import math
@@ -22,9 +23,12 @@ from typing import NamedTuple
 Number = dict[str, object]
 """`value`, and `interval` [low, high] or None."""
 
+Numbers = dict[str, Number]
+"""The numbers of one run, or of one pair of runs, by name."""
+
 
 class Evidence(NamedTuple):
-    """One number that is held against a claim."""
+    """One number held against a claim."""
 
     name: str
     value: float
@@ -32,11 +36,11 @@ class Evidence(NamedTuple):
     says: str  # yes, no, open
 
 
-def verdict(claim: dict[str, object], runs: dict[str, dict[str, Number]]) -> dict[str, object]:
-    """The verdict on one claim, with what it rests on.
+def verdict(claim: dict[str, object], runs: dict[str, Numbers]) -> dict[str, object]:
+    """The verdict on one claim, with its evidence.
 
     Args:
-        claim: of a study.
+        claim: a claim of a study.
         runs: run name -> number name -> number.
 
     >>> claim = {"claim": "C3", "says": "slope near one", "number": "slope", "within": [0.9, 1.1]}
@@ -46,30 +50,30 @@ def verdict(claim: dict[str, object], runs: dict[str, dict[str, Number]]) -> dic
     low, high = claim["within"]
     evidence = [
         Evidence(name, value, interval, _judge(interval or [value, value], low, high))
-        for name, value, interval in _found(claim, runs)
+        for name, value, interval in _evidence(claim, runs)
     ]
     yes, no = (sum(e.says == word for e in evidence) for word in ("yes", "no"))
     share, num = claim.get("share", 1), len(evidence)
-    found = "open"
+    decision = "open"
     if num and yes >= share * num:
-        found = "confirmed"
+        decision = "confirmed"
     elif no > (1 - share) * num:
-        found = "differs"
+        decision = "differs"
     return {
         **{key: claim[key] for key in ("claim", "says", "number")},
         "within": [end if math.isfinite(end) else None for end in (low, high)],
         "share": share,
-        "verdict": found,
+        "verdict": decision,
         "yes": yes,
         "no": no,
         "evidence": [e._asdict() for e in evidence],
     }
 
 
-def sentences(found: dict[str, object]) -> str:
-    """A verdict in two sentences, made of its numbers."""
-    evidence = found["evidence"]
-    bounds = found["within"]
+def sentences(judged: dict[str, object]) -> str:
+    """Two sentences that state a verdict and its numbers."""
+    evidence = judged["evidence"]
+    bounds = judged["within"]
     range_text = {
         (False, False): "{0:g} to {1:g}",
         (True, False): "at most {1:g}",
@@ -77,11 +81,12 @@ def sentences(found: dict[str, object]) -> str:
         (True, True): "anything",
     }[bounds[0] is None, bounds[1] is None].format(*(b if b is not None else 0 for b in bounds))
     first = (
-        f"{found['claim']}, {found['says']}: {found['verdict']}, {found['yes']} of {len(evidence)} "
-        f"intervals of {found['number']} lie within {range_text} and {found['no']} outside."
+        f"{judged['claim']}, {judged['says']}: {judged['verdict']}, {judged['yes']} of "
+        f"{len(evidence)} intervals of {judged['number']} lie within {range_text} and "
+        f"{judged['no']} outside."
     )
     if not evidence:
-        return f"{found['claim']}, {found['says']}: open, nothing measured yet."
+        return f"{judged['claim']}, {judged['says']}: open, nothing measured yet."
     ordered = sorted(evidence, key=lambda e: e["value"])
     ends = [ordered[0]] if len(ordered) == 1 else [ordered[0], ordered[-1]]
     extremes = " to ".join(f"{number_text(end)} ({end['name']})" for end in ends)
@@ -89,15 +94,16 @@ def sentences(found: dict[str, object]) -> str:
 
 
 def number_text(number: Number) -> str:
-    """A number with its interval, three significant digits."""
+    """A number with its interval, to three significant digits."""
     text = f"{number['value']:.3g}"
     interval = number.get("interval")
     return text if interval is None else f"{text} [{interval[0]:.3g}, {interval[1]:.3g}]"
 
 
-def _found(
-    claim: dict[str, object], runs: dict[str, dict[str, Number]]
+def _evidence(
+    claim: dict[str, object], runs: dict[str, Numbers]
 ) -> list[tuple[str, float, list[float] | None]]:
+    """Name, value and interval of each number that the claim asks for."""
     known = {
         name: numbers[claim["number"]]
         for name, numbers in runs.items()

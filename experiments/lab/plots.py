@@ -1,4 +1,4 @@
-"""Figures of a question, in the colours of the package; a study lists them under `figures`.
+"""Figures of a study, in the colours of the package; study.yaml lists them under `figures`.
 
 scatter: run, ...        the alignment scatter of each run, as in its report
 numbers: name, ...       one panel per number, one row per run with its 95% interval
@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from measures import read_samples
-from verdicts import Number
+from measures import Curves, read_samples
+from verdicts import Number, Numbers
 
 from bvalign.show.ensemble_figures import Interval, over_size
 from bvalign.show.fits import summary_lines
@@ -36,9 +36,9 @@ def scatter(run: Path, summary: dict) -> Figure:
     )
 
 
-def numbers(names: list[str], runs: dict[str, dict[str, Number]], claims: list[dict]) -> Figure:
-    """Each number of each run with its interval; what confirms a claim is shaded."""
-    rows = [run for run, numbers in runs.items() if any(name in numbers for name in names)]
+def numbers(names: list[str], runs: dict[str, Numbers], claims: list[dict]) -> Figure:
+    """Each number of each run with its interval; the range that confirms a claim is shaded."""
+    rows = [run for run, measured in runs.items() if any(name in measured for name in names)]
     figure, panels = _grid(len(names), (3.3, 1.1 + 0.2 * max(len(rows), 4)))
     for place, (name, axes) in enumerate(zip(names, panels, strict=True)):
         for row, run in enumerate(rows):
@@ -61,19 +61,21 @@ def numbers(names: list[str], runs: dict[str, dict[str, Number]], claims: list[d
     return figure
 
 
-def curves(patterns: dict[str, str], found: dict[str, list[dict[str, float]]]) -> Figure:
-    """The curves of the extras, logarithmic where they span more than a decade.
+def curves(patterns: dict[str, str], measured: Curves) -> Figure:
+    """The curves of the extras, on logarithmic axes where they span more than a decade.
 
-    A curve is named "<run>: <what>". A run with several of a pattern has a panel of its own.
+    A curve is named "<run>: <quantity>". A run with several curves of a pattern has its own panel.
     """
     panels = []
     for pattern, label in patterns.items():
-        by_run: dict[str, dict[str, list[dict[str, float]]]] = {}
-        for name in (name for name in found if fnmatch(name, pattern)):
-            run, _, what = name.partition(": ")
-            by_run.setdefault(run, {})[what] = found[name]
+        by_run: dict[str, Curves] = {}
+        for name in (name for name in measured if fnmatch(name, pattern)):
+            run, _, quantity = name.partition(": ")
+            by_run.setdefault(run, {})[quantity] = measured[name]
         if all(len(lines) == 1 for lines in by_run.values()):
-            title = ", ".join({what: None for lines in by_run.values() for what in lines})
+            title = ", ".join(
+                dict.fromkeys(quantity for lines in by_run.values() for quantity in lines)
+            )
             lines = {run: next(iter(lines.values())) for run, lines in by_run.items()}
             panels.append((title, label, lines))
         else:
@@ -91,7 +93,7 @@ def curves(patterns: dict[str, str], found: dict[str, list[dict[str, float]]]) -
 
 
 def _grid(number: int, size: tuple[float, float], most: int = COLUMNS) -> tuple[Figure, list[Axes]]:
-    """A figure of panels of one size (inches) in rows of at most so many."""
+    """A figure of panels of one size (inches), at most `most` in a row."""
     columns = min(number, most)
     rows = -(-number // columns)
     figure = Figure(figsize=(size[0] * columns + 1, size[1] * rows + 0.3), layout="constrained")
@@ -102,9 +104,9 @@ def _grid(number: int, size: tuple[float, float], most: int = COLUMNS) -> tuple[
 
 
 def sizes(
-    grid: str, label: str, numbers: dict[str, dict[str, Number]], summaries: dict[str, dict]
+    grid: str, label: str, numbers: dict[str, Numbers], summaries: dict[str, dict]
 ) -> Figure | None:
-    """Means of the runs <grid>-<value> over that value, unbiased; None for fewer than two runs."""
+    """Unbiased means of the runs <grid>-<value> over that value; None for fewer than two runs."""
     runs = {name.rpartition("-")[2]: name for name in summaries if name.rpartition("-")[0] == grid}
     at = sorted(runs, key=float)
     if len(at) < 2:
@@ -128,10 +130,10 @@ def sizes(
     )
 
 
-def _intervals(found: list[Number]) -> Interval:
-    ends = [number["interval"] or [np.nan, np.nan] for number in found]
+def _intervals(of_runs: list[Number]) -> Interval:
+    ends = [number["interval"] or [np.nan, np.nan] for number in of_runs]
     low, high = np.array(ends).T
-    return Interval(np.array([number["value"] for number in found]), low, high)
+    return Interval(np.array([number["value"] for number in of_runs]), low, high)
 
 
 def _curve(axes: Axes, name: str, points: list[dict[str, float]], number: int) -> None:
