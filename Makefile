@@ -55,12 +55,12 @@ reproduce-trec-bert: setup  ## questions (TREC), BERT fine-tuned (wants a GPU)
 	$(BIN)/bvalign fit --config configs/trec-bert.yaml $(ARGS)
 
 experiments-small: setup  ## every question of the paper with small networks, under 3 hours on 2 cores
-	$(BIN)/python experiments/run.py all --size small --workers 2 $(ARGS)
-	$(BIN)/python experiments/answers.py
+	$(BIN)/python experiments/lab/run.py all --size small --workers 2 $(ARGS)
+	$(BIN)/python experiments/lab/answers.py
 
 experiments-paper: setup  ## every question at the paper's size (days on several GPUs)
-	$(BIN)/python experiments/run.py all --size paper $(ARGS)
-	$(BIN)/python experiments/answers.py
+	$(BIN)/python experiments/lab/run.py all --size paper $(ARGS)
+	$(BIN)/python experiments/lab/answers.py
 
 # a worker per core; more than four would wait for the longest file, and each takes a gigabyte
 test: setup lint  ## lint, then all tests, side by side on up to four cores

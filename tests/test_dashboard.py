@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of wand
 @pytest.fixture
 def dashboard(monkeypatch):
     pytest.importorskip("wandb_workspaces", reason="needs pip install 'bvalign[dashboard]'")
-    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
     import dashboard
 
     yield dashboard

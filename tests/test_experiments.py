@@ -15,12 +15,12 @@ from conftest import random_ensemble
 from bvalign.analysis.statistics import decompose, moments
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
-sys.path.insert(0, str(EXPERIMENTS))
+sys.path.insert(0, str(EXPERIMENTS / "lab"))
 
 import answers  # noqa: E402
-import draw  # noqa: E402
 import extras  # noqa: E402
 import measures  # noqa: E402
+import plots  # noqa: E402
 import run  # noqa: E402
 import study  # noqa: E402
 import verdicts  # noqa: E402
@@ -73,9 +73,8 @@ def everything():
 
 
 def test_every_question_of_the_paper_has_a_study():
-    assert study.questions() == sorted(
-        "alignment architectures calibration collapse losses new randomness size text".split()
-    )
+    names = "alignment architectures calibration collapse losses randomness sensitivity size text"
+    assert study.questions() == names.split()
     claims = {c["claim"] for q in study.questions() for c in study.read_study(q)["claims"]}
     assert claims == {*(f"C{number}" for number in range(1, 11)), "new"}
     with pytest.raises(ValueError, match="no question 'luck'; there are alignment, arch"):
@@ -198,13 +197,13 @@ def sample_results(folder="alignment", size="small"):
 
 def test_answers_are_a_table_between_the_markers(tmp_path, monkeypatch, capsys):
     for folder in ("alignment", "size"):
-        (tmp_path / folder).mkdir()
+        (tmp_path / "studies" / folder).mkdir(parents=True)
         results = json.dumps(sample_results(folder))
-        (tmp_path / folder / "results-small.json").write_text(results)
+        (tmp_path / "studies" / folder / "results-small.json").write_text(results)
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{answers.BEGIN}\nold\n{answers.END}\nafter\n")
     monkeypatch.setattr(sys, "argv", ["answers.py", "--folder", str(tmp_path), "--check"])
-    with pytest.raises(SystemExit, match="the table is not that of the results"):
+    with pytest.raises(SystemExit, match="the table does not match the results"):
         answers.main()
     monkeypatch.setattr(sys, "argv", ["answers.py", "--folder", str(tmp_path)])
     answers.main()
@@ -215,8 +214,8 @@ def test_answers_are_a_table_between_the_markers(tmp_path, monkeypatch, capsys):
     rows = [line for line in text.splitlines() if line.startswith("| [")]
     assert len(rows) == 2
     assert rows[0] == (
-        "| [alignment](alignment/results-small.json) (small) | C1: near \\| one | slope: 1 [0.95, "
-        "1.05] (a-1) to 1.2 [1.15, 1.25] (a-2) | digits, mnist | 8 to 64 | 2 min, a CPU | "
+        "| [alignment](studies/alignment/results-small.json) (small) | C1: near \\| one | slope: 1 "
+        "[0.95, 1.05] (a-1) to 1.2 [1.15, 1.25] (a-2) | digits, mnist | 8 to 64 | 2 min, a CPU | "
         "**differs** (1 yes, 1 no of 3) |"
     )
     assert "- size (small): without lost: no data" in text
@@ -230,7 +229,7 @@ def test_answers_are_a_table_between_the_markers(tmp_path, monkeypatch, capsys):
 def test_the_committed_table_is_that_of_the_results():
     readme = (EXPERIMENTS / "README.md").read_text()
     committed = EXPERIMENTS / "README.md"
-    assert answers.filled(readme, answers.table(EXPERIMENTS)) == committed.read_text()
+    assert answers.filled(readme, answers.answers_table(EXPERIMENTS)) == committed.read_text()
 
 
 def fake_run(path, samples, fingerprint="f"):
@@ -273,7 +272,7 @@ def test_collapse_over_training_takes_the_last_row_of_a_member_and_epoch(tmp_pat
     assert fall["value"] == pytest.approx(np.log10([0.05, 0.15]).mean())
     assert fall["interval"][0] < fall["value"] < fall["interval"][1]
     assert set(found.rows) == {"r"}
-    figure = draw.curves({"*: nc*": "epoch"}, found.curves)
+    figure = plots.curves({"*: nc*": "epoch"}, found.curves)
     assert figure.axes[0].get_xlabel() == "epoch"
 
 
@@ -302,15 +301,15 @@ def test_grids_are_drawn_over_their_size():
         means = {f"mean.{key}": number(0.1, 0.01) for key in ("risk", "bias_sq_unbiased")}
         runs[name] = means | {"mean.variance_unbiased": number(0.05), "accuracy": number(0.9)}
     summaries = {name: {"num_samples": 100, "num_members": 4} for name in runs}
-    figure = draw.sizes("mlp-depth", "hidden layers", runs, summaries)
+    figure = plots.sizes("mlp-depth", "hidden layers", runs, summaries)
     left, right = figure.axes
     assert left.get_xlabel() == "hidden layers + 1 (log scale)"
     assert [label.get_text() for label in right.get_xticklabels()] == ["1", "3", "11"]
-    assert draw.sizes("cnn-width", "channels", runs, summaries) is None
+    assert plots.sizes("cnn-width", "channels", runs, summaries) is None
 
 
 def test_options_may_name_variables_of_the_environment(monkeypatch):
-    one = study.Run("r", "c.yaml", {"data.root": "$BVALIGN_DATA/ants"}, Path())
+    one = study.StudyRun("r", "c.yaml", {"data.root": "$BVALIGN_DATA/ants"}, Path())
     before = one.path
     monkeypatch.setenv("BVALIGN_DATA", "/data")
     assert "--data.root=/data/ants" in one.arguments
@@ -335,9 +334,9 @@ def test_human_labels_are_joined_by_position(tmp_path, fit, monkeypatch):
     from bvalign.predictions import RunDirectory
 
     logits, _ = next(RunDirectory("cifar10").predictions().blocks())
-    law = torch.from_numpy(counts / 50)
+    distribution = torch.from_numpy(counts / 50)
     mean = torch.softmax(logits.double(), -1).mean(0)
-    expected = (mean - law).square().sum(-1).mean()
+    expected = (mean - distribution).square().sum(-1).mean()
     assert rows["r"]["human.bias_sq"]["value"] == pytest.approx(float(expected), rel=1e-9)
     (tmp_path / "cifar10h-counts.npy").unlink()
     assert extras.human_labels(runs, summaries).rows == {}
@@ -359,7 +358,7 @@ def test_finite_members_predicts_what_averages_do(fit):
         point["x"] for point in found.curves["r: model slope"]
     ]
     assert "drift.ols" in found.rows["r"]
-    # at all members the law is exact
+    # at all members the prediction is exact
     full = found.curves["r: mean bias_sq"][-1]
     means = summary["means"]
     assert full["x"] == 6

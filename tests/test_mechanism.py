@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "experiments" / "lab"))
 
 import mechanism
 
@@ -55,6 +55,6 @@ def test_small_runs_are_left_out(monkeypatch, tmp_path):
 
 def test_gaussian_noise_is_nearer_to_gauss_than_to_gumbel(monkeypatch, tmp_path):
     monkeypatch.setattr(mechanism, "correct_logits", lambda path: members(0.0, num_samples=400))
-    row = mechanism.noise_laws({"r": tmp_path}, {}).rows["r"]
+    row = mechanism.noise_distributions({"r": tmp_path}, {}).rows["r"]
     low, high = row["noise.gaussian_minus_gumbel"]["interval"]
     assert low < high < 0

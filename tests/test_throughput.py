@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-FOLDER = Path(__file__).parents[1] / "experiments" / "throughput"
-sys.path.append(str(FOLDER))  # last: `run` and the like are those of experiments/
+FOLDER = Path(__file__).parents[1] / "benchmarks" / "throughput"
+sys.path.append(str(FOLDER))  # last: `run` and the like are those of experiments/lab/
 
 import goals  # noqa: E402
 import gpu  # noqa: E402
@@ -19,6 +19,7 @@ import layers  # noqa: E402
 import loops  # noqa: E402
 import tables  # noqa: E402
 import training  # noqa: E402
+import usual  # noqa: E402
 from workloads import QUICK, WORKLOADS  # noqa: E402
 
 pytestmark = pytest.mark.timeout(900)  # half a minute, on a machine that does nothing else
@@ -173,7 +174,7 @@ def test_bytes_of_a_resnet_by_hand():
 def test_the_loaders_of_the_usual_loop_give_what_ours_do():
     workload = QUICK["mlp"]
     data = workload.datamodule()
-    train = loops.PerSample(data, *data.arrays[:2])
+    train = usual.PerSample(data, *data.arrays[:2])
     image, target = train[3]
     expected = data.normalise(torch.from_numpy(data.arrays.train_images[3]))
     assert torch.allclose(image, expected, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Which slope to quote: every estimator on simulated ensembles whose population slope is known.
+"""Compares the slope estimators on simulated ensembles whose population slope is known.
 
     python experiments/estimators/run.py                     # writes results.json, results.md here
     python experiments/estimators/run.py --members 8 20 50 100 --repetitions 200 --num_samples 10000
@@ -13,9 +13,9 @@ s' uniform: narrow 6..9, wide 4..16. Wide is run with every number of members, n
     gumbel, gumbel_max, beta_0.7    unit scale, both signs; v = 0.7 log Exp(1), also heavy-tailed
     shared                          gaussian, and each member shifts all margins by 0.5 N(0, 1)
 Truth is the slope that infinitely many members and samples would give: log variance on log bias_sq
-from quadrature of the noise law on 400 margins, all of which the mean member gets right, least
-squares over samples; for cross_half over logs of the means of 30 bins. Every column has its Monte
-Carlo standard error. Coverage is of `interval`, or of `interval_samples` where there is none.
+from quadrature of the noise distribution on 400 margins, all of which the mean member gets right,
+least squares over samples; for cross_half over logs of the means of 30 bins. Every column has its
+Monte Carlo standard error. Coverage is of `interval`, or of `interval_samples` where there is none.
 Each estimator selects samples as by "same"; ols and ols_unbiased also by "other" and "threshold".
 """
 
@@ -128,7 +128,7 @@ def study(
         (law, width): truth(law, MARGINS[width], points)
         for law, width in dict.fromkeys((law, width) for law, width, _ in cells)
     }
-    found: dict[tuple, list[tuple]] = {}
+    estimates: dict[tuple, list[tuple]] = {}
     jobs = [(seed, cell) for seed in range(repetitions) for cell in cells]
     for seed, cell in track(jobs, "simulated ensembles"):
         law, width, m = cell
@@ -137,9 +137,9 @@ def study(
             plan = design(m, selection=selection, curve_draws=0)
             names = WITH_SLOPE if selection == "same" else list(SELECTED)
             for name, slope in slopes(logits, plan, names):
-                found.setdefault((cell, name), []).append(slope)
+                estimates.setdefault((cell, name), []).append(slope)
     rows = []
-    for ((law, width, m), name), results in found.items():
+    for ((law, width, m), name), results in estimates.items():
         target = truths[law, width]["bins" if name == "cross_half" else "samples"]
         cell = {"law": law, "margins": width, "members": m, "estimator": name, "truth": target}
         rows.append(cell | errors(np.array(results), target))

@@ -1,0 +1,209 @@
+"""The results as Markdown, with every number from the JSON beside it."""
+
+from goals import GIB, goals
+
+COMMAND = "`python benchmarks/throughput/run.py`"
+
+
+def table(head: str, rows: list[list[object]]) -> list[str]:
+    """The lines of a table and a blank line; | separates the columns of `head`."""
+    lines = [head, " | ".join(["---"] * (head.count("|") + 1))]
+    lines += [" | ".join(map(str, row)) for row in rows]
+    return [*(f"| {line} |" for line in lines), ""]
+
+
+def markdown(results: dict) -> str:
+    """The whole page, results.md."""
+    made, hardware = results["made_with"], results["hardware"]
+    versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
+    spent = ", ".join(f"{name} {seconds:.0f}" for name, seconds in results["seconds"].items())
+    lines = [
+        "# Throughput",
+        "",
+        f"{hardware['processor']}, {hardware['cores']} cores, {hardware['memory'] / GIB:.0f} GiB; "
+        f"{versions}; commit {made['commit']}. Seconds: {spent}. Made by {COMMAND}, whose "
+        "docstring says what is measured. Ratios are of interleaved rounds, median (smallest to "
+        "largest).",
+        "",
+        "## Goals",
+        "",
+        *table(
+            "what | goal | measured | verdict | what binds",
+            [
+                [g.what, g.goal, g.measured, g.verdict, g.reason if g.reached is False else ""]
+                for g in goals(results)
+            ],
+        ),
+        *_limits(results["limits"]),
+        *_training(results["training"]),
+        *_fits(results["fits"]),
+        *_statistics(results["statistics"]),
+        "## Start-up",
+        "",
+        *table(
+            "command | seconds | imports torch",
+            [
+                [f"`{name}`", _spread(row["seconds"], 2), "yes" if row["imports_torch"] else "no"]
+                for name, row in results["startup"].items()
+            ],
+        ),
+        *_gpu(results["gpu"]),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _spread(spread: dict[str, float], digits: int) -> str:
+    median, low, high = (f"{spread[key]:,.{digits}f}" for key in ("median", "min", "max"))
+    return f"{median} ({low} to {high})"
+
+
+def _limits(limits: dict[str, dict]) -> list[str]:
+    kinds = [f"{kind}_{dtype}" for kind in ("matmul", "convolution") for dtype in TYPES]
+    head = "threads | " + " | ".join(f"{k.replace('_', ', ')}, GFLOP/s" for k in kinds)
+    rows = [
+        [threads, *(f"{row[kind]['best']:.0f}" for kind in kinds), f"{row['copy']:.0f}"]
+        for threads, row in limits.items()
+    ]
+    return [
+        "## What the machine can do",
+        "",
+        "Best of several shapes, which the JSON lists; convolutions forward, channels last.",
+        "",
+        *table(head + " | copy, GB/s", rows),
+    ]
+
+
+TYPES = ("float32", "bfloat16")
+
+
+def _training(training: dict[str, dict]) -> list[str]:
+    lines = ["## Training steps", ""]
+    for name, row in training.items():
+        auto, half = row["auto"], row["bfloat16"]["seconds"]
+        difference, first = max(row["difference_float64"].values()), row["compile_seconds"]
+        lines += [
+            f"### {name}",
+            "",
+            f"Batch {row['batch_size']}, packs of {row['pack']}, {row['threads']} threads, "
+            f"{row['flops'] / 1e6:,.0f} MFLOP per member-step. Lightning trains one "
+            f"member. `auto` chose {auto['plan']} ({auto['reason']}), which is at "
+            f"{row['auto_of_best']:.2f} of the best plan. A bf16 step takes "
+            f"{half['bfloat16'] / half['float32']:.2f} of a float32 step. After three steps in "
+            f"float64 no weight differs between plans by more than {difference:.0e}."
+            + (f" The first compiled step took {first:.0f} s, no part of a rate." if first else ""),
+            "",
+            *table(
+                "way | member-steps per second | times Lightning | times plain loop | of peak",
+                [
+                    [
+                        way,
+                        _spread(rate["steps_per_second"], 1),
+                        _spread(rate["over_lightning"], 2),
+                        _spread(rate["over_plain_loop"], 2),
+                        f"{rate['of_peak']:.3f}",
+                    ]
+                    for way, rate in row["rows"].items()
+                ],
+            ),
+        ]
+    return lines
+
+
+def _fits(fits: dict[str, dict]) -> list[str]:
+    return [
+        "## Whole fits",
+        "",
+        "Seconds per epoch of a pack, without the first epochs; the usual loop is one member, "
+        "multiplied.",
+        "",
+        *table(
+            "network | members | plan | fit | bare loop | Lightning | Lightning / fit | fit / bare",
+            [
+                [
+                    name,
+                    row["members"],
+                    row["plan"],
+                    *(_spread(row["seconds_per_epoch"][k], 2) for k in ("fit", "bare", "usual")),
+                    _spread(row["over_lightning"], 2),
+                    _spread(row["over_bare"], 2),
+                ]
+                for name, row in fits.items()
+            ],
+        ),
+    ]
+
+
+def _statistics(statistics: dict) -> list[str]:
+    rows = []
+    for name in [key for key in statistics if key != "growth"]:
+        row = statistics[name]
+        if "not_measured" in row:
+            rows.append([tuple(row["size"]), f"not measured: {row['not_measured']}", "", "", ""])
+            continue
+        for way, seconds in row["seconds"].items():
+            ratio = _spread(row["over_softmax"], 2) if way == "statistics" else ""
+            memory = f"{row['peak_bytes'][way] / GIB:.2f}"
+            rows.append([tuple(row["size"]), way, _spread(seconds, 2), memory, ratio])
+        if "naive_not_measured" in row:
+            rows.append([tuple(row["size"]), "naive", row["naive_not_measured"], "", ""])
+    growth = [
+        [tuple(row["size"]), _spread(row["nanoseconds_per_logit"], 1), _mib(row["peak_bytes"])]
+        for row in statistics["growth"]
+    ]
+    return [
+        "## Statistics from disk",
+        "",
+        *table("members, samples, classes | way | seconds | GiB | times the softmax", rows),
+        "How `statistics` grows:",
+        "",
+        *table("members, samples, classes | ns per logit | MiB", growth),
+    ]
+
+
+def _mib(size: float) -> str:
+    return f"{size / 2**20:.0f}"
+
+
+def _gpu(gpu: dict) -> list[str]:
+    lines = ["## GPU", ""]
+    if "not_measured" in gpu:
+        return [*lines, f"not measured: {gpu['not_measured']}"]
+    wrong = ", ".join(f"{plan} {value:.0e}" for plan, value in gpu["correctness"].items())
+    study, steps = gpu["study"], gpu["steps"]
+    later = study["seconds"] * study["later"] / study["epochs"]
+    return [
+        *lines,
+        f"{gpu['device']}. Largest difference of a weight from the CPU, float64: {wrong}. The "
+        f"usual Lightning loop takes {gpu['usual_milliseconds']:.2f} ms per step, the bandwidth "
+        f"floor is {gpu['floor_milliseconds']:.3f} ms, a batch with its augmentation takes "
+        f"{steps['batch_milliseconds']:.3f} ms per member. {study['members']} ResNet-20 for "
+        f"{study['epochs']} epochs on noise of CIFAR-10's size took {study['seconds']:.0f} s, so "
+        f"{study['later']} epochs take {later / 60:.0f} minutes.",
+        "",
+        *table(
+            "step of ResNet-20 | ms per member | first, s",
+            [
+                [n, f"{r['milliseconds']:.3f}", f"{r['first_seconds']:.1f}"]
+                for n, r in steps["rows"].items()
+            ],
+        ),
+        *table(
+            "packed, bf16, members | ms per member-step | peak MiB",
+            [
+                [r["members"], f"{r['milliseconds']:.3f}", _mib(r["peak_bytes"])]
+                for r in gpu["curve"]
+            ],
+        ),
+        *table(
+            "channels, side | precision | form | forward, ms per member | dx | dw",
+            [
+                [f"{r['channels']}, {r['side']}", r["precision"], r["form"]]
+                + [f"{r[p]:.4f}" for p in ("forward", "dx", "dw")]
+                for r in gpu["layers"]
+            ],
+        ),
+        *table(
+            "kernel of a packed step | share",
+            [[f"`{r['kernel'][:80]}`", f"{r['share']:.0%}"] for r in gpu["kernels"]],
+        ),
+    ]

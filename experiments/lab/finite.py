@@ -1,0 +1,123 @@
+"""Estimates over the number of members M, beside the predictions for finite ensembles.
+
+The means are E bias_sq(M) = b + v / M and E variance(M) = v (1 - 1 / M), with b and v those of
+infinitely many members. Slopes are predicted by ensembles of M members sampled from the noise model
+of the logits.
+"""
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from measures import Extra, exact, with_error
+from verdicts import Number
+
+from bvalign.analysis.collapse import simulate_finite_members
+from bvalign.analysis.lines import log_log_line
+from bvalign.analysis.logit_noise import fit_logit_noise
+from bvalign.analysis.noise import draw_noise
+from bvalign.analysis.statistics import decompose, moments
+from bvalign.predictions import RunDirectory
+
+MAX_LOGITS = 2**22
+"""Most logits of one simulated ensemble."""
+
+
+def finite_members(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
+    """Every estimate over the number of members, with its prediction and the error of that.
+
+    The mean bias_sq of M members is predicted as b + v/M and the variance as v (1 - 1/M), from the
+    unbiased b and v of all members; the OLS slope by a simulation of M members with the margins of
+    the data and the noise distribution fitted to all members. Errors are those at the worst M.
+    `drift.<estimator>` is the slope of all members minus the mean slope of random quarters of them.
+    """
+    rows, curves = {}, {}
+    for name, path in runs.items():
+        summary = summaries[name]
+        estimates = _over_members(summary)
+        for (estimator, number), points in estimates.items():
+            if number in ("slope", "bias_sq", "variance"):
+                curves[f"{name}: {estimator} {number}"] = points
+        b, v = (summary["means"][f"{k}_unbiased"]["value"] for k in ("bias_sq", "variance"))
+        if b is None:
+            continue
+        errors = [
+            _relative_error(point, constant + inverse / point["x"])
+            for key, constant, inverse in (("bias_sq", b, v), ("variance", v, -v))
+            for point in estimates.get(("mean", key), [])
+        ]
+        worst = max(errors, key=lambda error: error["value"], default=None)
+        rows[name] = {"finite.mean_error": worst} if worst else {}
+        rows[name] |= _drifts(estimates, summary["num_members"])
+        simulated = _simulated_slopes(path, [p["x"] for p in estimates.get(("ols", "slope"), [])])
+        if simulated:
+            curves[f"{name}: model slope"] = simulated
+            pairs = zip(estimates["ols", "slope"], simulated, strict=True)
+            worst = max(abs(data["y"] - model["y"]) for data, model in pairs)
+            rows[name]["finite.slope_error"] = exact(worst)
+    return Extra(rows, curves)
+
+
+def _over_members(summary: dict) -> dict[tuple[str, str], list[dict[str, float]]]:
+    """Points over the number of members by estimator and number."""
+    curves = defaultdict(list)
+    for row in summary["alignment_over_members"]:
+        point = {"x": row["members"], "y": row["mean"], "error": row["spread"]}
+        point["draws"] = row["draws"]
+        curves[row["estimator"], row["number"]].append(point)
+    return dict(curves)
+
+
+def _relative_error(point: dict[str, float], predicted: float) -> Number:
+    """Relative distance of a mean over random subsets from its prediction, with its interval."""
+    error = (point["error"] or 0.0) / point["draws"] ** 0.5 / predicted
+    return with_error({"value": abs(point["y"] / predicted - 1), "standard_error": error})
+
+
+def _drifts(
+    estimates: dict[tuple[str, str], list[dict[str, float]]], num_members: int
+) -> dict[str, Number]:
+    drifts = {}
+    for (estimator, number), points in estimates.items():
+        quarter = min(points, key=lambda point: abs(point["x"] - num_members / 4))
+        if number == "slope" and quarter["x"] < points[-1]["x"] == num_members:
+            change = {"value": points[-1]["y"] - quarter["y"], "standard_error": quarter["error"]}
+            drifts[f"drift.{estimator}"] = with_error(change)
+    return drifts
+
+
+def correct_logits(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (members, samples, classes) and labels of the correct samples, or of a random part.
+
+    Samples on which all members agree bit by bit have no noise and are left out.
+    """
+    predictions = RunDirectory(path).predictions()
+    each = len(predictions.members) * predictions.num_classes
+    num = min(len(predictions.target), MAX_LOGITS // each)
+    rows = np.random.default_rng(0).permutation(len(predictions.target))[:num]
+    rows.sort()
+    logits = torch.cat([block for block, _ in predictions.blocks()], dim=1)[:, rows]
+    target = torch.from_numpy(predictions.target[rows])
+    values = decompose(moments(logits, target), target)
+    keep = values.correct & (values.variance > 0)
+    return logits[:, keep], target[keep]
+
+
+def _simulated_slopes(path: Path, sizes: list[int]) -> list[dict[str, float]]:
+    """OLS slopes of simulated ensembles of each size, from the noise model fitted to the run."""
+    logits, target = correct_logits(path)
+    num_members, num_samples, num_classes = logits.shape
+    if num_members < 3 or num_samples < 30:
+        return []
+    noise = fit_logit_noise(logits, target)
+    distribution = min(noise.fits, key=lambda name: noise.fits[name].distance)
+    points, generator = [], torch.Generator().manual_seed(0)
+    margins, sigma = noise.s_prime, noise.fits[distribution].scale
+    for size in sizes:
+        shape = (int(size), num_samples, num_classes)
+        sampled = draw_noise(shape, distribution, sigma=sigma, generator=generator)
+        values = simulate_finite_members(margins, sampled)
+        line = log_log_line(values.bias_sq, values.variance, values.correct)
+        points.append({"x": size, "y": float(line["slope"])})
+    return points

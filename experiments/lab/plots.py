@@ -1,0 +1,150 @@
+"""Figures of a study, in the colours of the package; study.yaml lists them under `figures`.
+
+scatter: run, ...        the alignment scatter of each run, as in its report
+numbers: name, ...       one panel per number, one row per run with its 95% interval
+curves: pattern, ...     one panel per pattern, all curves of the extras that match it
+sizes: grid, ...         risk, squared bias, variance and error over the values of a grid of runs
+"""
+
+from fnmatch import fnmatch
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from measures import Curves, read_samples
+from verdicts import Number, Numbers
+
+from bvalign.show.ensemble_figures import Interval, over_size
+from bvalign.show.fits import summary_lines
+from bvalign.show.scatter import BOUND, CORRECT, WRONG, Panel, alignment_scatter
+
+COLOURS = (CORRECT, WRONG, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "os^vDPX"
+COLUMNS = 4
+
+
+def scatter(run: Path, summary: dict) -> Figure:
+    """The plug-in scatter of one run with its fitted lines."""
+    samples = read_samples(run)
+    lines = summary_lines(summary, ("cross_half", "ols"))
+    return alignment_scatter(
+        [Panel("plug-in", samples["bias_sq"], samples["variance"], lines)],
+        samples["correct"] == 1,
+        num_members=summary["num_members"],
+        num_classes=summary["num_classes"],
+    )
+
+
+def numbers(names: list[str], runs: dict[str, Numbers], claims: list[dict]) -> Figure:
+    """Each number of each run with its interval; the range that confirms a claim is shaded."""
+    rows = [run for run, measured in runs.items() if any(name in measured for name in names)]
+    figure, panels = _grid(len(names), (3.3, 1.1 + 0.2 * max(len(rows), 4)))
+    for place, (name, axes) in enumerate(zip(names, panels, strict=True)):
+        for row, run in enumerate(rows):
+            number = runs[run].get(name)
+            if number is None:
+                continue
+            if number["interval"]:
+                axes.plot(number["interval"], [row, row], color=CORRECT, lw=2)
+            axes.plot(number["value"], row, "o", color=CORRECT, ms=4)
+        limits = axes.get_xlim()
+        of_runs = [c["within"] for c in claims if c["number"] == name and "compare" not in c]
+        for within in {tuple(ends) for ends in of_runs}:
+            axes.axvspan(*np.clip(within, *limits), color=BOUND, alpha=0.2, lw=0)
+        axes.set_yticks(range(len(rows)), rows if place % COLUMNS == 0 else [""] * len(rows))
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.tick_params(labelsize=8)
+        axes.set_xlabel(name, fontsize=9)
+        axes.grid(True, color="#E6E6E6", linewidth=0.6)
+    figure.suptitle("bars: 95% interval; grey: confirms the claim", fontsize=9)
+    return figure
+
+
+def curves(patterns: dict[str, str], measured: Curves) -> Figure:
+    """The curves of the extras, on logarithmic axes where they span more than a decade.
+
+    A curve is named "<run>: <quantity>". A run with several curves of a pattern has its own panel.
+    """
+    panels = []
+    for pattern, label in patterns.items():
+        by_run: dict[str, Curves] = {}
+        for name in (name for name in measured if fnmatch(name, pattern)):
+            run, _, quantity = name.partition(": ")
+            by_run.setdefault(run, {})[quantity] = measured[name]
+        if all(len(lines) == 1 for lines in by_run.values()):
+            title = ", ".join(
+                dict.fromkeys(quantity for lines in by_run.values() for quantity in lines)
+            )
+            lines = {run: next(iter(lines.values())) for run, lines in by_run.items()}
+            panels.append((title, label, lines))
+        else:
+            panels += [(run, label, lines) for run, lines in by_run.items()]
+    figure, axes_of_panels = _grid(len(panels), (5.4, 3.4), most=2)
+    for (title, label, lines), axes in zip(panels, axes_of_panels, strict=True):
+        for number, (name, points) in enumerate(lines.items()):
+            _curve(axes, name, points, number)
+        axes.set_xlabel(label)
+        axes.set_title(title, fontsize=10)
+        axes.grid(True, color="#E6E6E6", linewidth=0.6)
+        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    figure.suptitle("bars: one standard deviation", fontsize=9)
+    return figure
+
+
+def _grid(number: int, size: tuple[float, float], most: int = COLUMNS) -> tuple[Figure, list[Axes]]:
+    """A figure of panels of one size (inches), at most `most` in a row."""
+    columns = min(number, most)
+    rows = -(-number // columns)
+    figure = Figure(figsize=(size[0] * columns + 1, size[1] * rows + 0.3), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
+    for empty in panels[number:]:
+        empty.set_axis_off()
+    return figure, panels[:number]
+
+
+def sizes(
+    grid: str, label: str, numbers: dict[str, Numbers], summaries: dict[str, dict]
+) -> Figure | None:
+    """Unbiased means of the runs <grid>-<value> over that value; None for fewer than two runs."""
+    runs = {name.rpartition("-")[2]: name for name in summaries if name.rpartition("-")[0] == grid}
+    at = sorted(runs, key=float)
+    if len(at) < 2:
+        return None
+    keys = {"risk": "risk", "bias_sq": "bias_sq_unbiased", "variance": "variance_unbiased"}
+    values = {
+        name: _intervals([numbers[runs[size]][f"mean.{key}"] for size in at])
+        for name, key in keys.items()
+    }
+    error = np.array([1 - numbers[runs[size]]["accuracy"]["value"] for size in at])
+    num_samples = min(summaries[runs[size]]["num_samples"] for size in at)
+    half = 1.96 * np.sqrt(error * (1 - error) / num_samples)
+    values["error"] = Interval(error, error - half, error + half)
+    places = [float(size) for size in at]
+    if places[0] == 0:  # a depth of zero has no place on a logarithmic axis
+        places = [place + 1 for place in places]
+        label = f"{label} + 1"
+    num_members = min(summaries[runs[size]]["num_members"] for size in at)
+    return over_size(
+        places, values, size_name=label, num_samples=num_samples, num_members=num_members
+    )
+
+
+def _intervals(of_runs: list[Number]) -> Interval:
+    ends = [number["interval"] or [np.nan, np.nan] for number in of_runs]
+    low, high = np.array(ends).T
+    return Interval(np.array([number["value"] for number in of_runs]), low, high)
+
+
+def _curve(axes: Axes, name: str, points: list[dict[str, float]], number: int) -> None:
+    x, y, error = ([p.get(key) or 0.0 for p in points] for key in ("x", "y", "error"))
+    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+    style = {"color": colour, "marker": marker, "ls": "-" if number < len(COLOURS) else "--"}
+    axes.errorbar(x, y, yerr=error, ms=4, lw=1.4, label=name, **style)
+    if min(x) > 0 and max(x) > 10 * min(x):
+        axes.set_xscale("log")
+        if len(x) <= 10:
+            axes.set_xticks(x, [f"{value:g}" for value in x])
+            axes.minorticks_off()
+    if min(y) > 0 and max(y) > 10 * min(y):
+        axes.set_yscale("log")
