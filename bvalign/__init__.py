@@ -5,10 +5,10 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "AlignmentScatter": "bvalign.show.callbacks",
-    "BiasVariance": "bvalign.analysis.metric",
-    "CrossEntropyBiasVariance": "bvalign.analysis.metric",
-    "ZeroOneBiasVariance": "bvalign.analysis.metric",
+    "AlignmentScatter": "bvalign.show.callbacks.alignment_scatter",
+    "BiasVariance": "bvalign.analysis.decompositions.metrics",
+    "CrossEntropyBiasVariance": "bvalign.analysis.decompositions.metrics",
+    "ZeroOneBiasVariance": "bvalign.analysis.decompositions.metrics",
     "Ensemble": "bvalign.ensemble.module",
     "Predictions": "bvalign.predictions",
     "Randomness": "bvalign.randomness",
@@ -16,7 +16,7 @@ _PUBLIC = {
     "SaveMembers": "bvalign.ensemble.saving",
     "analyze": "bvalign.commands.analyze",
     "open_predictions": "bvalign.predictions",
-    "write_report": "bvalign.show.write",
+    "write_report": "bvalign.show.report.write",
 }
 
 __all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604 (names found by __getattr__)

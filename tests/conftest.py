@@ -40,7 +40,7 @@ def _in_a_folder_of_its_own(tmp_path, monkeypatch):
 def bvalign(monkeypatch):
     """Runs `bvalign ARGUMENTS` in this process; figures are small PNG, which is twice as fast."""
     from bvalign.cli import main
-    from bvalign.show import write
+    from bvalign.show.report import write
 
     monkeypatch.setattr(write, "FORMATS", {"png": {"dpi": 40}})
 

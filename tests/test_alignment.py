@@ -4,12 +4,12 @@ import reference
 import torch
 from conftest import aligned_ensemble, random_ensemble
 
-from bvalign.analysis.design import design
-from bvalign.analysis.estimates import bootstrap_weights, estimate
-from bvalign.analysis.pairs import PairSums
-from bvalign.analysis.slopes import ESTIMATORS
-from bvalign.analysis.statistics import decompose, moments
-from bvalign.analysis.subsets import concatenate, subset_values
+from bvalign.analysis.decompositions.squared_loss import decompose, moments
+from bvalign.analysis.slopes.estimators import ESTIMATORS
+from bvalign.analysis.slopes.intervals import bootstrap_weights, estimate
+from bvalign.analysis.slopes.member_subsets import design
+from bvalign.analysis.slopes.pairs import PairSums
+from bvalign.analysis.slopes.subset_values import concatenate, subset_values
 from bvalign.analysis.summary import analyze_blocks
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from reference_losses import ensemble, mean, mp, pairs
 
 from bvalign.analysis.summary import analyze_blocks
-from bvalign.show.samples_csv import samples_csv
+from bvalign.show.report.samples_csv import samples_csv
 
 SAMPLES = 4
 LEFT = 1e-6

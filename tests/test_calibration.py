@@ -13,7 +13,7 @@ from torchmetrics.functional.classification import (
     multiclass_calibration_error,
 )
 
-from bvalign.analysis.calibration import (
+from bvalign.analysis.calibration.errors import (
     calibration_error,
     canonical,
     class_aggregated,
@@ -23,7 +23,7 @@ from bvalign.analysis.calibration import (
     equal_width,
     top_label,
 )
-from bvalign.analysis.statistics import softmax
+from bvalign.analysis.decompositions.squared_loss import softmax
 
 NOTIONS = (confidence, top_label, class_wise, class_aggregated, canonical)
 

@@ -19,10 +19,10 @@ from conftest import QUICK, TINY, aligned_ensemble, random_ensemble, save_npz
 from test_statistics import check_golden
 
 from bvalign import BiasVariance, RunDirectory
-from bvalign.analysis.log_errors import subset_errors
-from bvalign.analysis.pairs import pair_tables
-from bvalign.analysis.statistics import softmax
-from bvalign.show import callbacks
+from bvalign.analysis.decompositions.squared_loss import softmax
+from bvalign.analysis.slopes.jackknife import subset_errors
+from bvalign.analysis.slopes.pairs import pair_tables
+from bvalign.show.callbacks import alignment_scatter as callbacks
 
 SIX = ("--model.members=6", "--model.pack_size=4")
 FILES = {
@@ -255,7 +255,7 @@ def test_analyze_takes_a_selection_and_gives_errors_of_logs(bvalign):
 
 
 def test_golden_ensembles_through_analyze(bvalign, golden, monkeypatch):
-    monkeypatch.setattr("bvalign.show.labelled.draw", lambda _: {})
+    monkeypatch.setattr("bvalign.show.report.labelled.draw", lambda _: {})
     groups = {}
     for case in golden["ensembles"]:
         if case["M"] >= 2:

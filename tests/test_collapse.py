@@ -15,13 +15,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bvalign.analysis.collapse import (
+from bvalign.analysis.collapse.noise_distributions import LOG_DENSITY, draw_noise
+from bvalign.analysis.collapse.noise_model import (
     bias_sq_wrong,
     kl_noise_model,
     noise_model,
     simulate_finite_members,
 )
-from bvalign.analysis.noise import LOG_DENSITY, draw_noise
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_collapse.json").read_text())
 ROWS = GOLDEN["neural_collapse"] + GOLDEN["neural_collapse_gaussian"]

@@ -9,7 +9,7 @@ import pytest
 from conftest import aligned_ensemble, save_npz
 from scipy.stats import spearmanr
 
-from bvalign.show.comparison import Report, compare, read_reports
+from bvalign.show.report.comparison import Report, compare, read_reports
 
 HASH = "0123456789abcdef"
 

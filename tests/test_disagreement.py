@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_losses import ensemble
 
-from bvalign.analysis.calibration import calibration_error, class_aggregated
-from bvalign.analysis.disagreement import hard_equality, soft_equality
-from bvalign.analysis.gap import gap_bounds, gap_identity, gap_means, uncertainty_sum
-from bvalign.analysis.losses import vote_counts
-from bvalign.analysis.statistics import moments, softmax
+from bvalign.analysis.calibration.disagreement import hard_equality, soft_equality
+from bvalign.analysis.calibration.errors import calibration_error, class_aggregated
+from bvalign.analysis.calibration.gap import gap_bounds, gap_identity, gap_means, uncertainty_sum
+from bvalign.analysis.decompositions.other_losses import vote_counts
+from bvalign.analysis.decompositions.squared_loss import moments, softmax
 
 SAMPLES = 4000
 

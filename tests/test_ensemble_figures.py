@@ -8,10 +8,10 @@ import torch
 from conftest import aligned_ensemble, random_ensemble
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from bvalign.analysis.disagreement import pair_disagreement
+from bvalign.analysis.calibration.disagreement import pair_disagreement
 from bvalign.analysis.summary import analyze_blocks
-from bvalign.show.draw_members import draw_members
-from bvalign.show.ensemble_figures import (
+from bvalign.show.figures.draw_members import draw_members
+from bvalign.show.figures.members import (
     Interval,
     OverMembers,
     curves_band,
@@ -19,7 +19,7 @@ from bvalign.show.ensemble_figures import (
     gain_from_members,
     over_size,
 )
-from bvalign.show.labelled import draw
+from bvalign.show.report.labelled import draw
 
 
 def drawn(figure):

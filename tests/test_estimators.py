@@ -7,17 +7,22 @@ import numpy as np
 import pytest
 import reference
 import torch
-from bvalign.show.summary_json import plain
 from conftest import aligned_ensemble, random_ensemble, save_npz
 
-from bvalign.analysis.design import design
-from bvalign.analysis.estimates import Estimate, bootstrap_weights, estimate, stored_estimates
-from bvalign.analysis.estimator import Estimator
-from bvalign.analysis.lines import log_log_line
-from bvalign.analysis.slopes import ESTIMATORS
-from bvalign.analysis.statistics import decompose, moments
-from bvalign.analysis.subsets import subset_values
-from bvalign.show import figures
+from bvalign.analysis.decompositions.squared_loss import decompose, moments
+from bvalign.analysis.slopes.estimator import Estimator
+from bvalign.analysis.slopes.estimators import ESTIMATORS
+from bvalign.analysis.slopes.intervals import (
+    Estimate,
+    bootstrap_weights,
+    estimate,
+    stored_estimates,
+)
+from bvalign.analysis.slopes.lines import log_log_line
+from bvalign.analysis.slopes.member_subsets import design
+from bvalign.analysis.slopes.subset_values import subset_values
+from bvalign.show.figures import samples as figures
+from bvalign.show.report.summary_json import plain
 
 
 def through_origin(values, subset, weights):

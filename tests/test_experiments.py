@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import random_ensemble
 
-from bvalign.analysis.statistics import decompose, moments
+from bvalign.analysis.decompositions.squared_loss import decompose, moments
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 sys.path.insert(0, str(EXPERIMENTS / "lab"))

@@ -7,7 +7,7 @@ from conftest import TINY
 
 from bvalign.ensemble import networks
 from bvalign.ensemble.features import last_layer
-from bvalign.show.collapse_monitor import NeuralCollapseMonitor
+from bvalign.show.callbacks.neural_collapse import NeuralCollapseMonitor
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_the_monitor_measures_every_member_and_sees_collapse_begin(bvalign):
         "--model.members=3",
         "--trainer.max_epochs=40",
         "--trainer.check_val_every_n_epoch=40",
-        "--trainer.callbacks+=bvalign.show.collapse_monitor.NeuralCollapseMonitor",
+        "--trainer.callbacks+=bvalign.show.callbacks.neural_collapse.NeuralCollapseMonitor",
         "--trainer.callbacks.every_n_epochs=3",
     )
     lines = Path("runs/digits-mlp/collapse.csv").read_text().splitlines()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_losses import ensemble
 
-from bvalign.analysis.gap import (
+from bvalign.analysis.calibration.gap import (
     decompose_gap,
     gap_bounds,
     gap_identity,
@@ -19,7 +19,7 @@ from bvalign.analysis.gap import (
     risk_label_free,
     uncertainty_sum,
 )
-from bvalign.analysis.statistics import decompose, merge, moments, softmax
+from bvalign.analysis.decompositions.squared_loss import decompose, merge, moments, softmax
 
 FEW = settings(max_examples=12, deadline=None)
 GOLDEN_NAMES = {

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from bvalign.analysis.label_law import decompose_label_law
-from bvalign.analysis.statistics import decompose, moments, softmax
+from bvalign.analysis.decompositions.soft_labels import decompose_label_law
+from bvalign.analysis.decompositions.squared_loss import decompose, moments, softmax
 
 
 def ensemble(members=3, samples=5, classes=4):

@@ -12,9 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bvalign.analysis import logit_noise
-from bvalign.analysis.logit_noise import fit_logit_noise
-from bvalign.analysis.noise import LOG_DENSITY, draw_noise
+from bvalign.analysis.collapse import noise_fit as logit_noise
+from bvalign.analysis.collapse.noise_distributions import LOG_DENSITY, draw_noise
+from bvalign.analysis.collapse.noise_fit import fit_logit_noise
 
 SKEWNESS = {"gumbel": -1.1395470994, "gumbel_max": 1.1395470994, "gaussian": 0.0, "logistic": 0.0}
 KURTOSIS = {"gumbel": 2.4, "gumbel_max": 2.4, "gaussian": 0.0, "logistic": 1.2}

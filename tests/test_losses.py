@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_losses import ensemble
 
-from bvalign.analysis.losses import (
+from bvalign.analysis.decompositions.other_losses import (
     CrossEntropy,
     cross_entropy,
     decompose_logs,

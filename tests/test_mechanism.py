@@ -10,8 +10,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "experiments" / "lab"))
 
 import mechanism
 
-from bvalign.analysis.lines import log_log_line
-from bvalign.analysis.statistics import decompose, moments
+from bvalign.analysis.decompositions.squared_loss import decompose, moments
+from bvalign.analysis.slopes.lines import log_log_line
 
 
 def members(growth, num_members=16, num_samples=2000, num_classes=6):

@@ -6,9 +6,9 @@ from conftest import random_ensemble
 from test_statistics import check_golden
 
 from bvalign import BiasVariance
-from bvalign.analysis.losses import cross_entropy, vote_counts, zero_one
-from bvalign.analysis.metric import CrossEntropyBiasVariance, ZeroOneBiasVariance
-from bvalign.analysis.statistics import decompose, moments
+from bvalign.analysis.decompositions.metrics import CrossEntropyBiasVariance, ZeroOneBiasVariance
+from bvalign.analysis.decompositions.other_losses import cross_entropy, vote_counts, zero_one
+from bvalign.analysis.decompositions.squared_loss import decompose, moments
 
 
 def test_golden_ensembles_whatever_the_order(golden):

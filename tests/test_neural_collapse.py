@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bvalign.analysis.neural_collapse import neural_collapse
+from bvalign.analysis.collapse.neural_collapse import neural_collapse
 
 
 def draw(seed=0, num_samples=60, num_classes=4, num_features=6):

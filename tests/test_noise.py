@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from bvalign.analysis.noise import LOG_DENSITY, draw_noise, quadrature
+from bvalign.analysis.collapse.noise_distributions import LOG_DENSITY, draw_noise, quadrature
 
 EULER, APERY = 0.5772156649015329, 1.2020569031595943
 GUMBEL_SKEWNESS = 12 * math.sqrt(6) * APERY / math.pi**3  # 1.1395

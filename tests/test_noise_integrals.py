@@ -11,8 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from bvalign.analysis import noise
-from bvalign.analysis.collapse import NoiseModel, bias_sq_wrong, kl_noise_model, noise_model
+from bvalign.analysis.collapse import noise_distributions as noise
+from bvalign.analysis.collapse.noise_model import (
+    NoiseModel,
+    bias_sq_wrong,
+    kl_noise_model,
+    noise_model,
+)
 
 
 def relative(value: torch.Tensor, expected: float) -> float:

@@ -4,7 +4,7 @@ import torch
 from conftest import random_ensemble, save_npz
 
 from bvalign import open_predictions
-from bvalign.analysis.statistics import decompose, moments
+from bvalign.analysis.decompositions.squared_loss import decompose, moments
 
 LOGITS, TARGET = (x.numpy() for x in random_ensemble(members=3, samples=5, classes=4))
 

@@ -14,13 +14,14 @@ from PIL import Image
 
 from bvalign import Predictions, open_predictions, write_report
 from bvalign.analysis.summary import analyze_blocks
-from bvalign.show import interactive, write
-from bvalign.show.cards import scores
-from bvalign.show.extremes import extremes_first
-from bvalign.show.report_page import MOST_BYTES, page
-from bvalign.show.scatter import Panel, alignment_scatter
-from bvalign.show.sprites import COLUMNS
-from bvalign.show.summary_json import summarise
+from bvalign.show.figures.scatter import Panel, alignment_scatter
+from bvalign.show.report import explorer as interactive
+from bvalign.show.report import write
+from bvalign.show.report.extremes import extremes_first
+from bvalign.show.report.galleries import scores
+from bvalign.show.report.page import MOST_BYTES, page
+from bvalign.show.report.summary_json import summarise
+from bvalign.show.report.thumbnails import COLUMNS
 
 EVIL = ("<script>document.title = 'broken'</script>", "</script><b>", "ship & co", "'\"", "{{ 7 }}")
 SIDE = 6

@@ -11,17 +11,17 @@ from jinja2 import UndefinedError
 from PIL import Image
 from rich.console import Console
 
-from bvalign.analysis.losses import vote_counts
+from bvalign.analysis.decompositions.other_losses import vote_counts
 from bvalign.analysis.sample_table import leading
 from bvalign.analysis.summary import analyze_blocks
-from bvalign.show import sprites as sprite_module
-from bvalign.show.extremes import Scores, distance_to_line, extremes_first, largest
-from bvalign.show.interactive import as_script
-from bvalign.show.main_numbers import print_main_numbers
-from bvalign.show.page import render
-from bvalign.show.scatter import Line, feasible_variance
-from bvalign.show.sprites import COLUMNS, ROWS, sprites
-from bvalign.show.words import in_words
+from bvalign.show.figures.scatter import Line, feasible_variance
+from bvalign.show.report import thumbnails as sprite_module
+from bvalign.show.report.explorer import as_script
+from bvalign.show.report.extremes import Scores, distance_to_line, extremes_first, largest
+from bvalign.show.report.sentences import in_words
+from bvalign.show.report.template import render
+from bvalign.show.report.terminal import print_main_numbers
+from bvalign.show.report.thumbnails import COLUMNS, ROWS, sprites
 
 
 def analysed(logits, target):

@@ -6,14 +6,14 @@ import reference
 import torch
 from conftest import aligned_ensemble, random_ensemble
 
-from bvalign.analysis.design import THRESHOLD, design
-from bvalign.analysis.estimates import bootstrap_weights, estimate
-from bvalign.analysis.lines import cloud, covariance
-from bvalign.analysis.local import class_slopes, decade_slopes
-from bvalign.analysis.log_errors import delete_one_errors
-from bvalign.analysis.pairs import PairSums
-from bvalign.analysis.slopes import ESTIMATORS
-from bvalign.analysis.subsets import subset_values
+from bvalign.analysis.slopes.estimators import ESTIMATORS
+from bvalign.analysis.slopes.intervals import bootstrap_weights, estimate
+from bvalign.analysis.slopes.jackknife import delete_one_errors
+from bvalign.analysis.slopes.lines import cloud, covariance
+from bvalign.analysis.slopes.member_subsets import THRESHOLD, design
+from bvalign.analysis.slopes.pairs import PairSums
+from bvalign.analysis.slopes.parts import class_slopes, decade_slopes
+from bvalign.analysis.slopes.subset_values import subset_values
 from bvalign.analysis.summary import analyze_blocks
 
 

@@ -4,7 +4,7 @@ import reference
 import torch
 from conftest import random_ensemble
 
-from bvalign.analysis.statistics import decompose, empty_moments, merge, moments
+from bvalign.analysis.decompositions.squared_loss import decompose, empty_moments, merge, moments
 
 GOLDEN_KEYS = {
     "bias_sq": "bias2",

@@ -8,11 +8,11 @@ import torch
 from conftest import aligned_ensemble, random_ensemble, save_npz
 
 from bvalign import open_predictions
-from bvalign.analysis.gap import gap_identity
-from bvalign.analysis.losses import cross_entropy, vote_counts, zero_one
+from bvalign.analysis.calibration.gap import gap_identity
+from bvalign.analysis.decompositions.other_losses import cross_entropy, vote_counts, zero_one
 from bvalign.analysis.summary import analyze_blocks
-from bvalign.show.samples_csv import samples_csv
-from bvalign.show.summary_json import plain, summarise
+from bvalign.show.report.samples_csv import samples_csv
+from bvalign.show.report.summary_json import plain, summarise
 
 PAGE = (Path(__file__).parents[1] / "docs" / "summary.md").read_text()
 DOCUMENTED = set(re.findall(r"\w+", " ".join(re.findall("`[^`]+`", PAGE))))

@@ -6,8 +6,8 @@ import re
 import pytest
 import torch
 
-from bvalign.analysis.gap import gap_identity, gap_means
-from bvalign.analysis.temperature import (
+from bvalign.analysis.calibration.gap import gap_identity, gap_means
+from bvalign.analysis.calibration.temperature import (
     _slopes,
     fit_temperature,
     nll_of_mean,

@@ -36,7 +36,7 @@ def test_each_member_and_sample_has_its_own_loss(loss, smoothing):
 
 
 def test_the_squared_error_is_the_risk_of_the_decomposition():
-    from bvalign.analysis.statistics import decompose, moments
+    from bvalign.analysis.decompositions.squared_loss import decompose, moments
 
     logits = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0))
     target = torch.arange(5) % 4

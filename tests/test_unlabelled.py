@@ -14,12 +14,12 @@ from safetensors.torch import save_file
 from test_disagreement import calibrated_members
 
 from bvalign import Predictions, analyze, open_predictions, write_report
-from bvalign.analysis.gap import gap_identity, risk_label_free
-from bvalign.analysis.losses import cross_entropy, vote_counts, zero_one
-from bvalign.analysis.means import mean_over_samples
-from bvalign.analysis.statistics import decompose, moments, softmax
+from bvalign.analysis.calibration.gap import gap_identity, risk_label_free
+from bvalign.analysis.decompositions.means import mean_over_samples
+from bvalign.analysis.decompositions.other_losses import cross_entropy, vote_counts, zero_one
+from bvalign.analysis.decompositions.squared_loss import decompose, moments, softmax
 from bvalign.analysis.unlabelled import ESTIMATES, analyze_unlabelled_blocks, unlabelled
-from bvalign.show.write import FORMATS
+from bvalign.show.report.write import FORMATS
 
 DOCUMENTED = (Path(__file__).parents[1] / "docs" / "summary.md").read_text()
 LOGITS, TARGET = random_ensemble(members=3, samples=5, classes=4)

@@ -14,8 +14,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from wandb_records import artifacts, config, history, records, summary
 
 from bvalign.predictions.history import training_curves
-from bvalign.show import wandb_tables
-from bvalign.show.wandb_setup import use_wandb
+from bvalign.show.loggers import wandb_tables
+from bvalign.show.loggers.wandb_setup import use_wandb
 
 SLOPE = ("slope", "intercept", "r_squared")
 SCALARS = ("accuracy", "bias_sq", "variance", "risk", *(f"alignment/{key}" for key in SLOPE))

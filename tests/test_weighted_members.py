@@ -10,7 +10,7 @@ import torch
 from conftest import random_ensemble, save_npz
 
 from bvalign import open_predictions
-from bvalign.analysis.weights import weighted_decompose
+from bvalign.analysis.decompositions.weighted import weighted_decompose
 
 WEIGHTS = [2.0, 1.0, 0.5]
 

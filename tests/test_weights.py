@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_losses import ensemble
 
-from bvalign.analysis.statistics import decompose, moments
-from bvalign.analysis.weights import weighted_decompose
+from bvalign.analysis.decompositions.squared_loss import decompose, moments
+from bvalign.analysis.decompositions.weighted import weighted_decompose
 
 GOLDEN_NAMES = {
     "bias_sq": "bias2",

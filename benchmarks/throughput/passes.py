@@ -47,7 +47,7 @@ def softmax(folder: Path) -> Callable[[], None]:
 def statistics(folder: Path) -> Callable[[], tuple]:
     from bvalign import open_predictions
     from bvalign.analysis.collect import collect
-    from bvalign.analysis.statistics import decompose, moments
+    from bvalign.analysis.decompositions.squared_loss import decompose, moments
 
     def run() -> tuple:
         predictions, _ = open_predictions(folder)

@@ -41,7 +41,7 @@ from usual import be_quiet
 
 from bvalign.ensemble.memory import keep_freed_memory
 from bvalign.provenance import provenance
-from bvalign.show.progress import progress
+from bvalign.show.progress_bar import progress
 
 ROUNDS = {"training": 3, "fits": {"mlp": 3, "cnn": 3, "resnet8": 2, "resnet20": 2}}
 PARTS = {"limits": 1, "training": 5, "fits": 9, "statistics": 4, "startup": 1, "gpu": 1}

@@ -13,14 +13,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from bvalign.analysis.design import Design
-from bvalign.analysis.disagreement import pair_disagreement
-from bvalign.analysis.gap import uncertainty_sum
-from bvalign.analysis.log_errors import LogErrors
-from bvalign.analysis.losses import CrossEntropy, cross_entropy, vote_counts
-from bvalign.analysis.statistics import Moments, moments
-from bvalign.analysis.subsets import subset_values
-from bvalign.analysis.weights import WeightedDecomposition, weighted_decompose
+from bvalign.analysis.calibration.disagreement import pair_disagreement
+from bvalign.analysis.calibration.gap import uncertainty_sum
+from bvalign.analysis.decompositions.other_losses import CrossEntropy, cross_entropy, vote_counts
+from bvalign.analysis.decompositions.squared_loss import Moments, moments
+from bvalign.analysis.decompositions.weighted import WeightedDecomposition, weighted_decompose
+from bvalign.analysis.slopes.jackknife import LogErrors
+from bvalign.analysis.slopes.member_subsets import Design
+from bvalign.analysis.slopes.subset_values import subset_values
 
 
 class SubsetBlock(NamedTuple):

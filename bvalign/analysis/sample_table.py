@@ -7,13 +7,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bvalign.analysis.block_values import BlockValues
-from bvalign.analysis.column import Column, Unit, columns_of
-from bvalign.analysis.gap import Gap, decompose_gap
-from bvalign.analysis.log_errors import LogErrors
-from bvalign.analysis.losses import CrossEntropy, ZeroOne, zero_one
-from bvalign.analysis.means import Mean
-from bvalign.analysis.statistics import Decomposition, decompose
-from bvalign.analysis.weights import WeightedDecomposition
+from bvalign.analysis.calibration.gap import Gap, decompose_gap
+from bvalign.analysis.decompositions.columns import Column, Unit, columns_of
+from bvalign.analysis.decompositions.means import Mean
+from bvalign.analysis.decompositions.other_losses import CrossEntropy, ZeroOne, zero_one
+from bvalign.analysis.decompositions.squared_loss import Decomposition, decompose
+from bvalign.analysis.decompositions.weighted import WeightedDecomposition
+from bvalign.analysis.slopes.jackknife import LogErrors
 
 TOP = 4
 

@@ -35,12 +35,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from bvalign.analysis.calibration.gap import uncertainty_sum
 from bvalign.analysis.collect import Block, arrays, collect
-from bvalign.analysis.column import Column, NamedColumns, Unit, columns_of
-from bvalign.analysis.gap import uncertainty_sum
-from bvalign.analysis.losses import disagreement, jackknife_shift, log_moments, vote_counts
-from bvalign.analysis.means import Mean, mean_over_samples
-from bvalign.analysis.statistics import centred_squares, residual, softmax
+from bvalign.analysis.decompositions.columns import Column, NamedColumns, Unit, columns_of
+from bvalign.analysis.decompositions.means import Mean, mean_over_samples
+from bvalign.analysis.decompositions.other_losses import (
+    disagreement,
+    jackknife_shift,
+    log_moments,
+    vote_counts,
+)
+from bvalign.analysis.decompositions.squared_loss import centred_squares, residual, softmax
 
 MEANS = (
     "variance",

@@ -10,11 +10,11 @@ from rich.console import Console
 from torch import Tensor
 
 from bvalign.analysis.collect import Block
-from bvalign.analysis.design import Selection
+from bvalign.analysis.slopes.member_subsets import Selection
 from bvalign.analysis.summary import Analysis, analyze_blocks
 from bvalign.analysis.unlabelled import UnlabelledAnalysis, analyze_unlabelled_blocks
 from bvalign.predictions import Predictions, open_predictions
-from bvalign.show.progress import progress
+from bvalign.show.progress_bar import progress
 
 ALONE = (0, 1)
 """The place of a process that does all of the work: its number, and how many there are."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bvalign.predictions.atomic import write_atomic
-from bvalign.show.compare import draw, page
-from bvalign.show.comparison import compare, read_reports, table
-from bvalign.show.write import save_figure
+from bvalign.show.report.compare import draw, page
+from bvalign.show.report.comparison import compare, read_reports, table
+from bvalign.show.report.write import save_figure
 
 
 def compare_runs(folders: Sequence[Path | str], out: Path | str) -> None:

@@ -31,14 +31,14 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from bvalign.analysis.collapse import noise_model
-from bvalign.analysis.cross_half import NUM_BINS
-from bvalign.analysis.design import Design, design
-from bvalign.analysis.estimates import bootstrap_weights, estimate
-from bvalign.analysis.lines import log_log_line
-from bvalign.analysis.noise import draw_noise
-from bvalign.analysis.slopes import ESTIMATORS
-from bvalign.analysis.subsets import concatenate, subset_values
+from bvalign.analysis.collapse.noise_distributions import draw_noise
+from bvalign.analysis.collapse.noise_model import noise_model
+from bvalign.analysis.slopes.cross_half import NUM_BINS
+from bvalign.analysis.slopes.estimators import ESTIMATORS
+from bvalign.analysis.slopes.intervals import bootstrap_weights, estimate
+from bvalign.analysis.slopes.lines import log_log_line
+from bvalign.analysis.slopes.member_subsets import Design, design
+from bvalign.analysis.slopes.subset_values import concatenate, subset_values
 
 NUM_CLASSES = 10
 SAMPLES_PER_BLOCK = 250

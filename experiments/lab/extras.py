@@ -19,14 +19,14 @@ from measures import Extra, bootstrapped, exact, read_samples, resampled_line, w
 from mechanism import noise_distributions, slope_by_parts
 from verdicts import Number
 
-from bvalign.analysis.collapse import noise_model
-from bvalign.analysis.estimates import bootstrap_weights
-from bvalign.analysis.label_law import decompose_label_law
-from bvalign.analysis.lines import cloud, log_log_line
-from bvalign.analysis.statistics import moments
+from bvalign.analysis.collapse.noise_model import noise_model
+from bvalign.analysis.decompositions.soft_labels import decompose_label_law
+from bvalign.analysis.decompositions.squared_loss import moments
+from bvalign.analysis.slopes.intervals import bootstrap_weights
+from bvalign.analysis.slopes.lines import cloud, log_log_line
 from bvalign.data import cifar10h_counts
 from bvalign.predictions import RunDirectory
-from bvalign.show.extremes import distance_to_line
+from bvalign.show.report.extremes import distance_to_line
 
 ALL_SOURCES = {"init": "member", "order": "member", "augmentation": "member", "bootstrap": "off"}
 

@@ -13,11 +13,11 @@ import torch
 from measures import Extra, exact, with_error
 from verdicts import Number
 
-from bvalign.analysis.collapse import simulate_finite_members
-from bvalign.analysis.lines import log_log_line
-from bvalign.analysis.logit_noise import fit_logit_noise
-from bvalign.analysis.noise import draw_noise
-from bvalign.analysis.statistics import decompose, moments
+from bvalign.analysis.collapse.noise_distributions import draw_noise
+from bvalign.analysis.collapse.noise_fit import fit_logit_noise
+from bvalign.analysis.collapse.noise_model import simulate_finite_members
+from bvalign.analysis.decompositions.squared_loss import decompose, moments
+from bvalign.analysis.slopes.lines import log_log_line
 from bvalign.predictions import RunDirectory
 
 MAX_LOGITS = 2**22

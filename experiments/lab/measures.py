@@ -24,8 +24,8 @@ import numpy as np
 import torch
 from verdicts import Number, Numbers
 
-from bvalign.analysis.estimates import NUM_BOOTSTRAP, bootstrap_weights, stored_estimates
-from bvalign.analysis.lines import log_log_line
+from bvalign.analysis.slopes.intervals import NUM_BOOTSTRAP, bootstrap_weights, stored_estimates
+from bvalign.analysis.slopes.lines import log_log_line
 
 GAP_PARTS = ("gap", "uncertainty", "calibration_residual")
 

@@ -15,10 +15,10 @@ import torch
 from finite import correct_logits
 from measures import Extra, exact, with_error
 
-from bvalign.analysis.lines import log_log_line
-from bvalign.analysis.logit_noise import fit_logit_noise
-from bvalign.analysis.noise import draw_noise
-from bvalign.analysis.statistics import decompose, moments
+from bvalign.analysis.collapse.noise_distributions import draw_noise
+from bvalign.analysis.collapse.noise_fit import fit_logit_noise
+from bvalign.analysis.decompositions.squared_loss import decompose, moments
+from bvalign.analysis.slopes.lines import log_log_line
 
 NUM_BINS = 10
 

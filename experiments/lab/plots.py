@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from measures import Curves, read_samples
 from verdicts import Number, Numbers
 
-from bvalign.show.ensemble_figures import Interval, over_size
-from bvalign.show.fits import summary_lines
-from bvalign.show.scatter import BOUND, CORRECT, WRONG, Panel, alignment_scatter
+from bvalign.show.figures.lines import summary_lines
+from bvalign.show.figures.members import Interval, over_size
+from bvalign.show.figures.scatter import BOUND, CORRECT, WRONG, Panel, alignment_scatter
 
 COLOURS = (CORRECT, WRONG, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "os^vDPX"

@@ -1,0 +1,91 @@
+"""Generalization Disagreement Equality: does the error rate equal the disagreement of members?
+
+Symbols, for one test sample with M members: n_k of them vote for class k, y is the label, p_m is
+member m's probabilities, p̄ their mean. Two versions of the same comparison, on hard votes
+(Jiang et al. 2022) and on probabilities:
+
+                 error           disagreement, unbiased                   plug-in
+    hard         1 - n_y/M       share of pairs that vote differently     1 - sum_k (n_k/M)²
+    soft         1 - p̄_y         1 - mean over pairs of <p_m, p_m'>       1 - ‖p̄‖²
+
+Soft is hard with probabilities in place of votes. The means over samples of error and
+disagreement agree if the shares of votes (hard) or the mean probabilities (soft) are calibrated
+for each class; their distance is at most the class-aggregated calibration error. Calibration of
+infinitely many members asks for the unbiased disagreement, calibration of these M members for
+the plug-in. For hard votes the squared loss of the one-hot predictions says the same:
+risk = 2 error, variance_unbiased = disagreement, gap_unbiased = 2 (error - disagreement).
+Equality of the means is no evidence that any one sample is predicted well (Kirsch & Gal 2022).
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from bvalign.analysis.decompositions.means import Mean, mean_over_samples
+from bvalign.analysis.decompositions.other_losses import zero_one
+from bvalign.analysis.decompositions.squared_loss import Moments, decompose, residual
+
+
+class DisagreementEquality(NamedTuple):
+    """Means over samples with standard errors for these members, shares from 0 to 1.
+
+    The differences are paired, error - disagreement of each sample: error and disagreement
+    rise and fall together, so their two standard errors must not be added up. The unbiased
+    disagreement needs two members and is NaN with one.
+    """
+
+    error: Mean
+    disagreement: Mean
+    disagreement_plug_in: Mean
+    difference: Mean
+    difference_plug_in: Mean
+
+
+def hard_equality(
+    counts: Int[Tensor, "samples classes"], target: Int[Tensor, " samples"]
+) -> DisagreementEquality:
+    """The equality for hard votes, from `vote_counts` of all members.
+
+    >>> import torch
+    >>> counts = torch.tensor([[1, 1], [2, 0]])                  # two members, two samples
+    >>> hard_equality(counts, torch.tensor([0, 0])).difference.value
+    tensor(-0.2500, dtype=torch.float64)
+    """
+    votes = zero_one(counts, target)
+    shares = counts.double() / votes.count.unsqueeze(-1)
+    return _equality(votes.error_rate, votes.disagreement, 1 - shares.square().sum(dim=-1))
+
+
+def pair_disagreement(
+    votes: Int[Tensor, "members samples"],
+) -> Int[Tensor, "members members"]:
+    """At how many samples each pair of members votes differently; add up over blocks of samples.
+
+    Args:
+        votes: class ids.
+    """
+    return torch.stack([(votes != member).sum(dim=1) for member in votes])
+
+
+def soft_equality(
+    moments: Moments, uncertainty_sum: Float[Tensor, " samples"], target: Int[Tensor, " samples"]
+) -> DisagreementEquality:
+    """The equality for probabilities, as uncertainty + variance, from sums over all members.
+
+    Args:
+        moments: of all members.
+        uncertainty_sum: of all members.
+        target: class ids, those of the moments.
+    """
+    values = decompose(moments, target)
+    uncertainty = uncertainty_sum / moments.count
+    mean_residual = residual(moments.prob_sum, target) / moments.count.unsqueeze(-1)
+    error = -mean_residual.gather(-1, target.unsqueeze(-1)).squeeze(-1)
+    return _equality(error, uncertainty + values.variance_unbiased, uncertainty + values.variance)
+
+
+def _equality(error: Tensor, disagreement: Tensor, plug_in: Tensor) -> DisagreementEquality:
+    columns = (error, disagreement, plug_in, error - disagreement, error - plug_in)
+    return DisagreementEquality(*map(mean_over_samples, columns))

@@ -1,0 +1,185 @@
+"""The gap between squared bias and variance, and what calibration says about it.
+
+Symbols, for one test sample with M members and K classes: p_m is member m's probabilities, p̄
+their mean, y the label, e_y its one-hot vector. Exactly, for every sample,
+
+    gap = uncertainty + calibration_residual
+    gap                   bias_sq - variance
+    uncertainty           1 - mean_m ‖p_m‖²: how far the members are from one-hot; needs no label
+    calibration_residual  2 <p̄, p̄ - e_y>: zero on average if p̄ is calibrated, canonically or for
+                          each class (Chen et al. 2024, section 4)
+
+The gap and the residual with `_unbiased` estimate the values of infinitely many members; they are
+lower by 2 variance_unbiased / M. The uncertainty is unbiased as it is.
+
+So calibration makes the mean gap equal to the mean uncertainty, over right and wrong samples
+together. It says nothing about one sample, or about the correct ones alone, where the residual is
+about -2 (1 - p̄_y) and the two terms cancel. "Calibrated" means the ensemble mean p̄: members and
+mean are both calibrated only if the variance is zero.
+
+If labels are drawn from p̄ the expected risk is risk_label_free = 2 variance_unbiased +
+uncertainty, which can be had without labels; for one-hot members it is twice the disagreement
+(Jiang et al. 2022). Its mean misses the mean risk by the mean of calibration_residual_unbiased.
+"""
+
+from typing import Annotated, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from bvalign.analysis.calibration.errors import (
+    Cells,
+    canonical,
+    class_aggregated,
+    class_wise,
+    confidence,
+)
+from bvalign.analysis.decompositions.columns import Unit
+from bvalign.analysis.decompositions.means import Mean, mean_over_samples
+from bvalign.analysis.decompositions.squared_loss import (
+    Moments,
+    centred_squares,
+    decompose,
+    moments,
+    residual,
+    softmax,
+)
+
+
+class Gap(NamedTuple):
+    """One number per sample, squared probability, float64. Unbiased ones need two members."""
+
+    gap: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    uncertainty: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    calibration_residual: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    gap_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    calibration_residual_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+
+
+class GapMeans(NamedTuple):
+    """The means of the fields of `Gap`; `calibration_residual` is the paired gap - uncertainty."""
+
+    gap: Mean
+    uncertainty: Mean
+    calibration_residual: Mean
+    gap_unbiased: Mean
+    calibration_residual_unbiased: Mean
+
+
+class GapBounds(NamedTuple):
+    """Bounds on |mean gap - mean uncertainty|, from binned calibration; float64 scalars.
+
+    Each bound plus `slack` holds for every finite set of samples, not only on average. Without
+    the slack it is the binned estimate of a bound on the expectations.
+    """
+
+    deviation: Float[Tensor, ""]  # |mean gap - mean uncertainty| = |mean calibration residual|
+    canonical: Float[Tensor, ""]  # E (max_k p̄_k - min_k p̄_k) ‖d‖_1
+    class_wise: Float[Tensor, ""]  # 2 sum_k E p̄_k |d_k|
+    class_aggregated: Float[Tensor, ""]  # the same over pairs (sample, class) in common bins
+    confidence: Float[Tensor, ""]  # 2 E c |d| + 2 max(E[wrong] p_2, E (1 - c) p_2)
+    slack: Float[Tensor, ""]  # 4 (width of a bin) mean (1 - p̄_y)
+
+
+def uncertainty_sum(logits: Float[Tensor, "members samples classes"]) -> Float[Tensor, " samples"]:
+    """sum_m (1 - ‖p_m‖²), in float64; add up blocks of members. Needs two copies of `logits`.
+
+    With s = p - e_k, k the class of the member's largest probability, 1 - ‖p‖² = -2 s_k - ‖s‖²,
+    and the second term is at most half of the first: the difference keeps its digits.
+    """
+    probs = softmax(logits)
+    from_vertex = residual(probs, probs.argmax(dim=-1))
+    at_vertex = from_vertex.amin(dim=-1)  # the only negative one
+    return -(2 * at_vertex + from_vertex.square_().sum(dim=-1)).sum(dim=0)
+
+
+def decompose_gap(
+    moments: Moments, uncertainty_sum: Float[Tensor, " samples"], target: Int[Tensor, " samples"]
+) -> Gap:
+    """The gap identity of one (merged) set of members.
+
+    Args:
+        moments: of all members.
+        uncertainty_sum: of all members.
+        target: class ids, those of the moments.
+    """
+    count = moments.count.double()
+    values = decompose(moments, target)
+    uncertainty = uncertainty_sum / count
+    # With two members the gap is their pair product, which stays right where bias_sq = variance.
+    gap = (4 * moments.pairs - (count - 2) * count * values.risk) / count.square()
+    excess = 2 * values.variance_unbiased / count
+    return Gap(gap, uncertainty, gap - uncertainty, gap - excess, gap - uncertainty - excess)
+
+
+def gap_identity(
+    logits: Float[Tensor, "members samples classes"], target: Int[Tensor, " samples"]
+) -> Gap:
+    """The gap identity of members that fit into memory together.
+
+    >>> logits = torch.tensor([[[0.0, 0.0]], [[0.0, 0.0]]])      # two members, both undecided
+    >>> [value.item() for value in gap_identity(logits, torch.tensor([1]))[:3]]
+    [0.5, 0.5, 0.0]
+    """
+    return decompose_gap(moments(logits, target), uncertainty_sum(logits), target)
+
+
+def gap_means(gap: Gap) -> GapMeans:
+    """Means over the samples. Pass all samples: on the correct ones alone the residual is not 0."""
+    return GapMeans(*map(mean_over_samples, gap))
+
+
+def risk_label_free(
+    logits: Float[Tensor, "members samples classes"],
+) -> Float[Tensor, " samples"]:
+    """The risk expected if labels were drawn from the ensemble mean; NaN with one member.
+
+    2 variance_unbiased + uncertainty, squared probability, float64. It answers without labels,
+    and is wrong by the miscalibration of the mean, under a shift of the data in particular.
+    """
+    probs = softmax(logits)
+    centred = centred_squares(probs, probs.sum(dim=0).argmax(dim=-1))
+    num = len(logits)
+    variance_unbiased = centred / (num - 1) if num > 1 else torch.full_like(centred, torch.nan)
+    return 2 * variance_unbiased + uncertainty_sum(logits) / num
+
+
+def gap_bounds(
+    probs: Float[Tensor, "samples classes"],
+    target: Int[Tensor, " samples"],
+    *,
+    num_bins: int = 15,
+) -> GapBounds:
+    """How far calibration errors let the mean gap be from the mean uncertainty.
+
+    For K = 2 the confidence bound without its second term holds too; for K >= 3 calibrated
+    confidence alone does not suffice.
+
+    Args:
+        probs: mean probabilities of the members, float64.
+        target: class ids.
+        num_bins: bins of equal width per probability.
+
+    Raises:
+        ValueError: num_bins is below 1.
+    """
+    residuals = residual(probs, target)
+    whole = canonical(probs, target, num_bins=num_bins)
+    spread = whole.predicted.amax(dim=-1) - whole.predicted.amin(dim=-1)
+    first, second = probs.topk(2, dim=-1).values.unbind(dim=-1)
+    wrong = (probs.argmax(dim=-1) != target).double()
+    runner_up = torch.maximum((wrong * second).mean(), ((1 - first) * second).mean())
+    return GapBounds(
+        deviation=2 * (probs * residuals).sum(dim=-1).mean().abs(),
+        canonical=(whole.share * spread * whole.residual.abs().sum(dim=-1)).sum(),
+        class_wise=_weighted(class_wise(probs, target, num_bins=num_bins)),
+        class_aggregated=_weighted(class_aggregated(probs, target, num_bins=num_bins)),
+        confidence=_weighted(confidence(probs, target, num_bins=num_bins)) + 2 * runner_up,
+        slack=-4 / num_bins * residuals.gather(-1, target.unsqueeze(-1)).mean(),
+    )
+
+
+def _weighted(cells: Cells) -> Float[Tensor, ""]:
+    """2 sum over cells of (share) (mean prediction) |mean residual|."""
+    return 2 * (cells.share * (cells.predicted * cells.residual.abs()).squeeze(-1)).sum()

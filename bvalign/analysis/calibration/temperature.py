@@ -1,0 +1,141 @@
+"""One temperature for all members, fitted on held-out samples, and what it does to the gap.
+
+Symbols: z_m is member m's logits, p_m(T) = softmax(z_m / T), y the label. Two objectives, mean
+negative log-likelihoods in nats, differ in what becomes calibrated:
+
+    nll_of_mean     -log mean_m p_m(T)_y: the ensemble mean. The gap identity is about this one, so
+                    it is the default: if it calibrates, mean gap = mean uncertainty.
+    nll_of_members  mean_m -log p_m(T)_y: each member, as Guo et al. (2017) do for one network.
+                    Members calibrated this way make an underconfident mean (Rahaman & Thiery
+                    2021): both can be calibrated only if the variance is zero.
+
+They agree for a single member. To calibrate the geometric mean of the members, the centre of
+cross-entropy, pass their mean logits as one member. Temperature scaling changes the order of no
+member's classes, so hard votes and their disagreement stay as they are.
+
+Fit on samples that are used for nothing else: on the samples that were fitted, the gap after is
+not a test of calibration.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from bvalign.analysis.calibration.gap import Gap, GapMeans, gap_identity, gap_means
+
+BRACKET = (1 / 64, 64.0)
+"""Temperatures that are searched; logits off by more are a sign of something else."""
+
+Objective = Callable[[Float[Tensor, "members samples"]], Float[Tensor, ""]]
+"""Takes the members' log-probabilities of the labels."""
+
+
+class TemperatureEffect(NamedTuple):
+    """Means over the same samples before and after, and of the change after - before (paired)."""
+
+    before: GapMeans
+    after: GapMeans
+    change: GapMeans
+
+
+def nll_of_mean(log_probs: Float[Tensor, "members samples"]) -> Float[Tensor, ""]:
+    """Mean negative log-likelihood of the members' mean probabilities, nats."""
+    return (math.log(len(log_probs)) - log_probs.logsumexp(dim=0)).mean()
+
+
+def nll_of_members(log_probs: Float[Tensor, "members samples"]) -> Float[Tensor, ""]:
+    """Negative log-likelihood of the members, averaged over members and samples, nats."""
+    return -log_probs.mean()
+
+
+def fit_temperature(
+    logits: Float[Tensor, "members samples classes"],
+    target: Int[Tensor, " samples"],
+    *,
+    nll: Objective = nll_of_mean,
+) -> float:
+    """The temperature of the least negative log-likelihood, by Newton's method in log T.
+
+    Runs in float64. A step that leaves the bracket of the minimum, as any step uphill does, or
+    does not halve the one before is replaced by bisection. `nll_of_members` is convex in 1/T, so
+    its minimum is the only one; that of `nll_of_mean` is a local one.
+
+    Args:
+        logits: of all members on held-out samples.
+        target: class ids.
+        nll: `nll_of_mean` or `nll_of_members`.
+
+    Raises:
+        ValueError: there is no minimum between the temperatures of `BRACKET`.
+
+    >>> logits = torch.tensor([9.0, 1.0]).double().log().expand(1, 4, 2)  # 90 percent sure of 0,
+    >>> round(fit_temperature(logits, torch.tensor([0, 0, 0, 1])), 9)     # right for 3 of 4
+    2.0
+    """
+    logits = logits.double()
+    low, high = map(math.log, BRACKET)
+    if not _slopes(nll, logits, target, low)[0] < 0 < _slopes(nll, logits, target, high)[0]:
+        raise ValueError(
+            f"the negative log-likelihood has no minimum at temperatures from {BRACKET[0]} to "
+            f"{BRACKET[1]}; are all {len(target)} samples right (T = 0 is best) or none better "
+            "than chance (T = infinity is best)?"
+        )
+    log_t, step = 0.0, high - low
+    while abs(step) > 1e-12:
+        slope, curvature = _slopes(nll, logits, target, log_t)
+        low, high = (low, log_t) if slope > 0 else (log_t, high)
+        newton = -slope / curvature if curvature else math.inf
+        halves = abs(newton) <= abs(step) / 2 and low <= log_t + newton <= high
+        step = newton if halves else (low + high) / 2 - log_t
+        log_t += step
+    return math.exp(log_t)
+
+
+def temperature_effect(
+    logits: Float[Tensor, "members samples classes"],
+    target: Int[Tensor, " samples"],
+    temperature: float,
+) -> TemperatureEffect:
+    """How a temperature moves the mean gap, uncertainty and calibration residual.
+
+    Args:
+        logits: of all members, on other samples than the temperature was fitted on.
+        target: class ids.
+        temperature: T > 0; above 1 it makes probabilities softer.
+
+    Raises:
+        ValueError: the temperature is not a finite positive number.
+    """
+    if not 0 < temperature < math.inf:
+        raise ValueError(
+            f"temperature must be finite and positive, got {temperature}; does it come from "
+            "fit_temperature?"
+        )
+    before = gap_identity(logits, target)
+    after = gap_identity(logits.double() / temperature, target)
+    change = Gap(*(new - old for new, old in zip(after, before, strict=True)))
+    return TemperatureEffect(gap_means(before), gap_means(after), gap_means(change))
+
+
+def _slopes(nll: Objective, logits: Tensor, target: Tensor, log_t: float) -> tuple[float, float]:
+    """First and second derivative of the objective in log T.
+
+    With d_k = (z_k - z_y) / T, <.> the mean under p(T) and l = log p_y(T) = -log sum_k exp d_k:
+        dl / d log T = <d>,    d²l / (d log T)² = -<d> - (<d²> - <d>²)
+    so that autograd differentiates l along log T, not the logits.
+    """
+    at = target.expand(logits.shape[:2]).unsqueeze(-1)
+    d = (logits - logits.gather(-1, at)).div_(math.exp(log_t))
+    weighted = d.softmax(dim=-1).mul_(d)
+    mean, mean_square = weighted.sum(dim=-1), weighted.mul_(d).sum(dim=-1)
+    first, second = mean, mean.square() - mean - mean_square
+    with torch.enable_grad():
+        step = torch.zeros((), dtype=torch.float64, device=logits.device, requires_grad=True)
+        moved = nll(-d.logsumexp(dim=-1) + step * first + step.square() / 2 * second)
+        (slope,) = torch.autograd.grad(moved, step, create_graph=True)
+        (curvature,) = torch.autograd.grad(slope, step)
+    return slope.item(), curvature.item()

@@ -1,0 +1,156 @@
+"""Per-sample squared bias and variance of an ensemble's probabilities, right to the last digits.
+
+Symbols, for one test sample with M members and K classes:
+    p_m in R^K    member m's probabilities, softmax of its logits;  p̄ = mean_m p_m
+    y             the label, e_y its one-hot vector;  r_m = p_m - e_y the residual
+    bias_sq       ‖p̄ - e_y‖²                    (Chen et al. 2024, section 2)
+    variance      mean_m ‖p_m - p̄‖²             (the same; divides by M)
+    risk          mean_m ‖p_m - e_y‖² = bias_sq + variance, exactly
+
+Plug-in values describe these M members. As estimates for the law that members are drawn from,
+bias_sq is too high by (true variance)/M on average and variance too low by the same amount, so
+
+    variance_unbiased = M/(M-1) variance
+    bias_sq_unbiased  = mean over pairs m != m' of <r_m, r_m'>          (a U-statistic, always > 0)
+
+and their sum is again the risk. Plug-in values always obey variance <= (M-1) bias_sq: the
+finite-M ceiling that a log-log plot must show.
+
+Three rules keep the digits of confident samples, where bias_sq is 1e-30 and less:
+    1. p_y - 1 is never formed. The residual at y is minus the sum of the other probabilities.
+    2. variance is a sum of centred squares, taken against the class of the largest mean
+       probability, so that it is right for confidently wrong samples too.
+    3. bias_sq_unbiased is a sum over pairs of products that are all positive, never a difference.
+
+Partial results over disjoint sets of members (`Moments`) are merged jointly; merging in any order
+gives the same values up to rounding.
+"""
+
+from typing import Annotated, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from bvalign.analysis.decompositions.columns import Unit
+
+
+class Moments(NamedTuple):
+    """What is known of each sample from the members seen so far; `merge` joins two of them."""
+
+    count: Int[Tensor, " samples"]  # members seen
+    prob_sum: Float[Tensor, "samples classes"]  # sum_m p_m
+    centred: Float[Tensor, " samples"]  # sum_m ‖p_m - p̄‖²
+    pairs: Float[Tensor, " samples"]  # sum over m < m' of <r_m, r_m'>
+
+
+class Decomposition(NamedTuple):
+    """One number per sample, squared probability; float64 except `correct` and `count`.
+
+    The unbiased values need two members and are NaN with one.
+    """
+
+    bias_sq: Annotated[Float[Tensor, " samples"], Unit("squared probability", shown=True)]
+    variance: Annotated[Float[Tensor, " samples"], Unit("squared probability", shown=True)]
+    risk: Annotated[Float[Tensor, " samples"], Unit("squared probability", shown=True)]
+    bias_sq_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    variance_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    # the largest mean probability is at the label
+    correct: Annotated[Bool[Tensor, " samples"], Unit("0 or 1", shown=True)]
+    count: Int[Tensor, " samples"]  # members behind the numbers
+
+
+def softmax(logits: Float[Tensor, "... classes"]) -> Float[Tensor, "... classes"]:
+    """Probabilities in float64, whatever precision the logits come in.
+
+    float64 is needed: squares of float32 probabilities underflow from a margin of 43 on.
+    """
+    probs = logits.to(torch.float64, copy=True)
+    # in place and over whole arrays: torch.softmax takes twice as long over 10 classes
+    probs -= probs.amax(dim=-1, keepdim=True)
+    probs.exp_()
+    probs /= probs.sum(dim=-1, keepdim=True)
+    return probs
+
+
+def residual(
+    vector: Float[Tensor, "*members samples classes"], reference: Int[Tensor, "*#members samples"]
+) -> Float[Tensor, "*members samples classes"]:
+    """Vector - (its sum) e_reference, without the cancellation at the reference class.
+
+    For probabilities this is p - e_reference; for a sum of M of them, the sum of M residuals.
+    """
+    at = reference.expand(vector.shape[:-1]).unsqueeze(-1)
+    rest = vector.scatter(-1, at, 0.0)
+    return rest.scatter_(-1, at, -rest.sum(dim=-1, keepdim=True))
+
+
+def centred_squares(
+    probs: Float[Tensor, "members samples classes"], reference: Int[Tensor, " samples"]
+) -> Float[Tensor, " samples"]:
+    """sum_m ‖p_m - p̄‖², from residuals to the class of the largest mean probability."""
+    spread = residual(probs, reference)
+    spread -= spread.mean(dim=0)
+    squares = spread.new_zeros(spread.shape[1:])  # a rank may have no members
+    for member_spread in spread:  # one member's part of a block stays in the cache
+        squares.addcmul_(member_spread, member_spread)
+    return squares.sum(dim=-1)
+
+
+def moments(
+    logits: Float[Tensor, "members samples classes"], target: Int[Tensor, " samples"]
+) -> Moments:
+    """Moments of a block of members. Needs about two float64 copies of `logits`.
+
+    >>> logits = torch.tensor([[[0.0, 0.0]], [[0.0, 0.0]]])      # two members, both undecided
+    >>> decompose(moments(logits, torch.tensor([1])), torch.tensor([1])).bias_sq.item()
+    0.5
+    """
+    num_members, num_samples, _ = logits.shape
+    probs = softmax(logits)
+    prob_sum = probs.sum(dim=0)
+    centred = centred_squares(probs, prob_sum.argmax(dim=-1))
+    before, products = torch.zeros_like(prob_sum), torch.zeros_like(prob_sum)
+    for member_residual in residual(probs, target):
+        products.addcmul_(before, member_residual)
+        before += member_residual
+    count = torch.full((num_samples,), num_members, dtype=torch.int64, device=logits.device)
+    return Moments(count, prob_sum, centred, products.sum(dim=-1))
+
+
+def merge(a: Moments, b: Moments, target: Int[Tensor, " samples"]) -> Moments:
+    """Moments of the union of two disjoint sets of members; either may be empty (count 0)."""
+    count = a.count + b.count
+    prob_sum = a.prob_sum + b.prob_sum
+    weight = a.count.double() * b.count / count.clamp(min=1)
+    mean_a = a.prob_sum / a.count.clamp(min=1).unsqueeze(-1)
+    mean_b = b.prob_sum / b.count.clamp(min=1).unsqueeze(-1)
+    between = residual(mean_a - mean_b, prob_sum.argmax(dim=-1)).square().sum(dim=-1)
+    across = (residual(a.prob_sum, target) * residual(b.prob_sum, target)).sum(dim=-1)
+    return Moments(
+        count, prob_sum, a.centred + b.centred + weight * between, a.pairs + b.pairs + across
+    )
+
+
+def empty_moments(num_samples: int, num_classes: int) -> Moments:
+    """The moments of no members, the neutral element of `merge`."""
+    zeros = torch.zeros(num_samples, dtype=torch.float64)
+    prob_sum = torch.zeros(num_samples, num_classes, dtype=torch.float64)
+    return Moments(torch.zeros(num_samples, dtype=torch.int64), prob_sum, zeros, zeros.clone())
+
+
+def decompose(moments: Moments, target: Int[Tensor, " samples"]) -> Decomposition:
+    """The per-sample values of one (merged) set of members; NaN where count is too small."""
+    count = moments.count.double()
+    bias_sq = residual(moments.prob_sum, target).square().sum(dim=-1) / count.square()
+    variance = moments.centred / count
+    pairs_of_members = torch.where(count > 1, count * (count - 1) / 2, torch.nan)
+    return Decomposition(
+        bias_sq=bias_sq,
+        variance=variance,
+        risk=bias_sq + variance,
+        bias_sq_unbiased=moments.pairs / pairs_of_members,
+        variance_unbiased=torch.where(count > 1, moments.centred / (count - 1), torch.nan),
+        correct=moments.prob_sum.argmax(dim=-1) == target,
+        count=moments.count,
+    )

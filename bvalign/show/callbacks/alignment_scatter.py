@@ -1,0 +1,135 @@
+"""The Lightning callback that watches the alignment while members train."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+from torch import Tensor
+
+from bvalign.analysis.decompositions.columns import columns_of
+from bvalign.analysis.decompositions.metrics import BiasVariance
+from bvalign.analysis.decompositions.squared_loss import Decomposition
+from bvalign.analysis.slopes.lines import log_log_line
+from bvalign.predictions import RunDirectory
+from bvalign.show.figures.scatter import Line, Panel, alignment_scatter
+from bvalign.show.loggers.figures import ABLE, log_figure
+from bvalign.show.loggers.wandb_tables import log_samples
+
+
+class AlignmentScatter(Callback):
+    """Accumulates per-sample bias and variance over members and logs the alignment scatter.
+
+    A validation epoch is judged on its own, over the members in training on all ranks. In testing,
+    members add up over packs, after those that the run has finished before. Step outputs must be a
+    dict of member, index, target and logits, and the datamodule must know `num_test_samples` and
+    `num_classes`, as those of bvalign do.
+
+    | logged key | meaning |
+    | --- | --- |
+    | `val/accuracy`, `test/accuracy` | share of samples that the mean of the members gets right |
+    | `val/bias_sq`, `val/variance`, `val/risk`, `test/...` | means over samples, plug-in |
+    | `val/alignment/slope`, `intercept`, `r_squared`, `test/...` | OLS, correct samples, plug-in |
+    | `val/alignment`, `test/alignment` | the scatter: a W&B image, a TensorBoard figure |
+    | `test/samples` | a W&B table, one row per test sample; with a run, `WandbRun` logs it |
+
+    Args:
+        run: its finished members are counted before the first test; none by default.
+        max_rows: rows of the table; of a larger test set a random part is shown (seed 0).
+    """
+
+    def __init__(self, run: RunDirectory | None = None, max_rows: int = 10_000) -> None:
+        self.run, self.max_rows = run, max_rows
+        self.metrics: dict[str, BiasVariance] = {}
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.metrics["val"] = _new_metric(trainer)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if "test" not in self.metrics:
+            self.metrics["test"] = _new_metric(trainer)
+            if self.run is not None and trainer.is_global_zero:
+                self._count_finished()
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], *_: Any
+    ) -> None:
+        self.metrics["val"].update(**outputs)
+
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], *_: Any
+    ) -> None:
+        self.metrics["test"].update(**outputs)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.sanity_checking:
+            self._log("val", trainer, pl_module)
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        values = self._log("test", trainer, pl_module)
+        if self.run is None and trainer.is_global_zero:
+            target = self.metrics["test"].target
+            columns = {"index": torch.arange(len(target)), "label": target}
+            columns |= {name: column.values for name, column in columns_of(values).items()}
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    arrays = {name: column.cpu().numpy() for name, column in columns.items()}
+                    log_samples(logger, arrays, max_rows=self.max_rows)
+
+    def _count_finished(self) -> None:
+        if not self.run.finished()[0]:
+            return
+        predictions, metric, start = self.run.predictions(), self.metrics["test"], 0
+        for logits, target in predictions.blocks():
+            index = torch.arange(start, start + len(target))
+            block = (tensor.to(metric.device) for tensor in (logits, target, index))
+            metric.update(*block, member=torch.tensor(predictions.members))
+            start += len(target)
+
+    def _log(self, stage: str, trainer: Trainer, pl_module: LightningModule) -> Decomposition:
+        """Computes on every rank, as that is a collective; draws on rank zero."""
+        metric = self.metrics[stage]
+        values = metric.compute()
+        line = log_log_line(values.bias_sq, values.variance, values.correct)
+        fit = {key: float(value) for key, value in line.items()}
+        scalars = {name: getattr(values, name).mean() for name in ("bias_sq", "variance", "risk")}
+        scalars |= {"accuracy": values.correct.double().mean()}
+        scalars |= {f"alignment/{key}": v for key, v in fit.items() if np.isfinite(v)}
+        pl_module.log_dict(
+            {f"{stage}/{key}": float(v) for key, v in scalars.items()},
+            sync_dist=trainer.world_size > 1,
+        )
+        # Lightning would count batches, and a batch may hold several optimizer steps
+        step = {"step": trainer.global_step - 1.0, "epoch": float(trainer.current_epoch)}
+        pl_module.log_dict(step, rank_zero_only=True)
+        if trainer.is_global_zero:
+            line = (fit["slope"], fit["intercept"]) if np.isfinite(fit["slope"]) else None
+            _log_scatter(f"{stage}/alignment", values, line, metric.num_classes, trainer)
+        return values
+
+
+def _new_metric(trainer: Trainer) -> BiasVariance:
+    data = trainer.datamodule
+    return BiasVariance(data.num_test_samples, data.num_classes).to(trainer.strategy.root_device)
+
+
+def _log_scatter(
+    key: str,
+    values: Decomposition,
+    line: tuple[float, float] | None,
+    num_classes: int,
+    trainer: Trainer,
+) -> None:
+    able = [logger for logger in trainer.loggers if isinstance(logger, ABLE)]
+    if not able:
+        return
+    bias_sq, variance, correct = (
+        v.cpu().numpy() for v in (values.bias_sq, values.variance, values.correct)
+    )
+    size = {"num_members": int(values.count[0]), "num_classes": num_classes}
+    lines = () if line is None else (Line("ols", *line),)
+    figure = alignment_scatter([Panel("plug-in", bias_sq, variance, lines)], correct, **size)
+    for logger in able:
+        # Lightning logs the scalars of an epoch at the last step of that epoch, not at the next one
+        log_figure(logger, key, figure, step=max(trainer.global_step - 1, 0))

@@ -1,0 +1,194 @@
+"""Figures of members rather than samples: what more of them bring, how they differ and learn."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from bvalign.show.figures.scatter import BOUND, CORRECT, FIT, WRONG
+
+GRID = {"color": "#E6E6E6", "linewidth": 0.6}
+PAIRS_SHOWN = 10_000
+SIZE_STYLES = {
+    "risk": ("o", FIT),
+    "bias_sq": ("s", CORRECT),
+    "variance": ("^", WRONG),
+    "error": ("v", "#009E73"),
+}
+"""Marker and colour of the values that change with size (Okabe and Ito's palette)."""
+
+
+class Interval(NamedTuple):
+    """A value at several sizes with its interval; NaN ends draw no bar."""
+
+    value: np.ndarray  # (sizes)
+    low: np.ndarray  # (sizes)
+    high: np.ndarray  # (sizes)
+
+
+def over_size(
+    sizes: Sequence[float],
+    values: Mapping[str, Interval],
+    *,
+    size_name: str,
+    num_samples: int,
+    num_members: int,
+) -> Figure:
+    """Risk, squared bias and variance, and the error rate, of networks of several sizes.
+
+    Args:
+        sizes: width, depth, parameters or examples, positive.
+        values: any of `risk`, `bias_sq`, `variance` (squared probability) and `error` (share of
+            samples), drawn left and right.
+        size_name: label of the axis.
+        num_samples: N, for the title.
+        num_members: M of each ensemble, for the title.
+    """
+    panels = [("squared probability", [k for k in values if k != "error"])]
+    panels += [("error (share of samples)", ["error"])] if "error" in values else []
+    figure = Figure(figsize=(5.6 * len(panels), 4.4), layout="constrained")
+    for (unit, names), axes in zip(panels, _row(figure, len(panels)), strict=True):
+        for name in names:
+            value, low, high = (np.asarray(part, dtype=float) for part in values[name])
+            bars = np.nan_to_num(np.abs(np.stack([value - low, high - value])))
+            marker, colour = SIZE_STYLES[name]
+            axes.errorbar(
+                sizes, value, yerr=bars, marker=marker, color=colour, capsize=3, lw=1.5, label=name
+            )
+        axes.set_xscale("log")
+        axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
+        axes.minorticks_off()
+        axes.set_xlim(min(sizes) / 1.5, max(sizes) * 1.5)
+        axes.set_ylim(bottom=0)
+        _finish(axes, f"{size_name} (log scale)", f"{unit}, mean (bars: 95%)")
+    figure.suptitle(f"N = {num_samples}, M = {num_members} at each size", fontsize=10)
+    return figure
+
+
+def disagreement_over_error(
+    pair_disagreement: np.ndarray, member_error: np.ndarray, *, num_samples: int
+) -> Figure:
+    """Disagreement of every pair of members over their mean error, as shares of test samples.
+
+    Args:
+        pair_disagreement: share of samples at which two members differ (members, members).
+        member_error: error rate of each member (members).
+        num_samples: N, for the title.
+    """
+    first, second = np.triu_indices(len(member_error), k=1)
+    pairs = np.arange(len(first))
+    if len(pairs) > PAIRS_SHOWN:
+        pairs = np.random.default_rng(0).permutation(pairs)[:PAIRS_SHOWN]
+    x = (member_error[first] + member_error[second])[pairs] / 2
+    y = pair_disagreement[first, second][pairs]
+    figure = Figure(figsize=(5.4, 5.2), layout="constrained")
+    axes = figure.add_subplot()
+    size = max(4.0, 26 - 5 * np.log10(max(len(pairs), 1)))
+    axes.scatter(x, y, s=size, color=CORRECT, alpha=0.5, lw=0, rasterized=True, label="pair")
+    if len(pairs):
+        mean = (x.mean(), y.mean())
+        axes.plot(*mean, "D", color=WRONG, ms=8, mec="white", clip_on=False, label="mean of pairs")
+    both = np.concatenate([x, y, [0.0]])
+    span = both.max() or 1.0
+    low = max(0.0, min(x.min(initial=span), y.min(initial=span)) - 0.1 * span)
+    axes.plot([low, 1.1 * span], [low, 1.1 * span], color=FIT, ls="--", lw=1, label="equality")
+    axes.set_xlim(low, 1.1 * span)
+    axes.set_ylim(low, 1.1 * span)
+    axes.set_box_aspect(1)
+    _finish(axes, "error of the two members, mean (share of samples)", "disagreement (share)")
+    shown = "" if len(pairs) == len(first) else f", {len(pairs):,} of them shown, drawn at random"
+    title = f"N = {num_samples}, M = {len(member_error)}, pairs: {len(first):,}{shown}"
+    axes.set_title(title, fontsize=10)
+    return figure
+
+
+class OverMembers(NamedTuple):
+    """Means over random subsets of the members, by the size of the subset."""
+
+    members: np.ndarray  # (sizes), ascending
+    mean: np.ndarray  # (sizes)
+    spread: np.ndarray  # (sizes), standard deviation over subsets; NaN for a single one
+
+
+def gain_from_members(
+    risk: OverMembers,
+    error: OverMembers,
+    *,
+    bias_sq: float,
+    variance: float,
+    num_samples: int,
+) -> Figure:
+    """What an ensemble of m members risks, and how often it errs, against m.
+
+    The mean of m members has squared-loss risk bias_sq + variance / m, so that more members can
+    take away the variance and never the squared bias.
+
+    Args:
+        risk: squared-loss risk of the mean of m members (squared probability).
+        error: share of samples that the mean of m members gets wrong.
+        bias_sq: unbiased, mean over samples: the limit of infinitely many members.
+        variance: unbiased, mean over samples.
+        num_samples: N, for the title.
+    """
+    figure = Figure(figsize=(11.2, 4.4), layout="constrained")
+    left, right = _row(figure, 2)
+    most = int(max(risk.members.max(), 2))
+    m = np.geomspace(1, 4 * most, 200)
+    left.plot(m, bias_sq + variance / m, color=FIT, lw=1.2, label="bias² + variance / m")
+    left.axhline(bias_sq, color=BOUND, ls="--", lw=1.2, label=f"limit: bias² = {bias_sq:.3g}")
+    text = "subsets of these members"
+    for axes, curve, colour in ((left, risk, CORRECT), (right, error, WRONG)):
+        bars = np.nan_to_num(curve.spread)
+        axes.errorbar(
+            curve.members, curve.mean, yerr=bars, fmt="o", color=colour, capsize=3, label=text
+        )
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(curve.members, [str(int(size)) for size in curve.members])
+        axes.minorticks_off()
+        axes.set_ylim(0, 1.15 * axes.dataLim.y1 or 1.0)  # a flat curve has no margin of its own
+    right.set_xlim(left.get_xlim())
+    name = "members m (bars: one standard deviation over subsets)"
+    _finish(left, name, "risk of the mean of m members (squared probability)")
+    _finish(right, name, "error of the mean of m members (share)")
+    figure.suptitle(f"N = {num_samples}, M = {most}", fontsize=10)
+    return figure
+
+
+def curves_band(epoch: np.ndarray, values: Mapping[str, np.ndarray]) -> Figure:
+    """Training curves of all members: their mean, and the band that holds 80% of them.
+
+    Args:
+        epoch: (epochs).
+        values: any of `train_loss` (nats) and `val_accuracy` (share), each (members, epochs), NaN
+            where nothing was measured.
+    """
+    labels = {"train_loss": "training loss (nats)", "val_accuracy": "validation accuracy (share)"}
+    figure = Figure(figsize=(5.6 * len(values), 4.2), layout="constrained")
+    num_members = 0
+    for (name, members), axes in zip(values.items(), _row(figure, len(values)), strict=True):
+        measured = np.isfinite(members).any(axis=0)
+        found, at = members[:, measured], epoch[measured]
+        num_members = max(num_members, len(members))
+        low, high = np.nanquantile(found, [0.1, 0.9], axis=0)
+        axes.fill_between(at, low, high, color=CORRECT, alpha=0.25, lw=0, label="10% to 90%")
+        mean = np.nanmean(found, axis=0)
+        axes.plot(at, mean, color=CORRECT, lw=1.6, marker=".", label="mean of members")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        _finish(axes, "epoch", labels.get(name, name))
+    figure.suptitle(f"M = {num_members}", fontsize=10)
+    return figure
+
+
+def _row(figure: Figure, number: int) -> Sequence[Axes]:
+    return figure.subplots(1, number, squeeze=False)[0]
+
+
+def _finish(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.legend(fontsize=8)
+    axes.grid(True, **GRID)
+    axes.set_axisbelow(True)

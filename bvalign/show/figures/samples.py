@@ -1,0 +1,243 @@
+"""The figures beside the scatter: slopes over members, the ratio, reliability, no labels."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+
+from bvalign.analysis.calibration.errors import Cells
+from bvalign.analysis.collapse.noise_fit import EDGES
+from bvalign.analysis.collapse.summary import Collapse
+from bvalign.show.figures.scatter import (
+    BOUND,
+    CORRECT,
+    DECADES_SHOWN,
+    FIT,
+    LINES,
+    OTHER_LINE,
+    WRONG,
+)
+
+BINS_SHOWN = 200
+"""Of the histogram of the noise, over its whole range."""
+
+LAWS = ("#D55E00", "#CC79A7", "#0072B2", "#009E73")
+"""Colours of gumbel, gumbel_max, gaussian and logistic."""
+
+
+def slope_over_members(
+    curves: dict[str, Sequence[tuple[int, float, float | None]]],
+    *,
+    num_samples: int,
+    final: dict[str, tuple[float, float]] | None = None,
+) -> Figure:
+    """Each slope estimator over the number of members it uses.
+
+    Args:
+        curves: name -> rows (members, mean slope, standard deviation over random subsets).
+        num_samples: N, for the title.
+        final: name -> 95% interval of the full ensemble, drawn at its right end.
+    """
+    styles = {
+        "cross_half": ("o", LINES["cross_half"]),
+        "ols": ("s", OTHER_LINE),
+        "ols_unbiased": ("^", "#56B4E9"),
+        "split_half": ("v", "#CC79A7"),
+    }
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    axes = figure.add_subplot()
+    for number, (name, rows) in enumerate(curves.items()):
+        marker, colour = styles.get(name, ("d", BOUND))
+        members, mean, spread = (np.array([row[i] or 0.0 for row in rows]) for i in range(3))
+        axes.errorbar(
+            members, mean, yerr=spread, marker=marker, color=colour, label=name, capsize=3, lw=1.5
+        )
+        if final and name in final:
+            beside = members[-1] * 1.03 ** (number + 1)
+            axes.vlines(beside, *final[name], color=colour, lw=3, alpha=0.5)
+    axes.axhline(1, color=BOUND, ls="--", lw=1, label="slope one")
+    axes.set_xscale("log", base=2)
+    sizes = sorted({row[0] for rows in curves.values() for row in rows})
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.minorticks_off()
+    axes.set_xlabel("members M (random subsets; bars: one standard deviation)")
+    axes.set_ylabel("slope of log variance on log squared bias")
+    axes.set_title(f"Does the slope drift with M?  N = {num_samples}", fontsize=10)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)  # over nothing that is drawn
+    axes.grid(True, color="#E6E6E6", linewidth=0.6)
+    return figure
+
+
+def ratio_histogram(ratio: np.ndarray, correct: np.ndarray, *, num_members: int) -> Figure:
+    """Histogram of variance / squared bias (plug-in) with the ceiling M - 1."""
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    usable = np.isfinite(ratio) & (ratio > 0)
+    if usable.any():
+        low, high = (
+            np.log10(ratio[usable].min()),
+            np.log10(max(ratio[usable].max(), num_members - 1)),
+        )
+        bins = np.logspace(max(low, high - 8) - 0.05, high + 0.1, 61)
+        groups = [ratio[usable & correct], ratio[usable & ~correct]]
+        names = [f"correct ({int(correct.sum())})", f"wrong ({int((~correct).sum())})"]
+        axes.hist(groups, bins=bins, stacked=True, color=[CORRECT, WRONG], label=names)
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))  # labels of all nine overlap
+    axes.axvline(1, color=FIT, lw=1, ls="--", label="variance = bias²")
+    if num_members > 2:
+        axes.axvline(
+            num_members - 1, color=BOUND, lw=1.5, label=f"ceiling M - 1 = {num_members - 1}"
+        )
+    axes.set_xlabel("variance / squared bias (plug-in)")
+    axes.set_ylabel("test samples")
+    axes.set_title(f"N = {len(ratio)}, M = {num_members}", fontsize=10)
+    axes.legend(fontsize=8)
+    return figure
+
+
+def reliability(cells: Cells, *, num_samples: int, num_members: int) -> Figure:
+    """Accuracy over confidence of the ensemble mean, and how many samples each bin has.
+
+    Args:
+        cells: of confidence, one per bin that has samples.
+        num_samples: N.
+        num_members: M, for the title.
+    """
+    figure = Figure(figsize=(5.4, 6.2), layout="constrained")
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    predicted, residual = (v[:, 0].numpy() for v in (cells.predicted, cells.residual))
+    counts = np.rint(cells.share.numpy() * num_samples).astype(int)
+    error = 2 * cells.noise.nan_to_num().sqrt().numpy()
+    axes.plot([0, 1], [0, 1], color=FIT, ls="--", lw=1, label="calibrated")
+    text = "bin (bar: two standard errors)"
+    axes.errorbar(
+        predicted, predicted - residual, error, fmt="o", color=CORRECT, capsize=3, label=text
+    )
+    axes.set_xlim(0, 1.03)
+    axes.set_ylim(-0.03, 1.05)
+    axes.set_ylabel("accuracy in the bin")
+    axes.set_title(f"N = {num_samples}, M = {num_members}", fontsize=10)
+    axes.legend(fontsize=8, loc="upper left")
+    below.bar(predicted, counts, width=0.035, color=CORRECT)
+    for x, count in zip(predicted, counts, strict=True):
+        below.annotate(
+            f"{count}", (x, count), (0, 2), textcoords="offset points", ha="center", fontsize=7
+        )
+    below.set_yscale("log")
+    below.set_ylim(0.5, 8 * counts.max())
+    below.set_ylabel("samples")
+    below.set_xlabel("confidence: largest mean probability, mean of the bin")
+    for panel in (axes, below):
+        panel.grid(True, color="#E6E6E6", linewidth=0.6)
+        panel.set_axisbelow(True)
+    return figure
+
+
+def collapse(found: Collapse, *, num_samples: int, num_members: int) -> Figure:
+    """Noise of the logits with the fitted laws, and what the model predicts beside the data."""
+    figure = Figure(figsize=(12.4, 5.2), layout="constrained")
+    figure.suptitle(f"N = {num_samples}, M = {num_members}", fontsize=10)
+    left, right = figure.subplots(1, 2)
+    step = max(1, len(EDGES) // BINS_SHOWN)
+    edges = EDGES.numpy()[::step]
+    centres = (edges[1:] + edges[:-1]) / 2
+    shown = np.abs(centres) < 5
+    height = np.diff(found.noise.empirical_cdf.numpy()[::step]) / np.diff(edges)
+    left.fill_between(centres[shown], height[shown], color="#D0D0D0", label="residual logits")
+    for (name, fit), colour in zip(found.noise.fits.items(), LAWS, strict=True):
+        density = np.diff(fit.cdf.numpy()[::step]) / np.diff(edges)
+        label = f"{name}: scale {fit.scale:.2f}, distance {fit.distance:.3f}"
+        left.plot(centres[shown], density[shown], color=colour, lw=1.6, label=label)
+    left.set_yscale("log")
+    left.set_ylim(1e-5, 1)
+    left.set_xlabel("logit, centred over members and classes (standard deviations)")
+    left.set_ylabel("density")
+    skew, kurtosis = found.noise.skewness, found.noise.excess_kurtosis
+    asymmetry = f"skewness {skew:.2f}" if np.isfinite(skew) else "no skewness (two classes)"
+    left.set_title(f"{asymmetry}, excess kurtosis {kurtosis:.2f}", fontsize=10)
+    for values, colour, label in (
+        (found.data, CORRECT, f"data, slope {found.slope_data:.3f}"),
+        (
+            found.simulated,
+            "#E69F00",
+            f"model, M = {num_members}, slope {found.slope_simulated:.3f}",
+        ),
+    ):
+        style = {"s": 6, "lw": 0, "alpha": 0.5, "color": colour, "rasterized": True}
+        right.scatter(values.bias_sq, values.variance, label=label, **style)
+    text = f"model, all members, slope {found.slope_population:.3f}"
+    right.plot(found.curve.bias_sq, found.curve.variance, color=FIT, lw=1.8, label=text)
+    right.set_xscale("log")
+    right.set_yscale("log")
+    right.set_xlabel("squared bias (squared probability)")
+    right.set_ylabel("variance (squared probability)")
+    right.set_title(f"{found.law} noise at the margins of the data", fontsize=10)
+    for axes in (left, right):
+        axes.legend(fontsize=8)
+        axes.grid(True, color="#E6E6E6", linewidth=0.6)
+    return figure
+
+
+def variance_over_confidence(
+    error: np.ndarray,
+    variance: np.ndarray,
+    disagreement: np.ndarray,
+    *,
+    num_members: int,
+    num_classes: int,
+) -> Figure:
+    """Variance over a = 1 - confidence, the colour how often members disagree.
+
+    Variance is at most 1 - ‖p̄‖² <= 2a - a² K/(K-1), and at most M - 1 times the squared distance
+    of p̄ from the predicted class, 2a² or less.
+
+    Args:
+        error: a = 1 - max p̄ (samples).
+        variance: plug-in (samples).
+        disagreement: share of the pairs of members that vote differently (samples).
+        num_members: M.
+        num_classes: K.
+    """
+    figure = Figure(figsize=(7.2, 5.6), layout="constrained")
+    axes = figure.add_subplot()
+    shown = (error > 0) & (variance > 10.0**-DECADES_SHOWN * variance.max(initial=0))
+    order = np.argsort(disagreement[shown], kind="stable")
+    x, y, colour = (values[shown][order] for values in (error, variance, disagreement))
+    style = {"s": max(3.0, 16 - 2.5 * np.log10(max(len(x), 1))), "lw": 0, "rasterized": True}
+    points = axes.scatter(x, y, c=colour, cmap="cividis", vmin=0, vmax=1, **style)
+    figure.colorbar(points, label="disagreement (share of pairs of members)")
+    low = x.min(initial=1) / 2
+    a = np.geomspace(low, 1 - 1 / num_classes, 400)
+    feasible = 2 * a - a**2 * num_classes / (num_classes - 1)
+    top = np.minimum(feasible, 2 * (num_members - 1) * a**2)
+    axes.fill_between(a, top, 2, color="#B0B0B0", alpha=0.25, lw=0, label="not feasible", zorder=0)
+    axes.set(xscale="log", yscale="log", xlim=(low, 1), ylim=(y.min(initial=1) / 2, 1))
+    axes.set_xlabel("1 - confidence (largest mean probability)")
+    axes.set_ylabel("variance (squared probability), plug-in")
+    hidden = len(error) - len(x)
+    off = f"; {hidden} with hardly any variance are off the axes" if hidden else ""
+    axes.set_title(f"N = {len(error)}, M = {num_members}{off}", fontsize=10)
+    axes.legend(fontsize=8, loc="lower right")
+    axes.set_axisbelow(True)
+    axes.grid(True, color="#E6E6E6", linewidth=0.6)
+    return figure
+
+
+def disagreement_histogram(disagreement: np.ndarray, *, num_members: int) -> Figure:
+    """How many samples have which share of pairs of members that vote differently."""
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    axes.hist(disagreement, bins=np.linspace(-0.025, 1.025, 22), color=CORRECT)
+    mean = disagreement.mean()
+    axes.axvline(mean, color=FIT, lw=1, ls="--", label=f"mean {mean:.4f}")
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=0.5)
+    axes.set_xlabel("disagreement (share of pairs of members that vote differently)")
+    axes.set_ylabel("samples")
+    agreed = int((disagreement == 0).sum())
+    title = f"N = {len(disagreement)}, M = {num_members}; all members agree on {agreed}"
+    axes.set_title(title, fontsize=10)
+    axes.legend(fontsize=8)
+    return figure

@@ -1,0 +1,155 @@
+"""What the interactive scatter of the report needs, as compact JSON."""
+
+import base64
+import json
+
+import numpy as np
+
+from bvalign.analysis.summary import Analysis
+from bvalign.predictions import Predictions
+from bvalign.show.figures.lines import fitted_lines
+from bvalign.show.figures.scatter import DECADES_SHOWN, feasible_variance
+
+MOST_POINTS = 20_000
+"""Of more samples the density is drawn, and only the most extreme ones as points."""
+
+EXTREME_POINTS = 1500
+MOST_SAMPLES = 60_000
+"""Of more samples the page holds the extremes and a random part (seed 0)."""
+
+TEXT_BYTES = 2**20
+TYPES = {"index": "<i4", "label": "<u2", "prediction": "<u2", "correct": "<u1"}
+"""Of columns that the page needs in any case."""
+
+EXACT = {"bias_sq": "<f8", "variance": "<f8"}
+"""Columns of the plug-in scatter; the others are rounded to float32."""
+
+VIEWS = {
+    "plug_in": ("plug-in (these members)", "bias_sq", "variance", "ols"),
+    "unbiased": (
+        "unbiased (their law)",
+        "bias_sq_unbiased",
+        "variance_unbiased",
+        "ols_unbiased",
+    ),
+}
+
+
+def samples_in_page(order: np.ndarray) -> np.ndarray:
+    """Samples that the page holds, the extremes first.
+
+    Args:
+        order: of `extremes_first` (samples).
+    """
+    if len(order) <= MOST_SAMPLES:
+        return order
+    rest = np.random.default_rng(0).permutation(order[EXTREME_POINTS:])
+    return np.concatenate([order[:EXTREME_POINTS], rest[: MOST_SAMPLES - EXTREME_POINTS]])
+
+
+def explorer(
+    analysis: Analysis, class_names: tuple[str, ...], shown: np.ndarray
+) -> dict[str, object]:
+    """Numbers of the samples, lines and ranges; JSON-able.
+
+    Args:
+        analysis: the numbers.
+        class_names: one per class.
+        shown: of `samples_in_page`; the arrays keep its order.
+    """
+    columns, lead = analysis.columns(), analysis.samples.leading
+    several = analysis.num_members > 1
+    card = [
+        name
+        for name, column in columns.items()
+        if column.unit.shown and name not in TYPES and column.values.isfinite().any()
+    ]
+    types = TYPES | dict.fromkeys(card, "<f4") | EXACT
+    if several:
+        types |= dict.fromkeys(("bias_sq_unbiased", "variance_unbiased"), "<f4")
+    packed = {
+        name: _packed(columns[name].values.numpy()[shown], kind) for name, kind in types.items()
+    }
+    packed |= {
+        "classes": _packed(lead.classes.numpy()[shown], "<u2"),
+        "probs": _packed(lead.probs.numpy()[shown], "<f4"),
+        "votes": _packed(lead.votes.numpy()[shown], "<u2"),
+    }
+    return {
+        "num_samples": analysis.num_samples,
+        "num_members": analysis.num_members,
+        "top": lead.classes.shape[1],
+        "classes": list(class_names),
+        "points": EXTREME_POINTS if len(shown) > MOST_POINTS else len(shown),
+        "columns": packed,
+        "card": [{"name": name, "unit": columns[name].unit.name} for name in card],
+        "views": {name: _view(analysis, *VIEWS[name]) for name in list(VIEWS)[: 1 + several]},
+    }
+
+
+def texts_in_page(predictions: Predictions, shown: np.ndarray) -> list[str]:
+    """Texts of the first samples of the page, as many as TEXT_BYTES hold."""
+    if predictions.texts is None:
+        return []
+    texts, left = [], TEXT_BYTES
+    for row in shown.tolist():
+        left -= len(predictions.texts[row].encode())
+        if left < 0:
+            break
+        texts.append(predictions.texts[row])
+    return texts
+
+
+def as_script(value: object) -> str:
+    """JSON that may stand inside a `<script>`: no text in it can end the element."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _view(analysis: Analysis, title: str, x_name: str, y_name: str, line: str) -> dict[str, object]:
+    """One choice of values: its axes, fitted lines, and bounds of what is feasible."""
+    x, y, correct = (analysis[name] for name in (x_name, y_name, "correct"))
+    positive = np.isfinite(x) & np.isfinite(y) & (x > 0) & (y > 0)
+    both = np.concatenate([x[positive], y[positive]]) if positive.any() else np.array([1e-3, 1.0])
+    top = float(both.max()) * 2
+    low = max(float(both.min()) / 2, top * 10.0**-DECADES_SHOWN)
+    fitted = x[positive & correct]
+    grid = _grid(max(low, fitted.min(initial=np.inf)), fitted.max(initial=0))
+    lines = [
+        {"estimator": fit.name, **_line(str(fit), grid, fit.at(grid))}
+        for fit in fitted_lines(analysis, ("cross_half", line))
+    ]
+    ends = _grid(low, max(top, 1.0))
+    bounds = [_line("variance = bias²", ends, ends)]
+    if x_name == "bias_sq":
+        edge = feasible_variance(ends, analysis.num_members, analysis.num_classes)
+        bounds.append(_line("edge of what is feasible", ends, edge))
+    return {
+        "title": title,
+        "x": x_name,
+        "y": y_name,
+        "log": [float(np.log10(low)), float(np.log10(top))],
+        "linear": [[0.0, 1.05 * float(x.max())], [0.0, 1.1 * float(y.max()) or 1.0]],
+        "lines": lines,
+        "bounds": bounds,
+    }
+
+
+def _grid(low: float, high: float) -> np.ndarray:
+    """Points of a curve that is smooth on linear axes and on logarithmic ones."""
+    if not 0 < low <= high:
+        return np.zeros(0)
+    return np.unique(np.concatenate([np.geomspace(low, high, 60), np.linspace(low, high, 60)]))
+
+
+def _line(name: str, x: np.ndarray, y: np.ndarray) -> dict[str, object]:
+    def digits(values: np.ndarray) -> list[float]:
+        return [float(f"{value:.5g}") for value in values]
+
+    return {"name": name, "x": digits(x), "y": digits(y)}
+
+
+def _packed(values: np.ndarray, kind: str) -> dict[str, str]:
+    """A typed array of little-endian numbers."""
+    data = base64.b64encode(np.ascontiguousarray(values, dtype=kind).tobytes()).decode()
+    return {"type": kind[1:], "data": data}

@@ -1,0 +1,59 @@
+"""The report of labelled predictions: its numbers, its figures and its page."""
+
+from matplotlib.figure import Figure
+
+from bvalign.analysis.slopes.estimators import ESTIMATORS
+from bvalign.analysis.summary import Analysis
+from bvalign.show.figures import samples as figures
+from bvalign.show.figures.draw_members import draw_members
+from bvalign.show.figures.lines import fitted_lines
+from bvalign.show.figures.scatter import Panel, alignment_scatter
+from bvalign.show.report.page import page
+from bvalign.show.report.summary_json import summarise
+
+__all__ = ["draw", "page", "summarise"]
+
+
+def draw(analysis: Analysis) -> dict[str, Figure]:
+    """The figures of the report, by file name."""
+    several = analysis.num_members > 1
+    bias_sq, variance, correct = (analysis[k] for k in ("bias_sq", "variance", "correct"))
+    plug_in = Panel("plug-in", bias_sq, variance)
+    panels = [plug_in._replace(lines=fitted_lines(analysis, ("cross_half", "ols")))]
+    if several:
+        lines = fitted_lines(analysis, ("cross_half", "ols_unbiased"))
+        unbiased = (analysis[k] for k in ("bias_sq_unbiased", "variance_unbiased"))
+        panels.append(Panel("unbiased", *unbiased, lines))
+    space = {"num_members": analysis.num_members, "num_classes": analysis.num_classes}
+    size = {"num_members": analysis.num_members, "num_samples": analysis.num_samples}
+    drawn = {
+        "alignment_log": alignment_scatter(panels, correct, **space),
+        "alignment_linear": alignment_scatter([plug_in], correct, **space, log=False),
+    }
+    if several:
+        drawn |= _slope_over_members(analysis)
+        decomposition = analysis.samples.decomposition
+        ratio = (decomposition.variance / decomposition.bias_sq).numpy()
+        members = analysis.num_members
+        drawn["ratio"] = figures.ratio_histogram(ratio, correct, num_members=members)
+        drawn |= draw_members(analysis)
+    if analysis.collapse.noise is not None:
+        drawn["collapse"] = figures.collapse(analysis.collapse, **size)
+    drawn["reliability"] = figures.reliability(analysis.calibration.reliability, **size)
+    return drawn
+
+
+def _slope_over_members(analysis: Analysis) -> dict[str, Figure]:
+    """The figure, where any estimator has a slope."""
+    curves: dict[str, list[tuple[int, float, float | None]]] = {}
+    for row in analysis.alignment.curve:
+        if row["number"] == "slope" and ESTIMATORS[row["estimator"]].drawn:
+            point = (row["members"], row["mean"], row["spread"])
+            curves.setdefault(row["estimator"], []).append(point)
+    estimators = analysis.alignment.estimators
+    final = {name: estimators[name]["slope"].interval for name in curves}
+    final = {name: interval for name, interval in final.items() if interval}
+    if not curves:
+        return {}
+    drawn = figures.slope_over_members(curves, num_samples=analysis.num_samples, final=final)
+    return {"slope_over_members": drawn}

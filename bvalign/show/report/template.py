@@ -1,0 +1,81 @@
+"""Parts that all pages share: the template's surroundings, numbers in words, small pictures."""
+
+import base64
+import io
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from bvalign.predictions import Predictions
+from bvalign.predictions.identity import flatten
+
+SAMPLES_SHOWN = 21
+
+
+def render(
+    template: str,
+    summary: dict[str, object],
+    headline: str,
+    figures: dict[str, bytes],
+    captions: dict[str, str],
+    **more: object,
+) -> str:
+    """A template of this folder with what all pages show.
+
+    Args:
+        template: name of the file; it extends base.html.j2.
+        summary: as in summary.json.
+        headline: what every reader must see, a paragraph a line.
+        figures: PNG by name.
+        captions: by the same names.
+        more: what this template alone shows.
+    """
+    loader = PackageLoader("bvalign", "show/report")
+    environment = Environment(
+        loader=loader,
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = _number
+    return environment.get_template(template).render(
+        title=summary["data"]["name"],
+        headline=headline.split("\n"),
+        summary=summary,
+        made={
+            "Configuration": flatten(summary["identity"]),
+            "Run": flatten(summary["provenance"]),
+            "Software that wrote this page": summary["versions"],
+        },
+        figures=[
+            {"name": name, "caption": captions[name], "source": _data_uri(content)}
+            for name, content in figures.items()
+        ],
+        **more,
+    )
+
+
+def class_names(predictions: Predictions) -> tuple[str, ...]:
+    """One name per class, its number where none is known."""
+    return predictions.class_names or tuple(map(str, range(predictions.num_classes)))
+
+
+def thumbnail(images: np.ndarray | None, row: int) -> str | None:
+    """An image as the source of an `<img>`."""
+    if images is None:
+        return None
+    channels_last = np.moveaxis(images[row], 0, -1)
+    pixels = channels_last[..., 0] if channels_last.shape[-1] == 1 else channels_last
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, format="PNG")
+    return _data_uri(content.getvalue())
+
+
+def _data_uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    return "none" if value is None else f"{value:.{digits}g}"

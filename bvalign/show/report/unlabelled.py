@@ -1,0 +1,127 @@
+"""The report of predictions without labels: its numbers, its figures and its page."""
+
+from matplotlib.figure import Figure
+
+from bvalign.analysis.unlabelled import UnlabelledAnalysis
+from bvalign.predictions import Predictions
+from bvalign.show.figures import samples as figures
+from bvalign.show.report.summary_json import SCHEMA, how_it_was_made, plain, undefined
+from bvalign.show.report.template import SAMPLES_SHOWN, class_names, render, thumbnail
+
+NEEDS_LABELS = (
+    "accuracy member_accuracy bias_sq risk bias_sq_unbiased kl_risk kl_bias kl_bias_jackknife "
+    "error_rate bias_01 net_variance_01 variance_share alignment slope_by_class slope_by_decade "
+    "excess ratio calibration collapse weighted"
+).split()
+ASSUMPTIONS = {
+    "risk": (
+        "the mean probabilities of infinitely many such members are calibrated for each class",
+        "an over-confident mean makes it too low, by its mean calibration residual",
+    ),
+    "risk_plug_in": (
+        "the mean probabilities of these very members are calibrated for each class",
+        "an over-confident mean makes it too low, by its mean calibration residual",
+    ),
+    "member_error": (
+        "vote shares of infinitely many such members are calibrated, all classes together: the "
+        "Generalization Disagreement Equality",
+        "members that agree more often than they are right make it too low",
+    ),
+    "ensemble_error": (
+        "the confidence of these members' mean is calibrated",
+        "a confidence above the accuracy makes it too low, by their difference",
+    ),
+}
+"""Estimate -> what it assumes, and where over-confidence pulls it."""
+CAPTIONS = {
+    "variance": "One point per sample: how far a member is from the mean, over how unsure the mean "
+    "is of its prediction. Grey is what no ensemble of so many members and classes can reach.",
+    "disagreement": "How often two members predict different classes, sample by sample. If vote "
+    "shares are calibrated, the mean is the error rate of a member.",
+}
+
+
+def summarise(
+    analysis: UnlabelledAnalysis, predictions: Predictions, origin: dict[str, object]
+) -> dict[str, object]:
+    """All numbers as plain JSON; docs/summary.md says what each means."""
+    means, estimates = plain(analysis.means()), plain(analysis.estimates())
+    prefixed = {f"estimates.{name}": estimate for name, estimate in estimates.items()}
+    needing = [{"name": name, "reason": "needs labels"} for name in NEEDS_LABELS]
+    for name, (assumes, over_confident) in ASSUMPTIONS.items():
+        estimates[name] |= {"assumes": assumes, "over_confident": over_confident}
+    return {
+        "schema": SCHEMA,
+        "labels": False,
+        "missing": needing + undefined(means | prefixed, analysis.num_members),
+        "num_members": analysis.num_members,
+        "num_samples": analysis.num_samples,
+        "num_classes": analysis.num_classes,
+        "means": means,
+        "estimates": estimates,
+        "notes": list(analysis.notes),
+    } | how_it_was_made(predictions, origin)
+
+
+def draw(analysis: UnlabelledAnalysis) -> dict[str, Figure]:
+    """The figures of the report, by file name; none for one member."""
+    if analysis.num_members == 1:
+        return {}
+    return {
+        "variance": figures.variance_over_confidence(
+            analysis["error_label_free"],
+            analysis["variance"],
+            analysis["disagreement"],
+            num_members=analysis.num_members,
+            num_classes=analysis.num_classes,
+        ),
+        "disagreement": figures.disagreement_histogram(
+            analysis["disagreement"], num_members=analysis.num_members
+        ),
+    }
+
+
+def page(
+    analysis: UnlabelledAnalysis,
+    predictions: Predictions,
+    summary: dict[str, object],
+    figures: dict[str, bytes],
+) -> str:
+    """The HTML.
+
+    Args:
+        analysis: the numbers.
+        predictions: class names and images.
+        summary: as in summary.json.
+        figures: PNG by name.
+    """
+    extremes = _extremes(analysis, predictions)
+    template = "unlabelled.html.j2"
+    return render(template, summary, repr(analysis), figures, CAPTIONS, extremes=extremes)
+
+
+def _extremes(analysis: UnlabelledAnalysis, predictions: Predictions) -> list[dict[str, object]]:
+    names, columns = class_names(predictions), analysis.columns()
+    scores = {"Least confident: the mean is unsure": "error_label_free"}
+    if analysis.num_members > 1:
+        scores = {"Most variable: the members disagree": "variance", **scores}
+    shown = [name for name, column in columns.items() if column.unit.shown and name != "index"]
+
+    def card(row: int) -> dict[str, object]:
+        return {
+            "index": int(analysis.index[row]),
+            "prediction": names[int(columns["prediction"].values[row])],
+            "image": thumbnail(predictions.images, row),
+            "values": {name: plain(columns[name].values[row]) for name in shown},
+        }
+
+    return [
+        {
+            "title": title,
+            "samples": [
+                card(row)
+                for row in columns[name].values.argsort(descending=True)[:SAMPLES_SHOWN].tolist()
+            ],
+        }
+        for title, name in scores.items()
+    ]

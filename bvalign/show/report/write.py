@@ -1,0 +1,64 @@
+"""The files of a report, each written whole or not at all."""
+
+import io
+import json
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from bvalign.analysis.summary import Analysis
+from bvalign.analysis.unlabelled import UnlabelledAnalysis
+from bvalign.predictions import Predictions
+from bvalign.predictions.atomic import write_atomic
+from bvalign.show.report import labelled, unlabelled
+from bvalign.show.report.samples_csv import samples_csv
+
+FORMATS = {"png": {"dpi": 150}, "pdf": {"dpi": 200}}
+"""Clouds of points are pictures in the vector format too, at this resolution."""
+
+
+def write_report(
+    analysis: Analysis | UnlabelledAnalysis,
+    predictions: Predictions,
+    origin: dict[str, object],
+    out: Path,
+) -> None:
+    """Writes summary.json, samples.csv, figures/ and report.html.
+
+    Args:
+        analysis: of `predictions`.
+        predictions: for class names, images and texts.
+        origin: how the predictions were made; goes to summary.json.
+        out: a folder, made if missing.
+    """
+    report = unlabelled if isinstance(analysis, UnlabelledAnalysis) else labelled
+    summary = report.summarise(analysis, predictions, origin)
+    (out / "figures").mkdir(parents=True, exist_ok=True)
+    write_atomic(out / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
+    write_atomic(out / "samples.csv", samples_csv(analysis.columns()).encode())
+    images = {}
+    for name, figure in report.draw(analysis).items():
+        images[name] = save_figure(figure, out / "figures" / name)
+    page = report.page(analysis, predictions, summary, images)
+    write_atomic(out / "report.html", page.encode())
+
+
+def save_figure(figure: Figure, path: Path) -> bytes:
+    """Writes a figure as PNG for pages, PDF for papers; returns the PNG.
+
+    Args:
+        figure: keeps its layout from now on.
+        path: without its suffix.
+    """
+    if engine := figure.get_layout_engine():  # laid out once for all formats
+        engine.execute(figure)
+        figure.set_layout_engine(None)  # "none" draws before every format: 1.5 times the time
+    contents = {}
+    for kind, options in FORMATS.items():
+        content = io.BytesIO()
+        # without a date, the same numbers give the same file
+        metadata = {"CreationDate": None} if kind == "pdf" else {}
+        figure.savefig(content, format=kind, metadata=metadata, **options)
+        contents[kind] = content.getvalue()
+        write_atomic(path.with_suffix(f".{kind}"), contents[kind])
+    return contents["png"]
