@@ -2,7 +2,11 @@
 
 from importlib import import_module
 
+from bvalign.moved import follow_old_names
+
 __version__ = "0.1.0"
+
+follow_old_names()
 
 _PUBLIC = {
     "AlignmentScatter": "bvalign.show.callbacks.alignment_scatter",

@@ -1,7 +1,7 @@
 """Module paths of earlier versions that people type or that stored runs hold, and their new places.
 
-`--trainer.callbacks+=bvalign.show.collapse_monitor.NeuralCollapseMonitor` and scripts that import
-such a path keep working: the old name leads to the very module of the new one.
+Options such as `--trainer.callbacks+=MODULE.CLASS` and scripts keep working: the old name leads to
+the very module of the new one.
 """
 
 import sys
@@ -25,6 +25,17 @@ MOVED = {
     "bvalign.waves": "bvalign.commands.waves",
 }
 """Old module -> new module; the only place where an old name lives."""
+
+
+def earliest(text: str) -> str:
+    """Names each module of a text by its earliest path, so that a hash of the text stays.
+
+    >>> earliest("bvalign.show.figures.scatter.Panel")
+    'bvalign.show.scatter.Panel'
+    """
+    for old, new in MOVED.items():
+        text = text.replace(new, old)
+    return text
 
 
 class MovedModules(MetaPathFinder, Loader):

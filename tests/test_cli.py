@@ -255,7 +255,7 @@ def test_analyze_takes_a_selection_and_gives_errors_of_logs(bvalign):
 
 
 def test_golden_ensembles_through_analyze(bvalign, golden, monkeypatch):
-    monkeypatch.setattr("bvalign.show.report.labelled.draw", lambda _: {})
+    monkeypatch.setattr("bvalign.show.report.labelled.plot", lambda _: {})
     groups = {}
     for case in golden["ensembles"]:
         if case["M"] >= 2:

@@ -9,7 +9,7 @@ import pytest
 from conftest import aligned_ensemble, save_npz
 from scipy.stats import spearmanr
 
-from bvalign.show.report.comparison import Report, compare, read_reports
+from bvalign.show.report.comparison import Report, compare_reports, read_reports
 
 HASH = "0123456789abcdef"
 
@@ -60,7 +60,7 @@ def test_runs_of_the_same_data_are_compared_sample_by_sample():
         report("c", fingerprint=None),
     ]
     reports = read_reports(folders)
-    found = compare(reports)
+    found = compare_reports(reports)
     assert [run["run"] for run in found["runs"]] == ["a/run", "b/run", f"{Path.cwd().name}/c"]
     assert found["differs"] == {
         "model.arch": {"a/run": "mlp", "b/run": "cnn", f"{Path.cwd().name}/c": "mlp"}
@@ -71,7 +71,7 @@ def test_runs_of_the_same_data_are_compared_sample_by_sample():
     variances = [r.samples["variance"] for r in reports[:2]]
     assert pair["variance_rank_correlation"] == pytest.approx(spearmanr(*variances).statistic)
     assert 0 <= pair["off_line_overlap"] < 1
-    same = compare([reports[0], reports[0]._replace(name="again")])
+    same = compare_reports([reports[0], reports[0]._replace(name="again")])
     assert same["pairs"][0]["off_line_overlap"] == 1
     assert found["runs"][0]["ols_low"] == 1.4
     assert found["runs"][0]["cross_half"] is None
@@ -82,17 +82,17 @@ def test_ties_share_their_rank():
     rounded = [
         r._replace(samples=r.samples | {"bias_sq": r.samples["variance"].round(3)}) for r in (a, b)
     ]
-    (pair,) = compare(rounded)["pairs"]
+    (pair,) = compare_reports(rounded)["pairs"]
     expected = spearmanr(*(r.samples["bias_sq"] for r in rounded)).statistic
     assert pair["bias_sq_rank_correlation"] == pytest.approx(expected)
     flat = a._replace(samples=a.samples | {"bias_sq": np.ones(200)})
-    assert compare([flat, b])["pairs"][0]["bias_sq_rank_correlation"] is None
+    assert compare_reports([flat, b])["pairs"][0]["bias_sq_rank_correlation"] is None
 
 
 def test_other_samples_of_the_same_data_are_not_matched():
     a, b = read_reports([report("a"), report("b")])
     moved = Report("b", b.summary, b.samples | {"index": b.samples["index"] + 1})
-    assert compare([a, moved])["pairs"] == []
+    assert compare_reports([a, moved])["pairs"] == []
 
 
 def test_the_command_writes_page_table_and_figures(bvalign, capsys):

@@ -10,16 +10,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bvalign.analysis.calibration.disagreement import pair_disagreement
 from bvalign.analysis.summary import analyze_blocks
-from bvalign.show.figures.draw_members import draw_members
 from bvalign.show.figures.members import (
     Interval,
     OverMembers,
     curves_band,
     disagreement_over_error,
     gain_from_members,
+    member_figures,
     over_size,
 )
-from bvalign.show.report.labelled import draw
+from bvalign.show.report.labelled import plot
 
 
 def drawn(figure):
@@ -79,7 +79,7 @@ def test_disagreement_of_many_pairs_draws_a_part_and_says_so():
 
 
 def test_every_figure_of_a_report_says_how_many_samples_and_members():
-    drawn_figures = draw(analysis(*aligned_ensemble(members=8, samples=200)))
+    drawn_figures = plot(analysis(*aligned_ensemble(members=8, samples=200)))
     assert {"alignment_log", "ratio", "reliability", "collapse"} <= set(drawn_figures)
     for name, figure in drawn_figures.items():
         titles = [figure.get_suptitle(), *(axes.get_title() for axes in figure.axes)]
@@ -95,7 +95,7 @@ def test_degenerate_ensembles_are_drawn(right, members):
     target = torch.zeros(6, dtype=torch.int64)
     logits = torch.zeros(members, 6, 3)
     logits[:, :, 0 if right else 1] = 5
-    for figure in draw_members(analysis(logits, target)).values():
+    for figure in member_figures(analysis(logits, target)).values():
         drawn(figure)
 
 
@@ -104,7 +104,7 @@ def test_gain_follows_the_law_of_the_mean():
     logits[:, :30] *= 0.05
     found = analysis(logits, target)
     means = {name: float(mean.value) for name, mean in found.means().items()}
-    figure = drawn(draw_members(found)["gain_from_members"])
+    figure = drawn(member_figures(found)["gain_from_members"])
     left, right = figure.axes
     curve = dict(zip(*left.containers[0].lines[0].get_data(), strict=True))
     assert list(curve) == [1, 2, 4, 8, 9]

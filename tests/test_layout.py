@@ -1,51 +1,102 @@
-"""The rooms of the package and who may import whom."""
+"""The rooms and corners of the package, who may import whom, and how long anything may be."""
 
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "bvalign"
-MAY_IMPORT = {
+ROOMS = {
+    "moved": set(),
     "randomness": set(),
     "provenance": set(),
-    "predictions": set(),
+    "atomic": set(),
+    "predictions": {"atomic"},
     "data": {"randomness", "predictions"},
     "ensemble": {"randomness", "data", "predictions"},
     "analysis": set(),
-    "show": {"analysis", "predictions", "provenance"},
-    "commands": {"analysis", "data", "ensemble", "predictions", "provenance", "show"},
+    "show": {"analysis", "predictions", "provenance", "atomic"},
+    "commands": {"analysis", "atomic", "data", "ensemble", "predictions", "provenance", "show"},
     "cli": {"commands"},
 }
-FILES = [f for f in PACKAGE.rglob("*.py") if f.stem not in ("__init__", "__main__")]
+"""Room -> rooms that it may import."""
+
+CORNERS = {
+    "analysis.decompositions": set(),
+    "analysis.slopes": {"analysis.decompositions"},
+    "analysis.calibration": {"analysis.decompositions"},
+    "analysis.collapse": {"analysis.decompositions", "analysis.slopes", "analysis.calibration"},
+    "predictions.readers": set(),
+    "predictions.run": set(),
+    "show.figures": set(),
+    "show.loggers": {"show.figures"},
+    "show.callbacks": {"show.figures", "show.loggers"},
+    "show.report": {"show.figures"},
+}
+"""Corner -> corners of its room that it may import; what lies beside them may import all."""
+
+FILES = sorted(f for f in PACKAGE.rglob("*.py") if f.stem != "__main__")
 
 
-def room(path):
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def names(path):
+    return path.relative_to(PACKAGE).with_suffix("").parts
 
 
 def imported(path):
+    """Modules of the package that a file imports, anywhere in it, without `bvalign`."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+            modules = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            modules = [alias.name for alias in node.names]
+        else:
+            continue
+        for module in modules:
+            if module.startswith("bvalign."):
+                yield module.split(".")[1:]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_a_room_imports_only_what_it_may(path):
-    here = room(path)
-    rooms = {n.split(".")[1] for n in imported(path) if n.startswith("bvalign.")}
-    assert rooms - {here} <= MAY_IMPORT[here]
+@pytest.mark.parametrize("path", FILES, ids=lambda p: ".".join(names(p)))
+def test_a_file_imports_only_what_its_room_and_corner_may(path):
+    room, *rest = names(path)
+    if room == "__init__":
+        assert {module[0] for module in imported(path)} <= {"moved"}
+        return
+    others = {module[0] for module in imported(path)} - {room, "__version__"}
+    assert others <= ROOMS[room]
+    corner = f"{room}.{rest[0]}" if len(rest) > 1 else None
+    if corner:
+        own = {".".join(module[:2]) for module in imported(path) if module[0] == room} - {corner}
+        beside = {name for name in own if name not in CORNERS and (PACKAGE / room).is_dir()}
+        assert own - beside <= CORNERS[corner]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_files_are_short_and_say_what_they_are_for(path):
+def test_the_arrows_have_no_circle():
+    for arrows in (ROOMS, CORNERS):
+        assert list(TopologicalSorter(arrows).static_order())
+    modules = {".".join(names(path)): path for path in FILES if path.stem != "__init__"}
+    arrows = {
+        name: {".".join(module) for module in imported(path)} & modules.keys() - {name}
+        for name, path in modules.items()
+    }
+    assert list(TopologicalSorter(arrows).static_order())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: ".".join(names(p)))
+def test_files_and_functions_are_short_and_files_say_what_they_are_for(path):
     text = path.read_text()
-    assert ast.get_docstring(ast.parse(text))
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree)
     assert text.count("\n") <= 250
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            documented = node.body[0].end_lineno - node.body[0].lineno + 1
+            length = node.end_lineno - node.lineno + 1
+            length -= documented if ast.get_docstring(node) else 0
+            assert length <= 50, f"{node.name} has {length} lines"
 
 
 @pytest.mark.parametrize(

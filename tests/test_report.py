@@ -17,8 +17,7 @@ from bvalign.analysis.summary import analyze_blocks
 from bvalign.show.figures.scatter import Panel, alignment_scatter
 from bvalign.show.report import explorer as interactive
 from bvalign.show.report import write
-from bvalign.show.report.extremes import extremes_first
-from bvalign.show.report.galleries import scores
+from bvalign.show.report.galleries import extremes_first, scores
 from bvalign.show.report.page import MOST_BYTES, page
 from bvalign.show.report.summary_json import summarise
 from bvalign.show.report.thumbnails import COLUMNS

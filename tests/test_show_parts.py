@@ -14,10 +14,11 @@ from rich.console import Console
 from bvalign.analysis.decompositions.other_losses import vote_counts
 from bvalign.analysis.sample_table import leading
 from bvalign.analysis.summary import analyze_blocks
-from bvalign.show.figures.scatter import Line, feasible_variance
+from bvalign.show.figures.lines import Line
+from bvalign.show.figures.scatter import feasible_variance
 from bvalign.show.report import thumbnails as sprite_module
 from bvalign.show.report.explorer import as_script
-from bvalign.show.report.extremes import Scores, distance_to_line, extremes_first, largest
+from bvalign.show.report.galleries import Scores, distance_to_line, extremes_first, largest
 from bvalign.show.report.sentences import in_words
 from bvalign.show.report.template import render
 from bvalign.show.report.terminal import print_main_numbers

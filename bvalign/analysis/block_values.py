@@ -13,14 +13,17 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from bvalign.analysis.calibration.disagreement import pair_disagreement
-from bvalign.analysis.calibration.gap import uncertainty_sum
-from bvalign.analysis.decompositions.other_losses import CrossEntropy, cross_entropy, vote_counts
-from bvalign.analysis.decompositions.squared_loss import Moments, moments
-from bvalign.analysis.decompositions.weighted import WeightedDecomposition, weighted_decompose
-from bvalign.analysis.slopes.jackknife import LogErrors
-from bvalign.analysis.slopes.member_subsets import Design
-from bvalign.analysis.slopes.subset_values import subset_values
+from bvalign.analysis.calibration import pair_disagreement, uncertainty_sum
+from bvalign.analysis.decompositions import (
+    CrossEntropy,
+    Moments,
+    WeightedDecomposition,
+    cross_entropy,
+    moments,
+    vote_counts,
+    weighted_decompose,
+)
+from bvalign.analysis.slopes import Design, LogErrors, subset_values
 
 
 class SubsetBlock(NamedTuple):

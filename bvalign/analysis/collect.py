@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.calibration.summary import choose_held_out
+from bvalign.analysis.calibration import choose_held_out
 
 Block = tuple[Tensor, Tensor | None]
 """Logits (members, block, classes) and labels (block), if any."""

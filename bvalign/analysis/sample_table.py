@@ -7,13 +7,20 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bvalign.analysis.block_values import BlockValues
-from bvalign.analysis.calibration.gap import Gap, decompose_gap
-from bvalign.analysis.decompositions.columns import Column, Unit, columns_of
-from bvalign.analysis.decompositions.means import Mean
-from bvalign.analysis.decompositions.other_losses import CrossEntropy, ZeroOne, zero_one
-from bvalign.analysis.decompositions.squared_loss import Decomposition, decompose
-from bvalign.analysis.decompositions.weighted import WeightedDecomposition
-from bvalign.analysis.slopes.jackknife import LogErrors
+from bvalign.analysis.calibration import Gap, decompose_gap
+from bvalign.analysis.decompositions import (
+    Column,
+    CrossEntropy,
+    Decomposition,
+    Mean,
+    Unit,
+    WeightedDecomposition,
+    ZeroOne,
+    columns_of,
+    decompose,
+    zero_one,
+)
+from bvalign.analysis.slopes import LogErrors
 
 TOP = 4
 

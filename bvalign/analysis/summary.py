@@ -11,17 +11,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bvalign.analysis.block_values import block_values
-from bvalign.analysis.calibration.summary import Calibration, calibrate
-from bvalign.analysis.collapse.summary import Collapse, fit_collapse
+from bvalign.analysis.calibration import Calibration, calibrate
+from bvalign.analysis.collapse import Collapse, fit_collapse
 from bvalign.analysis.collect import Block, HeldOut, arrays, collect
-from bvalign.analysis.decompositions.columns import Column, NamedColumns
-from bvalign.analysis.decompositions.means import Mean
+from bvalign.analysis.decompositions import Column, Mean, NamedColumns
 from bvalign.analysis.sample_table import SampleTable, sample_table
-from bvalign.analysis.slopes.estimators import quoted_estimators
-from bvalign.analysis.slopes.fit import Alignment, fit_alignment
-from bvalign.analysis.slopes.member_subsets import Selection, design
-from bvalign.analysis.slopes.parts import LocalSlope, class_slopes, decade_slopes
-from bvalign.analysis.slopes.subset_values import SubsetValues
+from bvalign.analysis.slopes import (
+    Alignment,
+    LocalSlope,
+    Selection,
+    SubsetValues,
+    class_slopes,
+    decade_slopes,
+    design,
+    fit_alignment,
+    quoted_estimators,
+)
 
 RATIO_QUANTILES = (0.5, 0.9, 0.99, 1.0)
 LOSSES = {

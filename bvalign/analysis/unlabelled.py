@@ -35,17 +35,23 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.calibration.gap import uncertainty_sum
+from bvalign.analysis.calibration import uncertainty_sum
 from bvalign.analysis.collect import Block, arrays, collect
-from bvalign.analysis.decompositions.columns import Column, NamedColumns, Unit, columns_of
-from bvalign.analysis.decompositions.means import Mean, mean_over_samples
-from bvalign.analysis.decompositions.other_losses import (
+from bvalign.analysis.decompositions import (
+    Column,
+    Mean,
+    NamedColumns,
+    Unit,
+    centred_squares,
+    columns_of,
     disagreement,
     jackknife_shift,
     log_moments,
+    mean_over_samples,
+    residual,
+    softmax,
     vote_counts,
 )
-from bvalign.analysis.decompositions.squared_loss import centred_squares, residual, softmax
 
 MEANS = (
     "variance",

@@ -10,7 +10,7 @@ from rich.console import Console
 from torch import Tensor
 
 from bvalign.analysis.collect import Block
-from bvalign.analysis.slopes.member_subsets import Selection
+from bvalign.analysis.slopes import Selection
 from bvalign.analysis.summary import Analysis, analyze_blocks
 from bvalign.analysis.unlabelled import UnlabelledAnalysis, analyze_unlabelled_blocks
 from bvalign.predictions import Predictions, open_predictions

@@ -7,9 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bvalign.predictions.atomic import write_atomic
-from bvalign.show.report.compare import draw, page
-from bvalign.show.report.comparison import compare, read_reports, table
-from bvalign.show.report.write import save_figure
+from bvalign.show.report import (
+    compare_reports,
+    comparison_figures,
+    comparison_page,
+    csv_rows,
+    read_reports,
+    save_figure,
+)
 
 
 def compare_runs(folders: Sequence[Path | str], out: Path | str) -> None:
@@ -20,14 +25,14 @@ def compare_runs(folders: Sequence[Path | str], out: Path | str) -> None:
         out: a folder, made if missing.
     """
     out, reports = Path(out), read_reports([Path(folder) for folder in folders])
-    comparison = compare(reports)
+    comparison = compare_reports(reports)
     (out / "figures").mkdir(parents=True, exist_ok=True)
     write_atomic(out / "compare.json", (json.dumps(comparison, indent=1) + "\n").encode())
     rows = io.StringIO()
-    csv.writer(rows, lineterminator="\n").writerows(table(comparison["runs"]))
+    csv.writer(rows, lineterminator="\n").writerows(csv_rows(comparison["runs"]))
     write_atomic(out / "compare.csv", rows.getvalue().encode())
-    images = {
-        name: save_figure(figure, out / "figures" / name) for name, figure in draw(reports).items()
-    }
-    write_atomic(out / "compare.html", page(reports, comparison, images).encode())
+    images = {}
+    for name, figure in comparison_figures(reports).items():
+        images[name] = save_figure(figure, out / "figures" / name)
+    write_atomic(out / "compare.html", comparison_page(reports, comparison, images).encode())
     print(f"comparison of {len(reports)} runs: {out / 'compare.html'}")

@@ -31,10 +31,8 @@ from bvalign.ensemble.strategy import MemberParallelStrategy
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.claims import one_at_a_time
 from bvalign.provenance import provenance
-from bvalign.show.callbacks.alignment_scatter import AlignmentScatter
-from bvalign.show.callbacks.progress import MembersProgress
-from bvalign.show.loggers.wandb_run import WandbRun
-from bvalign.show.loggers.wandb_setup import use_wandb
+from bvalign.show.callbacks import AlignmentScatter, MembersProgress
+from bvalign.show.loggers import WandbRun, use_wandb
 
 DECISIVE = (
     "max_epochs",

@@ -3,13 +3,12 @@
 import os
 from pathlib import Path
 
-from bvalign.analysis.slopes.member_subsets import Selection
+from bvalign.analysis.slopes import Selection
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.commands.analyze import analyze_predictions
 from bvalign.predictions import open_predictions
-from bvalign.show.report.terminal import print_main_numbers
-from bvalign.show.report.write import write_report
+from bvalign.show.report import print_main_numbers, write_report
 
 PLACE = (("RANK", "0"), ("WORLD_SIZE", "1"))
 """Where torchrun says a process's number and how many there are, with what holds without it."""

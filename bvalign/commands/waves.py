@@ -22,7 +22,7 @@ from bvalign.ensemble.trial import choose_plan
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.claims import Work
 from bvalign.predictions.plan_record import settle_plan
-from bvalign.show.callbacks.progress import MembersProgress
+from bvalign.show.callbacks import MembersProgress
 
 MakeTrainer = Callable[[Sequence[Callback], MemberCheckpointIO], Trainer]
 

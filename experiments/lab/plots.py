@@ -17,7 +17,8 @@ from verdicts import Number, Numbers
 
 from bvalign.show.figures.lines import summary_lines
 from bvalign.show.figures.members import Interval, over_size
-from bvalign.show.figures.scatter import BOUND, CORRECT, WRONG, Panel, alignment_scatter
+from bvalign.show.figures.scatter import Panel, alignment_scatter
+from bvalign.show.figures.style import BOUND, CORRECT, WRONG
 
 COLOURS = (CORRECT, WRONG, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "os^vDPX"

@@ -30,6 +30,8 @@ from typing import NamedTuple
 
 import yaml
 
+from bvalign.moved import earliest
+
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = ROOT / "experiments" / "studies"
 QUIET = {"trainer.logger": False, "seed_everything": 0}
@@ -46,7 +48,7 @@ class StudyRun(NamedTuple):
     @property
     def path(self) -> Path:
         """The run directory."""
-        content = json.dumps([self.config, self.options], sort_keys=True)
+        content = earliest(json.dumps([self.config, self.options], sort_keys=True))
         return self.root / f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
     @property

@@ -23,9 +23,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.decompositions.means import Mean, mean_over_samples
-from bvalign.analysis.decompositions.other_losses import zero_one
-from bvalign.analysis.decompositions.squared_loss import Moments, decompose, residual
+from bvalign.analysis.decompositions import (
+    Mean,
+    Moments,
+    decompose,
+    mean_over_samples,
+    residual,
+    zero_one,
+)
 
 
 class DisagreementEquality(NamedTuple):

@@ -33,7 +33,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.decompositions.squared_loss import residual
+from bvalign.analysis.decompositions import residual
 
 Bins = Int[Tensor, "samples columns"]
 Binning = Callable[[Tensor, int], Tensor]

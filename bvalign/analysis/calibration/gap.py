@@ -35,12 +35,13 @@ from bvalign.analysis.calibration.errors import (
     class_wise,
     confidence,
 )
-from bvalign.analysis.decompositions.columns import Unit
-from bvalign.analysis.decompositions.means import Mean, mean_over_samples
-from bvalign.analysis.decompositions.squared_loss import (
+from bvalign.analysis.decompositions import (
+    Mean,
     Moments,
+    Unit,
     centred_squares,
     decompose,
+    mean_over_samples,
     moments,
     residual,
     softmax,

@@ -30,7 +30,7 @@ from bvalign.analysis.calibration.temperature import (
     fit_temperature,
     temperature_effect,
 )
-from bvalign.analysis.decompositions.squared_loss import Moments
+from bvalign.analysis.decompositions import Moments
 
 NOTIONS = {
     "confidence": confidence,

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from bvalign.analysis.collapse.integrals import Averages, averages
 from bvalign.analysis.collapse.noise_distributions import check_law
-from bvalign.analysis.decompositions.squared_loss import Decomposition, decompose, moments
+from bvalign.analysis.decompositions import Decomposition, decompose, moments
 
 Margins = Num[Tensor, "*points"] | Num[np.ndarray, "*points"] | float | int
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from bvalign.analysis.collapse.noise_distributions import draw_noise
 from bvalign.analysis.collapse.noise_fit import LogitNoise, fit_logit_noise
 from bvalign.analysis.collapse.noise_model import noise_model, simulate_finite_members
-from bvalign.analysis.decompositions.squared_loss import Decomposition, decompose, moments
-from bvalign.analysis.slopes.lines import log_log_line
+from bvalign.analysis.decompositions import Decomposition, decompose, moments
+from bvalign.analysis.slopes import log_log_line
 
 CURVE_POINTS = 41
 SCALES, LARGEST_MARGIN = (0.01, 5.0), 300.0

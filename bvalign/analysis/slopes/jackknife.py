@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.decompositions.squared_loss import softmax
+from bvalign.analysis.decompositions import softmax
 from bvalign.analysis.slopes.pairs import Pairs, PairSums, pair_tables
 
 _LEFT = 1e-15  # rounding of a difference of two sums

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from bvalign.analysis.decompositions.squared_loss import residual
+from bvalign.analysis.decompositions import residual
 
 Pairs = Float[Tensor, "samples members members"]
 

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from bvalign.analysis.decompositions.squared_loss import softmax
+from bvalign.analysis.decompositions import softmax
 from bvalign.analysis.slopes.jackknife import LogErrors, subset_errors
 from bvalign.analysis.slopes.pairs import PairSums, pair_tables
 

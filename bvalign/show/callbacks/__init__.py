@@ -1,0 +1,7 @@
+"""Lightning callbacks that watch members train."""
+
+from bvalign.show.callbacks.alignment_scatter import AlignmentScatter
+from bvalign.show.callbacks.neural_collapse import NeuralCollapseMonitor
+from bvalign.show.callbacks.progress import MembersProgress
+
+__all__ = ["AlignmentScatter", "MembersProgress", "NeuralCollapseMonitor"]

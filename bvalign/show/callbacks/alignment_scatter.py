@@ -8,14 +8,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
-from bvalign.analysis.decompositions.columns import columns_of
+from bvalign.analysis.decompositions import Decomposition, columns_of
 from bvalign.analysis.decompositions.metrics import BiasVariance
-from bvalign.analysis.decompositions.squared_loss import Decomposition
-from bvalign.analysis.slopes.lines import log_log_line
+from bvalign.analysis.slopes import log_log_line
 from bvalign.predictions import RunDirectory
-from bvalign.show.figures.scatter import Line, Panel, alignment_scatter
-from bvalign.show.loggers.figures import ABLE, log_figure
-from bvalign.show.loggers.wandb_tables import log_samples
+from bvalign.show.figures import Line, Panel, alignment_scatter
+from bvalign.show.loggers import ABLE, log_figure, log_samples
 
 
 class AlignmentScatter(Callback):

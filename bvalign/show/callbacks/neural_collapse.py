@@ -13,9 +13,9 @@ KEYS = ("nc1", "nc2_norms", "nc2_cosines", "nc3", "nc4")
 class NeuralCollapseMonitor(Callback):
     """NC1 to NC4 of every member on the training set, without augmentation.
 
-    Add it with `--trainer.callbacks+=bvalign.show.callbacks.neural_collapse.NeuralCollapseMonitor`. Means
-    over the members in training are logged as `collapse/nc1`, `nc2_norms`, `nc2_cosines` (of the
-    class means), `nc3` and `nc4`; one row per member and epoch goes to `collapse.csv` in
+    Add it with `--trainer.callbacks+=bvalign.show.callbacks.NeuralCollapseMonitor`. Means over the
+    members in training are logged as `collapse/nc1`, `nc2_norms`, `nc2_cosines` (of the class
+    means), `nc3` and `nc4`; one row per member and epoch goes to `collapse.csv` in
     `--trainer.default_root_dir`. All are zero at full collapse.
 
     Args:

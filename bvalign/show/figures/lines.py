@@ -1,10 +1,35 @@
-"""The fitted lines of an analysis, as figures draw them."""
+"""Lines fitted to the logarithms of squared bias and variance, as figures show them."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from bvalign.analysis.slopes.intervals import Estimate, stored_estimates
+import numpy as np
+
+from bvalign.analysis.slopes import Estimate, stored_estimates
 from bvalign.analysis.summary import Analysis
-from bvalign.show.figures.scatter import Line
+
+
+class Line(NamedTuple):
+    """A line fitted to the logarithms of the correct samples."""
+
+    name: str  # key of slopes.ESTIMATORS
+    slope: float
+    intercept: float  # natural logarithm
+    interval: tuple[float, float] | None = None  # 95%, of the slope
+
+    def __str__(self) -> str:
+        """What every legend calls it."""
+        ends = "" if self.interval is None else ", 95% {:.3f} to {:.3f}".format(*self.interval)
+        return f"{self.name}: slope {self.slope:.3f}{ends}"
+
+    def at(self, bias_sq: np.ndarray) -> np.ndarray:
+        """The variance it predicts; a slope beyond all reason stays finite."""
+        return np.exp(np.clip(self.intercept + self.slope * np.log(bias_sq), -700, 700))
+
+    def turned(self, slope: float, centre: float) -> "Line":
+        """The line of another slope through the same point at log bias_sq = centre."""
+        intercept = self.intercept + (self.slope - slope) * centre
+        return self._replace(slope=slope, intercept=intercept)
 
 
 def fitted_lines(analysis: Analysis, names: Sequence[str]) -> list[Line]:

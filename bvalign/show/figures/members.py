@@ -1,5 +1,6 @@
 """Figures of members rather than samples: what more of them bring, how they differ and learn."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -8,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bvalign.show.figures.scatter import BOUND, CORRECT, FIT, WRONG
+from bvalign.analysis.summary import Analysis
+from bvalign.show.figures.style import BOUND, CORRECT, FIT, GRID, WRONG
 
-GRID = {"color": "#E6E6E6", "linewidth": 0.6}
 PAIRS_SHOWN = 10_000
 SIZE_STYLES = {
     "risk": ("o", FIT),
@@ -180,6 +181,35 @@ def curves_band(epoch: np.ndarray, values: Mapping[str, np.ndarray]) -> Figure:
         _finish(axes, "epoch", labels.get(name, name))
     figure.suptitle(f"M = {num_members}", fontsize=10)
     return figure
+
+
+def member_figures(analysis: Analysis) -> dict[str, Figure]:
+    """What more members bring, and how pairs of them differ, by file name; two members at least."""
+    means = analysis.means()
+    accuracy = analysis.member_accuracy.numpy()
+    alone = (1 - accuracy.mean(), accuracy.std(ddof=1))
+    return {
+        "gain_from_members": gain_from_members(
+            _over_members(analysis, "bias_sq", (float(means["risk"].value), math.nan)),
+            _over_members(analysis, "error", alone),
+            bias_sq=float(means["bias_sq_unbiased"].value),
+            variance=float(means["variance_unbiased"].value),
+            num_samples=analysis.num_samples,
+        ),
+        "disagreement": disagreement_over_error(
+            analysis.pair_disagreement.numpy(), 1 - accuracy, num_samples=analysis.num_samples
+        ),
+    }
+
+
+def _over_members(analysis: Analysis, number: str, alone: tuple[float, float]) -> OverMembers:
+    """A number of the mean of m members; the plug-in squared bias of m members is its risk."""
+    rows = [(1, *alone)] + [
+        (row["members"], row["mean"], math.nan if row["spread"] is None else row["spread"])
+        for row in analysis.alignment.curve
+        if (row["estimator"], row["number"]) == ("mean", number)
+    ]
+    return OverMembers(*np.array(rows, dtype=float).T)
 
 
 def _row(figure: Figure, number: int) -> Sequence[Axes]:

@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from bvalign.show.figures.scatter import LINES, OTHER_LINE, Line, Panel, draw_panel, log_limits
+from bvalign.show.figures.lines import Line
+from bvalign.show.figures.scatter import Panel, draw_panel, log_limits
+from bvalign.show.figures.style import GRID, LINES, OTHER_LINE
 
 COLUMNS = 3
 NAME_LENGTH = 34
@@ -69,7 +71,7 @@ def slopes(lines: Mapping[str, Sequence[Line]]) -> Figure:
     axes.set_yticks(range(len(lines)), [shortened(name) for name in lines])
     axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.set_xlabel("slope of log variance on log squared bias (bars: 95%)")
-    axes.grid(True, axis="x", color="#E6E6E6", linewidth=0.6)
+    axes.grid(True, axis="x", **GRID)
     axes.set_axisbelow(True)
     figure.legend(loc="outside upper center", ncols=len(estimators) + 1, fontsize=8)
     return figure

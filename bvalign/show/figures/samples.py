@@ -6,18 +6,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from bvalign.analysis.calibration.errors import Cells
-from bvalign.analysis.collapse.noise_fit import EDGES
-from bvalign.analysis.collapse.summary import Collapse
-from bvalign.show.figures.scatter import (
-    BOUND,
-    CORRECT,
-    DECADES_SHOWN,
-    FIT,
-    LINES,
-    OTHER_LINE,
-    WRONG,
-)
+from bvalign.analysis.calibration import Cells
+from bvalign.analysis.collapse import EDGES, Collapse
+from bvalign.show.figures.scatter import DECADES_SHOWN
+from bvalign.show.figures.style import BOUND, CORRECT, FIT, GRID, LINES, OTHER_LINE, WRONG
 
 BINS_SHOWN = 200
 """Of the histogram of the noise, over its whole range."""
@@ -65,7 +57,7 @@ def slope_over_members(
     axes.set_ylabel("slope of log variance on log squared bias")
     axes.set_title(f"Does the slope drift with M?  N = {num_samples}", fontsize=10)
     figure.legend(loc="outside lower center", ncols=3, fontsize=8)  # over nothing that is drawn
-    axes.grid(True, color="#E6E6E6", linewidth=0.6)
+    axes.grid(True, **GRID)
     return figure
 
 
@@ -130,7 +122,7 @@ def reliability(cells: Cells, *, num_samples: int, num_members: int) -> Figure:
     below.set_ylabel("samples")
     below.set_xlabel("confidence: largest mean probability, mean of the bin")
     for panel in (axes, below):
-        panel.grid(True, color="#E6E6E6", linewidth=0.6)
+        panel.grid(True, **GRID)
         panel.set_axisbelow(True)
     return figure
 
@@ -176,7 +168,7 @@ def collapse(found: Collapse, *, num_samples: int, num_members: int) -> Figure:
     right.set_title(f"{found.law} noise at the margins of the data", fontsize=10)
     for axes in (left, right):
         axes.legend(fontsize=8)
-        axes.grid(True, color="#E6E6E6", linewidth=0.6)
+        axes.grid(True, **GRID)
     return figure
 
 
@@ -221,7 +213,7 @@ def variance_over_confidence(
     axes.set_title(f"N = {len(error)}, M = {num_members}{off}", fontsize=10)
     axes.legend(fontsize=8, loc="lower right")
     axes.set_axisbelow(True)
-    axes.grid(True, color="#E6E6E6", linewidth=0.6)
+    axes.grid(True, **GRID)
     return figure
 
 

@@ -1,8 +1,6 @@
 """The alignment scatter: variance over squared bias, one point per test sample.
 
-Arrays to matplotlib figures: no files, no loggers, no pyplot state. One wording and one set of
-colours in all figures: blue for samples the ensemble gets right, vermilion for those it gets wrong
-(Okabe and Ito's palette, told apart by the colour-blind and in grey).
+Blue for samples the ensemble gets right, vermilion for those it gets wrong.
 """
 
 from collections.abc import Sequence
@@ -14,10 +12,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-CORRECT, WRONG, FIT, BOUND = "#0072B2", "#D55E00", "#000000", "#7F7F7F"
-LINES = {"cross_half": FIT}
-OTHER_LINE = "#009E73"
-"""Colours of fitted lines: black for the one to quote, bluish green for any other."""
+from bvalign.show.figures.lines import Line
+from bvalign.show.figures.style import BOUND, CORRECT, FIT, GRID, LINES, OTHER_LINE, WRONG
 
 SHADES = {
     CORRECT: LinearSegmentedColormap.from_list("correct", ["#4FA3D9", CORRECT, "#00263D"]),
@@ -26,29 +22,6 @@ SHADES = {
 DECADES_SHOWN = 14
 """A log axis shows at most this many decades below its largest value; what lies below is counted
 in the title."""
-
-
-class Line(NamedTuple):
-    """A line fitted to the logarithms of the correct samples."""
-
-    name: str  # key of slopes.ESTIMATORS
-    slope: float
-    intercept: float  # natural logarithm
-    interval: tuple[float, float] | None = None  # 95%, of the slope
-
-    def __str__(self) -> str:
-        """What every legend calls it."""
-        ends = "" if self.interval is None else ", 95% {:.3f} to {:.3f}".format(*self.interval)
-        return f"{self.name}: slope {self.slope:.3f}{ends}"
-
-    def at(self, bias_sq: np.ndarray) -> np.ndarray:
-        """The variance it predicts; a slope beyond all reason stays finite."""
-        return np.exp(np.clip(self.intercept + self.slope * np.log(bias_sq), -700, 700))
-
-    def turned(self, slope: float, centre: float) -> "Line":
-        """The line of another slope through the same point at log bias_sq = centre."""
-        intercept = self.intercept + (self.slope - slope) * centre
-        return self._replace(slope=slope, intercept=intercept)
 
 
 class Panel(NamedTuple):
@@ -117,7 +90,7 @@ def draw_panel(
     axes.set_title(f"{title}N = {len(correct)}, M = {num_members}{note}", fontsize=10)
     below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.11), "ncols": 3}
     axes.legend(**({"loc": "upper left"} if log else below), fontsize=8, framealpha=0.9)
-    axes.grid(True, color="#E6E6E6", linewidth=0.6)
+    axes.grid(True, **GRID)
     axes.set_axisbelow(True)
 
 

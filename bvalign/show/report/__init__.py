@@ -1,0 +1,17 @@
+"""The files of a report: summary.json, samples.csv, figures and pages."""
+
+from bvalign.show.report.compare import comparison_figures, comparison_page
+from bvalign.show.report.comparison import compare_reports, csv_rows, read_reports
+from bvalign.show.report.terminal import print_main_numbers
+from bvalign.show.report.write import save_figure, write_report
+
+__all__ = [
+    "compare_reports",
+    "comparison_figures",
+    "comparison_page",
+    "csv_rows",
+    "print_main_numbers",
+    "read_reports",
+    "save_figure",
+    "write_report",
+]

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from bvalign.show.figures.lines import summary_lines
-from bvalign.show.figures.runs import RunScatter, alignment_multiples, slopes
-from bvalign.show.figures.scatter import Panel
+from bvalign.show.figures import Panel, RunScatter, alignment_multiples, slopes, summary_lines
 from bvalign.show.report.comparison import SLOPES, Report
 from bvalign.show.report.template import render
 
@@ -18,21 +16,21 @@ CAPTIONS = {
 }
 
 
-def page(
+def comparison_page(
     reports: Sequence[Report], comparison: dict[str, object], figures: dict[str, bytes]
 ) -> str:
     """The HTML.
 
     Args:
         reports: what is compared.
-        comparison: of `compare`.
+        comparison: of `compare_reports`.
         figures: PNG by name.
     """
     made = _made(reports)
     return render("compare.html.j2", made, "", figures, CAPTIONS, comparison=comparison)
 
 
-def draw(reports: Sequence[Report]) -> dict[str, Figure]:
+def comparison_figures(reports: Sequence[Report]) -> dict[str, Figure]:
     """The figures, by file name."""
     lines = {report.name: summary_lines(report.summary, SLOPES) for report in reports}
     runs = {

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bvalign.analysis.slopes.intervals import stored_estimates
-from bvalign.show.report.extremes import distance_to_line, largest
+from bvalign.analysis.slopes import stored_estimates
+from bvalign.show.report.galleries import distance_to_line, largest
 from bvalign.show.report.summary_json import SCHEMA
 
 COLUMNS = ("index", "label", "correct", "bias_sq", "variance")
@@ -39,7 +39,7 @@ def read_reports(folders: Sequence[Path]) -> list[Report]:
     return [_read(folder, name) for folder, name in zip(folders, names, strict=True)]
 
 
-def compare(reports: Sequence[Report]) -> dict[str, object]:
+def compare_reports(reports: Sequence[Report]) -> dict[str, object]:
     """All numbers; JSON-able, docs/summary.md says what each means."""
     identities = [report.summary["identity"] for report in reports]
     keys = sorted(set().union(*identities))
@@ -56,7 +56,7 @@ def compare(reports: Sequence[Report]) -> dict[str, object]:
     }
 
 
-def table(runs: Sequence[dict[str, object]]) -> Iterator[list[str]]:
+def csv_rows(runs: Sequence[dict[str, object]]) -> Iterator[list[str]]:
     """The runs as rows of a CSV, header first; 17 significant digits, nothing where undefined."""
     yield list(runs[0])
     for run in runs:

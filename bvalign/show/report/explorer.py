@@ -7,8 +7,7 @@ import numpy as np
 
 from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions
-from bvalign.show.figures.lines import fitted_lines
-from bvalign.show.figures.scatter import DECADES_SHOWN, feasible_variance
+from bvalign.show.figures import DECADES_SHOWN, feasible_variance, fitted_lines
 
 MOST_POINTS = 20_000
 """Of more samples the density is drawn, and only the most extreme ones as points."""

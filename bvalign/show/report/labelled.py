@@ -2,19 +2,17 @@
 
 from matplotlib.figure import Figure
 
-from bvalign.analysis.slopes.estimators import ESTIMATORS
+from bvalign.analysis.slopes import ESTIMATORS
 from bvalign.analysis.summary import Analysis
+from bvalign.show.figures import Panel, alignment_scatter, fitted_lines, member_figures
 from bvalign.show.figures import samples as figures
-from bvalign.show.figures.draw_members import draw_members
-from bvalign.show.figures.lines import fitted_lines
-from bvalign.show.figures.scatter import Panel, alignment_scatter
 from bvalign.show.report.page import page
 from bvalign.show.report.summary_json import summarise
 
-__all__ = ["draw", "page", "summarise"]
+__all__ = ["page", "plot", "summarise"]
 
 
-def draw(analysis: Analysis) -> dict[str, Figure]:
+def plot(analysis: Analysis) -> dict[str, Figure]:
     """The figures of the report, by file name."""
     several = analysis.num_members > 1
     bias_sq, variance, correct = (analysis[k] for k in ("bias_sq", "variance", "correct"))
@@ -36,7 +34,7 @@ def draw(analysis: Analysis) -> dict[str, Figure]:
         ratio = (decomposition.variance / decomposition.bias_sq).numpy()
         members = analysis.num_members
         drawn["ratio"] = figures.ratio_histogram(ratio, correct, num_members=members)
-        drawn |= draw_members(analysis)
+        drawn |= member_figures(analysis)
     if analysis.collapse.noise is not None:
         drawn["collapse"] = figures.collapse(analysis.collapse, **size)
     drawn["reliability"] = figures.reliability(analysis.calibration.reliability, **size)

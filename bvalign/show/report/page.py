@@ -1,11 +1,10 @@
 """The report as one HTML page that needs no network, at most MOST_BYTES long."""
 
-from bvalign.analysis.slopes.estimators import ESTIMATORS
+from bvalign.analysis.slopes import ESTIMATORS
 from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions
 from bvalign.show.report.explorer import as_script, explorer, samples_in_page, texts_in_page
-from bvalign.show.report.extremes import extremes_first
-from bvalign.show.report.galleries import galleries, scores
+from bvalign.show.report.galleries import extremes_first, galleries, scores
 from bvalign.show.report.sentences import in_words
 from bvalign.show.report.template import class_names, render
 from bvalign.show.report.thumbnails import COLUMNS, ROWS, sprites

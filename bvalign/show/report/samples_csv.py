@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
-from bvalign.analysis.decompositions.columns import Column
+from bvalign.analysis.decompositions import Column
 
 
 def samples_csv(columns: Mapping[str, Column]) -> str:

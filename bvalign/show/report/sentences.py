@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from bvalign.analysis.slopes.intervals import Estimate, stored_estimates
+from bvalign.analysis.slopes import Estimate, stored_estimates
 
 Summary = dict[str, object]
 

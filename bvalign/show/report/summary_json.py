@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from bvalign.analysis.collapse.summary import Collapse
+from bvalign.analysis.collapse import Collapse
 from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions
 from bvalign.provenance import versions

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
-from bvalign.analysis.slopes.estimators import quoted_estimators
+from bvalign.analysis.slopes import quoted_estimators
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 

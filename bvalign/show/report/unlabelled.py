@@ -63,7 +63,7 @@ def summarise(
     } | how_it_was_made(predictions, origin)
 
 
-def draw(analysis: UnlabelledAnalysis) -> dict[str, Figure]:
+def plot(analysis: UnlabelledAnalysis) -> dict[str, Figure]:
     """The figures of the report, by file name; none for one member."""
     if analysis.num_members == 1:
         return {}

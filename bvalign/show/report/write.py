@@ -37,7 +37,7 @@ def write_report(
     write_atomic(out / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     write_atomic(out / "samples.csv", samples_csv(analysis.columns()).encode())
     images = {}
-    for name, figure in report.draw(analysis).items():
+    for name, figure in report.plot(analysis).items():
         images[name] = save_figure(figure, out / "figures" / name)
     page = report.page(analysis, predictions, summary, images)
     write_atomic(out / "report.html", page.encode())
