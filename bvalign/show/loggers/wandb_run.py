@@ -78,7 +78,9 @@ class WandbRun:
             predictions = run.predictions()
             folders = [run.member(member).path for member in predictions.members]
             _log_curves(logger, training_curves(folders))
-            log_samples(logger, _columns(analysis, predictions), predictions.images, self.max_rows)
+            log_samples(
+                logger, shown_columns(analysis, predictions), predictions.images, self.max_rows
+            )
             log_points(logger, analysis["bias_sq"], analysis["variance"], self.max_rows)
             logger.experiment.summary.update(_result(analysis))
             self._log_files(logger, run)
@@ -136,7 +138,7 @@ def _log_curves(logger: WandbLogger, curves: Curves) -> None:
     log_figure(logger, "members/curves", curves_band(curves.epoch, measured))
 
 
-def _columns(analysis: Analysis, predictions: Predictions) -> dict[str, np.ndarray]:
+def shown_columns(analysis: Analysis, predictions: Predictions) -> dict[str, np.ndarray]:
     """The columns of samples.csv that people are shown, classes by name."""
     names = np.array(predictions.class_names or range(analysis.num_classes), dtype=object)
     columns = {k: c.values.numpy() for k, c in analysis.columns().items() if c.unit.shown}

@@ -1,0 +1,102 @@
+"""The patches of docs/extending.md, applied to a copy of the package and run."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import aligned_ensemble, save_npz
+
+ROOT = Path(__file__).parents[1]
+PATCHES = re.findall(r"```diff\n(.*?)```", (ROOT / "docs/extending.md").read_text(), re.DOTALL)
+AS_W_AND_B_SHOWS = """
+import json
+from bvalign import analyze, open_predictions
+from bvalign.show.loggers.wandb_run import shown_columns
+
+predictions, _ = open_predictions("p.npz")
+print(json.dumps(list(shown_columns(analyze(predictions), predictions))))
+"""
+
+
+def apply(patch, folder):
+    """Replaces what each hunk takes away and keeps by what it keeps and adds; returns the files."""
+    files = []
+    for part in re.split(r"^--- .*\n", patch, flags=re.MULTILINE)[1:]:
+        header, *hunks = re.split(r"^@@\n", part, flags=re.MULTILINE)
+        path = folder / header.removeprefix("+++ b/").strip()
+        text = path.read_text() if path.exists() else ""
+        for hunk in hunks:
+            lines = hunk.splitlines(keepends=True)
+            old, new = ("".join(line[1:] for line in lines if line[0] in f" {s}") for s in "-+")
+            assert text.count(old) == 1 or not path.exists(), old
+            text = text.replace(old, new) if path.exists() else new
+        path.write_text(text)
+        files.append(path.relative_to(folder).as_posix())
+    return files
+
+
+@pytest.fixture
+def extended(tmp_path):
+    """Applies a patch and returns the files it touches and a way to run Python with it."""
+    shutil.copytree(ROOT / "bvalign", tmp_path / "bvalign")
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    logits, target = aligned_ensemble(members=8, samples=120)
+    save_npz(tmp_path / "p.npz", logits, target)
+
+    def run(patch):
+        files = apply(patch, tmp_path)
+        environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+
+        def python(*arguments):
+            done = subprocess.run(
+                [sys.executable, *arguments],
+                env=environment,
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        python("-m", "bvalign", "analyze", "p.npz", "--out", "out")
+        return files, python
+
+    return run
+
+
+def test_a_per_sample_statistic_is_added_in_four_files_with_its_test(extended, tmp_path):
+    files, python = extended(PATCHES[0])
+    assert len(files) == 3
+    with (tmp_path / "out/samples.csv").open() as file:
+        column = np.array([float(row["mean_entropy"]) for row in csv.DictReader(file)])
+    logits, _ = aligned_ensemble(members=8, samples=120)
+    probs = np.exp(logits.numpy())
+    probs /= probs.sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(
+        column, -(probs * np.log(probs)).sum(axis=-1).mean(axis=0), rtol=1e-9
+    )
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    assert summary["means"]["mean_entropy"]["value"] == pytest.approx(column.mean())
+    page = (tmp_path / "out/report.html").read_text()
+    data = re.search(r'id="page-data">(.*?)</script>', page, flags=re.DOTALL)[1]
+    assert {"name": "mean_entropy", "unit": "nats"} in json.loads(data)["card"]
+    assert "mean_entropy" in json.loads(python("-c", AS_W_AND_B_SHOWS))
+
+
+def test_an_estimator_is_added_in_three_files_with_its_test(extended, tmp_path):
+    files, _ = extended(PATCHES[1])
+    assert len(files) == 2
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    wald, ols = (summary["alignment"][name]["slope"] for name in ("wald", "ols"))
+    assert wald["value"] == pytest.approx(ols["value"], abs=0.05)
+    assert wald["interval"][0] < wald["value"] < wald["interval"][1]
+    assert {row["estimator"] for row in summary["alignment_over_members"]} >= {"wald"}
+    assert "grouping: the line through" in (tmp_path / "out/report.html").read_text()
