@@ -33,10 +33,11 @@ def read_json(path: Path, ignored: Sequence[str] = ()) -> dict[str, Value]:
 
 
 def read_csv(path: Path) -> dict[str, Value]:
-    """The cells of a table by column and row; every cell that is a number is a float."""
+    """The cells of a table by column and row, numbers as floats; its names under `columns`."""
     with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {
+        reader = csv.DictReader(file)
+        rows, names = list(reader), reader.fieldnames
+    return {"columns": ",".join(names)} | {
         f"{column}.{row}": _cell(text)
         for row, cells in enumerate(rows)
         for column, text in cells.items()

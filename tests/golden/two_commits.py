@@ -9,12 +9,13 @@ number that is not exactly the same follows: old, new and their relative differe
     fit        an MLP and a CNN on digits, a CNN on Fashion-MNIST where BVALIGN_DATA is set; with a
                named plan and deterministic, as a plan that is timed may be another the next time
     compare    the two runs on digits
-    analyze    the stored inputs of this folder, and larger random predictions: with labels, without,
-               with weights, votes
+    analyze    the stored inputs of this folder, and larger random predictions with labels, without,
+               with weights, and votes
 
-What members leave (weights, logits, curves) and samples.csv must be byte-identical; of summary.json
-and compare.json every value must be, but versions of software and the commit. What is not committed
-is not compared. Exit code 1 if anything differs.
+Tables (samples.csv, compare.csv, the curves of members) must be byte-identical, and so must the
+weights and logits of each member; of summary.json and compare.json every value must be the same but
+versions of software and the commit. What is not committed is not compared. Exit code 1 if anything
+differs.
 """
 
 import argparse
@@ -32,10 +33,21 @@ from typing import NamedTuple
 
 import numpy as np
 from differences import differences, listing, read_json
+from safetensors import safe_open
 
 HERE = Path(__file__).resolve().parent
 STORED = json.loads((HERE / "cases.json").read_text())["analyze"]
 IGNORED = ("versions.", "provenance.versions.", "provenance.commit.")
+
+BVALIGN = """
+import runpy
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+Figure.savefig = lambda figure, file, **_: file.write(b"none")
+ConstrainedLayoutEngine.execute = lambda engine, figure: None
+runpy.run_module("bvalign", run_name="__main__", alter_sys=True)
+"""
+"""`python -m bvalign` that draws no figures: they hold no number and take most of the time."""
 
 REPEATABLE = (
     "--model.plan=sequential --trainer.deterministic=true --trainer.accelerator=cpu "
@@ -140,7 +152,7 @@ def same(name: str, command: Sequence[str], sides: Sequence[Side]) -> bool:
     print(f"{name}: ", end="", flush=True)
     for side in sides:
         start = time.monotonic()
-        run(side, "-m", "bvalign", *command)
+        run(side, "-c", BVALIGN, *command)
         print(f"{side.name} {time.monotonic() - start:.0f} s ", end="", flush=True)
     print()
     old, new = (side.out / name for side in sides)
@@ -161,7 +173,7 @@ def same(name: str, command: Sequence[str], sides: Sequence[Side]) -> bool:
 
 
 def same_files(old: Path, new: Path) -> bool:
-    """Whether there are the same files on both sides, and those of members are byte-identical."""
+    """Whether there are the same files on both sides, and those of members hold the same bytes."""
     names = [
         sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
         for folder in (old, new)
@@ -170,12 +182,21 @@ def same_files(old: Path, new: Path) -> bool:
         print(f"  files on one side only: {', '.join(sorted(set(names[0]) ^ set(names[1])))}")
         return False
     members = [name for name in names[0] if name.startswith("members")]
-    differ = [name for name in members if (old / name).read_bytes() != (new / name).read_bytes()]
+    differ = [name for name in members if content(old / name) != content(new / name)]
     if members:
-        told = f"{len(differ)} DIFFER" if differ else "byte-identical"
+        told = f"{len(differ)} DIFFER" if differ else "identical"
         print(f"  members: {len(members)} files, {told}")
     print("".join(f"    {name}\n" for name in differ), end="")
     return not differ
+
+
+def content(path: Path) -> object:
+    """The bytes of a file; of safetensors those of tensors, as its header has no fixed order."""
+    if path.suffix != ".safetensors":
+        return path.read_bytes()
+    with safe_open(path, framework="np") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return file.metadata(), {k: (t.dtype, t.shape, t.tobytes()) for k, t in tensors.items()}
 
 
 def run(side: Side, *arguments: object) -> str:
