@@ -26,7 +26,7 @@ from bvalign.ensemble.module import Ensemble
 from bvalign.ensemble.ranks import leave_together, on_rank_zero, started_ranks
 from bvalign.ensemble.strategy import MemberParallelStrategy
 from bvalign.predictions import RunDirectory
-from bvalign.predictions.claims import one_at_a_time
+from bvalign.predictions.run.claims import one_at_a_time
 from bvalign.provenance import provenance
 from bvalign.show.callbacks import AlignmentScatter
 from bvalign.show.members_progress import MembersProgress

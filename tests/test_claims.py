@@ -10,8 +10,8 @@ import time
 import pytest
 from filelock import FileLock
 
-from bvalign.predictions import claims
-from bvalign.predictions.claims import Offer, PackLock, in_step
+from bvalign.predictions.run import claims
+from bvalign.predictions.run.claims import Offer, PackLock, in_step
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def owner(lock, **sign):
 
 
 def test_a_lock_is_held_by_one_and_dies_with_its_owner(lock):
-    holder = "import sys, time; from bvalign.predictions.claims import PackLock; "
+    holder = "import sys, time; from bvalign.predictions.run.claims import PackLock; "
     holder += "from pathlib import Path; lock = PackLock(Path(sys.argv[1])); "
     holder += "print(lock.acquire(), flush=True); time.sleep(60)"
     path = lock.owner.with_suffix(".lock")

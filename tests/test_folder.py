@@ -32,7 +32,7 @@ def write(folder, scores=LOGITS, kind="npy", names=("seed2", "seed10", "a"), key
 @pytest.mark.parametrize("kind", ["npy", "safetensors"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
 def test_members_are_read_by_name_and_sorted_by_index(tmp_path, monkeypatch, kind, dtype):
-    monkeypatch.setattr("bvalign.predictions.table.BLOCK_BYTES", 8 * 3 * 4 * 2)
+    monkeypatch.setattr("bvalign.predictions.predictions.BLOCK_BYTES", 8 * 3 * 4 * 2)
     write(tmp_path, LOGITS.to(dtype), kind)
     assert torch.equal(read(tmp_path)[1], LOGITS.to(dtype)[[2, 1, 0]])
     np.save(tmp_path / "index.npy", INDEX)

@@ -50,9 +50,9 @@ def write(folder, columns, kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("members", [(5, 2, 10), ("b", "a2", "a10"), ("5", "2", "10")])
 def test_rows_in_any_order(tmp_path, monkeypatch, kind, members):
-    monkeypatch.setattr("bvalign.predictions.csv_rows.ROWS_PER_CHUNK", 4)
-    monkeypatch.setattr("bvalign.predictions.parquet_rows.ROWS_PER_BATCH", 4)
-    monkeypatch.setattr("bvalign.predictions.table.BLOCK_BYTES", 8 * 3 * 4 * 2)
+    monkeypatch.setattr("bvalign.predictions.readers.csv.ROWS_PER_CHUNK", 4)
+    monkeypatch.setattr("bvalign.predictions.readers.parquet.ROWS_PER_BATCH", 4)
+    monkeypatch.setattr("bvalign.predictions.predictions.BLOCK_BYTES", 8 * 3 * 4 * 2)
     predictions, logits = read(write(tmp_path, table(members=members), kind))
     order = [2, 1, 0] if "b" in members else [1, 0, 2]
     assert predictions.members == (("a10", "a2", "b") if "b" in members else (2, 5, 10))

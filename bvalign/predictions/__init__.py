@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from bvalign.predictions.csv_rows import open_csv
-from bvalign.predictions.folder import member_files, open_folder
-from bvalign.predictions.members import FinishedMember, MemberState
-from bvalign.predictions.npz import open_npz
-from bvalign.predictions.parquet_rows import open_parquet
-from bvalign.predictions.raw import to_predictions
-from bvalign.predictions.run_directory import RunDirectory
-from bvalign.predictions.table import Predictions
+from bvalign.predictions.predictions import Predictions
+from bvalign.predictions.readers.csv import open_csv
+from bvalign.predictions.readers.folder import member_files, open_folder
+from bvalign.predictions.readers.npz import open_npz
+from bvalign.predictions.readers.parquet import open_parquet
+from bvalign.predictions.readers.scores import to_predictions
+from bvalign.predictions.run.directory import RunDirectory
+from bvalign.predictions.run.member import FinishedMember, MemberState
 
 __all__ = ["FinishedMember", "MemberState", "Predictions", "RunDirectory", "open_predictions"]
 

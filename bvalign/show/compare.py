@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from bvalign.predictions.atomic import write_atomic
+from bvalign.atomic import write_atomic
 from bvalign.show.comparison import SLOPES, Report, compare, read_reports, table
 from bvalign.show.files import save_figure
 from bvalign.show.fits import summary_lines

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from bvalign.predictions.atomic import write_atomic
+from bvalign.atomic import write_atomic
 
 FORMATS = {"png": {"dpi": 150}, "pdf": {"dpi": 200}}
 """Clouds of points are pictures in the vector format too, at this resolution."""

@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions, RunDirectory
-from bvalign.predictions.history import Curves, training_curves
+from bvalign.predictions.run.history import Curves, training_curves
 from bvalign.show.callbacks import log_figure
 from bvalign.show.ensemble_figures import curves_band
 from bvalign.show.wandb_tables import log_points, log_samples

@@ -11,9 +11,9 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from bvalign.predictions.mapped import MappedArray, Scratch, npy_header, write_scratch
-from bvalign.predictions.raw import KEYS, Raw
-from bvalign.predictions.shown import SHOWN
+from bvalign.predictions.readers.mapped import MappedArray, Scratch, npy_header, write_scratch
+from bvalign.predictions.readers.scores import KEYS, Raw
+from bvalign.predictions.readers.shown import SHOWN
 
 CHUNK_BYTES = 2**20
 

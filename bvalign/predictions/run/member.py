@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from bvalign.predictions.atomic import remove_temporaries, write_atomic
+from bvalign.atomic import remove_temporaries, write_atomic
 
 CHECKPOINTS_KEPT = 2
 """One is whole whenever the process is killed while it writes the other."""

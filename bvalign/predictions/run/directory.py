@@ -2,7 +2,7 @@
 
     run.json          identity, packs, provenance
     samples.npz       index, target, class names, images
-    members/0007/     what is kept of one member, see `members.py`
+    members/0007/     what is kept of one member, see `member.py`
     packs/003.lock    held by the process that trains the pack, see `claims.py`
 
 Every file is written beside its place and renamed into it, so it is whole or absent.
@@ -16,12 +16,12 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from bvalign.predictions.atomic import write_atomic
-from bvalign.predictions.claims import Offer, PackLock, Work, in_step, one_at_a_time
-from bvalign.predictions.identity import difference, flatten
-from bvalign.predictions.members import MemberFolder
-from bvalign.predictions.samples import Samples, read_samples, write_samples
-from bvalign.predictions.table import Predictions
+from bvalign.atomic import write_atomic
+from bvalign.predictions.predictions import Predictions
+from bvalign.predictions.run.claims import Offer, PackLock, Work, in_step, one_at_a_time
+from bvalign.predictions.run.identity import difference, flatten
+from bvalign.predictions.run.member import MemberFolder
+from bvalign.predictions.run.samples import Samples, read_samples, write_samples
 
 SCHEMA = 1
 ATTEMPTS = 3

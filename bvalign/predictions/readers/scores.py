@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bvalign.predictions import table
-from bvalign.predictions.mapped import Rows
-from bvalign.predictions.shown import check_shown
-from bvalign.predictions.table import Predictions
-from bvalign.predictions.weights import check_weights, weights_note
+from bvalign.predictions import predictions as table
+from bvalign.predictions.predictions import Predictions
+from bvalign.predictions.readers.mapped import Rows
+from bvalign.predictions.readers.shown import check_shown
+from bvalign.predictions.readers.weights import check_weights, weights_note
 
 KEYS = ("logits", "probs", "votes")
 PROBABILITY_TOLERANCE = 1e-3

@@ -23,9 +23,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from bvalign.predictions.mapped import Rows, open_npy
-from bvalign.predictions.raw import KEYS, PROBABILITY_TOLERANCE, Raw
-from bvalign.predictions.shown import SHOWN
+from bvalign.predictions.readers.mapped import Rows, open_npy
+from bvalign.predictions.readers.scores import KEYS, PROBABILITY_TOLERANCE, Raw
+from bvalign.predictions.readers.shown import SHOWN
 
 SUFFIXES = (".npy", ".safetensors")
 ROWS_LOOKED_AT = 1000

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
-from bvalign.predictions.atomic import write_atomic
+from bvalign.atomic import write_atomic
 
 BEAT = 10.0
 """Seconds between two signs of life; three without one, and an owner elsewhere is dead."""

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bvalign.predictions.long_table import Chunk, Columns, find_columns, from_chunks
-from bvalign.predictions.raw import Raw
+from bvalign.predictions.readers.long_table import Chunk, Columns, find_columns, from_chunks
+from bvalign.predictions.readers.scores import Raw
 
 ROWS_PER_BATCH = 16384
 

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Callable, Mapping
 
-from bvalign.predictions.atomic import write_atomic
-from bvalign.predictions.claims import one_at_a_time
-from bvalign.predictions.run_directory import RunDirectory
+from bvalign.atomic import write_atomic
+from bvalign.predictions.run.claims import one_at_a_time
+from bvalign.predictions.run.directory import RunDirectory
 
 
 def settle_plan(

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from bvalign.predictions.mapped import MappedArray, Rows, Scratch, write_scratch
-from bvalign.predictions.raw import Raw
+from bvalign.predictions.readers.mapped import MappedArray, Rows, Scratch, write_scratch
+from bvalign.predictions.readers.scores import Raw
 
 IDS = ("member", "sample")
 LABEL = "label"

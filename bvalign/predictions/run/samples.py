@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bvalign.predictions.atomic import atomic_path
+from bvalign.atomic import atomic_path
 
 
 class Samples(NamedTuple):

@@ -1,0 +1,1 @@
+"""Anybody's predictions: a file or a folder of members becomes `Predictions`."""

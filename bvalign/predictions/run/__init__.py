@@ -1,0 +1,1 @@
+"""The run directory: what is kept of members in training and of finished ones."""
