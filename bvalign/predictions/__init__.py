@@ -3,13 +3,15 @@
 from pathlib import Path
 
 from bvalign.predictions.predictions import Predictions
-from bvalign.predictions.readers.csv import open_csv
-from bvalign.predictions.readers.folder import member_files, open_folder
-from bvalign.predictions.readers.npz import open_npz
-from bvalign.predictions.readers.parquet import open_parquet
-from bvalign.predictions.readers.scores import to_predictions
-from bvalign.predictions.run.directory import RunDirectory
-from bvalign.predictions.run.member import FinishedMember, MemberState
+from bvalign.predictions.readers import (
+    member_files,
+    open_csv,
+    open_folder,
+    open_npz,
+    open_parquet,
+    to_predictions,
+)
+from bvalign.predictions.run import FinishedMember, MemberState, RunDirectory
 
 __all__ = ["FinishedMember", "MemberState", "Predictions", "RunDirectory", "open_predictions"]
 

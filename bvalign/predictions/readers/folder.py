@@ -25,7 +25,7 @@ from torch import Tensor
 
 from bvalign.predictions.readers.mapped import Rows, open_npy
 from bvalign.predictions.readers.scores import KEYS, PROBABILITY_TOLERANCE, Raw
-from bvalign.predictions.readers.shown import SHOWN
+from bvalign.predictions.readers.side_arrays import SHOWN
 
 SUFFIXES = (".npy", ".safetensors")
 ROWS_LOOKED_AT = 1000

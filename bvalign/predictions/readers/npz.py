@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bvalign.predictions.readers.mapped import MappedArray, Scratch, npy_header, write_scratch
 from bvalign.predictions.readers.scores import KEYS, Raw
-from bvalign.predictions.readers.shown import SHOWN
+from bvalign.predictions.readers.side_arrays import SHOWN
 
 CHUNK_BYTES = 2**20
 

@@ -11,8 +11,7 @@ from torch import Tensor
 from bvalign.predictions import predictions as table
 from bvalign.predictions.predictions import Predictions
 from bvalign.predictions.readers.mapped import Rows
-from bvalign.predictions.readers.shown import check_shown
-from bvalign.predictions.readers.weights import check_weights, weights_note
+from bvalign.predictions.readers.side_arrays import check_shown, check_weights, weights_note
 
 KEYS = ("logits", "probs", "votes")
 PROBABILITY_TOLERANCE = 1e-3

@@ -41,6 +41,10 @@ class RunDirectory:
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
+        self.reload()
+
+    def reload(self) -> None:
+        """Reads run.json again, which another process may have changed since."""
         path = self.root / "run.json"
         if not path.is_file():
             raise FileNotFoundError(f"{self.root}: no run.json; this is not a run of bvalign")
