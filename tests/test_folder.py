@@ -112,20 +112,20 @@ def test_bad_folders_are_told(tmp_path):
         read(tmp_path)
     content = (tmp_path / "seed2.npy").read_bytes()
     (tmp_path / "a.npy").write_bytes(content[:-4])
-    with pytest.raises(ValueError, match=r"a.npy: not a whole .npy .*204 bytes, not 208"):
+    with pytest.raises(ValueError, match=r"a.npy: not a complete .npy .*204 bytes, not 208"):
         read(tmp_path)
     (tmp_path / "a.npy").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"a.npy: not a whole .npy .*EOF"):
+    with pytest.raises(ValueError, match=r"a.npy: not a complete .npy .*EOF"):
         read(tmp_path)
     (tmp_path / "a.npy").unlink()
     save_file({"logits": LOGITS[0].contiguous()}, tmp_path / "a.safetensors")
-    with pytest.raises(ValueError, match=r"one kind of scores, got a: logits, seed10: not said"):
+    with pytest.raises(ValueError, match=r"one kind of scores, got a: logits, seed10: unnamed"):
         read(tmp_path)
     save_file({"weights": LOGITS[0].contiguous()}, tmp_path / "a.safetensors")
     with pytest.raises(ValueError, match="tensor named logits, probs or votes, has weights"):
         read(tmp_path)
     (tmp_path / "a.safetensors").write_bytes(b"short")
-    with pytest.raises(ValueError, match=r"a.safetensors: not a whole .safetensors"):
+    with pytest.raises(ValueError, match=r"a.safetensors: not a complete .safetensors"):
         read(tmp_path)
     (tmp_path / "a.safetensors").unlink()
     (tmp_path / "labels.npy").unlink()

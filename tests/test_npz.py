@@ -48,14 +48,14 @@ def test_bad_files_are_told(tmp_path):
     path = save_npz(tmp_path / "p.npz", LOGITS, TARGET)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match="not a whole .npz"):
+    with pytest.raises(ValueError, match="not a complete .npz"):
         read(path)
     path.write_bytes(b"")
-    with pytest.raises(ValueError, match="not a whole .npz"):
+    with pytest.raises(ValueError, match="not a complete .npz"):
         read(path)
     at = whole.index(LOGITS.tobytes()) + 40
     path.write_bytes(whole[:at] + b"flip" + whole[at + 4 :])
-    with pytest.raises(ValueError, match=r"not a whole .npz .*Bad CRC-32"):
+    with pytest.raises(ValueError, match=r"not a complete .npz .*Bad CRC-32"):
         read(path)
     np.savez(path, logits=LOGITS, labels=np.array([{}] * 5, dtype=object))
     with pytest.raises(ValueError, match="pickled objects"):

@@ -1,4 +1,4 @@
-"""Predictions on disk: what members leave behind, and what the analysis reads."""
+"""Predictions on disk: training writes them, the analysis reads them."""
 
 from pathlib import Path
 
@@ -19,15 +19,19 @@ READERS = {".csv": open_csv, ".parquet": open_parquet}
 
 
 def open_predictions(source: Path | str) -> tuple[Predictions, dict[str, object]]:
-    """Predictions of a run directory, a folder of members, or a file, and how they were made.
+    """Opens predictions; the logits are read later, block by block.
 
     Args:
         source: a run directory, a folder with one file per member, a `.csv`, a `.parquet`; any
-            other file is taken for a `.npz`. Each reader's file says what it must hold.
+            other file is read as a `.npz`. Each reader's file says what it must contain.
+
+    Returns:
+        The predictions, and where they come from: the contents of run.json, or for anything but a
+        run directory `{"source": name}`.
 
     Raises:
-        FileNotFoundError: there is nothing of that name.
-        ValueError: it is damaged, or does not hold predictions.
+        FileNotFoundError: there is no file of that name.
+        ValueError: it is damaged, or does not contain predictions.
     """
     source = Path(source)
     if not source.exists():
@@ -36,7 +40,7 @@ def open_predictions(source: Path | str) -> tuple[Predictions, dict[str, object]
         if (source / "run.json").exists() or not member_files(source):
             run = RunDirectory(source)
             return run.predictions(), run.info
-        raw = open_folder(source)
+        scores = open_folder(source)
     else:
-        raw = READERS.get(source.suffix.lower(), open_npz)(source)
-    return to_predictions(raw), {"source": source.name}
+        scores = READERS.get(source.suffix.lower(), open_npz)(source)
+    return to_predictions(scores), {"source": source.name}

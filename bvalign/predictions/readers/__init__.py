@@ -1,4 +1,4 @@
-"""Anybody's predictions: a file or a folder of members becomes `Predictions`."""
+"""Anybody's predictions: reads a file, or a folder of members, into `Predictions`."""
 
 from bvalign.predictions.readers.csv import open_csv
 from bvalign.predictions.readers.folder import member_files, open_folder

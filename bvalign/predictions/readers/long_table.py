@@ -1,9 +1,9 @@
-"""Tables with one row per member and sample, in any order, from whatever reads them in chunks.
+"""Tables with one row per member and sample, in any order, that a reader passes on in chunks.
 
 Columns are `member` (numbers or names), `sample` (row of the data set), optionally `label` (class
-id), and either `logit0`, `logit1`, ... or `p0`, `p1`, ...; other columns are ignored. Scores go to
-a nameless file in TMPDIR as they come (8 bytes each) and are mapped there; in memory stay 28 bytes
-per row.
+id), and either `logit0`, `logit1`, ... or `p0`, `p1`, ...; other columns are ignored. Scores are
+appended to an anonymous file in TMPDIR (8 bytes each) and mapped there; 28 bytes per row stay in
+memory.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
+from jaxtyping import Float, Int, Integer
+from torch import Tensor
 
 from bvalign.predictions.readers.mapped import MappedArray, Rows, Scratch, write_scratch
-from bvalign.predictions.readers.scores import Raw
+from bvalign.predictions.readers.scores import Scores
 
 IDS = ("member", "sample")
 LABEL = "label"
 PREFIXES = {"logit": "logits", "p": "probs"}
 
 
-class Columns(NamedTuple):
-    """Which columns of a table are meant."""
+class ColumnNames(NamedTuple):
+    """Names of the columns that are read."""
 
     key: str  # logits or probs
     ids: tuple[str, ...]  # member, sample, and label if there is one
@@ -30,19 +31,19 @@ class Columns(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Some rows of a table."""
+    """Successive rows."""
 
     member: Sequence[int | str]
-    sample: np.ndarray
-    label: np.ndarray | None
-    scores: np.ndarray  # (rows, classes)
+    sample: Integer[np.ndarray, " rows"]
+    label: Integer[np.ndarray, " rows"] | None
+    scores: Float[np.ndarray, "rows classes"]
 
 
-def find_columns(path: Path, names: Sequence[str]) -> Columns:
+def find_columns(path: Path, names: Sequence[str]) -> ColumnNames:
     """Finds the columns of ids and scores.
 
     Raises:
-        ValueError: a column is missing or double.
+        ValueError: a column is missing or occurs twice.
     """
     ids = (*IDS, LABEL) if LABEL in names else IDS
     for prefix, key in PREFIXES.items():
@@ -52,69 +53,77 @@ def find_columns(path: Path, names: Sequence[str]) -> Columns:
         if scores and missing:
             raise ValueError(f"{path}: needs one column '{missing[0]}', has {_short(names)}")
         if scores:
-            return Columns(key, ids, wanted)
+            return ColumnNames(key, ids, wanted)
     raise ValueError(
         f"{path}: needs columns member, sample, and logit0, logit1, ... or p0, p1, ..., has "
         f"{_short(names)}"
     )
 
 
-def from_chunks(
-    path: Path, columns: Columns, chunks: Iterable[Chunk], dtypes: tuple[str, ...] = ("float64",)
-) -> Raw:
-    """Collects rows into one table.
+def collect_rows(
+    path: Path,
+    columns: ColumnNames,
+    chunks: Iterable[Chunk],
+    dtypes: tuple[str, ...] = ("float64",),
+) -> Scores:
+    """Collects the rows of all chunks and finds the row of every member and sample.
 
     Raises:
-        ValueError: members hold different samples, or a row comes twice.
+        ValueError: members have different samples, or a row is repeated.
     """
     file, codes = Scratch(), {}
-    parts: list[tuple[np.ndarray, ...]] = []
+    ids: list[tuple[np.ndarray, ...]] = []
     for chunk in chunks:
         write_scratch(file, np.ascontiguousarray(chunk.scores, dtype=np.float64).data, path)
         code = np.array([codes.setdefault(m, len(codes)) for m in chunk.member], dtype=np.int32)
         given = [column for column in (chunk.sample, chunk.label) if column is not None]
-        parts.append((code, *(column.astype(np.int64) for column in given)))
-    if not parts:
+        ids.append((code, *(column.astype(np.int64) for column in given)))
+    if not ids:
         raise ValueError(f"{path}: has no rows")
-    member, sample, *label = (np.concatenate(column) for column in zip(*parts, strict=True))
-    ids = [int(m) if str(m).isdecimal() else m for m in codes]
-    names = np.array(ids if all(isinstance(m, int) for m in ids) else [str(m) for m in codes])
+    member, sample, *label = (np.concatenate(column) for column in zip(*ids, strict=True))
+    numbers = [int(m) if str(m).isdecimal() else m for m in codes]
+    all_numbers = all(isinstance(m, int) for m in numbers)
+    names = np.array(numbers if all_numbers else [str(m) for m in codes])
     order = np.argsort(names, kind="stable")
     names, rank = names[order].tolist(), np.argsort(order)
-    index, column = np.unique(sample, return_inverse=True)
-    position = _positions(path, names, index, rank[member], column)
+    index, sample = np.unique(sample, return_inverse=True)
+    row = _find_rows(path, names, index, rank[member], sample)
     num_classes = len(columns.scores)
-    table = MappedArray(path, file, 0, np.dtype(np.float64), (len(member), num_classes))
+    scores = MappedArray(path, file, 0, np.dtype(np.float64), (len(member), num_classes))
 
-    def rows(rows: Rows) -> torch.Tensor:
-        at = position[:, rows]
-        return table.take(at.ravel(), axis=0).view(*at.shape, num_classes)
+    def take(rows: Rows) -> Float[Tensor, "members rows classes"]:
+        wanted = row[:, rows]
+        return scores.take(wanted.ravel(), axis=0).view(*wanted.shape, num_classes)
 
-    return Raw(
+    return Scores(
         path=path,
         key=columns.key,
-        shape=(*position.shape, num_classes),
+        shape=(*row.shape, num_classes),
         dtypes=dtypes,
-        rows=rows,
-        labels=label[0][position] if label else None,
+        take=take,
+        labels=label[0][row] if label else None,
         index=index,
         members=np.array(names),
     )
 
 
-def _positions(
-    path: Path, names: list[int | str], index: np.ndarray, member: np.ndarray, sample: np.ndarray
-) -> np.ndarray:
-    """Row of the table of each member and sample (members, samples)."""
-    position = np.full((len(names), len(index)), -1)
-    position[member, sample] = np.arange(len(member))
-    absent = (position < 0).sum(axis=1)
-    if len(member) > position.size - absent.sum():
-        again = np.flatnonzero(position[member, sample] != np.arange(len(member)))
-        row = again[0]
+def _find_rows(
+    path: Path,
+    names: list[int | str],
+    index: Int[np.ndarray, " samples"],
+    member: Int[np.ndarray, " rows"],
+    sample: Int[np.ndarray, " rows"],
+) -> Int[np.ndarray, "members samples"]:
+    """Finds the row of each member and sample."""
+    row = np.full((len(names), len(index)), -1)
+    row[member, sample] = np.arange(len(member))
+    absent = (row < 0).sum(axis=1)
+    if len(member) > row.size - absent.sum():
+        repeated = np.flatnonzero(row[member, sample] != np.arange(len(member)))
+        first = repeated[0]
         raise ValueError(
-            f"{path}: every member must hold a sample once, but {len(again)} rows come twice; the "
-            f"first is member {names[member[row]]}, sample {index[sample[row]]}"
+            f"{path}: every member must have each sample once, but {len(repeated)} rows are "
+            f"repeated; the first is member {names[member[first]]}, sample {index[sample[first]]}"
         )
     if absent.any():
         first = int(np.flatnonzero(absent)[0])
@@ -124,10 +133,10 @@ def _positions(
             if count
         )
         raise ValueError(
-            f"{path}: all members must hold the same samples, but {lacking}; the first that "
-            f"member {names[first]} lacks is sample {index[np.flatnonzero(position[first] < 0)[0]]}"
+            f"{path}: all members must have the same samples, but {lacking}; the first that "
+            f"member {names[first]} lacks is sample {index[np.flatnonzero(row[first] < 0)[0]]}"
         )
-    return position
+    return row
 
 
 def _short(names: Sequence[str]) -> str:

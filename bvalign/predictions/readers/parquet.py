@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bvalign.predictions.readers.long_table import Chunk, Columns, find_columns, from_chunks
-from bvalign.predictions.readers.scores import Raw
+from bvalign.predictions.readers.long_table import Chunk, ColumnNames, collect_rows, find_columns
+from bvalign.predictions.readers.scores import Scores
 
 ROWS_PER_BATCH = 16384
 
 
-def open_parquet(path: Path) -> Raw:
-    """What a `.parquet` holds; `long_table` says which columns it must have.
+def open_parquet(path: Path) -> Scores:
+    """Opens the scores of a `.parquet` with the columns that `long_table` describes.
 
     Raises:
         ValueError: pyarrow or a column is missing, or the file is damaged.
@@ -27,27 +27,27 @@ def open_parquet(path: Path) -> Raw:
     try:
         with parquet.ParquetFile(path) as file:
             columns = find_columns(path, file.schema_arrow.names)
-            kinds = {str(file.schema_arrow.field(name).type) for name in columns.scores}
-            names = {"halffloat": "float16", "float": "float32", "double": "float64"}
-            dtypes = tuple(names.get(kind, kind) for kind in sorted(kinds))
-            return from_chunks(path, columns, _chunks(path, file, columns), dtypes)
+            types = {str(file.schema_arrow.field(name).type) for name in columns.scores}
+            dtype_names = {"halffloat": "float16", "float": "float32", "double": "float64"}
+            dtypes = tuple(dtype_names.get(name, name) for name in sorted(types))
+            return collect_rows(path, columns, _chunks(path, file, columns), dtypes)
     except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: not a whole .parquet ({error})") from error
+        raise ValueError(f"{path}: not a complete .parquet ({error})") from error
 
 
-def _chunks(path: Path, file: object, columns: Columns) -> Iterator[Chunk]:
-    """Batches of the `pyarrow.parquet.ParquetFile`; a missing score is NaN."""
+def _chunks(path: Path, file: object, columns: ColumnNames) -> Iterator[Chunk]:
+    """Yields the batches of a `pyarrow.parquet.ParquetFile`; a missing score becomes NaN."""
     for batch in file.iter_batches(ROWS_PER_BATCH, columns=[*columns.ids, *columns.scores]):
         for name in columns.ids:
             column = batch.column(name)
-            kinds = ("int", "uint", "string", "dictionary") if name == "member" else ("int", "uint")
-            if column.null_count or not str(column.type).startswith(kinds):
+            types = ("int", "uint", "string", "dictionary") if name == "member" else ("int", "uint")
+            if column.null_count or not str(column.type).startswith(types):
                 raise ValueError(
-                    f"{path}: column '{name}' must be whole, of {' or '.join(kinds)}, got "
-                    f"{column.type} with {column.null_count} empty cells"
+                    f"{path}: column '{name}' must be {' or '.join(types)} without empty cells, "
+                    f"got {column.type} with {column.null_count} empty cells"
                 )
         sample, *label = (batch.column(name).to_numpy() for name in columns.ids[1:])
-        parts = [batch.column(name).to_numpy(zero_copy_only=False) for name in columns.scores]
-        values = np.stack(parts, axis=1).astype(np.float64)
+        scores = [batch.column(name).to_numpy(zero_copy_only=False) for name in columns.scores]
+        values = np.stack(scores, axis=1).astype(np.float64)
         member = batch.column("member").to_pylist()
         yield Chunk(member, sample, label[0] if label else None, values)

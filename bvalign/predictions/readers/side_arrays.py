@@ -1,26 +1,34 @@
-"""Arrays that predictions may bring beside their scores: pictures, texts, names and weights."""
+"""Arrays that predictions may bring beside their scores: images, texts, class names, weights."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int
 
 SHOWN = ("images", "texts", "class_names")
+"""Arrays that only the report uses."""
 
 
 def check_shown(
-    path: Path, arrays: Mapping[str, np.ndarray], order: np.ndarray, num_classes: int
+    path: Path,
+    arrays: Mapping[str, np.ndarray],
+    order: Int[np.ndarray, " samples"],
+    num_classes: int,
 ) -> dict[str, object]:
-    """The fields of `Predictions`, sorted as the samples are.
+    """Checks the arrays for the report and sorts them like the samples.
 
     Args:
         path: named in messages.
-        arrays: any of SHOWN; images may lack their channel axis.
-        order: rows of the file, sorted by index (samples).
+        arrays: any of `SHOWN`; images may lack their channel axis.
+        order: rows of the file, sorted by index.
         num_classes: K.
 
+    Returns:
+        The fields of `Predictions` that there are.
+
     Raises:
-        ValueError: an array has another shape or type.
+        ValueError: an array has the wrong shape or type.
     """
     fields: dict[str, object] = {}
     if "images" in arrays:
@@ -46,14 +54,14 @@ def check_shown(
     return fields
 
 
-def check_weights(
+def check_member_weights(
     path: Path, weights: np.ndarray | None, num_members: int
 ) -> tuple[float, ...] | None:
-    """The weights as numbers.
+    """Checks the member weights and returns them as numbers.
 
     Args:
         path: named in the message.
-        weights: one per member, in their order; None where all count alike.
+        weights: one per member, in their order; None where all count once.
         num_members: M.
 
     Raises:
@@ -70,14 +78,14 @@ def check_weights(
     return tuple(weights.astype(np.float64).tolist())
 
 
-def weights_note(weights: np.ndarray | None, *, labelled: bool) -> tuple[str, ...]:
-    """What uses the weights and what does not."""
+def member_weights_note(weights: np.ndarray | None, *, labelled: bool) -> tuple[str, ...]:
+    """Notes which results use the member weights."""
     if weights is None:
         return ()
     if not labelled:
-        return ("weights: not used, every member counts once; they need labels",)
+        return ("weights: not used without labels, every member counts once",)
     return (
         "weights: the means under 'weighted' in summary.json and the columns weighted_... of "
-        "samples.csv count members with their weights; in everything else, slopes and figures "
-        "among it, every member counts once",
+        "samples.csv count members with their weights; in everything else, including slopes and "
+        "figures, every member counts once",
     )

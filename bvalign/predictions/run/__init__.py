@@ -1,4 +1,4 @@
-"""The run directory: what is kept of members in training and of finished ones."""
+"""The run directory: checkpoints and results of its members, and claims on their packs."""
 
 from bvalign.predictions.run.claims import Work, one_at_a_time, settle_plan
 from bvalign.predictions.run.directory import RunDirectory

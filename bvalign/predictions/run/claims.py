@@ -1,9 +1,9 @@
-"""Locks on packs, so that any number of processes share the work of one run directory.
+"""Locks on packs and one plan for all, so that any number of processes can train one run.
 
-A lock is an operating system's lock on `packs/003.lock`, which ends with its owner however that
-dies. Some shared disks do not carry such locks to other machines; there the owner is known by
-`packs/003.owner`, which it rewrites every few seconds: an owner on another machine whose file
-stands still is dead. No clocks are compared.
+A lock is the operating system's lock on `packs/003.lock`, which is released when its owner dies,
+however that happens. Some shared file systems do not pass such locks on to other machines; there
+the owner's heartbeat counts: it rewrites `packs/003.owner` every few seconds, and an owner on
+another machine whose file does not change is dead. No clocks are compared.
 """
 
 import json
@@ -15,22 +15,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from filelock import FileLock, Timeout
 
 from bvalign.atomic import write_atomic
 
 BEAT = 10.0
-"""Seconds between two signs of life; three without one, and an owner elsewhere is dead."""
+"""Seconds between two heartbeats; an owner on another machine that misses three is dead."""
 
 
 @contextmanager
 def one_at_a_time(root: Path | str) -> Iterator[None]:
-    """For what one process of a run may do at a time; makes the directory.
+    """Locks the run, for what only one process may do at a time; creates the directory.
 
     Raises:
-        OSError: nothing can be written there.
+        OSError: the directory cannot be written.
     """
     path = Path(root) / "run.lock"
     try:
@@ -49,10 +49,10 @@ def one_at_a_time(root: Path | str) -> Iterator[None]:
 
 
 class Work(NamedTuple):
-    """What to train now, by one process or by several in step."""
+    """Members to train now, by one process or by several in step."""
 
-    packs: tuple[tuple[int, ...], ...]  # members of each process; empty: nothing is free
-    step: int  # optimizer steps that all of them have behind them
+    packs: tuple[tuple[int, ...], ...]  # members of each process; empty if no pack is free
+    step: int  # optimizer steps that all of them have completed
 
     @property
     def members(self) -> tuple[int, ...]:
@@ -60,17 +60,17 @@ class Work(NamedTuple):
 
 
 class Offer(NamedTuple):
-    """Members that could be trained on together, and the steps they can start from."""
+    """Members that can be trained together, and the steps they can resume from."""
 
     members: tuple[int, ...]
     steps: frozenset[int]
 
 
 def in_step(offers: Sequence[Offer]) -> tuple[list[Offer], int]:
-    """Offers that can go on side by side, and from which step; the most advanced go first.
+    """Chooses offers that can resume side by side, and their step; the most advanced go first.
 
-    An offer joins where it shares a step above zero, so that what is behind it is not lost, or
-    where all start from zero. The others wait for their turn.
+    An offer joins if it shares a step above zero with those chosen, so that no training is lost,
+    or if all start from zero. The others wait for their turn.
     """
     chosen: list[Offer] = []
     shared = frozenset({0})
@@ -85,7 +85,7 @@ class PackLock:
     """The right to train one pack, held by at most one process.
 
     Args:
-        path: `packs/003.lock`; the owner's file lies beside it.
+        path: `packs/003.lock`; the owner's file is beside it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -93,27 +93,31 @@ class PackLock:
         self.owner = path.with_suffix(".owner")
         self._lock = FileLock(path)
         self._released = threading.Event()
-        self._beat = threading.Thread(target=self._show_life, daemon=True)
+        self._heartbeat = threading.Thread(target=self._keep_beating, daemon=True)
 
     def acquire(self) -> bool:
-        """Whether the pack is ours now; waits where an owner elsewhere may be dead."""
+        """Takes the pack unless another process has it; waits if an owner elsewhere may be dead.
+
+        Returns:
+            True if the pack is ours now.
+        """
         try:
             self._lock.acquire(blocking=False)
         except Timeout:
             return False
         except NotImplementedError:
-            pass  # a disk without locks: the owner's file alone must do
+            pass  # a file system without locks: the owner's file alone must do
         if self._alive_elsewhere():
             self._lock.release()
             return False
-        self._sign(0)
-        self._beat.start()
+        self._write_owner(0)
+        self._heartbeat.start()
         return True
 
     def release(self) -> None:
         """Gives the pack back."""
         self._released.set()
-        self._beat.join()
+        self._heartbeat.join()
         self.owner.unlink(missing_ok=True)
         self._lock.release()
 
@@ -129,36 +133,37 @@ class PackLock:
         self.release()
 
     def _alive_elsewhere(self) -> bool:
-        """Whether another machine's process signs while we look."""
-        first = self._owner()
+        """Watches for heartbeats of an owner on another machine."""
+        first = self._read_owner()
         if first is None or (first["host"] == socket.gethostname() and self._lock.is_locked):
             return False
         for _ in range(3):
             time.sleep(BEAT)
-            now = self._owner()
+            now = self._read_owner()
             if now != first:
                 return now is not None
         return False
 
-    def _owner(self) -> dict[str, object] | None:
+    def _read_owner(self) -> dict[str, object] | None:
         try:
             return json.loads(self.owner.read_text())
         except (FileNotFoundError, ValueError):
             return None
 
-    def _sign(self, beat: int) -> None:
-        sign = {"host": socket.gethostname(), "pid": os.getpid(), "beat": beat}
-        write_atomic(self.owner, json.dumps(sign).encode())
+    def _write_owner(self, beat: int) -> None:
+        owner = {"host": socket.gethostname(), "pid": os.getpid(), "beat": beat}
+        write_atomic(self.owner, json.dumps(owner).encode())
 
-    def _show_life(self) -> None:
+    def _keep_beating(self) -> None:
         beat = 0
         while not self._released.wait(BEAT):
             beat += 1
-            self._sign(beat)
+            self._write_owner(beat)
 
 
-class Record(Protocol):
-    """What `settle_plan` needs of a `RunDirectory`, which imports this file."""
+@runtime_checkable
+class RunJson(Protocol):
+    """The part of a `RunDirectory` that `settle_plan` uses; directory.py imports this file."""
 
     root: Path
     info: dict[str, object]
@@ -167,23 +172,27 @@ class Record(Protocol):
 
 
 def settle_plan(
-    run: Record,
+    run: RunJson,
     wanted: str,
     choose: Callable[[], Mapping[str, object]],
     *,
     compiled: bool = False,
 ) -> dict[str, object]:
-    """The plan to train with, and why; one process chooses while the others wait for it.
+    """Settles the plan to train with; one process chooses it while the others wait.
 
-    `plans` in run.json lists them; the last one holds. It is chosen when a run is new, or when
-    somebody names another or starts or stops compiling: a plan is no part of a run's identity, as
-    it changes no member beyond rounding, but members are equal bit by bit only under the same one.
+    `plans` in run.json lists all plans; the last one is in force. A plan is chosen for a new run,
+    and when the user names another plan or turns torch.compile on or off. It is not part of a run's
+    identity, as it changes no member beyond rounding, but members are bit-identical only under the
+    same plan.
 
     Args:
-        run: the run.
-        wanted: `auto` takes what the run has.
-        choose: gives `plan`, `compiled` and what else is to be recorded.
+        run: the run directory.
+        wanted: name of the plan; `auto` takes the one in force.
+        choose: returns `plan`, `compiled` and whatever else is to be recorded.
         compiled: whether members are to be trained through torch.compile.
+
+    Returns:
+        The plan in force, as `choose` returned it.
     """
     with one_at_a_time(run.root):
         run.reload()
