@@ -10,7 +10,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from bvalign import Ensemble
 from bvalign.ensemble.trial import choose_plan
 from bvalign.predictions import RunDirectory
-from bvalign.predictions.plan_record import settle_plan
+from bvalign.predictions.run.claims import settle_plan
 
 
 def compile_with(backend, monkeypatch):

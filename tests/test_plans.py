@@ -15,7 +15,7 @@ from bvalign.data.loader import MemberSchedule
 from bvalign.ensemble.plans import PLANS, make_pack, random_input
 from bvalign.ensemble.trial import choose_plan
 from bvalign.predictions import RunDirectory
-from bvalign.predictions.plan_record import settle_plan
+from bvalign.predictions.run.claims import settle_plan
 from bvalign.randomness import Streams
 
 VIT = {"img_size": 8, "patch_size": 4, "embed_dim": 12, "depth": 2, "num_heads": 3}

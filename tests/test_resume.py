@@ -9,7 +9,7 @@ from bvalign.data import Digits
 from bvalign.ensemble.checkpoints import CheckpointMembers
 from bvalign.ensemble.module import Ensemble
 from bvalign.predictions import RunDirectory
-from bvalign.predictions.plan_record import settle_plan
+from bvalign.predictions.run.claims import settle_plan
 
 EPOCHS, STEPS = 3, 5  # 100 samples in batches of 20
 

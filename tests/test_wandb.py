@@ -13,7 +13,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_only
 from wandb_records import artifacts, config, history, records, summary
 
-from bvalign.predictions.history import training_curves
+from bvalign.predictions.run.history import training_curves
 from bvalign.show.loggers import wandb_tables
 from bvalign.show.loggers.wandb_setup import use_wandb
 

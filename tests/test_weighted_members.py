@@ -48,7 +48,7 @@ def test_analyze_gives_the_weighted_decomposition_beside_the_plain_one(bvalign, 
     assert found["weighted"].keys() == expected.keys() - {"correct"}
     assert found["means"] == plain["means"]
     assert plain["weighted"] is None
-    assert any("slopes and figures among it, every member counts once" in n for n in found["notes"])
+    assert any("slopes and figures, every member counts once" in n for n in found["notes"])
 
 
 def test_a_copy_adds_its_weight_to_its_original(tmp_path):

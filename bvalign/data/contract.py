@@ -13,7 +13,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from bvalign.data.loader import Share
-from bvalign.predictions.samples import Samples
+from bvalign.predictions.run.samples import Samples
 
 
 class Arrays(NamedTuple):

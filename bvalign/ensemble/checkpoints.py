@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bvalign.ensemble.module import Ensemble
 from bvalign.predictions import MemberState, RunDirectory
-from bvalign.predictions.claims import Work
+from bvalign.predictions.run.claims import Work
 
 SHARED = ("epoch", "global_step", "pytorch-lightning_version", "loops", "lr_schedulers", "passes")
 
