@@ -48,17 +48,17 @@ def test_noise_is_a_share():
 
 @pytest.mark.parametrize("of", ["data", "member"])
 def test_members_train_on_wrong_labels_of_their_own_or_not(fit, of, monkeypatch):
-    from bvalign.data import datamodule
+    from bvalign.data import resident
 
     seen = []
 
-    class Watched(datamodule.MemberBatches):
+    class Watched(resident.MemberBatches):
         def __iter__(self):
             for input, target, index in super().__iter__():
                 seen.append((target, index))
                 yield input, target, index
 
-    monkeypatch.setattr(datamodule.ResidentDataModule, "batches", Watched)
+    monkeypatch.setattr(resident.ResidentDataModule, "batches", Watched)
     fit("--data.label_noise=0.5", f"--data.label_noise_of={of}", "--model.members=2")
     labels = torch.full((2, 100), -1)
     for target, index in seen:

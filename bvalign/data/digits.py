@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from bvalign.data.contract import Arrays
-from bvalign.data.datamodule import ResidentDataModule
+from bvalign.data.datamodule import Arrays
+from bvalign.data.resident import ResidentDataModule
 
 
 class Digits(ResidentDataModule):

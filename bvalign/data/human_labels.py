@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from bvalign.data.contract import Arrays
+from bvalign.data.datamodule import Arrays
 from bvalign.data.images import CIFAR10
 
 N_FILES = ("CIFAR-10_human.pt", "cifar-n.npz")

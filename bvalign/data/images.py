@@ -11,9 +11,9 @@ from urllib.error import URLError
 
 import numpy as np
 
-from bvalign.data.contract import Arrays
-from bvalign.data.datamodule import ResidentDataModule
+from bvalign.data.datamodule import Arrays
 from bvalign.data.loader import Augmentation
+from bvalign.data.resident import ResidentDataModule
 
 
 class DownloadableDataModule(ResidentDataModule):

@@ -7,7 +7,7 @@ from urllib.error import URLError
 import numpy as np
 from torch import Tensor
 
-from bvalign.data.contract import Arrays
+from bvalign.data.datamodule import Arrays
 from bvalign.data.images import DownloadableDataModule
 
 PADDING, UNKNOWN = 0, 1

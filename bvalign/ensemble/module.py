@@ -11,9 +11,9 @@ from torch import Tensor
 
 from bvalign.ensemble.features import LastLayer, last_layer
 from bvalign.ensemble.losses import Loss, training_loss
+from bvalign.ensemble.optimization import Schedule, scheduler_of
 from bvalign.ensemble.pack import Pack, initial_network
 from bvalign.ensemble.plans import make_pack
-from bvalign.ensemble.schedules import Schedule, scheduler_of
 from bvalign.randomness import Randomness, Streams
 
 

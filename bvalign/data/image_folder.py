@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from bvalign.data.contract import Arrays, EnsembleDataModule, balanced_rows
-from bvalign.data.decoding import Centres, Crops, MemberSampler
+from bvalign.data.datamodule import Arrays, EnsembleDataModule, balanced_rows
+from bvalign.data.image_workers import Centres, Crops, MemberSampler
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as is usual
 THUMBNAIL = 32  # pixels; 50,000 of them are 150 MB
