@@ -1,7 +1,7 @@
 """The LightningModule that trains a pack of members."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bvalign.ensemble.features import LastLayer, last_layer
 from bvalign.ensemble.losses import Loss, training_loss
-from bvalign.ensemble.optimization import Schedule, scheduler_of
+from bvalign.ensemble.optimization import Optimization, OptimizerName, Schedule
 from bvalign.ensemble.pack import Pack, initial_network
 from bvalign.ensemble.plans import make_pack
 from bvalign.randomness import Randomness, Streams
@@ -67,7 +67,7 @@ class Ensemble(LightningModule):
         compile: bool = False,
         randomness: Randomness = Randomness(),  # noqa: B008 (frozen)
         seed: int = 0,
-        optimizer: Literal["sgd", "adamw"] = "sgd",
+        optimizer: OptimizerName = "sgd",
         lr: float = 0.1,
         momentum: float = 0.9,
         weight_decay: float = 5e-4,
@@ -92,8 +92,7 @@ class Ensemble(LightningModule):
         self.plan, self.compiled = "sequential" if compile else plan, compile
         self.steps_at_once = 1  # of a training batch, which then has the samples of all of them
         self.streams = Streams(seed, randomness)
-        self.optimizer, self.lr, self.momentum = optimizer, lr, momentum
-        self.weight_decay, self.schedule = weight_decay, schedule
+        self.optimization = Optimization(optimizer, lr, momentum, weight_decay, schedule)
         self.loss, self.label_smoothing = loss, label_smoothing
         self.on_diverged = on_diverged
         self.pack: Pack | None = None
@@ -124,11 +123,7 @@ class Ensemble(LightningModule):
             "arch_args": dict(sorted(self.arch_args.items())),
             "randomness": vars(self.streams.randomness),
             "seed": self.streams.seed,
-            "optimizer": self.optimizer,
-            "lr": self.lr,
-            "momentum": self.momentum,
-            "weight_decay": self.weight_decay,
-            "schedule": self.schedule,
+            **asdict(self.optimization),
             "loss": self.loss,
             "label_smoothing": self.label_smoothing,
         }
@@ -209,12 +204,8 @@ class Ensemble(LightningModule):
     validation_step = test_step
 
     def optimizer_of_all(self) -> torch.optim.Optimizer:
-        """One optimizer over the pack; fused where torch can, as many weights are small."""
-        decay = {"lr": self.lr, "weight_decay": self.weight_decay, "fused": self._may_fuse()}
-        if self.optimizer == "adamw":
-            return torch.optim.AdamW(self.parameters(), **decay)
-        momentum = {"momentum": self.momentum, "nesterov": self.momentum > 0}
-        return torch.optim.SGD(self.parameters(), **momentum, **decay)
+        """One optimizer over the pack; fused where torch can, as many tensors are small."""
+        return self.optimization.make_optimizer(self.parameters(), fused=self._may_fuse())
 
     def configure_optimizers(self) -> dict[str, object] | None:
         steps = self.trainer.estimated_stepping_batches  # a collective: also without members
@@ -223,7 +214,7 @@ class Ensemble(LightningModule):
         if not self.members:
             return None
         optimizer = self.optimizer_of_all()
-        scheduler = scheduler_of(optimizer, self.schedule, self.lr, steps)
+        scheduler = self.optimization.make_scheduler(optimizer, steps)
         if scheduler is None:
             return {"optimizer": optimizer}
         each_step = {"scheduler": scheduler, "interval": "step"}
