@@ -2,6 +2,7 @@
 
 import json
 
+import jaxtyping
 import pytest
 import torch
 from test_plans import NETWORKS, ensemble, quiet_trainer, trained
@@ -11,6 +12,12 @@ from bvalign import Ensemble
 from bvalign.ensemble.trial import choose_plan
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.plan_record import settle_plan
+
+
+@pytest.fixture(autouse=True)
+def _shapes_are_not_checked(monkeypatch):
+    """torch.compile cannot trace what jaxtyping keeps of each call."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def compile_with(backend, monkeypatch):

@@ -118,7 +118,7 @@ def test_no_gradient_crosses_members():
         batch[1] += change
         module.zero_grad()
         module.loss_sum = torch.zeros(3)
-        module.training_step((batch, target, None), 0).backward()
+        module.training_step((batch, target, target), 0).backward()
         gradients.append(
             [[s.tensor.grad.clone() for s in module.pack.slots(m).values()] for m in range(3)]
         )
@@ -134,7 +134,7 @@ def test_the_loss_is_the_sum_of_batch_means():
     images, target = torch.randn(2, 6, 1, 8, 8), torch.randint(10, (2, 6))
     logits = module(images)
     expected = sum(torch.nn.functional.cross_entropy(logits[m], target[m]) for m in range(2))
-    assert torch.allclose(module.training_step((images, target, None), 0), expected)
+    assert torch.allclose(module.training_step((images, target, target), 0), expected)
     assert torch.allclose(module.loss_sum.sum(), expected)
 
 

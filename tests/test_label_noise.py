@@ -42,8 +42,8 @@ def test_noise_of_the_data_is_the_same_every_time_and_spares_the_test_set():
 
 
 def test_noise_is_a_share():
-    with pytest.raises(ValueError, match=r"label_noise is a share and lies in 0\.\.1, got 20"):
-        Digits(label_noise=20)
+    with pytest.raises(ValueError, match=r"label_noise is a share and lies in 0\.\.1, got 20.0"):
+        Digits(label_noise=20.0)
 
 
 @pytest.mark.parametrize("of", ["data", "member"])

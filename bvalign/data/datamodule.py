@@ -9,6 +9,7 @@ from abc import abstractmethod
 from typing import ClassVar, NamedTuple
 
 import numpy as np
+from jaxtyping import Int64, Integer, Num, Shaped
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
@@ -23,10 +24,10 @@ class Arrays(NamedTuple):
     words), and for a data set that stays on disk paths in training and thumbnails in testing.
     """
 
-    train_images: np.ndarray
-    train_target: np.ndarray  # int64 (samples)
-    test_images: np.ndarray
-    test_target: np.ndarray  # int64 (samples)
+    train_images: Shaped[np.ndarray, "train ..."]
+    train_target: Integer[np.ndarray, " train"]
+    test_images: Shaped[np.ndarray, "test ..."]
+    test_target: Integer[np.ndarray, " test"]
     notes: tuple[str, ...] = ()  # repeated in every summary, such as "a re-encoded copy"
 
 
@@ -79,16 +80,18 @@ class EnsembleDataModule(LightningDataModule):
         """What of the data decides a member's weights and predictions; needs `setup`."""
 
     @abstractmethod
-    def train_inputs(self) -> tuple[Tensor, Tensor]:
+    def train_inputs(self) -> tuple[Num[Tensor, "samples ..."], Int64[Tensor, " samples"]]:
         """The whole training set without augmentation: inputs and labels on the device."""
 
 
-def balanced_rows(split: str, target: np.ndarray, num: int | None) -> np.ndarray:
+def balanced_rows(
+    split: str, target: Integer[np.ndarray, " samples"], num: int | None
+) -> Int64[np.ndarray, " rows"]:
     """The first `num` rows in an order that takes the classes in turn, sorted; all for None.
 
     Args:
         split: `train` or `test`, for the message.
-        target: labels (samples).
+        target: labels.
         num: how many.
 
     Raises:

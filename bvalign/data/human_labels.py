@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 
 from bvalign.data.datamodule import Arrays
 from bvalign.data.images import CIFAR10
@@ -48,8 +49,10 @@ class CIFAR10N(CIFAR10):
         return arrays._replace(train_target=noisy, notes=(*arrays.notes, note))
 
 
-def cifar10n_labels(root: Path | str, labels: str) -> tuple[np.ndarray, np.ndarray]:
-    """Official labels and those of people, int64 (50,000), in the order of the training set."""
+def cifar10n_labels(
+    root: Path | str, labels: str
+) -> tuple[Int64[np.ndarray, " samples"], Int64[np.ndarray, " samples"]]:
+    """Official labels and those of people, in the order of the 50,000 training images."""
     path = _first(Path(root), N_FILES, "CIFAR-10N labels")
     key = {"aggregate": "aggre_label", "worst": "worse_label"}.get(labels)
     key = key or f"random_label{labels[-1]}"
@@ -61,8 +64,8 @@ def cifar10n_labels(root: Path | str, labels: str) -> tuple[np.ndarray, np.ndarr
     return tuple(np.asarray(stored[k], dtype=np.int64) for k in ("clean_label", key))
 
 
-def cifar10h_counts(root: Path | str) -> np.ndarray:
-    """Human answers for each test image (Peterson et al. 2019), int64 (10,000, 10).
+def cifar10h_counts(root: Path | str) -> Int64[np.ndarray, "samples classes"]:
+    """Human answers for each of the 10,000 test images (Peterson et al. 2019).
 
     Reads `cifar10h-counts.npy` as its authors publish it, or `counts` of `cifar10h.npz`.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int64, Num, Shaped, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -13,6 +14,9 @@ from bvalign.data.image_workers import Centres, Crops, MemberSampler
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as is usual
 THUMBNAIL = 32  # pixels; 50,000 of them are 150 MB
+
+Labels = Int64[Tensor, "*members batch"]
+ImageBatch = tuple[UInt8[Tensor, "*members batch 3 size size"], Labels, Labels]
 
 
 class ImageFolder(EnsembleDataModule):
@@ -38,7 +42,7 @@ class ImageFolder(EnsembleDataModule):
 
     def __init__(
         self,
-        root: str,
+        root: str | Path,
         train: str = "train",
         test: str = "val",
         size: int = 224,
@@ -103,20 +107,27 @@ class ImageFolder(EnsembleDataModule):
     val_dataloader = test_dataloader
 
     def on_after_batch_transfer(
-        self, batch: tuple[Tensor, Tensor, Tensor], dataloader_idx: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """uint8 inputs to float32 of mean 0 and deviation 1, on the device."""
+        self, batch: ImageBatch | list[Tensor], dataloader_idx: int
+    ) -> tuple[Float[Tensor, "*members batch 3 size size"], Labels, Labels]:
+        """uint8 inputs to float32 of mean 0 and deviation 1, on the device.
+
+        Args:
+            batch: as the workers give it; a list where PyTorch's own collate function made it.
+            dataloader_idx: of Lightning.
+        """
         image, target, index = batch
         mean, std = (torch.tensor(v, device=image.device).view(-1, 1, 1) for v in (MEAN, STD))
         return (image.float() / 255 - mean) / std, target, index
 
-    def train_inputs(self) -> tuple[Tensor, Tensor]:
+    def train_inputs(self) -> tuple[Num[Tensor, "samples ..."], Int64[Tensor, " samples"]]:
         raise ValueError(
             f"{self.name}: the training set stays on disk, so what needs all of it at once, such "
             "as NeuralCollapseMonitor, cannot be had"
         )
 
-    def _files(self, split: str, num: int | None) -> tuple[np.ndarray, np.ndarray]:
+    def _files(
+        self, split: str, num: int | None
+    ) -> tuple[Shaped[np.ndarray, " files"], Int64[np.ndarray, " files"]]:
         """Paths and labels, by class and then by name."""
         from torchvision.datasets.folder import IMG_EXTENSIONS
 

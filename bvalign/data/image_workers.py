@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int64, Shaped, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from bvalign.data.loader import MemberSchedule
+from bvalign.data.loader import MemberSchedule, TrainBatch
 
 AREA, LOG_RATIO = (0.08, 1.0), math.log(4 / 3)
 """Random crops have 8% to 100% of the area and a ratio of 3/4 to 4/3 (Szegedy et al. 2015)."""
@@ -23,7 +24,7 @@ class Item(NamedTuple):
     """What a worker is asked for."""
 
     row: int
-    draws: np.ndarray  # uniform in [0, 1): area, ratio, top, left, flip
+    draws: Float[np.ndarray, "5"]  # uniform in [0, 1): area, ratio, top, left, flip
 
 
 class MemberSampler(MemberSchedule, Sampler[list[Item]]):
@@ -45,8 +46,8 @@ class MemberSampler(MemberSchedule, Sampler[list[Item]]):
                 for row, draw in zip(*of_member, strict=True)
             ]
 
-    def collate(self, items: list[tuple[Tensor, int, int]]) -> tuple[Tensor, Tensor, Tensor]:
-        """uint8 images (members, batch, 3, size, size), labels and rows (members, batch)."""
+    def collate(self, items: list[tuple[UInt8[Tensor, "3 size size"], int, int]]) -> TrainBatch:
+        """uint8 images, labels and rows."""
         images, target, index = zip(*items, strict=True)
         shape = (len(self.members), -1)
         return (
@@ -59,23 +60,27 @@ class MemberSampler(MemberSchedule, Sampler[list[Item]]):
 class Centres(Dataset):
     """The centre of each image: the shorter side at 8/7 of `size`, uint8 (3, size, size)."""
 
-    def __init__(self, files: np.ndarray, target: np.ndarray, size: int) -> None:
+    def __init__(
+        self, files: Shaped[np.ndarray, " files"], target: Int64[np.ndarray, " files"], size: int
+    ) -> None:
         self.files, self.target, self.size = files, target, size
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, item: int | Item) -> tuple[Tensor, int, int]:
+    def __getitem__(self, item: int | Item) -> tuple[UInt8[Tensor, "3 size size"], int, int]:
         row = item.row if isinstance(item, Item) else item
         return self.cut(self._decode(row), item), int(self.target[row]), row
 
-    def cut(self, image: Tensor, item: int | Item) -> Tensor:
+    def cut(
+        self, image: UInt8[Tensor, "3 height width"], item: int | Item
+    ) -> UInt8[Tensor, "3 {self.size} {self.size}"]:
         from torchvision.transforms.v2 import functional
 
         image = functional.resize(image, [round(self.size * 8 / 7)], antialias=True)
         return functional.center_crop(image, [self.size])
 
-    def _decode(self, row: int) -> Tensor:
+    def _decode(self, row: int) -> UInt8[Tensor, "3 height width"]:
         from PIL import Image
 
         try:
@@ -89,7 +94,9 @@ class Centres(Dataset):
 class Crops(Centres):
     """A random part of each image, resized to (3, size, size) and perhaps mirrored."""
 
-    def cut(self, image: Tensor, item: Item) -> Tensor:
+    def cut(
+        self, image: UInt8[Tensor, "3 height width"], item: Item
+    ) -> UInt8[Tensor, "3 {self.size} {self.size}"]:
         from torchvision.transforms.v2 import functional
 
         height, width = image.shape[-2:]

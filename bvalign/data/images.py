@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from urllib.error import URLError
 
 import numpy as np
+from jaxtyping import Integer, UInt8
 
 from bvalign.data.datamodule import Arrays
 from bvalign.data.loader import Augmentation
@@ -30,7 +31,7 @@ class DownloadableDataModule(ResidentDataModule):
 
     def __init__(
         self,
-        root: str | None = None,
+        root: str | Path | None = None,
         verify: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -174,7 +175,9 @@ class CIFAR10(DownloadableDataModule):
     def _checksums(self) -> dict[str, str]:
         return dict(self._torchvision().train_list + self._torchvision().test_list)
 
-    def _read(self, train: bool) -> tuple[np.ndarray, np.ndarray]:
+    def _read(
+        self, train: bool
+    ) -> tuple[UInt8[np.ndarray, "samples 3 32 32"], Integer[np.ndarray, " samples"]]:
         """One split through torchvision's reader, whose own check is done in `load` already."""
         official = self._torchvision()
         unchecked = {
@@ -216,7 +219,7 @@ class CIFAR100(CIFAR10):
         return torchvision.datasets.CIFAR100
 
 
-def _parse_idx(file: str, content: bytes) -> np.ndarray:
+def _parse_idx(file: str, content: bytes) -> UInt8[np.ndarray, "..."]:
     """The idx format of MNIST: 0, 0, 8 (uint8), number of axes, sizes (big-endian), data."""
     axes = content[3] if len(content) > 3 else 0
     shape = np.frombuffer(content, dtype=">u4", count=axes, offset=4) if axes else np.empty(0)

@@ -1,15 +1,19 @@
 """Training labels that are wrong on purpose."""
 
 import numpy as np
+from jaxtyping import Int
 
 
 def symmetric_noise(
-    target: np.ndarray, num_classes: int, share: float, generator: np.random.Generator
-) -> np.ndarray:
+    target: Int[np.ndarray, " samples"],
+    num_classes: int,
+    share: float,
+    generator: np.random.Generator,
+) -> Int[np.ndarray, " samples"]:
     """Labels of which round(share x samples) are another class, drawn uniformly.
 
     Args:
-        target: class ids (samples).
+        target: class ids.
         num_classes: K >= 2.
         share: of the labels that become wrong, in [0, 1].
         generator: which ones, and which class instead.

@@ -11,20 +11,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int64, Num, UInt8
 from torch import Tensor
 
 from bvalign.randomness import Streams
 
-Batch = tuple[Tensor, Tensor, Tensor]
-"""(input, target, index): float32 (..., batch, channels, height, width), int64 (..., batch) twice;
-index is the row in the data set, and `...` is the member axis in training and nothing else."""
+TrainBatch = tuple[
+    Num[Tensor, "members batch ..."], Int64[Tensor, "members batch"], Int64[Tensor, "members batch"]
+]
+EvalBatch = tuple[Num[Tensor, "batch ..."], Int64[Tensor, " batch"], Int64[Tensor, " batch"]]
+"""(input, target, index): float images (channels, height, width) or token ids (words), class ids,
+and rows of the data set."""
 
 
 class Resident(NamedTuple):
     """One split on one device."""
 
-    images: Tensor  # uint8 (samples, channels, height, width), or token ids (samples, words)
-    target: Tensor  # int64 (samples), or (members, samples) where members have labels of their own
+    images: UInt8[Tensor, "samples channels height width"] | Int64[Tensor, "samples words"]
+    target: Int64[Tensor, "*members samples"]  # with members: labels of their own
 
 
 class Augmentation(NamedTuple):
@@ -38,8 +42,12 @@ class Augmentation(NamedTuple):
     padding: int = 0
     flip: bool = False
 
-    def __call__(self, images: Tensor, draws: np.ndarray) -> Tensor:
-        """Augments uint8 images (batch, C, H, W) by uniform draws in [0, 1), shape (batch, 3)."""
+    def __call__(
+        self,
+        images: UInt8[Tensor, "batch channels height width"] | Int64[Tensor, "batch words"],
+        draws: Float[np.ndarray, "batch 3"],
+    ) -> UInt8[Tensor, "batch channels height width"] | Int64[Tensor, "batch words"]:
+        """Augments images by uniform draws in [0, 1); token ids go through (0, False) only."""
         if self == Augmentation():
             return images
         batch, channels, height, width = images.shape
@@ -119,8 +127,8 @@ class MemberSchedule:
     def __len__(self) -> int:
         return math.ceil(self.num_steps / self.steps_at_once)
 
-    def order(self) -> np.ndarray:
-        """Rows (members, samples) in the order in which this epoch visits them."""
+    def order(self) -> Int64[np.ndarray, "members samples"]:
+        """Rows in the order in which this epoch visits them."""
         rows = np.empty((len(self.members), self.num_samples), dtype=np.int64)
         for row, member in zip(rows, self.members, strict=True):
             row[:] = self.streams.generator("order", member, self.epoch).permutation(len(row))
@@ -167,7 +175,7 @@ class MemberBatches(MemberSchedule):
     def load_state_dict(self, state: dict[str, object]) -> None:
         """Nothing to load."""
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[TrainBatch]:
         order = torch.from_numpy(self.order()).to(self.split.images.device)
         draws = self._draws()
         for here in self.steps():
@@ -177,8 +185,8 @@ class MemberBatches(MemberSchedule):
             target = self.split.target.expand(len(index), -1).gather(1, index)
             yield self.normalise(images).unflatten(0, index.shape), target, index
 
-    def _draws(self) -> np.ndarray:
-        """Uniform numbers (members, samples, 3): each member's own, as the epoch visits them."""
+    def _draws(self) -> Float[np.ndarray, "members samples 3"]:
+        """Uniform numbers, each member's own, in the order in which the epoch visits samples."""
         draws = np.empty((len(self.members), self.num_samples, 3))
         for row, member in zip(draws, self.members, strict=True):
             row[:] = self.streams.generator("augmentation", member, self.epoch).random(row.shape)
@@ -209,6 +217,6 @@ class EvalBatches:
     def __len__(self) -> int:
         return math.ceil(len(self.index) / self.batch_size)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[EvalBatch]:
         for here in self.index.split(self.batch_size):
             yield self.normalise(self.split.images[here]), self.split.target[here], here

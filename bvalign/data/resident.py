@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int64, Integer, Num, Shaped, UInt8
 from torch import Tensor
 
 from bvalign.data.datamodule import Arrays, EnsembleDataModule, balanced_rows
@@ -115,7 +116,7 @@ class ResidentDataModule(EnsembleDataModule):
         augmentation = self.augmentation if self.augment else Augmentation()
         return self.batches(split, augmentation, self.normalise, **self.schedule())
 
-    def train_inputs(self) -> tuple[Tensor, Tensor]:
+    def train_inputs(self) -> tuple[Num[Tensor, "samples ..."], Int64[Tensor, " samples"]]:
         """The whole training set without augmentation: inputs and labels on the device."""
         split = self._resident(self.arrays.train_images, self.arrays.train_target)
         return self.normalise(split.images), split.target
@@ -126,13 +127,17 @@ class ResidentDataModule(EnsembleDataModule):
 
     val_dataloader = test_dataloader
 
-    def normalise(self, images: Tensor) -> Tensor:
-        """uint8 (..., channels, height, width) to float32 with mean 0 and deviation 1."""
+    def normalise(
+        self, images: UInt8[Tensor, "*batch channels height width"]
+    ) -> Float[Tensor, "*batch channels height width"]:
+        """uint8 images as floating point numbers with mean 0 and deviation 1."""
         mean = torch.tensor(self.mean, device=images.device).view(-1, 1, 1)
         std = torch.tensor(self.std, device=images.device).view(-1, 1, 1)
         return (images.float() / 255 - mean) / std
 
-    def _resident(self, images: np.ndarray, target: np.ndarray) -> Resident:
+    def _resident(
+        self, images: Num[np.ndarray, "samples ..."], target: Int64[np.ndarray, "*members samples"]
+    ) -> Resident:
         device = self.trainer.strategy.root_device
         return Resident(torch.from_numpy(images).to(device), torch.from_numpy(target).to(device))
 
@@ -152,10 +157,17 @@ class ResidentDataModule(EnsembleDataModule):
         note = f"data: {self.label_noise:.0%} of the training labels are wrong on purpose, {of}"
         self.arrays = self.arrays._replace(train_target=noisy, notes=(*self.arrays.notes, note))
 
-    def _with_noise(self, target: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    def _with_noise(
+        self, target: Int64[np.ndarray, " samples"], generator: np.random.Generator
+    ) -> Int64[np.ndarray, " samples"]:
         return symmetric_noise(target, self.num_classes, self.label_noise, generator)
 
-    def _check(self, split: str, images: np.ndarray, target: np.ndarray) -> None:
+    def _check(
+        self,
+        split: str,
+        images: Shaped[np.ndarray, "samples ..."],
+        target: Integer[np.ndarray, " samples"],
+    ) -> None:
         if images.shape[1:] != self.stored_shape or images.dtype != self.dtype:
             raise ValueError(
                 f"{self.name}: {split} images must be {self.dtype.__name__} (samples, "

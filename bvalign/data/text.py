@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
+from jaxtyping import Int64
 from torch import Tensor
 
 from bvalign.data.datamodule import Arrays
@@ -86,14 +87,14 @@ class TREC(DownloadableDataModule):
     def identity(self) -> dict[str, object]:
         return super().identity() | {"vocabulary": self.vocabulary}
 
-    def normalise(self, images: Tensor) -> Tensor:
+    def normalise(self, images: Int64[Tensor, "*batch words"]) -> Int64[Tensor, "*batch words"]:
         """Token ids stay what they are."""
         return images
 
     def _paths(self) -> list[Path]:
         return [self.root / "trec" / name for name in ("train_5500.label", "TREC_10.label")]
 
-    def _read(self, path: Path) -> tuple[list[str], np.ndarray]:
+    def _read(self, path: Path) -> tuple[list[str], Int64[np.ndarray, " samples"]]:
         """Lines `COARSE:fine the question ?`; the training file is not UTF-8."""
         texts, labels = [], []
         lines = path.read_text(encoding="latin-1").splitlines()
@@ -108,7 +109,9 @@ class TREC(DownloadableDataModule):
             labels.append(self.class_names.index(coarse))
         return texts, np.array(labels, dtype=np.int64)
 
-    def _tokens(self, texts: list[str], known: dict[str, int]) -> np.ndarray:
+    def _tokens(
+        self, texts: list[str], known: dict[str, int]
+    ) -> Int64[np.ndarray, "samples {self.length}"]:
         if self.tokenizer is not None:
             encoded = self.tokenizer(
                 texts, padding="max_length", truncation=True, max_length=self.length

@@ -3,19 +3,22 @@
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 
 class LastLayer(NamedTuple):
     """Input and parameters of the last linear layer of a network."""
 
-    features: Tensor  # (samples, features)
-    weight: Tensor  # (classes, features)
-    bias: Tensor  # (classes); zeros for a layer without
+    features: Float[Tensor, "samples features"]
+    weight: Float[Tensor, "classes features"]
+    bias: Float[Tensor, " classes"]  # zeros for a layer without
 
 
 @torch.no_grad()
-def last_layer(network: nn.Module, input: Tensor, batch_size: int = 1000) -> LastLayer:
+def last_layer(
+    network: nn.Module, input: Num[Tensor, "samples ..."], batch_size: int = 1000
+) -> LastLayer:
     """Runs a network in evaluation mode and catches what enters its classifier.
 
     `get_classifier` says which layer that is, timm's name for it: the width of the features need
@@ -23,7 +26,7 @@ def last_layer(network: nn.Module, input: Tensor, batch_size: int = 1000) -> Las
 
     Args:
         network: with `get_classifier`, as all of timm's have.
-        input: (samples, ...), on the device of the network.
+        input: on the device of the network.
         batch_size: samples per forward pass.
 
     Raises:

@@ -3,6 +3,7 @@
 from typing import Literal
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -10,9 +11,13 @@ Loss = Literal["cross_entropy", "squared_error"]
 
 
 def training_loss(
-    logits: Tensor, target: Tensor, loss: Loss = "cross_entropy", *, label_smoothing: float = 0.0
-) -> Tensor:
-    """The loss of each member on each of its samples, of the shape of `target`.
+    logits: Float[Tensor, "*samples classes"],
+    target: Int64[Tensor, "*samples"],
+    loss: Loss = "cross_entropy",
+    *,
+    label_smoothing: float = 0.0,
+) -> Float[Tensor, "*samples"]:
+    """The loss of each member on each of its samples.
 
     `cross_entropy` is -sum_k q_k log p_k in nats, `squared_error` is sum_k (p_k - q_k)², 0 to 2,
     with p = softmax(logits) and q the one-hot label, smoothed or not. The squared error is that of
@@ -21,8 +26,8 @@ def training_loss(
     the two losses differ in nothing else.
 
     Args:
-        logits: (..., classes).
-        target: class ids (...).
+        logits: of any samples, usually (members, batch).
+        target: class ids.
         loss: which one.
         label_smoothing: share of the label's probability spread over all classes.
 

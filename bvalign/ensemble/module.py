@@ -6,9 +6,11 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Float, Int64, Num
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from bvalign.data.loader import EvalBatch, TrainBatch
 from bvalign.ensemble.features import LastLayer, last_layer
 from bvalign.ensemble.losses import Loss, training_loss
 from bvalign.ensemble.optimization import Optimization, OptimizerName, Schedule
@@ -143,13 +145,15 @@ class Ensemble(LightningModule):
         seed = self.streams.torch_seed("init", member)
         return initial_network(seed, self.arch, self.num_classes, self.image_shape, self.arch_args)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Logits (members, batch, classes) of inputs (members, batch, ...)."""
+    def forward(
+        self, input: Num[Tensor, "members batch ..."]
+    ) -> Float[Tensor, "members batch {self.num_classes}"]:
+        """Logits of each member on its own inputs."""
         if not self.members:  # backward and optimizer find nothing to do
             return torch.zeros(0, input.shape[1], self.num_classes, requires_grad=True)
         return self.pack(input)
 
-    def last_layer(self, member: int, input: Tensor) -> LastLayer:
+    def last_layer(self, member: int, input: Num[Tensor, "samples ..."]) -> LastLayer:
         """What enters the last linear layer of one member, and that layer's parameters."""
         return last_layer(self.pack.network(member), input)
 
@@ -173,7 +177,7 @@ class Ensemble(LightningModule):
         """Lightning steps the optimizer once a batch; several steps we take ourselves."""
         return self.steps_at_once == 1
 
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor | None:
+    def training_step(self, batch: TrainBatch, batch_idx: int) -> Float[Tensor, ""] | None:
         input, target, _ = batch
         if self.steps_at_once == 1 or not self.members:
             return self._loss(input, target)
@@ -188,11 +192,11 @@ class Ensemble(LightningModule):
                 scheduler.step()
         return None
 
-    def train_loss(self) -> Tensor:
-        """Mean training loss (members) of the epoch that just ended."""
+    def train_loss(self) -> Float[Tensor, " members"]:
+        """Mean training loss of the epoch that just ended."""
         return self.loss_sum / self._steps_per_epoch()
 
-    def test_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+    def test_step(self, batch: EvalBatch, batch_idx: int) -> dict[str, Tensor]:
         """Float32 logits (members, batch, classes) with the ids of members and samples."""
         input, target, index = batch
         with torch.autocast(self.device.type, enabled=False):
@@ -220,7 +224,9 @@ class Ensemble(LightningModule):
         each_step = {"scheduler": scheduler, "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": each_step}
 
-    def _loss(self, input: Tensor, target: Tensor) -> Tensor:
+    def _loss(
+        self, input: Num[Tensor, "members batch ..."], target: Int64[Tensor, "members batch"]
+    ) -> Float[Tensor, ""]:
         self.pack.seed = partial(self.streams.torch_seed, "dropout", epoch=self.passes)
         self.passes += 1
         logits = self(input)

@@ -11,6 +11,7 @@ from importlib import import_module
 from itertools import pairwise
 
 import torch
+from jaxtyping import Float
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
@@ -40,7 +41,9 @@ class MLP(Classifier):
         self.num_features = sizes[-1]
         self.reset_classifier(num_classes)
 
-    def forward_features(self, input: Tensor) -> Tensor:
+    def forward_features(
+        self, input: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "*members batch features"]:
         return self.hidden(input)
 
 
@@ -73,7 +76,9 @@ class CNN(Classifier):
         self.num_features = 8 * width
         self.reset_classifier(num_classes)
 
-    def forward_features(self, input: Tensor) -> Tensor:
+    def forward_features(
+        self, input: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch features"]:
         return self.body(input)
 
 
@@ -86,7 +91,9 @@ class BasicBlock(nn.Module):
         self.conv2, self.bn2 = _conv_norm(channels, channels, 1)
         self.stride, self.in_channels, self.extra = stride, in_channels, channels - in_channels
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "batch in_channels height width"]
+    ) -> Float[Tensor, "batch channels out_height out_width"]:
         out = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
         if self.extra:
             before = self.extra // 2
@@ -123,7 +130,9 @@ class CifarResNet(Classifier):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         self.reset_classifier(num_classes)
 
-    def forward_features(self, input: Tensor) -> Tensor:
+    def forward_features(
+        self, input: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch features"]:
         return self.blocks(torch.relu(self.bn1(self.conv1(input)))).mean(dim=(2, 3))
 
 

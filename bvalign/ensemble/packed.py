@@ -15,6 +15,7 @@ layers with weights change. With a leading member axis m on every weight:
 from collections.abc import Callable, Sequence
 
 import torch
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,8 +25,11 @@ from bvalign.ensemble.stacked import Stacked
 class PackedLinear(nn.Linear):
     """Weight (members, out, in), bias (members, out)."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        if input.dim() == 2:  # (batch, members · features)
+    def forward(
+        self,
+        input: Float[Tensor, "members batch features"] | Float[Tensor, "batch member_features"],
+    ) -> Float[Tensor, "{len(self.weight)} batch out"]:
+        if input.dim() == 2:
             input = input.unflatten(1, (len(self.weight), -1)).transpose(0, 1)
         if self.bias is None:
             return torch.bmm(input, self.weight.mT)
@@ -35,7 +39,9 @@ class PackedLinear(nn.Linear):
 class PackedConv2d(nn.Conv2d):
     """Weight (members, out, in / groups, height, width), bias (members, out)."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(
+        self, input: Float[Tensor, "batch member_channels height width"]
+    ) -> Float[Tensor, "batch out_member_channels out_height out_width"]:
         weight, bias = self.weight.flatten(0, 1), _flat(self.bias)
         groups = len(self.weight) * self.groups
         return functional.conv2d(
@@ -46,7 +52,9 @@ class PackedConv2d(nn.Conv2d):
 class PackedBatchNorm2d(nn.BatchNorm2d):
     """Weight, bias, running mean and variance (members, channels)."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(
+        self, input: Float[Tensor, "batch member_channels height width"]
+    ) -> Float[Tensor, "batch member_channels height width"]:
         if self.training and self.track_running_stats:
             self.num_batches_tracked.add_(1)
         return functional.batch_norm(
@@ -64,7 +72,9 @@ class PackedBatchNorm2d(nn.BatchNorm2d):
 class PackedGroupNorm(nn.GroupNorm):
     """Weight and bias (members, channels)."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(
+        self, input: Float[Tensor, "batch member_channels ..."]
+    ) -> Float[Tensor, "batch member_channels ..."]:
         groups = len(self.weight) * self.num_groups
         return functional.group_norm(input, groups, _flat(self.weight), _flat(self.bias), self.eps)
 
@@ -97,13 +107,17 @@ class Packed(Stacked):
                     "sequential"
                 )
 
-    def run(self, input: Tensor) -> Tensor:
+    def run(
+        self, input: Num[Tensor, "members batch ..."]
+    ) -> Float[Tensor, "members batch classes"]:
         logits = self.stacked(input.transpose(0, 1).flatten(1, 2))
         if logits.dim() == 3:
             return logits
         return logits.unflatten(1, (len(self.members), -1)).transpose(0, 1)
 
 
-def _flat(tensor: Tensor | None) -> Tensor | None:
-    """A view (members · channels), which batch norm updates in place."""
+def _flat(
+    tensor: Float[Tensor, "members channels"] | None,
+) -> Float[Tensor, " member_channels"] | None:
+    """A view, which batch norm updates in place."""
     return None if tensor is None else tensor.view(-1)

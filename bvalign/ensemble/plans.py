@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import torch
+from jaxtyping import Num
 from torch import Tensor, nn
 
 from bvalign.ensemble.pack import Pack, Sequential
@@ -41,7 +42,7 @@ def make_pack(
 
 def random_input(
     network: nn.Module, size: tuple[int, ...], image_shape: tuple[int, int, int]
-) -> Tensor:
+) -> Num[Tensor, "..."]:
     """Noise of the form that a network takes, (*size, channels, height, width).
 
     One that embeds words takes token ids (*size, length); its image is (vocabulary, 1, length).

@@ -1,5 +1,6 @@
 """Pretrained text encoders, such as BERT, to be fine-tuned; needs `pip install 'bvalign[text]'`."""
 
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from bvalign.ensemble.classifier import Classifier
@@ -39,8 +40,10 @@ class PretrainedText(Classifier):
         self.num_features = config.hidden_size
         self.reset_classifier(num_classes)
 
-    def forward_features(self, input: Tensor) -> Tensor:
-        """Token ids (batch, length) to features (batch, hidden size)."""
+    def forward_features(
+        self, input: Int64[Tensor, "batch length"]
+    ) -> Float[Tensor, "batch features"]:
+        """Features of token ids, as wide as the encoder's hidden layers."""
         mask = (input != self.padding).long()
         return self.encoder(input_ids=input, attention_mask=mask).last_hidden_state[:, 0]
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
@@ -28,8 +29,8 @@ class SaveMembers(Callback):
     def __init__(self, run: RunDirectory) -> None:
         self.run = run
         self.history: dict[int, list[dict[str, object]]] = defaultdict(list)
-        self.logits: Tensor
-        self.hits: Tensor | None = None  # (members + 1): correct validation samples, and all
+        self.logits: Float[Tensor, "members samples classes"]
+        self.hits: Float[Tensor, " members+1"] | None = None  # correct validation samples, and all
 
     def state_dict(self) -> dict[str, Any]:
         return {"history": dict(self.history)}
@@ -96,7 +97,12 @@ class SaveMembers(Callback):
                 self.run.member(member).save(FinishedMember(self.logits[row], weights, history))
 
     def _leave_out(
-        self, trainer: Trainer, module: LightningModule, failed: Tensor, epoch: int, what: str
+        self,
+        trainer: Trainer,
+        module: LightningModule,
+        failed: Bool[Tensor, " members"],
+        epoch: int,
+        what: str,
     ) -> None:
         """Marks members that have just diverged.
 
@@ -121,7 +127,9 @@ def _rows(module: LightningModule) -> list[int]:
     return [module.members.index(member) for member in module.sound_members()]
 
 
-def _over_samples(trainer: Trainer, value: Tensor, op: str) -> Tensor:
+def _over_samples(
+    trainer: Trainer, value: Float[Tensor, "*shape"], op: str
+) -> Float[Tensor, "*shape"]:
     """Joins what ranks found on their own samples; alone, or where they share none, nothing."""
     if trainer.datamodule.share.world == 1:
         return value

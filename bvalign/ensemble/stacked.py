@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 
 import torch
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -28,10 +29,14 @@ class Stacked(Pack):
         self.stacked = stack(networks)
 
     @abstractmethod
-    def run(self, input: Tensor) -> Tensor:
+    def run(
+        self, input: Num[Tensor, "members batch ..."]
+    ) -> Float[Tensor, "members batch classes"]:
         """`forward` of a batch whose activations of all members fit into memory."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(
+        self, input: Num[Tensor, "members batch ..."]
+    ) -> Float[Tensor, "members batch classes"]:
         if self.training:
             return self.run(input)
         # evaluation batches are large: as many samples over all members as one member would take
@@ -74,11 +79,15 @@ def stack(networks: Sequence[nn.Module]) -> nn.Module:
 class Vmap(Stacked):
     """`torch.func.vmap` over the stacked weights: any network, fewer launches, no fused layers."""
 
-    def run(self, input: Tensor) -> Tensor:
+    def run(
+        self, input: Num[Tensor, "members batch ..."]
+    ) -> Float[Tensor, "members batch classes"]:
         # BatchNorm writes its running statistics in place, through the mapped buffers
         tensors = dict(self.stacked.named_parameters()) | dict(self.stacked.named_buffers())
         with sdpa_kernel(SDPBackend.MATH):  # fused attention has no batching rule: a loop
             return torch.func.vmap(self._member)(tensors, input)
 
-    def _member(self, tensors: dict[str, Tensor], batch: Tensor) -> Tensor:
+    def _member(
+        self, tensors: dict[str, Tensor], batch: Num[Tensor, "batch ..."]
+    ) -> Float[Tensor, "batch classes"]:
         return torch.func.functional_call(self.stacked, tensors, (batch,))
