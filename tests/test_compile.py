@@ -40,7 +40,7 @@ def counter(monkeypatch):
 def assert_same_members(found, expected):
     assert list(found.state_dict()) == list(expected.state_dict())
     for member in found.members:
-        here, there = found.pack.weights(member), expected.pack.weights(member)
+        here, there = found.pack.network_weights(member), expected.pack.network_weights(member)
         assert list(here) == list(there)
         assert list(found.pack.slots(member)) == list(expected.pack.slots(member))
         for key in there:

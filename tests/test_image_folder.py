@@ -99,7 +99,7 @@ def test_what_is_missing_or_broken_is_named(tmp_path):
         ImageFolder(root=str(tmp_path), workers=0).setup()
     write_images(tmp_path, splits=("val",))
     (tmp_path / "val" / "bee" / "000.png").write_bytes(b"no image")
-    with pytest.raises(ValueError, match=r"bee/000.png is no image that can be read"):
+    with pytest.raises(ValueError, match=r"bee/000.png is not a readable image"):
         ImageFolder(root=str(tmp_path), workers=0).setup()
 
 

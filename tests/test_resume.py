@@ -72,7 +72,7 @@ def train(root, at=None, act=kill, steps_at_once=1, trainer_args=None, kind=Ense
         )
 
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
-    checkpoints = CheckpointMembers(seconds=0, every_n_steps=2)
+    checkpoints = CheckpointMembers(seconds=0.0, every_n_steps=2)
     try:
         train_members(run, module, data, make_trainer, trainer, checkpoints, [])
     except (KilledError, KeyboardInterrupt, SystemExit):

@@ -1,8 +1,8 @@
-"""What every data set gives: two splits, their names, and batches with a leading member axis.
+"""The contract of a data set: two splits, their class names, and batches by member.
 
 train_dataloader   (input, target, index), each (members, batch, ...): the members that the
-                   LightningModule holds, each in its own order with its own augmentation
-test_dataloader    the same without the member axis: every test sample once and in order
+                   LightningModule holds, each in its own order and with its own augmentation
+test_dataloader    the same without the member axis: every test sample once, in order
 """
 
 from abc import abstractmethod
@@ -13,15 +13,15 @@ from jaxtyping import Int64, Integer, Num, Shaped
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from bvalign.data.loader import Share
+from bvalign.data.loader import Shard
 from bvalign.predictions.samples import Samples
 
 
 class Arrays(NamedTuple):
-    """Both splits, and what a reader of the results must know of them.
+    """Both splits, with notes for readers of the results.
 
-    Inputs are uint8 images (samples, channels, height, width), for texts token ids (samples,
-    words), and for a data set that stays on disk paths in training and thumbnails in testing.
+    Inputs are uint8 images (samples, channels, height, width) or token ids (samples, words); a data
+    set that stays on disk has file paths for training and thumbnails for testing.
     """
 
     train_images: Shaped[np.ndarray, "train ..."]
@@ -32,15 +32,15 @@ class Arrays(NamedTuple):
 
 
 class EnsembleDataModule(LightningDataModule):
-    """A data set for ensembles; validation watches the test split, nothing is selected on it."""
+    """A data set for ensembles. Validation runs on the test split; nothing is selected by it."""
 
     name: ClassVar[str]
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]  # channels, height, width of one input
     batch_size: int  # samples per member and training step
-    joins_steps: ClassVar[bool] = False  # whether batches can hold several steps (MemberSchedule)
+    joins_steps: ClassVar[bool] = False  # a batch may hold several training steps (MemberSchedule)
     arrays: Arrays | None = None  # after `setup`
-    texts: tuple[str, ...] | None = None  # the test samples as a reader sees them, if they are text
+    texts: tuple[str, ...] | None = None  # of the test samples, for readers, if they are text
 
     @property
     def num_classes(self) -> int:
@@ -52,16 +52,16 @@ class EnsembleDataModule(LightningDataModule):
         return len(self.arrays.test_target)
 
     def samples(self) -> Samples:
-        """What a report shows of the test samples; needs `setup`."""
+        """Labels and images (or texts) of the test split, for the report; needs `setup`."""
         images = None if self.texts else self.arrays.test_images
         notes = self.arrays.notes
         return Samples(self.arrays.test_target, self.class_names, images, notes, self.texts)
 
     @property
-    def share(self) -> Share:
-        """This rank's part of every batch, as the strategy wants it."""
+    def shard(self) -> Shard:
+        """This rank's part of every batch, as the strategy splits it."""
         ranks = self.trainer.distributed_sampler_kwargs or {"rank": 0, "num_replicas": 1}
-        return Share(ranks["rank"], ranks["num_replicas"])
+        return Shard(ranks["rank"], ranks["num_replicas"])
 
     def schedule(self) -> dict[str, object]:
         """Arguments of `MemberSchedule` for the members that the LightningModule holds."""
@@ -70,14 +70,14 @@ class EnsembleDataModule(LightningDataModule):
             "members": module.members,
             "streams": module.streams,
             "batch_size": self.batch_size,
-            "share": self.share,
+            "shard": self.shard,
             "start": module.start,
             "steps_at_once": module.steps_at_once,
         }
 
     @abstractmethod
     def identity(self) -> dict[str, object]:
-        """What of the data decides a member's weights and predictions; needs `setup`."""
+        """Settings and content of the data that determine a trained member; needs `setup`."""
 
     @abstractmethod
     def train_inputs(self) -> tuple[Num[Tensor, "samples ..."], Int64[Tensor, " samples"]]:
@@ -87,15 +87,15 @@ class EnsembleDataModule(LightningDataModule):
 def balanced_rows(
     split: str, target: Integer[np.ndarray, " samples"], num: int | None
 ) -> Int64[np.ndarray, " rows"]:
-    """The first `num` rows in an order that takes the classes in turn, sorted; all for None.
+    """Rows of the first `num` samples when classes are taken in turn, sorted; all for None.
 
     Args:
-        split: `train` or `test`, for the message.
+        split: `train` or `test`, for the error message.
         target: labels.
-        num: how many.
+        num: number of rows to keep.
 
     Raises:
-        ValueError: fewer than one, or more than there are.
+        ValueError: `num` is below one or above the size of the split.
     """
     if num is None:
         return np.arange(len(target))

@@ -9,7 +9,7 @@ from bvalign.data.resident import ResidentDataModule
 class Digits(ResidentDataModule):
     """Handwritten digits, 8 x 8 grey values, bundled with scikit-learn; needs no download.
 
-    Half of each class trains (898 images), the other half tests (899); the split is fixed.
+    Half of each class is for training (898 images), half for testing (899); the split is fixed.
     """
 
     name = "digits"

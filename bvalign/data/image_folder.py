@@ -1,4 +1,4 @@
-"""Images in class folders that are read from disk while members train, such as ImageNet."""
+"""Class folders of images that are read from disk during training, such as ImageNet."""
 
 import hashlib
 from pathlib import Path
@@ -22,20 +22,21 @@ ImageBatch = tuple[UInt8[Tensor, "*members batch 3 size size"], Labels, Labels]
 class ImageFolder(EnsembleDataModule):
     """Class folders of images: `root/train/<class>/*.jpg` and `root/val/<class>/*.jpg`.
 
-    Members have their own order, crops and flips, so each decodes its own images: a pack of members
-    needs as many times the workers of one.
+    Each member has its own order, crops and flips and so decodes its own images: a pack needs as
+    many times the workers of one member as it has members.
 
     Args:
-        root: folder of both splits.
-        train: folder in `root` with the training images.
-        test: folder in `root` with the test images, the validation set of ImageNet.
-        size: pixels of the square inputs; tests take the centre of 8/7 of it.
+        root: folder that holds both splits.
+        train: subfolder with the training images.
+        test: subfolder with the test images, such as the validation set of ImageNet.
+        size: height and width of the inputs in pixels; test images are resized to 8/7 of it and
+            cropped at the centre.
         batch_size: samples per member and training step.
-        eval_batch_size: samples per evaluation batch; changes speed and memory only.
-        augment: train on random resized crops and flips; else on the centre.
-        num_train: use that many training samples, the same share of each class; all by default.
+        eval_batch_size: samples per evaluation batch; affects speed and memory only.
+        augment: train on random resized crops and flips, otherwise on centre crops.
+        num_train: number of training samples to use, balanced over classes; all by default.
         num_test: the same for the test split.
-        workers: processes that decode, for each of training and testing; 0 decodes in this one.
+        workers: decoding processes, for training and testing each; 0 decodes in the main process.
     """
 
     name = "image-folder"
@@ -77,7 +78,7 @@ class ImageFolder(EnsembleDataModule):
         self.test_files = test
 
     def identity(self) -> dict[str, object]:
-        """The fingerprint is of names and sizes of all files: reading ImageNet takes hours."""
+        """Settings, and a hash of all file names and sizes: reading ImageNet takes hours."""
         digest = hashlib.sha256()
         for file in (*self.arrays.train_images, *self.test_files):
             path = Path(file)
@@ -92,7 +93,7 @@ class ImageFolder(EnsembleDataModule):
         }
 
     def train_dataloader(self) -> DataLoader:
-        """Batches for the members that the LightningModule holds at the moment."""
+        """Batches for the members that the LightningModule currently holds."""
         files, target = self.arrays.train_images, self.arrays.train_target
         sampler = MemberSampler(len(target), **self.schedule())
         dataset = (Crops if self.augment else Centres)(files, target, self.size)
@@ -100,8 +101,8 @@ class ImageFolder(EnsembleDataModule):
 
     def test_dataloader(self) -> DataLoader:
         dataset = Centres(self.test_files, self.arrays.test_target, self.size)
-        share = self.share.of(len(dataset))
-        mine = range(share.start, share.stop)
+        part = self.shard.of(len(dataset))
+        mine = range(part.start, part.stop)
         return self._loader(dataset, batch_size=self.eval_batch_size, sampler=mine)
 
     val_dataloader = test_dataloader
@@ -109,7 +110,7 @@ class ImageFolder(EnsembleDataModule):
     def on_after_batch_transfer(
         self, batch: ImageBatch | list[Tensor], dataloader_idx: int
     ) -> tuple[Float[Tensor, "*members batch 3 size size"], Labels, Labels]:
-        """uint8 inputs to float32 of mean 0 and deviation 1, on the device.
+        """Scales uint8 images to mean 0 and standard deviation 1, on the device.
 
         Args:
             batch: as the workers give it; a list where PyTorch's own collate function made it.
@@ -121,25 +122,25 @@ class ImageFolder(EnsembleDataModule):
 
     def train_inputs(self) -> tuple[Num[Tensor, "samples ..."], Int64[Tensor, " samples"]]:
         raise ValueError(
-            f"{self.name}: the training set stays on disk, so what needs all of it at once, such "
-            "as NeuralCollapseMonitor, cannot be had"
+            f"{self.name}: the training set stays on disk, so callbacks that need all of it at "
+            "once cannot run; leave out NeuralCollapseMonitor"
         )
 
     def _files(
         self, split: str, num: int | None
     ) -> tuple[Shaped[np.ndarray, " files"], Int64[np.ndarray, " files"]]:
-        """Paths and labels, by class and then by name."""
+        """Paths and labels, sorted by class and then by name."""
         from torchvision.datasets.folder import IMG_EXTENSIONS
 
         folder, files, target = self.root / self.folders[split], [], []
         for label, name in enumerate(self.class_names):
             inside = folder / name
-            found = sorted(inside.rglob("*")) if inside.is_dir() else []
-            found = [str(f) for f in found if f.suffix.lower() in IMG_EXTENSIONS]
-            if not found:
+            content = sorted(inside.rglob("*")) if inside.is_dir() else []
+            images = [str(f) for f in content if f.suffix.lower() in IMG_EXTENSIONS]
+            if not images:
                 raise ValueError(f"data.root: '{inside}' must hold images, there are none")
-            files += found
-            target += [label] * len(found)
+            files += images
+            target += [label] * len(images)
         target = np.array(target, dtype=np.int64)
         keep = balanced_rows(split, target, num)
         return np.array(files)[keep], target[keep]

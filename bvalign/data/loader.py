@@ -1,4 +1,4 @@
-"""Batches of a data set that lies whole on the training device.
+"""Batches of a data set that is held entirely on the training device.
 
 Training batches have a leading member axis, because every member visits the samples in its own
 order and augments them in its own way; evaluation batches are the same for all members. Indexing
@@ -63,36 +63,36 @@ class Augmentation(NamedTuple):
         return picked.view(batch, channels, height, width)
 
 
-class Share(NamedTuple):
-    """Which part of every batch is this rank's, where ranks share the samples (ddp)."""
+class Shard(NamedTuple):
+    """One rank's part of every batch, where ranks split the samples (ddp)."""
 
     rank: int = 0
     world: int = 1
 
     def of(self, length: int) -> slice:
-        """This rank's part of `length` things; all parts together are everything once."""
+        """This rank's slice of `length` items; the slices of all ranks cover each item once."""
         return slice(length * self.rank // self.world, length * (self.rank + 1) // self.world)
 
 
 class MemberSchedule:
-    """Which samples each member of a pack sees at which step of an epoch.
+    """The samples that each member of a pack sees at each step of an epoch.
 
-    Every member has its own permutation of the samples, of its bootstrap resample when that is on.
-    What is left of an epoch after its full batches is dropped, as it is another part in every
-    epoch; a set smaller than one batch is one batch.
+    Every member has its own permutation of the samples, or of its bootstrap resample when that is
+    on. The incomplete batch at the end of an epoch is dropped, as other samples are in it in every
+    epoch; a data set smaller than one batch is one batch.
 
     Args:
-        num_samples: of the training set.
+        num_samples: size of the training set.
         members: global ids of the members, in the order of the leading axis.
-        streams: where the random numbers come from.
+        streams: source of the random numbers.
         batch_size: samples per member and step, over all ranks.
-        share: this rank's part of each batch.
-        start: (epoch, batch) to go on from; the batches before it in that epoch are left out.
-        steps_at_once: training steps whose samples come as one batch, the last one of an epoch with
-            what is left; where a step takes less than Lightning's loop does around it.
+        shard: this rank's part of each batch.
+        start: (epoch, batch) to resume from; earlier batches of that epoch are skipped.
+        steps_at_once: training steps whose samples come as one batch, the last batch of an epoch
+            with the remainder; for steps that take less time than Lightning's loop around them.
 
     Raises:
-        ValueError: the ranks cannot have equal parts of a batch.
+        ValueError: the batch size is not a multiple of the number of ranks.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class MemberSchedule:
         members: Sequence[int],
         streams: Streams,
         batch_size: int,
-        share: Share = Share(),  # noqa: B008 (immutable)
+        shard: Shard = Shard(),  # noqa: B008 (immutable)
         start: tuple[int, int] = (0, 0),
         steps_at_once: int = 1,
     ) -> None:
@@ -109,16 +109,16 @@ class MemberSchedule:
         self.batch_size = min(batch_size, num_samples)
         self.num_steps = num_samples // self.batch_size  # of an epoch
         self.steps_at_once = steps_at_once
-        self.share, self.start, self.epoch = share, start, 0
-        if self.batch_size % share.world:
+        self.shard, self.start, self.epoch = shard, start, 0
+        if self.batch_size % shard.world:
             raise ValueError(
-                f"data.batch_size must be a multiple of the {share.world} ranks that share it, got "
+                f"data.batch_size must be a multiple of the {shard.world} ranks that split it, got "
                 f"{self.batch_size}"
             )
 
     @property
     def sampler(self) -> "MemberSchedule":
-        """Lightning calls `loader.sampler.set_epoch`, and looks for it nowhere else."""
+        """This schedule: Lightning looks for `set_epoch` on `loader.sampler` only."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
@@ -128,7 +128,7 @@ class MemberSchedule:
         return math.ceil(self.num_steps / self.steps_at_once)
 
     def order(self) -> Int64[np.ndarray, "members samples"]:
-        """Rows in the order in which this epoch visits them."""
+        """Rows in the order in which members visit them in this epoch."""
         rows = np.empty((len(self.members), self.num_samples), dtype=np.int64)
         for row, member in zip(rows, self.members, strict=True):
             row[:] = self.streams.generator("order", member, self.epoch).permutation(len(row))
@@ -138,9 +138,9 @@ class MemberSchedule:
         return rows
 
     def steps(self) -> Iterator[slice]:
-        """Where in `order` this rank's part of each batch lies."""
+        """Slices of `order` with this rank's part of each batch."""
         epoch, batch = self.start
-        part = self.share.of(self.batch_size)
+        part = self.shard.of(self.batch_size)
         size = self.batch_size * self.steps_at_once
         for number in range(batch if epoch == self.epoch else 0, len(self)):
             first = number * size
@@ -154,7 +154,7 @@ class MemberBatches(MemberSchedule):
     Args:
         split: the training set on the training device.
         augmentation: applied to uint8 images.
-        normalise: uint8 images to float32 inputs.
+        normalise: turns uint8 images into float inputs.
         schedule: the other arguments of `MemberSchedule`.
     """
 
@@ -169,7 +169,7 @@ class MemberBatches(MemberSchedule):
         self.split, self.augmentation, self.normalise = split, augmentation, normalise
 
     def state_dict(self) -> dict[str, object]:
-        """Nothing: `start` says where to go on. With it, Lightning knows that we can."""
+        """Nothing: `start` says where to resume. Having it tells Lightning that we can."""
         return {}
 
     def load_state_dict(self, state: dict[str, object]) -> None:
@@ -186,7 +186,7 @@ class MemberBatches(MemberSchedule):
             yield self.normalise(images).unflatten(0, index.shape), target, index
 
     def _draws(self) -> Float[np.ndarray, "members samples 3"]:
-        """Uniform numbers, each member's own, in the order in which the epoch visits samples."""
+        """Uniform random numbers of each member, in the order in which it visits samples."""
         draws = np.empty((len(self.members), self.num_samples, 3))
         for row, member in zip(draws, self.members, strict=True):
             row[:] = self.streams.generator("augmentation", member, self.epoch).random(row.shape)
@@ -199,8 +199,8 @@ class EvalBatches:
     Args:
         split: the split on the evaluating device.
         batch_size: samples per batch.
-        normalise: uint8 images to float32 inputs.
-        share: this rank's part of the split; nothing is repeated to make the parts equal.
+        normalise: turns uint8 images into float inputs.
+        shard: this rank's part of the split; nothing is repeated to make the parts equal.
     """
 
     def __init__(
@@ -208,11 +208,11 @@ class EvalBatches:
         split: Resident,
         batch_size: int,
         normalise: Callable[[Tensor], Tensor],
-        share: Share = Share(),  # noqa: B008 (immutable)
+        shard: Shard = Shard(),  # noqa: B008 (immutable)
     ) -> None:
         self.split, self.batch_size, self.normalise = split, batch_size, normalise
         self.index = torch.arange(len(split.target), device=split.target.device)
-        self.index = self.index[share.of(len(self.index))]
+        self.index = self.index[shard.of(len(self.index))]
 
     def __len__(self) -> int:
         return math.ceil(len(self.index) / self.batch_size)

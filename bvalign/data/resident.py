@@ -1,6 +1,6 @@
-"""The LightningDataModule of sets that fit on the training device.
+"""Data sets that fit into the memory of the training device.
 
-A data set is a subclass that names its classes and its image shape and implements `load`.
+A data set is a subclass that names its classes and image shape and implements `load`.
 """
 
 import hashlib
@@ -18,20 +18,20 @@ from bvalign.data.loader import Augmentation, EvalBatches, MemberBatches, Reside
 
 
 class ResidentDataModule(EnsembleDataModule):
-    """A small set, kept as uint8 images (or token ids) on the training device.
+    """A small data set kept on the training device, as uint8 images or token ids.
 
     Training batches are (input, target, index) with a leading member axis; evaluation batches have
-    none. Validation watches the test split while members train, and nothing is selected on it.
+    none. Validation runs on the test split while members train; nothing is selected by it.
 
     Args:
         batch_size: samples per member and training step.
-        eval_batch_size: samples per evaluation batch; changes speed and memory only.
-        augment: train on the data set's usual random crops and flips, where it has any.
-        num_train: use that many training samples, the same share of each class, chosen by
-            position and not by the seed; all by default.
+        eval_batch_size: samples per evaluation batch; affects speed and memory only.
+        augment: apply the data set's usual random crops and flips in training, where it has any.
+        num_train: number of training samples to use, balanced over classes and chosen by position,
+            not by the seed; all by default.
         num_test: the same for the test split.
-        label_noise: share of the training labels that are replaced by another class, in [0, 1].
-        label_noise_of: `data` has the same wrong labels for all members and seeds, decided by the
+        label_noise: fraction of the training labels replaced by another class, in [0, 1].
+        label_noise_of: `data` gives all members and seeds the same wrong labels, determined by the
             data alone; `member` draws them for each member.
     """
 
@@ -59,7 +59,7 @@ class ResidentDataModule(EnsembleDataModule):
                 f"and {eval_batch_size}"
             )
         if not 0 <= label_noise <= 1:
-            raise ValueError(f"data.label_noise is a share and lies in 0..1, got {label_noise}")
+            raise ValueError(f"data.label_noise is a fraction in 0..1, got {label_noise}")
         self.batch_size, self.eval_batch_size, self.augment = batch_size, eval_batch_size, augment
         self.num_train, self.num_test = num_train, num_test
         self.label_noise, self.label_noise_of = label_noise, label_noise_of
@@ -74,7 +74,7 @@ class ResidentDataModule(EnsembleDataModule):
         return self.image_shape
 
     def setup(self, stage: str | None = None) -> None:
-        """Loads, checks and thins the arrays on the first call; later calls do nothing."""
+        """Loads, checks and subsamples the arrays on the first call; later calls do nothing."""
         if self.arrays is not None:
             return
         arrays = self.load()
@@ -95,7 +95,7 @@ class ResidentDataModule(EnsembleDataModule):
             self._make_noisy()
 
     def identity(self) -> dict[str, object]:
-        """What of the data decides a member's weights and predictions; needs `setup`."""
+        """Settings and a hash of the data that determine a trained member; needs `setup`."""
         return {
             "name": self.name,
             "fingerprint": self._fingerprint(),
@@ -106,7 +106,7 @@ class ResidentDataModule(EnsembleDataModule):
         }
 
     def train_dataloader(self) -> MemberBatches:
-        """Batches for the members that the LightningModule holds at the moment."""
+        """Batches for the members that the LightningModule currently holds."""
         module = self.trainer.lightning_module
         target = self.arrays.train_target
         if self.label_noise and self.label_noise_of == "member":
@@ -123,14 +123,14 @@ class ResidentDataModule(EnsembleDataModule):
 
     def test_dataloader(self) -> EvalBatches:
         split = self._resident(self.arrays.test_images, self.arrays.test_target)
-        return EvalBatches(split, self.eval_batch_size, self.normalise, self.share)
+        return EvalBatches(split, self.eval_batch_size, self.normalise, self.shard)
 
     val_dataloader = test_dataloader
 
     def normalise(
         self, images: UInt8[Tensor, "*batch channels height width"]
     ) -> Float[Tensor, "*batch channels height width"]:
-        """uint8 images as floating point numbers with mean 0 and deviation 1."""
+        """Scales uint8 images to mean 0 and standard deviation 1."""
         mean = torch.tensor(self.mean, device=images.device).view(-1, 1, 1)
         std = torch.tensor(self.std, device=images.device).view(-1, 1, 1)
         return (images.float() / 255 - mean) / std
@@ -148,7 +148,7 @@ class ResidentDataModule(EnsembleDataModule):
         return digest.hexdigest()[:16]
 
     def _make_noisy(self) -> None:
-        """Wrong labels that the data decides, and a note on them whoever decides."""
+        """Replaces labels if the noise is that of the data, and adds a note in either case."""
         noisy = self.arrays.train_target
         if self.label_noise_of == "data":
             seed = int(self._fingerprint(), 16)

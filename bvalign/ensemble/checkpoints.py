@@ -1,4 +1,4 @@
-"""When members are checkpointed, and the way of each checkpoint to and from its member's folder."""
+"""Checkpoints during training, kept in the folder of each member."""
 
 import time
 from typing import Any
@@ -19,11 +19,11 @@ from bvalign.predictions.claims import Work
 
 
 class MemberCheckpointIO(CheckpointIO):
-    """Where Lightning saves to and loads from; the path is the number of optimizer steps.
+    """Stores Lightning's checkpoints by member; the path is the number of optimizer steps.
 
     Args:
-        run: where the members' files lie.
-        module: what is trained.
+        run: directory with the members' files.
+        module: the ensemble in training.
         work: members in training on all ranks; a rank without any takes the loops of the first.
     """
 
@@ -49,12 +49,12 @@ class MemberCheckpointIO(CheckpointIO):
 
 
 class CheckpointMembers(Callback):
-    """Saves all members in training every so often, and when the run is asked to stop.
+    """Saves all members in training at intervals, and when the run is asked to stop.
 
     Args:
-        seconds: at least this long between two checkpoints.
-        every_n_steps: within an epoch, look at the clock after so many batches; at the end of an
-            epoch it is always looked at.
+        seconds: least time between two checkpoints.
+        every_n_steps: batches between two looks at the clock within an epoch; the clock is always
+            checked at the end of an epoch.
     """
 
     def __init__(self, seconds: float = 60.0, every_n_steps: int = 500) -> None:
@@ -68,7 +68,7 @@ class CheckpointMembers(Callback):
         self.unchecked = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuses at once what could not be saved later."""
+        """Refuses optimizers and schedules that could not be saved later."""
         self.last = time.monotonic()
         self.unchecked = bool(pl_module.members)  # a rank without any has no optimizer
         if self.unchecked:
@@ -92,7 +92,7 @@ class CheckpointMembers(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Saves where all ranks stop after the same batch."""
+        """Saves when all ranks stop after the same batch."""
         if isinstance(exception, SIGTERMException) and trainer.training:
             trainer.save_checkpoint(str(trainer.global_step))
 

@@ -1,8 +1,8 @@
 """A pack's training state cut into one `MemberState` per member, and put together again.
 
-Lightning hands over one dictionary for all that a rank trains. On the way to disk it is cut into
-members, so that another number of ranks or packs can resume: tensors that have a row per member
-lose it, and what all members share (loops, schedule, optimizer settings) is repeated with each.
+Lightning's checkpoint is one dictionary for everything a rank trains. It is cut into members on the
+way to disk, so that another number of ranks or packs can resume: tensors with one row per member
+lose that axis, and what members have in common (loops, schedule, optimizer settings) is repeated.
 """
 
 import json
@@ -23,16 +23,16 @@ SHARED = ("epoch", "global_step", "pytorch-lightning_version", "loops", "lr_sche
 def check_optimizer(
     optimizers: Sequence[Optimizer], schedulers: Sequence[LRScheduler], module: Ensemble
 ) -> None:
-    """Refuses what could not be cut by member.
+    """Refuses optimizers and schedules that cannot be cut into members.
 
     Args:
-        optimizers: all that train the pack.
+        optimizers: all optimizers of the pack.
         schedulers: of their learning rates.
-        module: with the pack.
+        module: holds the pack.
 
     Raises:
         ValueError: not one optimizer with one group of all parameters in their order, or settings
-            that are no JSON.
+            that cannot be written as JSON.
     """
     parameters = list(module.parameters())
     name = type(optimizers[0]).__name__
@@ -58,10 +58,11 @@ def check_optimizer(
 
 
 def check_optimizer_state(optimizer: Optimizer) -> None:
-    """Refuses a state that has no part for each member, once there is one.
+    """Refuses an optimizer whose state, after its first step, cannot be cut into members.
 
     Raises:
-        ValueError: naming the first value that is neither of a parameter's shape nor a step count.
+        ValueError: names the first value, other than a step count, that has another shape than its
+            parameter.
     """
     for parameter, state in optimizer.state.items():
         for key, value in state.items():
@@ -95,7 +96,8 @@ def _check_json(name: str, settings: Mapping[str, Any]) -> None:
 def cut_out(checkpoint: Mapping[str, Any], module: Ensemble, member: int) -> MemberState:
     """One member's part of Lightning's dictionary."""
     row = module.members.index(member)
-    tensors = {f"weights/{name}": t for name, t in module.pack.weights(member).items()}
+    weights = module.pack.network_weights(member)
+    tensors = {f"weights/{name}": tensor for name, tensor in weights.items()}
     tensors["loss_sum"] = checkpoint["loss_sum"][row]
     (optimizer,) = checkpoint["optimizer_states"]
     place = {id(parameter): i for i, parameter in enumerate(module.parameters())}
@@ -114,7 +116,7 @@ def cut_out(checkpoint: Mapping[str, Any], module: Ensemble, member: int) -> Mem
 def put_together(
     states: Mapping[int, MemberState], module: Ensemble, shared: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Lightning's dictionary for the members of a module; their weights go into its pack."""
+    """Lightning's dictionary for a module's members, whose weights are loaded into its pack."""
     for member, state in states.items():
         module.pack.load(member, _named(state.tensors, "weights/"))
     checkpoint = {key: shared[key] for key in SHARED}
@@ -134,25 +136,25 @@ def _optimizer_states(
     if not parameters:
         return []
     place = {id(parameter): i for i, parameter in enumerate(parameters)}
-    found: dict[int, dict[str, dict[int | None, Tensor]]] = {}
+    gathered: dict[int, dict[str, dict[int | None, Tensor]]] = {}
     for member, state in states.items():
         for name, slot in module.pack.slots(member).items():
-            of_parameter = found.setdefault(place[id(slot.tensor)], {})
+            of_parameter = gathered.setdefault(place[id(slot.tensor)], {})
             for key, value in _named(state.tensors, f"optimizer/{name}/").items():
                 of_parameter.setdefault(key, {})[slot.row] = value
     state = {
         i: {key: _joined(key, rows, parameters[i]) for key, rows in keys.items()}
-        for i, keys in found.items()
+        for i, keys in gathered.items()
     }
     return [{"state": state, "param_groups": [{**group, "params": list(range(len(parameters)))}]}]
 
 
 def _joined(key: str, rows: Mapping[int | None, Tensor], parameter: Tensor) -> Tensor:
-    """Rows of all members of a parameter as one tensor; a count of steps is the same for all."""
+    """One tensor from the rows of all members of a parameter; step counts are the same for all."""
     if key == "step":
         return next(iter(rows.values()))
     joined = rows[None] if None in rows else torch.stack([rows[row] for row in sorted(rows)])
-    # fused optimizers walk through memory: channels_last must stay so, or numbers are mixed up
+    # fused optimizers follow the order in memory: a lost channels_last would mix up numbers
     return torch.empty_like(parameter, dtype=joined.dtype, device=joined.device).copy_(joined)
 
 

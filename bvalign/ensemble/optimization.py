@@ -1,4 +1,4 @@
-"""How members are optimized: the optimizer of a pack and its learning rate over the steps."""
+"""The optimizer of a pack and its learning rate schedule."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ Schedule = Literal["onecycle", "cosine", "constant"]
 class Optimization:
     """Optimizer and learning rate schedule, the same for every member.
 
-    Both optimizers update every number separately, so a pack needs only one and no member feels
-    the others.
+    Both optimizers update every number separately, so one of them serves all members of a pack and
+    keeps them independent.
 
     Args:
         optimizer: SGD with Nesterov momentum, or AdamW.
@@ -41,7 +41,7 @@ class Optimization:
         return SGD(parameters, momentum=self.momentum, nesterov=self.momentum > 0, **decay)
 
     def make_scheduler(self, optimizer: Optimizer, steps: int) -> LRScheduler | None:
-        """Steps once per optimizer step, `steps` in all; None for a constant learning rate."""
+        """The scheduler of `steps` optimizer steps; None for a constant learning rate."""
         if self.schedule == "onecycle":
             return OneCycleLR(optimizer, self.lr, total_steps=steps, cycle_momentum=False)
         return CosineAnnealingLR(optimizer, T_max=steps) if self.schedule == "cosine" else None

@@ -1,14 +1,14 @@
 """Layers that compute all members at once, and the pack that puts them into an ordinary network.
 
 Images are (batch, members · channels, height, width) and vectors (batch, members · features), each
-member's channels side by side; once a linear layer has seen them, vectors are (members, batch,
-features). Whatever acts on every number alone or pools over places (ReLU, GELU, pooling, flatten,
-a residual sum) is right in these shapes as it is, so the network's own forward code stays and only
-layers with weights change. With a leading member axis m on every weight:
+member's channels side by side; after a linear layer, vectors are (members, batch, features).
+Operations that act on every number separately or pool over positions (ReLU, GELU, pooling, flatten,
+a residual sum) are correct in these shapes as they are, so the network's own forward code stays and
+only layers with weights are replaced. With a leading member axis m on every weight:
 
     Linear       y[m] = x[m] W[m]ᵀ + b[m]                 one batched product
     Conv2d       y[m] = x[m] * W[m] + b[m]                members · groups groups
-    BatchNorm2d  moments over batch and places            a channel knows no other channel anyway
+    BatchNorm2d  moments over batch and positions         channels are independent anyway
     GroupNorm    members · groups groups
 """
 
@@ -85,7 +85,7 @@ PACKED: dict[type[nn.Module], type[nn.Module]] = {
     nn.BatchNorm2d: PackedBatchNorm2d,
     nn.GroupNorm: PackedGroupNorm,
 }
-"""Each takes over a module whose tensors are stacked, and changes nothing but `forward`."""
+"""The class that replaces each layer once its tensors are stacked; only `forward` is new."""
 
 
 class Packed(Stacked):
@@ -102,7 +102,7 @@ class Packed(Stacked):
                 module.__class__ = PACKED[type(module)]
             elif [*module.parameters(recurse=False), *module.buffers(recurse=False)]:
                 raise ValueError(
-                    f"model.plan=packed knows {', '.join(c.__name__ for c in PACKED)}, got "
+                    f"model.plan=packed runs {', '.join(c.__name__ for c in PACKED)}, got "
                     f"{type(module).__name__} at '{name or 'the root'}'; use --model.plan=vmap or "
                     "sequential"
                 )

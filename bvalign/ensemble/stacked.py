@@ -1,4 +1,4 @@
-"""Members whose weights lie together, in tensors (members, ...), and how vmap runs them.
+"""Members whose weights are stacked in tensors (members, ...), and vmap over them.
 
 A network is stacked by giving every parameter and buffer a leading member axis under its old name;
 the module tree, and so the names of the weights, stay those of the ordinary network.
@@ -12,7 +12,7 @@ from jaxtyping import Float, Num
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from bvalign.ensemble.pack import Pack, Slot, draws_random_numbers
+from bvalign.ensemble.pack import Pack, Slot, random_module
 
 
 class Stacked(Pack):
@@ -32,7 +32,7 @@ class Stacked(Pack):
     def run(
         self, input: Num[Tensor, "members batch ..."]
     ) -> Float[Tensor, "members batch classes"]:
-        """`forward` of a batch whose activations of all members fit into memory."""
+        """Logits of a batch small enough for the activations of all members to fit into memory."""
 
     def forward(
         self, input: Num[Tensor, "members batch ..."]
@@ -49,17 +49,17 @@ class Stacked(Pack):
         return {name: Slot(tensor, row) for name, tensor in state.items()}
 
     def network(self, member: int) -> nn.Module:
-        weights = self.weights(member)
+        weights = self.network_weights(member)
         network = self.create(member).to(next(self.parameters()))
         network.load_state_dict(weights)
         return network.train(self.training)
 
     def _refuse_dropout(self, network: nn.Module) -> None:
-        found = draws_random_numbers(network)
-        if found:
+        dropout = random_module(network)
+        if dropout:
             raise ValueError(
-                f"dropout needs --model.plan=sequential, got {found}: one mask for all members "
-                "would depend on who they are"
+                f"dropout needs --model.plan=sequential, got {dropout}: one mask for all members "
+                "would depend on which they are"
             )
 
 
@@ -77,7 +77,7 @@ def stack(networks: Sequence[nn.Module]) -> nn.Module:
 
 
 class Vmap(Stacked):
-    """`torch.func.vmap` over the stacked weights: any network, fewer launches, no fused layers."""
+    """`torch.func.vmap` over stacked weights: any network, fewer launches, no fused layers."""
 
     def run(
         self, input: Num[Tensor, "members batch ..."]

@@ -1,8 +1,8 @@
-"""The Lightning strategy that gives every rank members of its own.
+"""The Lightning strategy that gives every rank its own members.
 
 --trainer.strategy=member_parallel    each rank trains other packs; no gradient, weight or
                                       BatchNorm buffer crosses ranks, metrics do
---trainer.strategy=ddp                each rank trains all members of one pack on a share of
+--trainer.strategy=ddp                each rank trains all members of one pack on a part of
                                       every batch; Lightning's own
 """
 
@@ -17,9 +17,9 @@ from torch.optim import Optimizer
 class MemberParallelStrategy(DDPStrategy):
     """One process per device like DDP, but nothing is averaged and nothing is overwritten.
 
-    Ranks stay in step, because Lightning and the live metrics make collective calls; a rank that
-    has no members left goes along with none. The arguments are those of `DDPStrategy`; `timeout`
-    bounds the wait for a rank that hangs.
+    Ranks stay in step, because Lightning and the live metrics make collective calls; a rank without
+    members goes through the same steps. The arguments are those of `DDPStrategy`; `timeout` limits
+    the wait for a rank that hangs.
     """
 
     strategy_name = "member_parallel"
@@ -28,7 +28,7 @@ class MemberParallelStrategy(DDPStrategy):
         """Leaves the module as it is: nothing averages its gradients."""
 
     def setup(self, trainer: Trainer) -> None:
-        """DDP's own, without the weights of rank zero for everybody where nothing is fitted."""
+        """Sets up as DDP does, but does not broadcast the weights of rank zero for a test."""
         if trainer.state.fn == TrainerFn.FITTING:
             super().setup(trainer)
             return
@@ -54,14 +54,14 @@ class MemberParallelStrategy(DDPStrategy):
 
 
 def refuse_coupling(trainer: Trainer, *, sync_batchnorm: bool) -> None:
-    """Checks settings under which members would no longer be independent, or samples be missing.
+    """Refuses settings that would make members depend on each other, or leave out test samples.
 
     Args:
-        trainer: as the user wants it.
-        sync_batchnorm: its argument of that name, which a Trainer does not show.
+        trainer: as the user has configured it.
+        sync_batchnorm: the Trainer's argument of that name, which it does not expose.
 
     Raises:
-        ValueError: naming the setting and what to use instead.
+        ValueError: names the setting and what to use instead.
     """
     if trainer.gradient_clip_val and trainer.gradient_clip_algorithm != "value":
         raise ValueError(

@@ -7,22 +7,22 @@ from torch import Tensor, nn
 from bvalign.ensemble.classifier import Classifier
 
 PADDING = 0
-"""The token id that fills a text up to its length; it is not attended to."""
+"""The token id that pads a text to its length; attention ignores it."""
 
 
 class Transformer(Classifier):
-    """Words and positions embedded, `depth` encoder blocks, the mean over words, a linear layer.
+    """Word and position embeddings, `depth` encoder blocks, the mean over words, a linear layer.
 
-    Norm comes before attention and before the two ReLU layers of each block (Xiong et al. 2020);
-    there is no dropout, so that weights and the order of the data are all that is random.
+    Each block normalises before attention and before its ReLU layers (Xiong et al. 2020). There is
+    no dropout, so that only initial weights and the order of the data are random.
 
     Args:
         num_classes: outputs.
         in_chans: token ids; a text is a 1 x length image whose channels are one-hot tokens.
         img_size: (1, length).
         width: of the embeddings.
-        depth: blocks.
-        heads: of the attention; divides `width`.
+        depth: number of blocks.
+        heads: of the attention; must divide `width`.
     """
 
     def __init__(

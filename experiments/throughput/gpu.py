@@ -34,7 +34,7 @@ def correctness(workload: Workload, device: str, steps: int = 3) -> dict[str, fl
         for _ in range(steps):
             loop.step()
         pack = loop.module.pack
-        return [w.cpu() for m in pack.members for w in pack.weights(m).values()]
+        return [w.cpu() for m in pack.members for w in pack.network_weights(m).values()]
 
     expected = weights("sequential", "cpu")
     return {

@@ -59,7 +59,7 @@ def plan_difference(workload: Workload, steps: int = 3) -> dict[str, float]:
         for _ in range(steps):
             loop.step()
         pack = loop.module.pack
-        weights[plan] = [w for m in pack.members for w in pack.weights(m).values()]
+        weights[plan] = [w for m in pack.members for w in pack.network_weights(m).values()]
     reference = weights.pop("sequential")
     return {
         plan: max(float((a - b).abs().max()) for a, b in zip(found, reference, strict=True))
