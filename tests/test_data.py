@@ -2,6 +2,7 @@ import gzip
 import pickle
 import struct
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -83,6 +84,11 @@ def test_augmentation_is_a_crop_of_the_padded_image_flipped_or_not():
     assert torch.equal(out[2], images[2].flip(-1))
     flips = Augmentation(flip=True)(images[:1].repeat(400, 1, 1, 1), _uniform(400))
     assert 160 < sum(not torch.equal(image, images[0]) for image in flips) < 240
+
+
+def test_swapped_axes_are_refused_while_tests_run():
+    with pytest.raises(jaxtyping.TypeCheckError, match="parameter 'draws'"):
+        Augmentation(padding=1)(split().images[:5], np.zeros((3, 5)))
 
 
 def _uniform(num):

@@ -111,7 +111,7 @@ def trained(module, steps, device="cpu"):
     optimizer = module.optimizer_of_all()
     for input, target in batches(module, steps):
         optimizer.zero_grad()
-        module.training_step((input.to(device), target.to(device), None), 0).backward()
+        module.training_step((input.to(device), *[target.to(device)] * 2), 0).backward()
         optimizer.step()
     return module, optimizer
 
@@ -122,7 +122,7 @@ def test_plans_agree_in_weights_momentum_and_buffers(name, plan, device):
     found, optimizer = trained(ensemble(plan, **NETWORKS[name]), 20, device)
     expected, reference = trained(ensemble("sequential", **NETWORKS[name]), 20, device)
     for member in found.members:
-        here, there = found.pack.weights(member), expected.pack.weights(member)
+        here, there = found.pack.network_weights(member), expected.pack.network_weights(member)
         assert list(here) == list(there)
         for key in there:
             # 20 steps in float64
@@ -140,7 +140,7 @@ def test_plans_agree_in_weights_momentum_and_buffers(name, plan, device):
 def test_running_statistics_are_each_members_own():
     for plan in ("packed", "vmap"):
         module, _ = trained(ensemble(plan, **NETWORKS["cnn"]), 5)
-        first, second = (module.pack.weights(m) for m in module.members[:2])
+        first, second = (module.pack.network_weights(m) for m in module.members[:2])
         assert first["body.1.num_batches_tracked"] == 5
         assert not torch.allclose(first["body.1.running_mean"], second["body.1.running_mean"])
 
@@ -157,7 +157,7 @@ def test_a_batch_of_one_member_leaves_the_others_gradients_alone(name, plan):
             batch[1, 0] = 0
         module.zero_grad()
         module.on_train_epoch_start()
-        module.training_step((batch, target, None), 0).backward()
+        module.training_step((batch, target, target), 0).backward()
         slots = [module.pack.slots(m) for m in module.members]
         gradients.append([[s.tensor.grad[s.row].clone() for s in own.values()] for own in slots])
     for row, same in ((0, True), (1, False), (2, True)):
@@ -170,16 +170,17 @@ def test_weights_go_out_and_in_under_the_networks_names(plan):
     module = ensemble(plan, **NETWORKS["cnn"])
     pack, parameters = module.pack, dict(module.named_parameters())
     network = module.initial_network(1)
-    assert list(pack.weights(1)) == list(network.state_dict())
+    assert list(pack.network_weights(1)) == list(network.state_dict())
     assert list(pack.slots(1)) == [name for name, _ in network.named_parameters()]
     for name, slot in pack.slots(1).items():
         assert any(slot.tensor is parameter for parameter in parameters.values())
         assert torch.equal(slot.read(), network.get_parameter(name))
-    others = {m: {k: v.clone() for k, v in pack.weights(m).items()} for m in (4, 7)}
+    others = {m: {k: v.clone() for k, v in pack.network_weights(m).items()} for m in (4, 7)}
     fresh = module.initial_network(2).state_dict() | {"fc.bias": torch.arange(10.0)}
     pack.load(1, fresh)
-    assert all(torch.equal(v, fresh[k]) for k, v in pack.weights(1).items())
-    assert all(torch.equal(v, others[m][k]) for m in others for k, v in pack.weights(m).items())
+    assert all(torch.equal(v, fresh[k]) for k, v in pack.network_weights(1).items())
+    for member, before in others.items():
+        assert all(torch.equal(v, before[k]) for k, v in pack.network_weights(member).items())
     image = torch.randn(2, 1, 8, 8)
     module.eval()
     alone = pack.network(1)
@@ -207,7 +208,6 @@ def test_evaluation_in_parts_is_evaluation():
         ("test_plans.dropping", "packed", "plan=sequential, got Dropout at '1'"),
         ("test_plans.dropping", "vmap", "plan=sequential, got Dropout at '1'"),
         ("convnext_atto", "packed", "got LayerNorm2d at 'stem.1'; use --model.plan=vmap or seq"),
-        ("mlp", "fast", "must be one of sequential, packed, vmap, got 'fast'"),
     ],
 )
 def test_what_a_plan_cannot_run_is_said_in_a_line(arch, plan, message):
@@ -216,6 +216,11 @@ def test_what_a_plan_cannot_run_is_said_in_a_line(arch, plan, message):
         ensemble(plan, arch, image_shape=shape)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_plan_is_refused():
+    with pytest.raises(ValueError, match="must be one of sequential, packed, vmap, got 'fast'"):
+        make_pack("fast", (0,), lambda member: nn.Linear(4, 3), (1, 2, 2))
 
 
 def test_sequential_runs_what_the_others_refuse():
@@ -308,7 +313,7 @@ def test_steps_that_come_as_one_batch_are_the_same_steps(plan, precision):
         assert trainer.num_training_batches == -(-7 // steps_at_once)
         assert trainer.global_step == reference.global_step == 21
         for member in (0, 1):
-            here, there = found.pack.weights(member), expected.pack.weights(member)
+            here, there = found.pack.network_weights(member), expected.pack.network_weights(member)
             assert all(torch.equal(here[key], there[key]) for key in there)
         assert torch.equal(found.train_loss(), expected.train_loss())
         lr = [t.optimizers[0].param_groups[0]["lr"] for t in (trainer, reference)]

@@ -215,5 +215,5 @@ def test_a_graph_trains_as_eager_steps_do():
         step = wrap(gpu._step(loop), "cuda")  # making a graph takes three eager steps before it
         for _ in range(5 if wrap is layers.graphed else 8):
             step()
-        weights.append(loop.module.pack.weights(0))
+        weights.append(loop.module.pack.network_weights(0))
     assert all(torch.allclose(weights[0][k], weights[1][k], atol=1e-8) for k in weights[0])
