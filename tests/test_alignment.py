@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
-import reference
 import torch
-from conftest import aligned_ensemble, random_ensemble
 
 from bvalign import analyze
 from bvalign.analysis.design import design
@@ -10,6 +8,8 @@ from bvalign.analysis.estimates import bootstrap_weights, estimate
 from bvalign.analysis.pairs import PairSums
 from bvalign.analysis.statistics import decompose, moments
 from bvalign.analysis.subsets import concatenate, subset_values
+from tests import reference
+from tests.ensembles import aligned_ensemble, random_ensemble
 
 
 def fitted(logits, target):

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import aligned_ensemble, random_ensemble
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bvalign.analysis.disagreement import pair_disagreement
@@ -20,6 +19,7 @@ from bvalign.show.ensemble_figures import (
     over_size,
 )
 from bvalign.show.report import draw
+from tests.ensembles import aligned_ensemble, random_ensemble
 
 
 def drawn(figure):

@@ -3,11 +3,12 @@
 import ast
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "bvalign"
+from tests import ROOT
+
+PACKAGE = ROOT / "bvalign"
 MAY_IMPORT = {
     "randomness": set(),
     "provenance": set(),

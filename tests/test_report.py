@@ -8,8 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from browser import needs_chromium, open_page
-from conftest import aligned_ensemble
 from PIL import Image
 
 from bvalign import Predictions, analyze, write_report
@@ -20,6 +18,8 @@ from bvalign.show.report_page import MOST_BYTES, page
 from bvalign.show.scatter import Panel, alignment_scatter
 from bvalign.show.sprites import COLUMNS
 from bvalign.show.tables import summarise
+from tests.browser import needs_chromium, open_page
+from tests.ensembles import aligned_ensemble
 
 EVIL = ("<script>document.title = 'broken'</script>", "</script><b>", "ship & co", "'\"", "{{ 7 }}")
 SIDE = 6

@@ -6,7 +6,6 @@ import io
 import numpy as np
 import pytest
 import torch
-from conftest import aligned_ensemble, random_ensemble
 from PIL import Image
 from rich.console import Console
 
@@ -20,6 +19,7 @@ from bvalign.show.main_numbers import main_numbers, print_main_numbers
 from bvalign.show.scatter import Line, feasible_variance
 from bvalign.show.sprites import COLUMNS, ROWS, sprites
 from bvalign.show.words import in_words
+from tests.ensembles import aligned_ensemble, random_ensemble
 
 
 def analysed(logits, target):

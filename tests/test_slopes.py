@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-import reference
 import torch
-from conftest import aligned_ensemble, random_ensemble
 
 from bvalign import analyze
 from bvalign.analysis.design import THRESHOLD, design
@@ -15,6 +13,8 @@ from bvalign.analysis.log_errors import delete_one_errors
 from bvalign.analysis.pairs import PairSums
 from bvalign.analysis.slopes import ESTIMATORS, NUMBERS
 from bvalign.analysis.subsets import subset_values
+from tests import ROOT, reference
+from tests.ensembles import aligned_ensemble, random_ensemble
 
 
 def planned(logits, target, **options):
@@ -249,9 +249,8 @@ def test_the_experiment_runs(tmp_path):
     import json
     import subprocess
     import sys
-    from pathlib import Path
 
-    script = Path(__file__).parents[1] / "experiments" / "estimators" / "run.py"
+    script = ROOT / "experiments" / "estimators" / "run.py"
     options = "--repetitions 2 --num_samples 60 --members 8 --laws shared gumbel --points 4"
     command = [sys.executable, str(script), *options.split(), "--out", str(tmp_path)]
     subprocess.run(command, check=True, capture_output=True)

@@ -1,18 +1,18 @@
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import aligned_ensemble, random_ensemble, save_npz
 
 from bvalign import analyze, open_predictions
 from bvalign.analysis.gap import gap_identity
 from bvalign.analysis.losses import cross_entropy, vote_counts, zero_one
 from bvalign.show.tables import plain, samples_csv, summarise
+from tests import ROOT
+from tests.ensembles import aligned_ensemble, random_ensemble, save_npz
 
-PAGE = (Path(__file__).parents[1] / "docs" / "summary.md").read_text()
+PAGE = (ROOT / "docs" / "summary.md").read_text()
 DOCUMENTED = set(re.findall(r"\w+", " ".join(re.findall("`[^`]+`", PAGE))))
 KEYED_BY_DATA = ("identity", "provenance", "versions", "slope_by_class", "slope_by_decade")
 

@@ -5,12 +5,13 @@ import math
 import runpy
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-FOLDER = Path(__file__).parents[1] / "experiments" / "throughput"
+from tests import ROOT
+
+FOLDER = ROOT / "experiments" / "throughput"
 sys.path.append(str(FOLDER))  # last: `run` and the like are those of experiments/
 
 import goals  # noqa: E402

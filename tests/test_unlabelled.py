@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import QUICK, aligned_ensemble, random_ensemble
 from safetensors.torch import save_file
-from test_disagreement import calibrated_members
 
 from bvalign import Predictions, analyze, analyze_unlabelled, open_predictions
 from bvalign.analysis.gap import gap_identity, mean_over_samples, risk_label_free
@@ -20,8 +18,11 @@ from bvalign.analysis.statistics import decompose, moments, softmax
 from bvalign.analysis.unlabelled import ESTIMATES, unlabelled
 from bvalign.show import unlabelled as show
 from bvalign.show.files import FORMATS
+from tests import ROOT
+from tests.commands import QUICK
+from tests.ensembles import aligned_ensemble, calibrated_members, random_ensemble
 
-DOCUMENTED = (Path(__file__).parents[1] / "docs" / "summary.md").read_text()
+DOCUMENTED = (ROOT / "docs" / "summary.md").read_text()
 LOGITS, TARGET = random_ensemble(members=3, samples=5, classes=4)
 SHARED = (
     "prediction variance variance_unbiased uncertainty kl_variance kl_variance_jackknife "
