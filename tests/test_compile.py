@@ -5,13 +5,13 @@ import json
 import jaxtyping
 import pytest
 import torch
-from test_plans import NETWORKS, ensemble, quiet_trainer, trained
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from bvalign import Ensemble
 from bvalign.ensemble.trial import choose_plan
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.run.claims import settle_plan
+from tests.networks import NETWORKS, ensemble, quiet_trainer, trained
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ def test_members_share_one_code_and_end_with_the_weights_they_have_without(name,
 
 def test_compiled_kernels_draw_the_masks_of_dropout_that_others_do():
     torch._dynamo.reset()
-    networks = {"arch": "test_plans.dropping"}
+    networks = {"arch": "tests.networks.dropping"}
     found, _ = trained(ensemble("sequential", compile=True, **networks), 20)
     expected, _ = trained(ensemble("sequential", **networks), 20)
     assert_same_members(found, expected)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from conftest import random_ensemble
 from safetensors.torch import save_file
 
 from bvalign import open_predictions
+from tests.ensembles import random_ensemble
 
 LOGITS, TARGET = random_ensemble(members=3, samples=5, classes=4)
 PROBS = torch.softmax(LOGITS.double(), dim=-1)

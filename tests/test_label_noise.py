@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_data import write_cifar
 
 from bvalign.data import CIFAR10N, Digits, cifar10h_counts
 from bvalign.data.label_noise import symmetric_noise
+from tests.data_files import write_cifar
 
 
 def test_noise_is_symmetric_and_of_the_fraction_asked_for():

@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import random_ensemble
 
 from bvalign import open_predictions
+from tests.ensembles import random_ensemble
 
 LOGITS, TARGET = (x.numpy() for x in random_ensemble(members=3, samples=5, classes=4))
 PROBS = torch.softmax(torch.from_numpy(LOGITS).double(), -1).numpy()

@@ -7,9 +7,9 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from conftest import random_ensemble, save_npz
 
 from bvalign import open_predictions
+from tests.ensembles import random_ensemble, save_npz
 
 LOGITS, TARGET = (x.numpy() for x in random_ensemble(members=3, samples=5, classes=4))
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from conftest import random_ensemble, save_npz
 
 from bvalign import open_predictions
 from bvalign.analysis.decompositions.squared_loss import decompose, moments
+from tests.ensembles import random_ensemble, save_npz
 
 LOGITS, TARGET = (x.numpy() for x in random_ensemble(members=3, samples=5, classes=4))
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import QUICK
 
 from bvalign import RunDirectory
+from tests.commands import QUICK
 
 COMMON = (
     "fit --data.num_train=100 --data.num_test=57 --data.batch_size=20 --model.arch=mlp "

@@ -130,7 +130,7 @@ def test_several_steps_at_once(tmp_path, whole, at):
     {"plan": "vmap", "optimizer": "adamw"},
     {"arch": "cnn", "width": 4},
     {"arch": "cnn", "width": 4, "plan": "packed"},
-    {"arch": "test_plans.dropping", "width": None},
+    {"arch": "tests.networks.dropping", "width": None},
 ])  # fmt: skip
 def test_every_kind_of_state_comes_back(tmp_path, arguments, at):
     whole, _ = train(tmp_path / "whole", **arguments)

@@ -5,12 +5,13 @@ import math
 import runpy
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-FOLDER = Path(__file__).parents[1] / "benchmarks" / "throughput"
+from tests import ROOT
+
+FOLDER = ROOT / "benchmarks" / "throughput"
 sys.path.append(str(FOLDER))  # last: `run` and the like are those of experiments/lab/
 
 import goals  # noqa: E402

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import random_ensemble, save_npz
 
 from bvalign import open_predictions
 from bvalign.analysis.decompositions.weighted import weighted_decompose
+from tests.ensembles import random_ensemble, save_npz
 
 WEIGHTS = [2.0, 1.0, 0.5]
 
