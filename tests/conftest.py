@@ -11,8 +11,8 @@ import hypothesis
 import pytest
 
 from tests import VALUES
-from tests.commands import TINY
 from tests.environment import HOME, of_tests
+from tests.processes import TINY
 
 pytest.register_assert_rewrite("tests.reference")
 collect_ignore = ["golden/make.py", "golden/two_commits.py"]  # scripts, without doctests

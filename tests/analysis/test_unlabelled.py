@@ -19,8 +19,8 @@ from bvalign.analysis.decompositions.squared_loss import decompose, moments, sof
 from bvalign.analysis.unlabelled import ESTIMATES, analyze_unlabelled_blocks, unlabelled
 from bvalign.show.report.write import FORMATS
 from tests import ROOT
-from tests.commands import QUICK
 from tests.ensembles import aligned_ensemble, calibrated_members, random_ensemble
+from tests.processes import QUICK
 
 DOCUMENTED = (ROOT / "docs" / "summary.md").read_text()
 LOGITS, TARGET = random_ensemble(members=3, samples=5, classes=4)

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from bvalign import RunDirectory
-from tests.commands import QUICK
+from tests.processes import QUICK
 
 COMMON = (
     "fit --data.num_train=100 --data.num_test=57 --data.batch_size=20 --model.arch=mlp "

@@ -7,7 +7,7 @@ import torch
 from bvalign.ensemble import networks
 from bvalign.ensemble.features import last_layer
 from bvalign.show.callbacks.neural_collapse import NeuralCollapseMonitor
-from tests.commands import TINY
+from tests.processes import TINY
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from bvalign.predictions.run.history import training_curves
 from bvalign.show.loggers import wandb_tables
 from bvalign.show.loggers.wandb_setup import use_wandb
 from tests import ROOT
-from tests.commands import QUICK, TINY
+from tests.processes import QUICK, TINY
 from tests.wandb_records import artifacts, config, history, records, summary
 
 SLOPE = ("slope", "intercept", "r_squared")
