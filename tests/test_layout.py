@@ -1,12 +1,12 @@
 """The rooms of the package and who may import whom."""
 
 import ast
-import subprocess
 import sys
 
 import pytest
 
 from tests import ROOT
+from tests.commands import run_process
 
 PACKAGE = ROOT / "bvalign"
 MAY_IMPORT = {
@@ -63,7 +63,5 @@ def test_what_is_light_does_not_import_torch(command):
     else:
         lister += "exec(sys.argv[0])\n"
     lister += "print('torch' in sys.modules, 'wandb' in sys.modules)"
-    out = subprocess.run(
-        [sys.executable, "-c", lister, *command[1:]], capture_output=True, text=True, check=True
-    )
+    out = run_process([sys.executable, "-c", lister, *command[1:]])
     assert out.stdout.strip().endswith("False False"), out.stdout

@@ -18,7 +18,7 @@ from bvalign.show.report_page import MOST_BYTES, page
 from bvalign.show.scatter import Panel, alignment_scatter
 from bvalign.show.sprites import COLUMNS
 from bvalign.show.tables import summarise
-from tests.browser import needs_chromium, open_page
+from tests.browser import in_chromium, open_page
 from tests.ensembles import aligned_ensemble
 
 EVIL = ("<script>document.title = 'broken'</script>", "</script><b>", "ship & co", "'\"", "{{ 7 }}")
@@ -80,7 +80,7 @@ def shown_pixels(path, found):
     return pixels[row * SIDE : (row + 1) * SIDE, column * SIDE : (column + 1) * SIDE]
 
 
-@needs_chromium
+@in_chromium
 def test_the_address_selects_a_sample_and_shows_its_own_image(pictured):
     path, source, analysis = pictured
     for row in extremes_first(scores(analysis))[[64, 149]].tolist():
@@ -106,7 +106,7 @@ const press = key => plot.dispatchEvent(new KeyboardEvent("keydown", {key, bubbl
 """
 
 
-@needs_chromium
+@in_chromium
 def test_hovering_previews_and_clicking_keeps(pictured):
     path, source, _ = pictured
     act = """plot.emit("plotly_hover", at(5)); record(); plot.emit("plotly_unhover", {}); record();
@@ -121,7 +121,7 @@ def test_hovering_previews_and_clicking_keeps(pictured):
     assert found.console == []
 
 
-@needs_chromium
+@in_chromium
 def test_filters_change_the_count(pictured):
     path, _, analysis = pictured
     correct, target = analysis.decomposition.correct, analysis.target
@@ -152,7 +152,7 @@ def test_filters_change_the_count(pictured):
     assert found.console == []
 
 
-@needs_chromium
+@in_chromium
 def test_the_address_sets_the_filters(pictured):
     path, _, analysis = pictured
     found = open_page(path, "class=3&axes=linear")
@@ -160,7 +160,7 @@ def test_the_address_sets_the_filters(pictured):
     assert found.elements["sample"]["data-index"] == ""
 
 
-@needs_chromium
+@in_chromium
 def test_keys_go_through_the_samples_by_squared_bias(pictured):
     path, _, analysis = pictured
     order = (100 + analysis.decomposition.bias_sq.argsort()).tolist()
@@ -172,7 +172,7 @@ def test_keys_go_through_the_samples_by_squared_bias(pictured):
     assert found.elements["plot"]["data-seen"].split() == [*steps, "none"]
 
 
-@needs_chromium
+@in_chromium
 def test_cards_of_a_gallery_are_one_stop_and_arrows_go_on(pictured):
     path, _, analysis = pictured
     order = analysis.decomposition.bias_sq.argsort(descending=True).tolist()
@@ -186,7 +186,7 @@ def test_cards_of_a_gallery_are_one_stop_and_arrows_go_on(pictured):
     assert found.elements["plot"]["data-stops"] == "3"
 
 
-@needs_chromium
+@in_chromium
 def test_names_and_texts_with_html_are_shown_as_they_are(pictured, tmp_path):
     path, *_ = pictured
     text = path.read_text()
@@ -208,7 +208,7 @@ def test_nothing_is_fetched(pictured):
     assert "@import" not in own
 
 
-@needs_chromium
+@in_chromium
 def test_many_samples_are_a_density_with_the_extremes_as_points(tmp_path, monkeypatch):
     monkeypatch.setattr(interactive, "MOST_POINTS", 100)
     monkeypatch.setattr(interactive, "EXTREME_POINTS", 30)
