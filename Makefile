@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint format clean reproduce-digits reproduce-mnist \
+.PHONY: help setup test test-slow test-hostile lint format clean reproduce-digits reproduce-mnist \
 	reproduce-fashion-mnist reproduce-cifar10 reproduce-cifar10n reproduce-cifar100 \
 	reproduce-imagenet reproduce-trec reproduce-trec-bert experiments-small experiments-paper
 
@@ -63,8 +63,16 @@ experiments-paper: setup  ## every question at the paper's size (days on several
 	$(BIN)/python experiments/lab/answers.py
 
 # a worker per core; more than four would wait for the longest file, and each takes a gigabyte
-test: setup lint  ## lint, then all tests, side by side on up to four cores
-	$(BIN)/python -m pytest -q -n logical --maxprocesses=4 --dist loadgroup
+PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses=4 --dist loadgroup
+
+test: setup lint  ## lint, then what a change needs, side by side on up to four cores
+	$(PYTEST) -m "not slow"
+
+test-slow: setup  ## what takes longer: browser, crash points, several nodes, walkthroughs
+	$(PYTEST) -m slow -rs
+
+test-hostile: setup  ## all tests in environments that must not matter, one after another
+	tests/hostile.sh $(abspath $(BIN))/python
 
 lint: setup  ## format check and lint
 	$(BIN)/ruff format --check .

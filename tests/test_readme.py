@@ -24,6 +24,7 @@ def test_the_python_examples_run(word):
     assert word != "Trainer" or Path("alignment.png").stat().st_size > 10_000
 
 
+@pytest.mark.usefixtures("without_figures")
 @pytest.mark.parametrize(
     ("word", "module", "option"),
     [

@@ -31,6 +31,7 @@ def test_two_heads_are_refused():
         last_layer(network, torch.randn(1, 3, 224, 224))
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_the_monitor_measures_every_member_and_sees_collapse_begin(bvalign):
     bvalign(
         "fit",

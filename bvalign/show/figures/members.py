@@ -219,6 +219,6 @@ def _row(figure: Figure, number: int) -> Sequence[Axes]:
 def _finish(axes: Axes, x: str, y: str) -> None:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.legend(fontsize=8)
+    axes.legend(loc="best", fontsize=8)
     axes.grid(True, **GRID)
     axes.set_axisbelow(True)

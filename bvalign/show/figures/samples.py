@@ -85,7 +85,7 @@ def ratio_histogram(ratio: np.ndarray, correct: np.ndarray, *, num_members: int)
     axes.set_xlabel("variance / squared bias (plug-in)")
     axes.set_ylabel("test samples")
     axes.set_title(f"N = {len(ratio)}, M = {num_members}", fontsize=10)
-    axes.legend(fontsize=8)
+    axes.legend(loc="best", fontsize=8)  # named, or matplotlib warns when it takes a second
     return figure
 
 
@@ -167,7 +167,7 @@ def collapse(found: Collapse, *, num_samples: int, num_members: int) -> Figure:
     right.set_ylabel("variance (squared probability)")
     right.set_title(f"{found.law} noise at the margins of the data", fontsize=10)
     for axes in (left, right):
-        axes.legend(fontsize=8)
+        axes.legend(loc="best", fontsize=8)
         axes.grid(True, **GRID)
     return figure
 
@@ -231,5 +231,5 @@ def disagreement_histogram(disagreement: np.ndarray, *, num_members: int) -> Fig
     agreed = int((disagreement == 0).sum())
     title = f"N = {len(disagreement)}, M = {num_members}; all members agree on {agreed}"
     axes.set_title(title, fontsize=10)
-    axes.legend(fontsize=8)
+    axes.legend(loc="best", fontsize=8)
     return figure

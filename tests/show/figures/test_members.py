@@ -1,5 +1,6 @@
 """Figures of members, also where there is little to draw."""
 
+import itertools
 import math
 
 import numpy as np
@@ -86,6 +87,14 @@ def test_every_figure_of_a_report_says_how_many_samples_and_members():
         assert any("N = 200" in title for title in titles), name
         on_axis = any("members M" in axes.get_xlabel() for axes in figure.axes)
         assert on_axis or any("M = 8" in title for title in titles), name
+
+
+def test_a_busy_machine_draws_without_a_warning(monkeypatch):
+    """Looking for room for a legend takes longer than the second that matplotlib allows."""
+    clock = itertools.count(0, 10)
+    monkeypatch.setattr("matplotlib.legend.time.perf_counter", lambda: next(clock))
+    for figure in plot(analysis(*aligned_ensemble(members=6, samples=100))).values():
+        drawn(figure)
 
 
 @pytest.mark.parametrize("right", [True, False], ids=["all correct", "all wrong"])

@@ -19,7 +19,7 @@ from bvalign.show.report.galleries import extremes_first, scores
 from bvalign.show.report.page import MOST_BYTES, page
 from bvalign.show.report.summary_json import summarise
 from bvalign.show.report.thumbnails import COLUMNS
-from tests.browser import needs_chromium, open_page
+from tests.browser import in_chromium, open_page
 from tests.ensembles import aligned_ensemble
 
 EVIL = ("<script>document.title = 'broken'</script>", "</script><b>", "ship & co", "'\"", "{{ 7 }}")
@@ -81,7 +81,7 @@ def shown_pixels(path, found):
     return pixels[row * SIDE : (row + 1) * SIDE, column * SIDE : (column + 1) * SIDE]
 
 
-@needs_chromium
+@in_chromium
 def test_the_address_selects_a_sample_and_shows_its_own_image(pictured):
     path, source, analysis = pictured
     for row in extremes_first(scores(analysis))[[64, 149]].tolist():
@@ -107,7 +107,7 @@ const press = key => plot.dispatchEvent(new KeyboardEvent("keydown", {key, bubbl
 """
 
 
-@needs_chromium
+@in_chromium
 def test_hovering_previews_and_clicking_keeps(pictured):
     path, source, _ = pictured
     act = """plot.emit("plotly_hover", at(5)); record(); plot.emit("plotly_unhover", {}); record();
@@ -122,7 +122,7 @@ def test_hovering_previews_and_clicking_keeps(pictured):
     assert found.console == []
 
 
-@needs_chromium
+@in_chromium
 def test_filters_change_the_count(pictured):
     path, _, analysis = pictured
     correct, target = analysis.samples.decomposition.correct, analysis.samples.target
@@ -153,7 +153,7 @@ def test_filters_change_the_count(pictured):
     assert found.console == []
 
 
-@needs_chromium
+@in_chromium
 def test_the_address_sets_the_filters(pictured):
     path, _, analysis = pictured
     found = open_page(path, "class=3&axes=linear")
@@ -161,7 +161,7 @@ def test_the_address_sets_the_filters(pictured):
     assert found.elements["sample"]["data-index"] == ""
 
 
-@needs_chromium
+@in_chromium
 def test_keys_go_through_the_samples_by_squared_bias(pictured):
     path, _, analysis = pictured
     order = (100 + analysis.samples.decomposition.bias_sq.argsort()).tolist()
@@ -173,7 +173,7 @@ def test_keys_go_through_the_samples_by_squared_bias(pictured):
     assert found.elements["plot"]["data-seen"].split() == [*steps, "none"]
 
 
-@needs_chromium
+@in_chromium
 def test_cards_of_a_gallery_are_one_stop_and_arrows_go_on(pictured):
     path, _, analysis = pictured
     order = analysis.samples.decomposition.bias_sq.argsort(descending=True).tolist()
@@ -187,7 +187,7 @@ def test_cards_of_a_gallery_are_one_stop_and_arrows_go_on(pictured):
     assert found.elements["plot"]["data-stops"] == "3"
 
 
-@needs_chromium
+@in_chromium
 def test_names_and_texts_with_html_are_shown_as_they_are(pictured, tmp_path):
     path, *_ = pictured
     text = path.read_text()
@@ -209,7 +209,7 @@ def test_nothing_is_fetched(pictured):
     assert "@import" not in own
 
 
-@needs_chromium
+@in_chromium
 def test_many_samples_are_a_density_with_the_extremes_as_points(tmp_path, monkeypatch):
     monkeypatch.setattr(interactive, "MOST_POINTS", 100)
     monkeypatch.setattr(interactive, "EXTREME_POINTS", 30)
