@@ -14,6 +14,8 @@ from types import ModuleType
 MOVED = {
     "bvalign.analysis.metric": "bvalign.analysis.decompositions.metrics",
     "bvalign.analysis.statistics": "bvalign.analysis.decompositions.squared_loss",
+    "bvalign.data.contract": "bvalign.data.datamodule",
+    "bvalign.data.folder": "bvalign.data.image_folder",
     "bvalign.predictions.history": "bvalign.predictions.run.history",
     "bvalign.predictions.run_directory": "bvalign.predictions.run.directory",
     "bvalign.show.collapse_monitor": "bvalign.show.callbacks.neural_collapse",

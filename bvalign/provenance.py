@@ -1,4 +1,4 @@
-"""With what software and hardware a result was made; recorded, but no part of its identity."""
+"""The software and hardware behind a result; recorded, but not part of its identity."""
 
 import platform
 import subprocess
@@ -13,7 +13,7 @@ PACKAGES = ("torch", "lightning", "torchmetrics", "torchvision", "timm", "numpy"
 
 
 def provenance() -> dict[str, object]:
-    """Device, threads, versions and commit of this process."""
+    """Collects the device, threads, versions and commit of this process."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
     return {
         "device": device,
@@ -24,18 +24,18 @@ def provenance() -> dict[str, object]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides the numbers."""
-    found = {"bvalign": __version__, "python": platform.python_version()}
+    """Collects the versions of everything that determines the numbers."""
+    installed = {"bvalign": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def _commit() -> str | None:
-    """Commit of the checkout that bvalign runs from, if it is one."""
+    """Reads the commit of the checkout that bvalign runs from, if it is one."""
     command = [
         "git",
         "-C",
@@ -45,5 +45,5 @@ def _commit() -> str | None:
         "--dirty",
         "--abbrev=12",
     ]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or None
+    described = subprocess.run(command, capture_output=True, text=True, check=False)
+    return described.stdout.strip() or None

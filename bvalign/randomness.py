@@ -1,9 +1,9 @@
-"""The random streams of an ensemble: every draw is a pure function of its name.
+"""The random streams of an ensemble: the numbers of each are a pure function of its name.
 
-A stream is named by (seed, source, member, epoch) and by nothing else, so member 7 of seed 0
-draws the same numbers whether it is trained alone or in a pack of 64, on one device or on eight,
-first or last, in one go or resumed. A source is either each member's own or shared by all members;
-sharing all but one shows what that one contributes to the variance.
+A stream is named by (seed, source, member, epoch) and nothing else, so member 7 of seed 0 gets the
+same random numbers whether it is trained alone or in a pack of 64, on one device or on eight, first
+or last, in one go or resumed. A source is either separate for each member or shared by all members;
+sharing all sources but one isolates its contribution to the variance.
 """
 
 from collections.abc import Mapping
@@ -13,20 +13,21 @@ from typing import Literal
 import numpy as np
 
 SOURCES = ("init", "order", "augmentation", "bootstrap")
-"""init: initial weights. order: order of samples in an epoch. augmentation: crops and flips.
-bootstrap: which training samples a member has, drawn with replacement, once for all epochs.
-dropout: masks of a training step, each member's own; its number stands in place of the epoch.
-A stream may have any other name too; it is then each member's own."""
+"""init: initial weights. order: order of the samples in an epoch. augmentation: crops and flips.
+bootstrap: the training samples of a member, drawn with replacement once for all epochs.
+
+Any other name is allowed too, and is then separate for each member, such as dropout: the masks of a
+training step, whose number takes the place of the epoch."""
 
 
 @dataclass(frozen=True)
 class Randomness:
-    """Which sources of randomness tell the members apart.
+    """Sources of randomness in which the members differ.
 
     Args:
         init: `member` gives each member its own initial weights, `shared` gives all the same.
-        order: the same for the order in which an epoch visits the samples.
-        augmentation: the same for crops and flips.
+        order: likewise for the order in which an epoch visits the samples.
+        augmentation: likewise for crops and flips.
         bootstrap: `member` or `shared` trains on a resample with replacement of the training set;
             `off` trains on the training set itself.
     """
@@ -43,8 +44,8 @@ class Streams:
 
     Args:
         seed: the ensemble's seed, >= 0 (`--seed_everything`).
-        randomness: which sources are each member's own.
-        attempts: member -> how often its training failed before; another attempt draws anew.
+        randomness: sources in which the members differ.
+        attempts: member -> how often its training has failed; a new attempt uses new streams.
     """
 
     seed: int = 0
@@ -52,11 +53,11 @@ class Streams:
     attempts: Mapping[int, int] = field(default_factory=dict)
 
     def generator(self, source: str, member: int, epoch: int = 0) -> np.random.Generator:
-        """A fresh generator at the start of the stream named (seed, source, member, epoch)."""
+        """Makes a generator at the start of the stream (seed, source, member, epoch)."""
         return np.random.default_rng(self._sequence(source, member, epoch))
 
     def torch_seed(self, source: str, member: int, epoch: int = 0) -> int:
-        """A seed for `torch.manual_seed`, for code that can only draw from torch's generator."""
+        """Makes a seed for `torch.manual_seed`, for code that only uses torch's generator."""
         return int(self._sequence(source, member, epoch).generate_state(1, np.uint32)[0])
 
     def _sequence(self, source: str, member: int, epoch: int) -> np.random.SeedSequence:

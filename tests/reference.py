@@ -1,6 +1,7 @@
 """Bias and variance written from their definitions in plain NumPy; imports nothing of bvalign."""
 
 import numpy as np
+import pytest
 
 
 def softmax(logits):
@@ -38,3 +39,25 @@ def line(x, y):
     """Slope, intercept and R² of least squares."""
     slope, intercept = np.polyfit(x, y, 1)
     return slope, intercept, np.corrcoef(x, y)[0, 1] ** 2
+
+
+GOLDEN_KEYS = {
+    "bias_sq": "bias2",
+    "variance": "vari",
+    "risk": "risk",
+    "bias_sq_unbiased": "bias2_u",
+    "variance_unbiased": "vari_u",
+}
+
+
+def check_golden(found, expected, case):
+    """1e-10 relative; a value that is zero may be 1e-15 of the risk; undefined is NaN."""
+    for name, key in GOLDEN_KEYS.items():
+        value = float(getattr(found, name))
+        if expected[key] is None:
+            assert np.isnan(value), (case, name)
+        elif float(expected[key]) == 0:
+            assert abs(value) <= 1e-15 * float(expected["risk"]), (case, name)
+        else:
+            assert value == pytest.approx(float(expected[key]), rel=1e-10, abs=0), (case, name)
+    assert bool(found.correct) == bool(expected["correct"]), case

@@ -7,14 +7,15 @@ are a list of members, each a list of K numbers.
 import itertools
 import json
 from collections import defaultdict
-from pathlib import Path
 
 import mpmath
 import torch
 
+from tests import VALUES
+
 mp = mpmath.mp.clone()
 mp.dps = 60
-GOLDEN = json.loads(Path(__file__).with_name("golden_ensembles.json").read_text())
+GOLDEN = json.loads((VALUES / "ensembles.json").read_text())
 
 
 def ensemble(members, samples, classes, margin, seed):

@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
-import reference
 import torch
-from conftest import aligned_ensemble, random_ensemble
 
 from bvalign.analysis.decompositions.squared_loss import decompose, moments
 from bvalign.analysis.slopes.estimators import ESTIMATORS
@@ -11,6 +9,8 @@ from bvalign.analysis.slopes.member_subsets import design
 from bvalign.analysis.slopes.pairs import PairSums
 from bvalign.analysis.slopes.subset_values import concatenate, subset_values
 from bvalign.analysis.summary import analyze_blocks
+from tests import reference
+from tests.ensembles import aligned_ensemble, random_ensemble
 
 
 def fitted(logits, target):

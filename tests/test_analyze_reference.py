@@ -7,14 +7,14 @@ import csv
 
 import mpmath
 import pytest
-import reference_losses as reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_losses import ensemble, mean, mp, pairs
 
 from bvalign.analysis.summary import analyze_blocks
 from bvalign.show.report.samples_csv import samples_csv
+from tests import reference_losses as reference
+from tests.reference_losses import ensemble, mean, mp, pairs
 
 SAMPLES = 4
 LEFT = 1e-6

@@ -3,11 +3,9 @@
 import re
 
 import pytest
-import reference_losses as reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_losses import bin_of, ensemble
 from torchmetrics.functional.classification import (
     binary_calibration_error,
     multiclass_calibration_error,
@@ -24,6 +22,8 @@ from bvalign.analysis.calibration.errors import (
     top_label,
 )
 from bvalign.analysis.decompositions.squared_loss import softmax
+from tests import reference_losses as reference
+from tests.reference_losses import bin_of, ensemble
 
 NOTIONS = (confidence, top_label, class_wise, class_aggregated, canonical)
 

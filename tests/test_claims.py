@@ -10,8 +10,9 @@ import time
 import pytest
 from filelock import FileLock
 
-from bvalign.predictions import claims
-from bvalign.predictions.claims import Offer, PackLock, in_step
+from bvalign.atomic import write_atomic
+from bvalign.predictions.run import claims
+from bvalign.predictions.run.claims import Offer, PackLock, in_step
 
 
 @pytest.fixture
@@ -21,11 +22,13 @@ def lock(tmp_path, monkeypatch):
 
 
 def owner(lock, **sign):
-    lock.owner.write_text(json.dumps({"host": "elsewhere", "pid": 1, "beat": 0} | sign))
+    """Written as a real owner does: read while it is truncated, a file would name no owner."""
+    content = json.dumps({"host": "elsewhere", "pid": 1, "beat": 0} | sign)
+    write_atomic(lock.owner, content.encode())
 
 
 def test_a_lock_is_held_by_one_and_dies_with_its_owner(lock):
-    holder = "import sys, time; from bvalign.predictions.claims import PackLock; "
+    holder = "import sys, time; from bvalign.predictions.run.claims import PackLock; "
     holder += "from pathlib import Path; lock = PackLock(Path(sys.argv[1])); "
     holder += "print(lock.acquire(), flush=True); time.sleep(60)"
     path = lock.owner.with_suffix(".lock")

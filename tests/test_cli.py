@@ -15,14 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import QUICK, TINY, aligned_ensemble, random_ensemble, save_npz
-from test_statistics import check_golden
 
 from bvalign import BiasVariance, RunDirectory
 from bvalign.analysis.decompositions.squared_loss import softmax
 from bvalign.analysis.slopes.jackknife import subset_errors
 from bvalign.analysis.slopes.pairs import pair_tables
 from bvalign.show.callbacks import alignment_scatter as callbacks
+from tests.commands import QUICK, TINY
+from tests.ensembles import aligned_ensemble, random_ensemble, save_npz
+from tests.reference import check_golden
 
 SIX = ("--model.members=6", "--model.pack_size=4")
 FILES = {

@@ -6,7 +6,6 @@ must lie within 4.5 standard errors.
 
 import json
 import math
-from pathlib import Path
 
 import jaxtyping
 import numpy as np
@@ -22,8 +21,9 @@ from bvalign.analysis.collapse.noise_model import (
     noise_model,
     simulate_finite_members,
 )
+from tests import VALUES
 
-GOLDEN = json.loads((Path(__file__).parent / "golden_collapse.json").read_text())
+GOLDEN = json.loads((VALUES / "collapse.json").read_text())
 ROWS = GOLDEN["neural_collapse"] + GOLDEN["neural_collapse_gaussian"]
 LAWS = list(LOG_DENSITY)
 few = settings(deadline=None, max_examples=8)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import aligned_ensemble, save_npz
 from scipy.stats import spearmanr
 
 from bvalign.show.report.comparison import Report, compare_reports, read_reports
+from tests.ensembles import aligned_ensemble, save_npz
 
 HASH = "0123456789abcdef"
 

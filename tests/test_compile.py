@@ -2,15 +2,22 @@
 
 import json
 
+import jaxtyping
 import pytest
 import torch
-from test_plans import NETWORKS, ensemble, quiet_trainer, trained
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from bvalign import Ensemble
 from bvalign.ensemble.trial import choose_plan
 from bvalign.predictions import RunDirectory
-from bvalign.predictions.plan_record import settle_plan
+from bvalign.predictions.run.claims import settle_plan
+from tests.networks import NETWORKS, ensemble, quiet_trainer, trained
+
+
+@pytest.fixture(autouse=True)
+def _shapes_are_not_checked(monkeypatch):
+    """torch.compile cannot trace what jaxtyping keeps of each call."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def compile_with(backend, monkeypatch):
@@ -33,7 +40,7 @@ def counter(monkeypatch):
 def assert_same_members(found, expected):
     assert list(found.state_dict()) == list(expected.state_dict())
     for member in found.members:
-        here, there = found.pack.weights(member), expected.pack.weights(member)
+        here, there = found.pack.network_weights(member), expected.pack.network_weights(member)
         assert list(here) == list(there)
         assert list(found.pack.slots(member)) == list(expected.pack.slots(member))
         for key in there:
@@ -55,7 +62,7 @@ def test_members_share_one_code_and_end_with_the_weights_they_have_without(name,
 
 def test_compiled_kernels_draw_the_masks_of_dropout_that_others_do():
     torch._dynamo.reset()
-    networks = {"arch": "test_plans.dropping"}
+    networks = {"arch": "tests.networks.dropping"}
     found, _ = trained(ensemble("sequential", compile=True, **networks), 20)
     expected, _ = trained(ensemble("sequential", **networks), 20)
     assert_same_members(found, expected)

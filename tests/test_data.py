@@ -1,7 +1,6 @@
 import gzip
-import pickle
-import struct
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -9,6 +8,7 @@ import torch
 from bvalign.data import CIFAR10, CIFAR100, MNIST, Arrays, Digits, FashionMNIST, ResidentDataModule
 from bvalign.data.loader import Augmentation, EvalBatches, MemberBatches, Resident
 from bvalign.randomness import Randomness, Streams
+from tests.data_files import write_cifar, write_mnist
 
 
 def split(num=23, size=6):
@@ -85,6 +85,11 @@ def test_augmentation_is_a_crop_of_the_padded_image_flipped_or_not():
     assert 160 < sum(not torch.equal(image, images[0]) for image in flips) < 240
 
 
+def test_swapped_axes_are_refused_while_tests_run():
+    with pytest.raises(jaxtyping.TypeCheckError, match="parameter 'draws'"):
+        Augmentation(padding=1)(split().images[:5], np.zeros((3, 5)))
+
+
 def _uniform(num):
     return np.random.default_rng(0).random((num, 3))
 
@@ -138,23 +143,6 @@ def test_labels_and_images_are_checked():
         broken.setup()
 
 
-def idx(array):
-    header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
-    return header + array.astype(np.uint8).tobytes()
-
-
-def write_mnist(root, folder="MNIST", compress=True):
-    raw = root / folder / "raw"
-    raw.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    for part, num in (("train", 30), ("t10k", 20)):
-        images, labels = rng.integers(256, size=(num, 28, 28)), np.arange(num) % 10
-        for name, array in (("images-idx3", images), ("labels-idx1", labels)):
-            path = raw / f"{part}-{name}-ubyte{'.gz' if compress else ''}"
-            path.write_bytes(gzip.compress(idx(array)) if compress else idx(array))
-    return raw
-
-
 @pytest.mark.parametrize("compress", [True, False])
 def test_mnist_is_read_plain_or_packed_without_writing(tmp_path, compress):
     raw = write_mnist(tmp_path, compress=compress)
@@ -179,31 +167,6 @@ def test_damaged_files_are_named(tmp_path):
     path.write_bytes(gzip.compress(b"\x00\x00\x08\x01\x00\x00\x00\x05abc"))
     with pytest.raises(ValueError, match="not a whole idx file"):
         MNIST(root=tmp_path, verify=False).setup()
-
-
-def write_cifar(root, name="cifar-10-batches-py", num_classes=10):
-    folder = root / name
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    if num_classes == 10:
-        files, key, meta = [f"data_batch_{i}" for i in range(1, 6)], "labels", "batches.meta"
-        meta_key, test = "label_names", "test_batch"
-    else:
-        files, key, meta, meta_key, test = (
-            ["train"],
-            "fine_labels",
-            "meta",
-            "fine_label_names",
-            "test",
-        )
-    for file in (*files, test):
-        rows = {
-            "data": rng.integers(256, size=(num_classes, 3072), dtype=np.uint8),
-            key: list(range(num_classes)),
-        }
-        (folder / file).write_bytes(pickle.dumps(rows))
-    (folder / meta).write_bytes(pickle.dumps({meta_key: [str(i) for i in range(num_classes)]}))
-    return folder
 
 
 @pytest.mark.parametrize(

@@ -1,37 +1,22 @@
 """Error and disagreement: definitions, the squared loss of votes, calibrated synthetic members."""
 
 import pytest
-import reference_losses as reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_losses import ensemble
 
 from bvalign.analysis.calibration.disagreement import hard_equality, soft_equality
 from bvalign.analysis.calibration.errors import calibration_error, class_aggregated
 from bvalign.analysis.calibration.gap import gap_bounds, gap_identity, gap_means, uncertainty_sum
 from bvalign.analysis.decompositions.other_losses import vote_counts
 from bvalign.analysis.decompositions.squared_loss import moments, softmax
-
-SAMPLES = 4000
+from tests import reference_losses as reference
+from tests.ensembles import calibrated_members
+from tests.reference_losses import ensemble
 
 
 def soft(logits, target):
     return soft_equality(moments(logits, target), uncertainty_sum(logits), target)
-
-
-def calibrated_members(seed):
-    """Members of one law per sample, with Dirichlet noise, and labels drawn from their mean.
-
-    Given the mean p̄ of infinitely many members, labels follow p̄, members p are
-    Dirichlet(5 p̄), and votes drawn from the members have the expected shares p̄.
-    """
-    torch.manual_seed(seed)
-    mean = softmax(2 * torch.randn(SAMPLES, 4))
-    target = torch.multinomial(mean, 1).squeeze(1)
-    members = torch.distributions.Dirichlet(5 * mean).sample((5,)).clamp(min=1e-300)
-    votes = torch.stack([torch.multinomial(p, 1).squeeze(1) for p in members])
-    return members.log(), votes, target
 
 
 @settings(max_examples=12, deadline=None)
@@ -106,7 +91,7 @@ def test_paired_standard_error_is_the_smaller_one():
 
 def test_distance_is_bounded_by_class_aggregated_calibration():
     _, votes, target = calibrated_members(seed=2)
-    target = torch.where(torch.arange(SAMPLES) < 1000, 0, target)  # and now miscalibrated
+    target = torch.where(torch.arange(len(target)) < 1000, 0, target)  # and now miscalibrated
     counts = vote_counts(votes, 4)
     shares = counts.double() / 5
     distance = hard_equality(counts, target).difference_plug_in.value.abs()

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import aligned_ensemble, random_ensemble
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bvalign.analysis.calibration.disagreement import pair_disagreement
@@ -20,6 +19,7 @@ from bvalign.show.figures.members import (
     over_size,
 )
 from bvalign.show.report.labelled import plot
+from tests.ensembles import aligned_ensemble, random_ensemble
 
 
 def drawn(figure):

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import reference
 import torch
-from conftest import aligned_ensemble, random_ensemble, save_npz
 
 from bvalign.analysis.decompositions.squared_loss import decompose, moments
 from bvalign.analysis.slopes.estimator import Estimator
@@ -23,6 +21,8 @@ from bvalign.analysis.slopes.member_subsets import design
 from bvalign.analysis.slopes.subset_values import subset_values
 from bvalign.show.figures import samples as figures
 from bvalign.show.report.summary_json import plain
+from tests import reference
+from tests.ensembles import aligned_ensemble, random_ensemble, save_npz
 
 
 def through_origin(values, subset, weights):

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import random_ensemble
 
 from bvalign.analysis.decompositions.squared_loss import decompose, moments
+from tests import ROOT
+from tests.ensembles import random_ensemble
 
-EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+EXPERIMENTS = ROOT / "experiments"
 sys.path.insert(0, str(EXPERIMENTS / "lab"))
 
 import answers  # noqa: E402

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import aligned_ensemble, save_npz
+
+from tests.ensembles import aligned_ensemble, save_npz
 
 ROOT = Path(__file__).parents[1]
 PATCHES = re.findall(r"```diff\n(.*?)```", (ROOT / "docs/extending.md").read_text(), re.DOTALL)

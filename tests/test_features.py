@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from conftest import TINY
 
 from bvalign.ensemble import networks
 from bvalign.ensemble.features import last_layer
 from bvalign.show.callbacks.neural_collapse import NeuralCollapseMonitor
+from tests.commands import TINY
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from conftest import random_ensemble
 from safetensors.torch import save_file
 
 from bvalign import open_predictions
+from tests.ensembles import random_ensemble
 
 LOGITS, TARGET = random_ensemble(members=3, samples=5, classes=4)
 PROBS = torch.softmax(LOGITS.double(), dim=-1)
@@ -32,7 +32,7 @@ def write(folder, scores=LOGITS, kind="npy", names=("seed2", "seed10", "a"), key
 @pytest.mark.parametrize("kind", ["npy", "safetensors"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
 def test_members_are_read_by_name_and_sorted_by_index(tmp_path, monkeypatch, kind, dtype):
-    monkeypatch.setattr("bvalign.predictions.table.BLOCK_BYTES", 8 * 3 * 4 * 2)
+    monkeypatch.setattr("bvalign.predictions.predictions.BLOCK_BYTES", 8 * 3 * 4 * 2)
     write(tmp_path, LOGITS.to(dtype), kind)
     assert torch.equal(read(tmp_path)[1], LOGITS.to(dtype)[[2, 1, 0]])
     np.save(tmp_path / "index.npy", INDEX)
@@ -112,20 +112,20 @@ def test_bad_folders_are_told(tmp_path):
         read(tmp_path)
     content = (tmp_path / "seed2.npy").read_bytes()
     (tmp_path / "a.npy").write_bytes(content[:-4])
-    with pytest.raises(ValueError, match=r"a.npy: not a whole .npy .*204 bytes, not 208"):
+    with pytest.raises(ValueError, match=r"a.npy: not a complete .npy .*204 bytes, not 208"):
         read(tmp_path)
     (tmp_path / "a.npy").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"a.npy: not a whole .npy .*EOF"):
+    with pytest.raises(ValueError, match=r"a.npy: not a complete .npy .*EOF"):
         read(tmp_path)
     (tmp_path / "a.npy").unlink()
     save_file({"logits": LOGITS[0].contiguous()}, tmp_path / "a.safetensors")
-    with pytest.raises(ValueError, match=r"one kind of scores, got a: logits, seed10: not said"):
+    with pytest.raises(ValueError, match=r"one kind of scores, got a: logits, seed10: unnamed"):
         read(tmp_path)
     save_file({"weights": LOGITS[0].contiguous()}, tmp_path / "a.safetensors")
     with pytest.raises(ValueError, match="tensor named logits, probs or votes, has weights"):
         read(tmp_path)
     (tmp_path / "a.safetensors").write_bytes(b"short")
-    with pytest.raises(ValueError, match=r"a.safetensors: not a whole .safetensors"):
+    with pytest.raises(ValueError, match=r"a.safetensors: not a complete .safetensors"):
         read(tmp_path)
     (tmp_path / "a.safetensors").unlink()
     (tmp_path / "labels.npy").unlink()

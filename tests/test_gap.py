@@ -4,11 +4,9 @@ import itertools
 import re
 
 import pytest
-import reference_losses as reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_losses import ensemble
 
 from bvalign.analysis.calibration.gap import (
     decompose_gap,
@@ -20,6 +18,8 @@ from bvalign.analysis.calibration.gap import (
     uncertainty_sum,
 )
 from bvalign.analysis.decompositions.squared_loss import decompose, merge, moments, softmax
+from tests import reference_losses as reference
+from tests.reference_losses import ensemble
 
 FEW = settings(max_examples=12, deadline=None)
 GOLDEN_NAMES = {

@@ -87,7 +87,7 @@ def test_tests_visit_every_image_once_in_order(tmp_path):
     assert data.num_test_samples == 7
     assert data.arrays.test_images.shape == (7, 3, 32, 32)
     image = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
-    normal, *_ = data.on_after_batch_transfer((image, index, index), 0)
+    normal, *_ = data.on_after_batch_transfer((image, index[:1], index[:1]), 0)
     assert normal[0, 0, 0, 0].item() == pytest.approx(-0.485 / 0.229)
 
 
@@ -99,7 +99,7 @@ def test_what_is_missing_or_broken_is_named(tmp_path):
         ImageFolder(root=str(tmp_path), workers=0).setup()
     write_images(tmp_path, splits=("val",))
     (tmp_path / "val" / "bee" / "000.png").write_bytes(b"no image")
-    with pytest.raises(ValueError, match=r"bee/000.png is no image that can be read"):
+    with pytest.raises(ValueError, match=r"bee/000.png is not a readable image"):
         ImageFolder(root=str(tmp_path), workers=0).setup()
 
 

@@ -1,4 +1,4 @@
-"""Wrong training labels: drawn, and those of people."""
+"""Wrong training labels: synthetic noise, and human labels."""
 
 import json
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_data import write_cifar
 
 from bvalign.data import CIFAR10N, Digits, cifar10h_counts
 from bvalign.data.label_noise import symmetric_noise
+from tests.data_files import write_cifar
 
 
-def test_noise_is_symmetric_and_of_the_share_asked_for():
+def test_noise_is_symmetric_and_of_the_fraction_asked_for():
     target = np.repeat(np.arange(4), 3000)
     noisy = symmetric_noise(target, 4, 0.3, np.random.default_rng(0))
     wrong = noisy != target
@@ -41,24 +41,24 @@ def test_noise_of_the_data_is_the_same_every_time_and_spares_the_test_set():
     assert clean.identity() != noisy.identity() == again.identity()
 
 
-def test_noise_is_a_share():
-    with pytest.raises(ValueError, match=r"label_noise is a share and lies in 0\.\.1, got 20"):
-        Digits(label_noise=20)
+def test_noise_is_a_fraction():
+    with pytest.raises(ValueError, match=r"label_noise is a fraction in 0\.\.1, got 20.0"):
+        Digits(label_noise=20.0)
 
 
 @pytest.mark.parametrize("of", ["data", "member"])
 def test_members_train_on_wrong_labels_of_their_own_or_not(fit, of, monkeypatch):
-    from bvalign.data import datamodule
+    from bvalign.data import resident
 
     seen = []
 
-    class Watched(datamodule.MemberBatches):
+    class Watched(resident.MemberBatches):
         def __iter__(self):
             for input, target, index in super().__iter__():
                 seen.append((target, index))
                 yield input, target, index
 
-    monkeypatch.setattr(datamodule.ResidentDataModule, "batches", Watched)
+    monkeypatch.setattr(resident.ResidentDataModule, "batches", Watched)
     fit("--data.label_noise=0.5", f"--data.label_noise_of={of}", "--model.members=2")
     labels = torch.full((2, 100), -1)
     for target, index in seen:
@@ -72,7 +72,7 @@ def test_members_train_on_wrong_labels_of_their_own_or_not(fit, of, monkeypatch)
 
 
 def human(root, flip):
-    """CIFAR-10 with one image of each class a file, and labels of people."""
+    """CIFAR-10 with one image of each class a file, and human labels."""
     write_cifar(root)
     clean = np.tile(np.arange(10), 5).astype(np.uint8)
     worst = clean.copy()
@@ -80,14 +80,14 @@ def human(root, flip):
     return clean, worst
 
 
-def test_cifar10n_takes_the_labels_of_people(tmp_path):
+def test_cifar10n_takes_human_labels(tmp_path):
     clean, worst = human(tmp_path, flip=20)
     arrays = {"cifar10_clean_label": clean, "cifar10_worst_label": worst}
     np.savez(tmp_path / "cifar-n.npz", **arrays)
     data = CIFAR10N(root=tmp_path, verify=False)
     data.setup()
     assert np.array_equal(data.arrays.train_target, worst)
-    assert any("labels of people (worst), 40.0% differ" in note for note in data.arrays.notes)
+    assert any("human training labels (worst), 40.0% differ" in note for note in data.arrays.notes)
     np.savez(tmp_path / "cifar-n.npz", **(arrays | {"cifar10_clean_label": clean[::-1]}))
     with pytest.raises(ValueError, match="in another order than the images, 50 differ"):
         CIFAR10N(root=tmp_path, verify=False).setup()

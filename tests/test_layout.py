@@ -4,11 +4,12 @@ import ast
 import subprocess
 import sys
 from graphlib import TopologicalSorter
-from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "bvalign"
+from tests import ROOT
+
+PACKAGE = ROOT / "bvalign"
 ROOMS = {
     "moved": set(),
     "randomness": set(),

@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import random_ensemble
 
 from bvalign import open_predictions
+from tests.ensembles import random_ensemble
 
 LOGITS, TARGET = (x.numpy() for x in random_ensemble(members=3, samples=5, classes=4))
 PROBS = torch.softmax(torch.from_numpy(LOGITS).double(), -1).numpy()
@@ -50,9 +50,9 @@ def write(folder, columns, kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("members", [(5, 2, 10), ("b", "a2", "a10"), ("5", "2", "10")])
 def test_rows_in_any_order(tmp_path, monkeypatch, kind, members):
-    monkeypatch.setattr("bvalign.predictions.csv_rows.ROWS_PER_CHUNK", 4)
-    monkeypatch.setattr("bvalign.predictions.parquet_rows.ROWS_PER_BATCH", 4)
-    monkeypatch.setattr("bvalign.predictions.table.BLOCK_BYTES", 8 * 3 * 4 * 2)
+    monkeypatch.setattr("bvalign.predictions.readers.csv.ROWS_PER_CHUNK", 4)
+    monkeypatch.setattr("bvalign.predictions.readers.parquet.ROWS_PER_BATCH", 4)
+    monkeypatch.setattr("bvalign.predictions.predictions.BLOCK_BYTES", 8 * 3 * 4 * 2)
     predictions, logits = read(write(tmp_path, table(members=members), kind))
     order = [2, 1, 0] if "b" in members else [1, 0, 2]
     assert predictions.members == (("a10", "a2", "b") if "b" in members else (2, 5, 10))
@@ -86,7 +86,7 @@ def test_members_with_other_samples_are_named(tmp_path, kind):
     with pytest.raises(ValueError, match=message):
         read(write(tmp_path, without(full, row), kind))
     double = {name: [*column, column[row]] for name, column in full.items()}
-    with pytest.raises(ValueError, match="1 rows come twice; the first is member 2, sample 9"):
+    with pytest.raises(ValueError, match="1 rows are repeated; the first is member 2, sample 9"):
         read(write(tmp_path, double, kind))
     full["label"][row] = (full["label"][row] + 1) % 4
     with pytest.raises(ValueError, match=r"'labels' differs from member 2: member 5 \(1 of 5"):
@@ -115,13 +115,13 @@ def test_bad_csv_is_told(tmp_path):
     path = write(tmp_path, table(), "csv")
     lines = path.read_text().split("\n")
     path.write_text("\n".join(lines[:7]) + "\n" + lines[7][:9])
-    with pytest.raises(ValueError, match=r"line 8 has \d cells instead of 7; is the file whole"):
+    with pytest.raises(ValueError, match=r"line 8 has \d cells instead of 7; is the file complete"):
         read(path)
     path.write_text("\n".join([*lines[:3], "", "5,3,1,x,0,0,0"]))
     with pytest.raises(ValueError, match="line 5: could not convert string to float: 'x'"):
         read(path)
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match="not a whole .csv in UTF-8"):
+    with pytest.raises(ValueError, match="not a complete .csv in UTF-8"):
         read(path)
     path.write_bytes(b"")
     with pytest.raises(ValueError, match=r"needs columns .*, has none"):
@@ -132,9 +132,9 @@ def test_bad_parquet_is_told(tmp_path, monkeypatch):
     columns = table()
     path = write(tmp_path, columns, "parquet")
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match="not a whole .parquet"):
+    with pytest.raises(ValueError, match="not a complete .parquet"):
         read(path)
-    with pytest.raises(ValueError, match="column 'label' must be whole.* 1 empty cells"):
+    with pytest.raises(ValueError, match="'label' must be int or uint without.* 1 empty cells"):
         read(write(tmp_path, columns | {"label": [None, *columns["label"][1:]]}, "parquet"))
     scores = np.array(columns["logit0"], dtype=np.float16)
     notes = read(write(tmp_path, columns | {"logit0": scores}, "parquet"))[0].notes

@@ -5,11 +5,9 @@ import math
 import re
 
 import pytest
-import reference_losses as reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_losses import ensemble
 
 from bvalign.analysis.decompositions.other_losses import (
     CrossEntropy,
@@ -23,6 +21,8 @@ from bvalign.analysis.decompositions.other_losses import (
     vote_counts,
     zero_one,
 )
+from tests import reference_losses as reference
+from tests.reference_losses import ensemble
 
 FEW = settings(max_examples=12, deadline=None)
 KL_FIELDS = CrossEntropy._fields[:5]

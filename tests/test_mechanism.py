@@ -1,12 +1,13 @@
 """What makes the slope: known noise is found again, and its growth moves the slope as it should."""
 
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "experiments" / "lab"))
+from tests import ROOT
+
+sys.path.insert(0, str(ROOT / "experiments" / "lab"))
 
 import mechanism
 

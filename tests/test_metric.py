@@ -2,13 +2,13 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from conftest import random_ensemble
-from test_statistics import check_golden
 
 from bvalign import BiasVariance
 from bvalign.analysis.decompositions.metrics import CrossEntropyBiasVariance, ZeroOneBiasVariance
 from bvalign.analysis.decompositions.other_losses import cross_entropy, vote_counts, zero_one
 from bvalign.analysis.decompositions.squared_loss import decompose, moments
+from tests.ensembles import random_ensemble
+from tests.reference import check_golden
 
 
 def test_golden_ensembles_whatever_the_order(golden):

@@ -7,9 +7,9 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from conftest import random_ensemble, save_npz
 
 from bvalign import open_predictions
+from tests.ensembles import random_ensemble, save_npz
 
 LOGITS, TARGET = (x.numpy() for x in random_ensemble(members=3, samples=5, classes=4))
 
@@ -25,7 +25,7 @@ def read(path):
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", [">f4", "<f4", "f8", "f2", "longdouble"])
 def test_every_layout_is_read_in_blocks(tmp_path, monkeypatch, save, index, order, dtype):
-    monkeypatch.setattr("bvalign.predictions.table.BLOCK_BYTES", 8 * 3 * 4 * 2)
+    monkeypatch.setattr("bvalign.predictions.predictions.BLOCK_BYTES", 8 * 3 * 4 * 2)
     logits = np.array(LOGITS, dtype=dtype, order=order)
     save(tmp_path / "p.npz", logits=logits, labels=TARGET, index=index, other=np.ones(3))
     predictions, found = read(tmp_path / "p.npz")
@@ -48,14 +48,14 @@ def test_bad_files_are_told(tmp_path):
     path = save_npz(tmp_path / "p.npz", LOGITS, TARGET)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match="not a whole .npz"):
+    with pytest.raises(ValueError, match="not a complete .npz"):
         read(path)
     path.write_bytes(b"")
-    with pytest.raises(ValueError, match="not a whole .npz"):
+    with pytest.raises(ValueError, match="not a complete .npz"):
         read(path)
     at = whole.index(LOGITS.tobytes()) + 40
     path.write_bytes(whole[:at] + b"flip" + whole[at + 4 :])
-    with pytest.raises(ValueError, match=r"not a whole .npz .*Bad CRC-32"):
+    with pytest.raises(ValueError, match=r"not a complete .npz .*Bad CRC-32"):
         read(path)
     np.savez(path, logits=LOGITS, labels=np.array([{}] * 5, dtype=object))
     with pytest.raises(ValueError, match="pickled objects"):
@@ -112,6 +112,6 @@ def test_a_full_disk_is_told(tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
 
     np.savez_compressed(tmp_path / "p.npz", logits=LOGITS, labels=TARGET)
-    monkeypatch.setattr("bvalign.predictions.npz.Scratch", Full)
+    monkeypatch.setattr("bvalign.predictions.readers.npz.Scratch", Full)
     with pytest.raises(ValueError, match=r"no room to unpack .*No space left.*set TMPDIR"):
         read(tmp_path / "p.npz")

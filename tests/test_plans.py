@@ -4,31 +4,19 @@ import json
 
 import numpy as np
 import pytest
-import timm
 import torch
-from lightning.pytorch import Trainer
 from torch import nn
 
 from bvalign import Ensemble
 from bvalign.data import Digits
 from bvalign.data.loader import MemberSchedule
-from bvalign.ensemble.plans import PLANS, make_pack, random_input
+from bvalign.ensemble.plans import PLANS, make_pack
 from bvalign.ensemble.trial import choose_plan
 from bvalign.predictions import RunDirectory
-from bvalign.predictions.plan_record import settle_plan
+from bvalign.predictions.run.claims import settle_plan
 from bvalign.randomness import Streams
+from tests.networks import NETWORKS, batches, ensemble, quiet_trainer, trained
 
-VIT = {"img_size": 8, "patch_size": 4, "embed_dim": 12, "depth": 2, "num_heads": 3}
-TEXT = "bvalign.ensemble.transformer.Transformer"
-NETWORKS = {
-    "mlp": {"arch": "mlp", "width": 8},
-    "cnn": {"arch": "cnn", "width": 4},
-    "resnet8": {"arch": "resnet8_cifar", "width": 4},
-    "timm": {"arch": "test_plans.small_resnet"},
-    "vit": {"arch": "vit_tiny_patch16_224", "arch_args": VIT},
-    "groupnorm": {"arch": "test_plans.grouped"},
-    "text": {"arch": TEXT, "image_shape": (50, 1, 7), "arch_args": {"img_size": (1, 7)}},
-}
 STACKED = [(name, plan) for name in NETWORKS for plan in ("packed", "vmap")]
 STACKED = [(n, p) for n, p in STACKED if p == "vmap" or n not in ("vit", "text")]
 DEVICES = [
@@ -39,90 +27,13 @@ DEVICES = [
 ]
 
 
-def grouped(num_classes, in_chans):
-    """Grouped convolution, group norm, no bias, and no linear layer at the end."""
-    return nn.Sequential(
-        nn.Conv2d(in_chans, 4, 3, bias=False),
-        nn.GroupNorm(2, 4),
-        nn.GELU(),
-        nn.Conv2d(4, 2 * num_classes, 3, stride=2, groups=2, padding="valid"),
-        nn.SiLU(),
-        nn.Conv2d(2 * num_classes, num_classes, 1),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-    )
-
-
-def small_resnet(num_classes, in_chans):
-    """A timm network with downsampling shortcuts and a stem of its own."""
-    return timm.models.resnet.ResNet(
-        timm.models.resnet.BasicBlock,
-        (1, 1, 1, 1),
-        num_classes=num_classes,
-        in_chans=in_chans,
-        channels=(4, 8, 8, 8),
-        stem_width=4,
-    )
-
-
-def mixing(num_classes, in_chans):
-    """A softmax over channels: right alone, wrong once members lie side by side."""
-    return nn.Sequential(
-        nn.Conv2d(in_chans, 4, 3), nn.Softmax(dim=1), nn.Flatten(), nn.Linear(144, num_classes)
-    )
-
-
-def dropping(num_classes, in_chans):
-    return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, num_classes))
-
-
-def drawing(num_classes, in_chans):
-    """Draws random numbers without a module that says so."""
-
-    class Noise(nn.Module):
-        def forward(self, input):
-            return input + torch.rand_like(input)
-
-    return nn.Sequential(nn.Flatten(), Noise(), nn.Linear(64, num_classes))
-
-
-def ensemble(plan, arch="mlp", members=(4, 1, 7), image_shape=(1, 8, 8), **arguments):
-    arguments = {"members": 8, "lr": 0.05, "weight_decay": 5e-3, "schedule": "constant"} | arguments
-    module = Ensemble(10, image_shape, arch=arch, plan=plan, **arguments)
-    module.assign(members)
-    module.configure_model()
-    return module
-
-
-def batches(module, steps, batch=16, dtype=torch.float64):
-    # the last maps are 1 x 1: batch norm over 4 numbers would amplify rounding 100,000-fold
-    generator = torch.Generator().manual_seed(1)
-    members = len(module.members)
-    network = module.pack.network(module.members[0])
-    input = random_input(network, (steps, members, batch), module.image_shape)
-    target = torch.randint(10, (steps, members, batch), generator=generator)
-    return zip(input.to(dtype) if input.is_floating_point() else input, target, strict=True)
-
-
-def trained(module, steps, device="cpu"):
-    """The module after SGD steps with momentum and weight decay in float64, and its optimizer."""
-    module.double().to(device).train()
-    module.on_train_epoch_start()
-    optimizer = module.optimizer_of_all()
-    for input, target in batches(module, steps):
-        optimizer.zero_grad()
-        module.training_step((input.to(device), target.to(device), None), 0).backward()
-        optimizer.step()
-    return module, optimizer
-
-
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(("name", "plan"), STACKED)
 def test_plans_agree_in_weights_momentum_and_buffers(name, plan, device):
     found, optimizer = trained(ensemble(plan, **NETWORKS[name]), 20, device)
     expected, reference = trained(ensemble("sequential", **NETWORKS[name]), 20, device)
     for member in found.members:
-        here, there = found.pack.weights(member), expected.pack.weights(member)
+        here, there = found.pack.network_weights(member), expected.pack.network_weights(member)
         assert list(here) == list(there)
         for key in there:
             # 20 steps in float64
@@ -140,7 +51,7 @@ def test_plans_agree_in_weights_momentum_and_buffers(name, plan, device):
 def test_running_statistics_are_each_members_own():
     for plan in ("packed", "vmap"):
         module, _ = trained(ensemble(plan, **NETWORKS["cnn"]), 5)
-        first, second = (module.pack.weights(m) for m in module.members[:2])
+        first, second = (module.pack.network_weights(m) for m in module.members[:2])
         assert first["body.1.num_batches_tracked"] == 5
         assert not torch.allclose(first["body.1.running_mean"], second["body.1.running_mean"])
 
@@ -157,7 +68,7 @@ def test_a_batch_of_one_member_leaves_the_others_gradients_alone(name, plan):
             batch[1, 0] = 0
         module.zero_grad()
         module.on_train_epoch_start()
-        module.training_step((batch, target, None), 0).backward()
+        module.training_step((batch, target, target), 0).backward()
         slots = [module.pack.slots(m) for m in module.members]
         gradients.append([[s.tensor.grad[s.row].clone() for s in own.values()] for own in slots])
     for row, same in ((0, True), (1, False), (2, True)):
@@ -170,16 +81,17 @@ def test_weights_go_out_and_in_under_the_networks_names(plan):
     module = ensemble(plan, **NETWORKS["cnn"])
     pack, parameters = module.pack, dict(module.named_parameters())
     network = module.initial_network(1)
-    assert list(pack.weights(1)) == list(network.state_dict())
+    assert list(pack.network_weights(1)) == list(network.state_dict())
     assert list(pack.slots(1)) == [name for name, _ in network.named_parameters()]
     for name, slot in pack.slots(1).items():
         assert any(slot.tensor is parameter for parameter in parameters.values())
         assert torch.equal(slot.read(), network.get_parameter(name))
-    others = {m: {k: v.clone() for k, v in pack.weights(m).items()} for m in (4, 7)}
+    others = {m: {k: v.clone() for k, v in pack.network_weights(m).items()} for m in (4, 7)}
     fresh = module.initial_network(2).state_dict() | {"fc.bias": torch.arange(10.0)}
     pack.load(1, fresh)
-    assert all(torch.equal(v, fresh[k]) for k, v in pack.weights(1).items())
-    assert all(torch.equal(v, others[m][k]) for m in others for k, v in pack.weights(m).items())
+    assert all(torch.equal(v, fresh[k]) for k, v in pack.network_weights(1).items())
+    for member, before in others.items():
+        assert all(torch.equal(v, before[k]) for k, v in pack.network_weights(member).items())
     image = torch.randn(2, 1, 8, 8)
     module.eval()
     alone = pack.network(1)
@@ -201,13 +113,12 @@ def test_evaluation_in_parts_is_evaluation():
 @pytest.mark.parametrize(
     ("arch", "plan", "message"),
     [
-        ("test_plans.mixing", "packed", "cannot run Sequential (members get other logits"),
-        ("test_plans.drawing", "packed", "cannot run Sequential (members get other logits"),
-        ("test_plans.drawing", "vmap", "cannot run Sequential (RuntimeError: "),
-        ("test_plans.dropping", "packed", "plan=sequential, got Dropout at '1'"),
-        ("test_plans.dropping", "vmap", "plan=sequential, got Dropout at '1'"),
+        ("tests.networks.mixing", "packed", "cannot run Sequential (members get other logits"),
+        ("tests.networks.drawing", "packed", "cannot run Sequential (members get other logits"),
+        ("tests.networks.drawing", "vmap", "cannot run Sequential (RuntimeError: "),
+        ("tests.networks.dropping", "packed", "plan=sequential, got Dropout at '1'"),
+        ("tests.networks.dropping", "vmap", "plan=sequential, got Dropout at '1'"),
         ("convnext_atto", "packed", "got LayerNorm2d at 'stem.1'; use --model.plan=vmap or seq"),
-        ("mlp", "fast", "must be one of sequential, packed, vmap, got 'fast'"),
     ],
 )
 def test_what_a_plan_cannot_run_is_said_in_a_line(arch, plan, message):
@@ -218,8 +129,13 @@ def test_what_a_plan_cannot_run_is_said_in_a_line(arch, plan, message):
     assert "\n" not in str(caught.value)
 
 
+def test_an_unknown_plan_is_refused():
+    with pytest.raises(ValueError, match="must be one of sequential, packed, vmap, got 'fast'"):
+        make_pack("fast", (0,), lambda member: nn.Linear(4, 3), (1, 2, 2))
+
+
 def test_sequential_runs_what_the_others_refuse():
-    for arch in ("test_plans.mixing", "test_plans.drawing", "test_plans.dropping"):
+    for arch in ("tests.networks.mixing", "tests.networks.drawing", "tests.networks.dropping"):
         module = ensemble("sequential", arch)
         assert module(torch.randn(3, 2, 1, 8, 8)).shape == (3, 2, 10)
 
@@ -238,17 +154,6 @@ def test_bfloat16_trains_and_evaluates_in_float32(name, plan):
         logits = module.eval().test_step(batch, 0)["logits"]
     assert logits.dtype == torch.float32
     assert torch.equal(logits, module.test_step(batch, 0)["logits"])
-
-
-def quiet_trainer(**arguments):
-    return Trainer(
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        accelerator="cpu",
-        **arguments,
-    )
 
 
 def test_clipping_by_value_works_with_every_precision():
@@ -279,7 +184,7 @@ def test_only_what_can_be_chosen_is_timed():
     assert choose_plan(module, (0, 1), 8, quiet_trainer()).seconds.keys() == {"vmap"}
     module = Ensemble(10, (1, 8, 8), arch="mlp")
     assert choose_plan(module, (0,), 8, quiet_trainer()).seconds.keys() == {"sequential"}
-    module = Ensemble(10, (1, 8, 8), arch="test_plans.dropping", plan="vmap")
+    module = Ensemble(10, (1, 8, 8), arch="tests.networks.dropping", plan="vmap")
     with pytest.raises(ValueError, match="plan=sequential, got Dropout at '1'"):
         choose_plan(module, (0, 1), 8, quiet_trainer())
     torch.use_deterministic_algorithms(True)
@@ -308,7 +213,7 @@ def test_steps_that_come_as_one_batch_are_the_same_steps(plan, precision):
         assert trainer.num_training_batches == -(-7 // steps_at_once)
         assert trainer.global_step == reference.global_step == 21
         for member in (0, 1):
-            here, there = found.pack.weights(member), expected.pack.weights(member)
+            here, there = found.pack.network_weights(member), expected.pack.network_weights(member)
             assert all(torch.equal(here[key], there[key]) for key in there)
         assert torch.equal(found.train_loss(), expected.train_loss())
         lr = [t.optimizers[0].param_groups[0]["lr"] for t in (trainer, reference)]
@@ -344,7 +249,9 @@ def test_what_counts_batches_gets_one_step_in_each(arguments):
 
 def test_a_trial_leaves_the_global_random_numbers_alone():
     before = torch.get_rng_state()
-    choice = choose_plan(Ensemble(10, (1, 8, 8), "test_plans.dropping"), (0, 1), 8, quiet_trainer())
+    choice = choose_plan(
+        Ensemble(10, (1, 8, 8), "tests.networks.dropping"), (0, 1), 8, quiet_trainer()
+    )
     assert torch.equal(torch.get_rng_state(), before)
     assert choice.plan == "sequential"
     assert choice.refused.keys() == {"packed", "vmap"}
@@ -426,7 +333,7 @@ def test_make_pack_takes_any_function_that_creates_networks():
 def test_dropout_is_each_members_own():
     """The same masks alone and beside others, other masks in every step, global streams at rest."""
     pair, alone = (
-        Ensemble(3, (1, 8, 8), arch="test_plans.dropping", plan="sequential", members=2)
+        Ensemble(3, (1, 8, 8), arch="tests.networks.dropping", plan="sequential", members=2)
         for _ in range(2)
     )
     alone.assign([1])

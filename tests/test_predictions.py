@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from conftest import random_ensemble, save_npz
 
 from bvalign import open_predictions
 from bvalign.analysis.decompositions.squared_loss import decompose, moments
+from tests.ensembles import random_ensemble, save_npz
 
 LOGITS, TARGET = (x.numpy() for x in random_ensemble(members=3, samples=5, classes=4))
 
@@ -37,7 +37,7 @@ def test_probabilities_give_the_same_statistics(tmp_path):
 
 
 def test_blocks_cover_all_samples(tmp_path, monkeypatch):
-    monkeypatch.setattr("bvalign.predictions.table.BLOCK_BYTES", 8 * 3 * 4 * 2)
+    monkeypatch.setattr("bvalign.predictions.predictions.BLOCK_BYTES", 8 * 3 * 4 * 2)
     predictions, logits, _ = read(save_npz(tmp_path / "p.npz", LOGITS, TARGET))
     assert predictions.samples_per_block == 2
     assert np.array_equal(logits.numpy(), LOGITS)
@@ -174,7 +174,7 @@ def test_half_logits_count_the_samples_whose_squared_bias_moves(tmp_path):
 
 
 def test_exact_copies_of_members_are_left_out_and_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("bvalign.predictions.table.BLOCK_BYTES", 8 * 6 * 4 * 2)
+    monkeypatch.setattr("bvalign.predictions.predictions.BLOCK_BYTES", 8 * 6 * 4 * 2)
     late = LOGITS[2].copy()
     late[-1, 0] += 1  # differs in the last block only
     members = np.stack([*LOGITS, LOGITS[0], late, LOGITS[0]])

@@ -11,7 +11,7 @@ import sys
 import termios
 from pathlib import Path
 
-from conftest import QUICK, TINY
+from tests.commands import QUICK, TINY
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import QUICK
 
 from bvalign import RunDirectory
+from tests.commands import QUICK
 
 COMMON = (
     "fit --data.num_train=100 --data.num_test=57 --data.batch_size=20 --model.arch=mlp "
@@ -153,7 +153,7 @@ def test_ddp_gives_the_members_of_one_process_with_the_whole_batch(alone, ddp):
 def test_ddp_needs_equal_parts_of_a_batch(tmp_path):
     more = ("--trainer.devices=2", "--trainer.strategy=ddp", "--data.batch_size=25")
     (said,) = end(start(tmp_path, *more), code=None)
-    assert "batch_size must be a multiple of the 2 ranks that share it, got 25" in said
+    assert "batch_size must be a multiple of the 2 ranks that split it, got 25" in said
 
 
 def test_two_nodes_on_loopback(alone, tmp_path):

@@ -8,8 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from browser import needs_chromium, open_page
-from conftest import aligned_ensemble
 from PIL import Image
 
 from bvalign import Predictions, open_predictions, write_report
@@ -21,6 +19,8 @@ from bvalign.show.report.galleries import extremes_first, scores
 from bvalign.show.report.page import MOST_BYTES, page
 from bvalign.show.report.summary_json import summarise
 from bvalign.show.report.thumbnails import COLUMNS
+from tests.browser import needs_chromium, open_page
+from tests.ensembles import aligned_ensemble
 
 EVIL = ("<script>document.title = 'broken'</script>", "</script><b>", "ship & co", "'\"", "{{ 7 }}")
 SIDE = 6

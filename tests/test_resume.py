@@ -3,13 +3,14 @@
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
+from torch import optim
 
 from bvalign.commands.waves import train_members
 from bvalign.data import Digits
 from bvalign.ensemble.checkpoints import CheckpointMembers
 from bvalign.ensemble.module import Ensemble
 from bvalign.predictions import RunDirectory
-from bvalign.predictions.plan_record import settle_plan
+from bvalign.predictions.run.claims import settle_plan
 
 EPOCHS, STEPS = 3, 5  # 100 samples in batches of 20
 
@@ -40,7 +41,7 @@ def ask(trainer):
     stop.asked = True
 
 
-def train(root, at=None, act=kill, steps_at_once=1, trainer_args=None, **model_args):
+def train(root, at=None, act=kill, steps_at_once=1, trainer_args=None, kind=Ensemble, **model_args):
     """Trains what is missing in `root`; `act` happens once after step `at` of a wave.
 
     Gives the run and the steps that were made, or just the steps where it was stopped.
@@ -49,7 +50,7 @@ def train(root, at=None, act=kill, steps_at_once=1, trainer_args=None, **model_a
     model_args = defaults | model_args
     data = Digits(batch_size=20, num_train=100, num_test=57)
     data.setup()
-    module = Ensemble(10, (1, 8, 8), **model_args)
+    module = kind(10, (1, 8, 8), **model_args)
     run = RunDirectory.open(root, {}, module.num_members, module.pack_size, {})
     run.save_samples(data.samples())
     plan = {"plan": model_args["plan"], "reason": "a test", "steps_at_once": steps_at_once}
@@ -71,7 +72,7 @@ def train(root, at=None, act=kill, steps_at_once=1, trainer_args=None, **model_a
         )
 
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
-    checkpoints = CheckpointMembers(seconds=0, every_n_steps=2)
+    checkpoints = CheckpointMembers(seconds=0.0, every_n_steps=2)
     try:
         train_members(run, module, data, make_trainer, trainer, checkpoints, [])
     except (KilledError, KeyboardInterrupt, SystemExit):
@@ -129,7 +130,7 @@ def test_several_steps_at_once(tmp_path, whole, at):
     {"plan": "vmap", "optimizer": "adamw"},
     {"arch": "cnn", "width": 4},
     {"arch": "cnn", "width": 4, "plan": "packed"},
-    {"arch": "test_plans.dropping", "width": None},
+    {"arch": "tests.networks.dropping", "width": None},
 ])  # fmt: skip
 def test_every_kind_of_state_comes_back(tmp_path, arguments, at):
     whole, _ = train(tmp_path / "whole", **arguments)
@@ -207,3 +208,71 @@ def test_a_member_that_always_diverges_is_given_up(tmp_path):
     assert [len(run.member(m).divergences()) for m in (0, 1)] == [3, 3]
     with pytest.raises(ValueError, match="no member is finished yet"):
         run.predictions()
+
+
+def optimized_by(make):
+    """An `Ensemble` that is optimized by `make(parameters)`, as a user may want it."""
+
+    class Other(Ensemble):
+        def optimizer_of_all(self):
+            return make(list(self.parameters()))
+
+    return Other
+
+
+class Two(Ensemble):
+    """Lightning itself refuses two optimizers, unless the module steps them."""
+
+    automatic_optimization = False
+
+    def configure_optimizers(self):
+        first, *others = self.parameters()
+        return [optim.SGD([first], 0.1), optim.Adam(others, 0.1)]
+
+
+class Unwritable(Ensemble):
+    """A tensor among the settings of the schedule."""
+
+    def configure_optimizers(self):
+        optimizer = self.optimizer_of_all()
+        scheduler = optim.lr_scheduler.ConstantLR(optimizer)
+        scheduler.factor = torch.tensor(0.5)
+        return [optimizer], [scheduler]
+
+
+def groups(parameters):
+    return [{"params": parameters[:1], "lr": 0.1}, {"params": parameters[1:]}]
+
+
+@pytest.mark.parametrize(("kind", "message"), [
+    (optim.NAdam, r"NAdam: it keeps 'mu_product' of shape \(\) for a parameter of shape \("),
+    (optim.Adafactor, r"Adafactor: it keeps 'row_var' of shape \(.*\) for a parameter of"),
+    (optim.LBFGS, r"LBFGS: it keeps 'func_evals' \(int\) for a parameter of"),
+    (lambda p: optim.SGD(groups(p)), "got SGD with 2 parameter groups"),
+    (lambda p: optim.AdamW(p[1:]), "got AdamW over 11 of 12 parameters"),
+    (lambda p: optim.SGD(p[::-1]), "got SGD over them in another order"),
+    (lambda p: optim.Adam(p, torch.tensor(0.1)), "settings of Adam as JSON, but 'lr' is Tensor"),
+    (Two, "got 2 optimizers: SGD, Adam"),
+    (Unwritable, "settings of ConstantLR as JSON, but 'factor' is Tensor"),
+])  # fmt: skip
+def test_what_cannot_be_cut_by_member_is_refused_by_name(tmp_path, kind, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        train(tmp_path, kind=kind if kind in (Two, Unwritable) else optimized_by(kind))
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.glob("members/*/*"))
+
+
+def test_stacked_weights_need_the_same_of_an_optimizer(tmp_path):
+    with pytest.raises(ValueError, match=r"keeps 'mu_product' of shape \(\) for a parameter of"):
+        train(tmp_path, kind=optimized_by(optim.NAdam), plan="packed")
+
+
+@pytest.mark.parametrize(
+    ("kind", "plan"), [(optim.RMSprop, "sequential"), (optim.Adagrad, "packed")]
+)
+def test_optimizers_that_can_be_cut_go_on(tmp_path, kind, plan):
+    arguments = {"kind": optimized_by(lambda p: kind(p, 0.01)), "plan": plan}
+    whole, _ = train(tmp_path / "whole", **arguments)
+    train(tmp_path / "run", 7, kill, **arguments)
+    run, _ = train(tmp_path / "run", **arguments)
+    same(whole, run)

@@ -3,12 +3,12 @@ import os
 import numpy as np
 import pytest
 import torch
-from conftest import random_ensemble
 
+from bvalign.atomic import write_atomic
 from bvalign.predictions import FinishedMember, RunDirectory
-from bvalign.predictions.atomic import write_atomic
-from bvalign.predictions.history import training_curves
-from bvalign.predictions.samples import Samples
+from bvalign.predictions.run.history import training_curves
+from bvalign.predictions.run.samples import Samples
+from tests.ensembles import random_ensemble
 
 LOGITS, TARGET = random_ensemble(members=5, samples=7, classes=4)
 IDENTITY = {"data": {"name": "x"}, "model": {"lr": 0.1, "arch": "mlp"}}

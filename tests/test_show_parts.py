@@ -6,7 +6,6 @@ import io
 import numpy as np
 import pytest
 import torch
-from conftest import aligned_ensemble, random_ensemble
 from jinja2 import UndefinedError
 from PIL import Image
 from rich.console import Console
@@ -23,6 +22,7 @@ from bvalign.show.report.sentences import in_words
 from bvalign.show.report.template import render
 from bvalign.show.report.terminal import print_main_numbers
 from bvalign.show.report.thumbnails import COLUMNS, ROWS, sprites
+from tests.ensembles import aligned_ensemble, random_ensemble
 
 
 def analysed(logits, target):

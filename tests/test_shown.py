@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import random_ensemble, save_npz
 
 from bvalign import open_predictions
+from tests.ensembles import random_ensemble, save_npz
 
 LOGITS, TARGET = random_ensemble(members=3, samples=5, classes=4)
 INDEX = np.array([4, 0, 3, 1, 2])

@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-import reference
 import torch
-from conftest import aligned_ensemble, random_ensemble
 
 from bvalign.analysis.slopes.estimators import ESTIMATORS
 from bvalign.analysis.slopes.intervals import bootstrap_weights, estimate
@@ -15,6 +13,8 @@ from bvalign.analysis.slopes.pairs import PairSums
 from bvalign.analysis.slopes.parts import class_slopes, decade_slopes
 from bvalign.analysis.slopes.subset_values import subset_values
 from bvalign.analysis.summary import analyze_blocks
+from tests import ROOT, reference
+from tests.ensembles import aligned_ensemble, random_ensemble
 
 
 def planned(logits, target, **options):
@@ -251,9 +251,8 @@ def test_the_experiment_runs(tmp_path):
     import json
     import subprocess
     import sys
-    from pathlib import Path
 
-    script = Path(__file__).parents[1] / "experiments" / "estimators" / "run.py"
+    script = ROOT / "experiments" / "estimators" / "run.py"
     options = "--repetitions 2 --num_samples 60 --members 8 --laws shared gumbel --points 4"
     command = [sys.executable, str(script), *options.split(), "--out", str(tmp_path)]
     subprocess.run(command, check=True, capture_output=True)

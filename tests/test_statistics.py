@@ -1,31 +1,11 @@
 import numpy as np
 import pytest
-import reference
 import torch
-from conftest import random_ensemble
 
 from bvalign.analysis.decompositions.squared_loss import decompose, empty_moments, merge, moments
-
-GOLDEN_KEYS = {
-    "bias_sq": "bias2",
-    "variance": "vari",
-    "risk": "risk",
-    "bias_sq_unbiased": "bias2_u",
-    "variance_unbiased": "vari_u",
-}
-
-
-def check_golden(found, expected, case):
-    """1e-10 relative; a value that is zero may be 1e-15 of the risk; undefined is NaN."""
-    for name, key in GOLDEN_KEYS.items():
-        value = float(getattr(found, name))
-        if expected[key] is None:
-            assert np.isnan(value), (case, name)
-        elif float(expected[key]) == 0:
-            assert abs(value) <= 1e-15 * float(expected["risk"]), (case, name)
-        else:
-            assert value == pytest.approx(float(expected[key]), rel=1e-10, abs=0), (case, name)
-    assert bool(found.correct) == bool(expected["correct"]), case
+from tests import reference
+from tests.ensembles import random_ensemble
+from tests.reference import check_golden
 
 
 def test_golden_ensembles_at_once_and_streamed_in_any_order(golden):

@@ -1,11 +1,9 @@
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import aligned_ensemble, random_ensemble, save_npz
 
 from bvalign import open_predictions
 from bvalign.analysis.calibration.gap import gap_identity
@@ -13,8 +11,10 @@ from bvalign.analysis.decompositions.other_losses import cross_entropy, vote_cou
 from bvalign.analysis.summary import analyze_blocks
 from bvalign.show.report.samples_csv import samples_csv
 from bvalign.show.report.summary_json import plain, summarise
+from tests import ROOT
+from tests.ensembles import aligned_ensemble, random_ensemble, save_npz
 
-PAGE = (Path(__file__).parents[1] / "docs" / "summary.md").read_text()
+PAGE = (ROOT / "docs" / "summary.md").read_text()
 DOCUMENTED = set(re.findall(r"\w+", " ".join(re.findall("`[^`]+`", PAGE))))
 KEYED_BY_DATA = ("identity", "provenance", "versions", "slope_by_class", "slope_by_decade")
 

@@ -10,22 +10,7 @@ import torch
 
 from bvalign.data import TREC
 from bvalign.ensemble import networks
-
-QUESTIONS = {
-    "ABBR:exp": "What does NASA stand for ?",
-    "DESC:def": "What is caffeine ?",
-    "ENTY:animal": "What animal is <b>Bambi</b> ?",
-    "HUM:ind": "Who was Galileo ?",
-    "LOC:city": "What city is the capital of Nepal ?",
-    "NUM:date": "When did Beethoven die é ?",
-}
-
-
-def write_trec(root, repeat=20):
-    (root / "trec").mkdir()
-    for name, times in (("train_5500.label", repeat), ("TREC_10.label", repeat // 2)):
-        lines = [f"{label} {text}" for label, text in QUESTIONS.items()] * times
-        (root / "trec" / name).write_text("\n".join(lines) + "\n", encoding="latin-1")
+from tests.data_files import QUESTIONS, write_trec
 
 
 def trec(root, **arguments):

@@ -5,12 +5,13 @@ import math
 import runpy
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-FOLDER = Path(__file__).parents[1] / "benchmarks" / "throughput"
+from tests import ROOT
+
+FOLDER = ROOT / "benchmarks" / "throughput"
 sys.path.append(str(FOLDER))  # last: `run` and the like are those of experiments/lab/
 
 import goals  # noqa: E402
@@ -215,5 +216,5 @@ def test_a_graph_trains_as_eager_steps_do():
         step = wrap(gpu._step(loop), "cuda")  # making a graph takes three eager steps before it
         for _ in range(5 if wrap is layers.graphed else 8):
             step()
-        weights.append(loop.module.pack.weights(0))
+        weights.append(loop.module.pack.network_weights(0))
     assert all(torch.allclose(weights[0][k], weights[1][k], atol=1e-8) for k in weights[0])

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -42,6 +43,11 @@ def test_the_squared_error_is_the_risk_of_the_decomposition():
     target = torch.arange(5) % 4
     found = training_loss(logits.double(), target.expand(3, 5), "squared_error").mean(dim=0)
     torch.testing.assert_close(found, decompose(moments(logits, target), target).risk)
+
+
+def test_swapped_axes_are_refused_while_tests_run():
+    with pytest.raises(jaxtyping.TypeCheckError, match="parameter 'target'"):
+        training_loss(torch.zeros(3, 5, 4), torch.zeros(5, 3, dtype=torch.int64))
 
 
 def test_the_loss_is_part_of_the_identity(fit):

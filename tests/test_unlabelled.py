@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import QUICK, aligned_ensemble, random_ensemble
 from safetensors.torch import save_file
-from test_disagreement import calibrated_members
 
 from bvalign import Predictions, analyze, open_predictions, write_report
 from bvalign.analysis.calibration.gap import gap_identity, risk_label_free
@@ -20,8 +18,11 @@ from bvalign.analysis.decompositions.other_losses import cross_entropy, vote_cou
 from bvalign.analysis.decompositions.squared_loss import decompose, moments, softmax
 from bvalign.analysis.unlabelled import ESTIMATES, analyze_unlabelled_blocks, unlabelled
 from bvalign.show.report.write import FORMATS
+from tests import ROOT
+from tests.commands import QUICK
+from tests.ensembles import aligned_ensemble, calibrated_members, random_ensemble
 
-DOCUMENTED = (Path(__file__).parents[1] / "docs" / "summary.md").read_text()
+DOCUMENTED = (ROOT / "docs" / "summary.md").read_text()
 LOGITS, TARGET = random_ensemble(members=3, samples=5, classes=4)
 SHARED = (
     "prediction variance variance_unbiased uncertainty kl_variance kl_variance_jackknife "

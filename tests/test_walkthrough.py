@@ -2,9 +2,10 @@
 
 import json
 import subprocess
-from pathlib import Path
 
-PATH = Path(__file__).parents[1] / "examples" / "walkthrough.ipynb"
+from tests import ROOT
+
+PATH = ROOT / "examples" / "walkthrough.ipynb"
 CELLS = json.loads(PATH.read_text())["cells"]
 SMALL = ("--data.num_train=200", "--model.width=8", "--model.plan=sequential")
 CODE = [cell for cell in CELLS if cell["cell_type"] == "code"]

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import QUICK, TINY
 from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_only
-from wandb_records import artifacts, config, history, records, summary
 
-from bvalign.predictions.history import training_curves
+from bvalign.predictions.run.history import training_curves
 from bvalign.show.loggers import wandb_tables
 from bvalign.show.loggers.wandb_setup import use_wandb
+from tests import ROOT
+from tests.commands import QUICK, TINY
+from tests.wandb_records import artifacts, config, history, records, summary
 
 SLOPE = ("slope", "intercept", "r_squared")
 SCALARS = ("accuracy", "bias_sq", "variance", "risk", *(f"alignment/{key}" for key in SLOPE))
@@ -201,7 +202,7 @@ def test_two_ranks_log_to_one_run():
 
 
 def test_every_logged_key_is_documented(starts):
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text()
     logged_keys = {key for row in history(starts[0]) for key in row} | set(summary(starts[0]))
     for key in logged_keys:
         name = key.split(".")[0].removesuffix("_table")

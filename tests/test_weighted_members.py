@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import random_ensemble, save_npz
 
 from bvalign import open_predictions
 from bvalign.analysis.decompositions.weighted import weighted_decompose
+from tests.ensembles import random_ensemble, save_npz
 
 WEIGHTS = [2.0, 1.0, 0.5]
 
@@ -48,7 +48,7 @@ def test_analyze_gives_the_weighted_decomposition_beside_the_plain_one(bvalign, 
     assert found["weighted"].keys() == expected.keys() - {"correct"}
     assert found["means"] == plain["means"]
     assert plain["weighted"] is None
-    assert any("slopes and figures among it, every member counts once" in n for n in found["notes"])
+    assert any("slopes and figures, every member counts once" in n for n in found["notes"])
 
 
 def test_a_copy_adds_its_weight_to_its_original(tmp_path):

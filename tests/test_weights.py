@@ -4,14 +4,14 @@ import itertools
 import re
 
 import pytest
-import reference_losses as reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_losses import ensemble
 
 from bvalign.analysis.decompositions.squared_loss import decompose, moments
 from bvalign.analysis.decompositions.weighted import weighted_decompose
+from tests import reference_losses as reference
+from tests.reference_losses import ensemble
 
 GOLDEN_NAMES = {
     "bias_sq": "bias2",

@@ -71,7 +71,7 @@ def weight_difference(root: Path, loop: PlanLoop) -> float:
     """Largest difference of any network weight between a run and a bare loop of its members."""
     run = RunDirectory(root)
     return max(
-        float((weight - loop.module.pack.weights(member)[name]).abs().max())
+        float((weight - loop.module.pack.network_weights(member)[name]).abs().max())
         for member in run.finished()[0]
         for name, weight in run.member(member).weights().items()
     )

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import OneCycleLR
 from workloads import Workload
 
 from bvalign.data.loader import MemberBatches, Resident
@@ -54,10 +53,7 @@ class PlanLoop:
         self.schedule = None
         if epochs is not None:
             steps = epochs * len(self.batches)
-            rate = self.module.lr
-            self.schedule = OneCycleLR(
-                self.optimizer, rate, total_steps=steps, cycle_momentum=False
-            )
+            self.schedule = self.module.optimization.make_scheduler(self.optimizer, steps)
         self.validate_every, self.endless = workload.validate_every, self._endless()
 
     def step(self) -> None:

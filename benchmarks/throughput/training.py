@@ -70,7 +70,7 @@ def weights_after(
     for _ in range(steps):
         loop.step()
     pack = loop.module.pack
-    return [weight.cpu() for m in pack.members for weight in pack.weights(m).values()]
+    return [weight.cpu() for m in pack.members for weight in pack.network_weights(m).values()]
 
 
 def largest_difference(some: list[torch.Tensor], others: list[torch.Tensor]) -> float:

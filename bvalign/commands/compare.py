@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from bvalign.predictions.atomic import write_atomic
+from bvalign.atomic import write_atomic
 from bvalign.show.report import (
     compare_reports,
     comparison_figures,

@@ -20,8 +20,7 @@ from bvalign.ensemble.stopping import StopRequest
 from bvalign.ensemble.strategy import MemberParallelStrategy
 from bvalign.ensemble.trial import choose_plan
 from bvalign.predictions import RunDirectory
-from bvalign.predictions.claims import Work
-from bvalign.predictions.plan_record import settle_plan
+from bvalign.predictions.run.claims import Work, settle_plan
 from bvalign.show.callbacks import MembersProgress
 
 MakeTrainer = Callable[[Sequence[Callback], MemberCheckpointIO], Trainer]

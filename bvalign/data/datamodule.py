@@ -1,169 +1,110 @@
-"""The LightningDataModule of sets that fit on the training device.
+"""The contract of a data set: two splits, their class names, and batches by member.
 
-A data set is a subclass that names its classes and its image shape and implements `load`.
+train_dataloader   (input, target, index), each (members, batch, ...): the members that the
+                   LightningModule holds, each in its own order and with its own augmentation
+test_dataloader    the same without the member axis: every test sample once, in order
 """
 
-import hashlib
 from abc import abstractmethod
-from typing import ClassVar, Literal
+from typing import ClassVar, NamedTuple
 
 import numpy as np
-import torch
+from jaxtyping import Int64, Integer, Num, Shaped
+from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from bvalign.data.contract import Arrays, EnsembleDataModule, balanced_rows
-from bvalign.data.label_noise import symmetric_noise
-from bvalign.data.loader import Augmentation, EvalBatches, MemberBatches, Resident
+from bvalign.data.loader import Shard
+from bvalign.predictions.run.samples import Samples
 
 
-class ResidentDataModule(EnsembleDataModule):
-    """A small set, kept as uint8 images (or token ids) on the training device.
+class Arrays(NamedTuple):
+    """Both splits, with notes for readers of the results.
 
-    Training batches are (input, target, index) with a leading member axis; evaluation batches have
-    none. Validation watches the test split while members train, and nothing is selected on it.
-
-    Args:
-        batch_size: samples per member and training step.
-        eval_batch_size: samples per evaluation batch; changes speed and memory only.
-        augment: train on the data set's usual random crops and flips, where it has any.
-        num_train: use that many training samples, the same share of each class, chosen by
-            position and not by the seed; all by default.
-        num_test: the same for the test split.
-        label_noise: share of the training labels that are replaced by another class, in [0, 1].
-        label_noise_of: `data` has the same wrong labels for all members and seeds, decided by the
-            data alone; `member` draws them for each member.
+    Inputs are uint8 images (samples, channels, height, width) or token ids (samples, words); a data
+    set that stays on disk has file paths for training and thumbnails for testing.
     """
 
-    mean: ClassVar[tuple[float, ...]]  # per channel, of pixels scaled to [0, 1]
-    std: ClassVar[tuple[float, ...]]
-    joins_steps = True
-    augmentation: ClassVar[Augmentation] = Augmentation()
-    batches: ClassVar[type[MemberBatches]] = MemberBatches
-    dtype: ClassVar[type[np.generic]] = np.uint8  # of the inputs that `load` gives
+    train_images: Shaped[np.ndarray, "train ..."]
+    train_target: Integer[np.ndarray, " train"]
+    test_images: Shaped[np.ndarray, "test ..."]
+    test_target: Integer[np.ndarray, " test"]
+    notes: tuple[str, ...] = ()  # repeated in every summary, such as "a re-encoded copy"
 
-    def __init__(
-        self,
-        batch_size: int = 128,
-        eval_batch_size: int = 1000,
-        augment: bool = True,
-        num_train: int | None = None,
-        num_test: int | None = None,
-        label_noise: float = 0.0,
-        label_noise_of: Literal["data", "member"] = "data",
-    ) -> None:
-        super().__init__()
-        if min(batch_size, eval_batch_size) < 1:
-            raise ValueError(
-                f"data.batch_size and data.eval_batch_size must be at least 1, got {batch_size} "
-                f"and {eval_batch_size}"
-            )
-        if not 0 <= label_noise <= 1:
-            raise ValueError(f"data.label_noise is a share and lies in 0..1, got {label_noise}")
-        self.batch_size, self.eval_batch_size, self.augment = batch_size, eval_batch_size, augment
-        self.num_train, self.num_test = num_train, num_test
-        self.label_noise, self.label_noise_of = label_noise, label_noise_of
 
-    @abstractmethod
-    def load(self) -> Arrays:
-        """Reads both splits into memory; called once per process."""
+class EnsembleDataModule(LightningDataModule):
+    """A data set for ensembles. Validation runs on the test split; nothing is selected by it."""
+
+    name: ClassVar[str]
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]  # channels, height, width of one input
+    batch_size: int  # samples per member and training step
+    joins_steps: ClassVar[bool] = False  # a batch may hold several training steps (MemberSchedule)
+    arrays: Arrays | None = None  # after `setup`
+    texts: tuple[str, ...] | None = None  # of the test samples, for readers, if they are text
 
     @property
-    def stored_shape(self) -> tuple[int, ...]:
-        """Shape of one input as `load` gives it."""
-        return self.image_shape
+    def num_classes(self) -> int:
+        return len(self.class_names)
 
-    def setup(self, stage: str | None = None) -> None:
-        """Loads, checks and thins the arrays on the first call; later calls do nothing."""
-        if self.arrays is not None:
-            return
-        arrays = self.load()
-        self._check("train", arrays.train_images, arrays.train_target)
-        self._check("test", arrays.test_images, arrays.test_target)
-        train = balanced_rows("train", arrays.train_target, self.num_train)
-        test = balanced_rows("test", arrays.test_target, self.num_test)
-        self.arrays = Arrays(
-            arrays.train_images[train],
-            arrays.train_target[train].astype(np.int64),
-            arrays.test_images[test],
-            arrays.test_target[test].astype(np.int64),
-            arrays.notes,
-        )
-        if self.texts is not None:
-            self.texts = tuple(self.texts[row] for row in test)
-        if self.label_noise:
-            self._make_noisy()
+    @property
+    def num_test_samples(self) -> int:
+        """Size of the test split; needs `setup`."""
+        return len(self.arrays.test_target)
 
-    def identity(self) -> dict[str, object]:
-        """What of the data decides a member's weights and predictions; needs `setup`."""
+    def samples(self) -> Samples:
+        """Labels and images (or texts) of the test split, for the report; needs `setup`."""
+        images = None if self.texts else self.arrays.test_images
+        notes = self.arrays.notes
+        return Samples(self.arrays.test_target, self.class_names, images, notes, self.texts)
+
+    @property
+    def shard(self) -> Shard:
+        """This rank's part of every batch, as the strategy splits it."""
+        ranks = self.trainer.distributed_sampler_kwargs or {"rank": 0, "num_replicas": 1}
+        return Shard(ranks["rank"], ranks["num_replicas"])
+
+    def schedule(self) -> dict[str, object]:
+        """Arguments of `MemberSchedule` for the members that the LightningModule holds."""
+        module = self.trainer.lightning_module
         return {
-            "name": self.name,
-            "fingerprint": self._fingerprint(),
+            "members": module.members,
+            "streams": module.streams,
             "batch_size": self.batch_size,
-            "augment": self.augment and self.augmentation != Augmentation(),
-            "label_noise": self.label_noise,
-            "label_noise_of": self.label_noise_of,
+            "shard": self.shard,
+            "start": module.start,
+            "steps_at_once": module.steps_at_once,
         }
 
-    def train_dataloader(self) -> MemberBatches:
-        """Batches for the members that the LightningModule holds at the moment."""
-        module = self.trainer.lightning_module
-        target = self.arrays.train_target
-        if self.label_noise and self.label_noise_of == "member":
-            streams = [module.streams.generator("label_noise", m) for m in module.members]
-            target = np.stack([self._with_noise(target, stream) for stream in streams])
-        split = self._resident(self.arrays.train_images, target)
-        augmentation = self.augmentation if self.augment else Augmentation()
-        return self.batches(split, augmentation, self.normalise, **self.schedule())
+    @abstractmethod
+    def identity(self) -> dict[str, object]:
+        """Settings and content of the data that determine a trained member; needs `setup`."""
 
-    def train_inputs(self) -> tuple[Tensor, Tensor]:
+    @abstractmethod
+    def train_inputs(self) -> tuple[Num[Tensor, "samples ..."], Int64[Tensor, " samples"]]:
         """The whole training set without augmentation: inputs and labels on the device."""
-        split = self._resident(self.arrays.train_images, self.arrays.train_target)
-        return self.normalise(split.images), split.target
 
-    def test_dataloader(self) -> EvalBatches:
-        split = self._resident(self.arrays.test_images, self.arrays.test_target)
-        return EvalBatches(split, self.eval_batch_size, self.normalise, self.share)
 
-    val_dataloader = test_dataloader
+def balanced_rows(
+    split: str, target: Integer[np.ndarray, " samples"], num: int | None
+) -> Int64[np.ndarray, " rows"]:
+    """Rows of the first `num` samples when classes are taken in turn, sorted; all for None.
 
-    def normalise(self, images: Tensor) -> Tensor:
-        """uint8 (..., channels, height, width) to float32 with mean 0 and deviation 1."""
-        mean = torch.tensor(self.mean, device=images.device).view(-1, 1, 1)
-        std = torch.tensor(self.std, device=images.device).view(-1, 1, 1)
-        return (images.float() / 255 - mean) / std
+    Args:
+        split: `train` or `test`, for the error message.
+        target: labels.
+        num: number of rows to keep.
 
-    def _resident(self, images: np.ndarray, target: np.ndarray) -> Resident:
-        device = self.trainer.strategy.root_device
-        return Resident(torch.from_numpy(images).to(device), torch.from_numpy(target).to(device))
-
-    def _fingerprint(self) -> str:
-        digest = hashlib.sha256()
-        for array in self.arrays[:4]:
-            digest.update(np.ascontiguousarray(array))
-        return digest.hexdigest()[:16]
-
-    def _make_noisy(self) -> None:
-        """Wrong labels that the data decides, and a note on them whoever decides."""
-        noisy = self.arrays.train_target
-        if self.label_noise_of == "data":
-            seed = int(self._fingerprint(), 16)
-            noisy = self._with_noise(noisy, np.random.default_rng(seed))
-        of = "each member's own" if self.label_noise_of == "member" else "the same for all members"
-        note = f"data: {self.label_noise:.0%} of the training labels are wrong on purpose, {of}"
-        self.arrays = self.arrays._replace(train_target=noisy, notes=(*self.arrays.notes, note))
-
-    def _with_noise(self, target: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        return symmetric_noise(target, self.num_classes, self.label_noise, generator)
-
-    def _check(self, split: str, images: np.ndarray, target: np.ndarray) -> None:
-        if images.shape[1:] != self.stored_shape or images.dtype != self.dtype:
-            raise ValueError(
-                f"{self.name}: {split} images must be {self.dtype.__name__} (samples, "
-                f"{self.stored_shape}), got {images.dtype} {images.shape}"
-            )
-        outside = np.flatnonzero((target < 0) | (target >= self.num_classes))
-        if len(outside):
-            raise ValueError(
-                f"{self.name}: {split} labels must lie in 0..{self.num_classes - 1}, but "
-                f"{len(outside)} do not, the first is {target[outside[0]]} at row {outside[0]}"
-            )
+    Raises:
+        ValueError: `num` is below one or above the size of the split.
+    """
+    if num is None:
+        return np.arange(len(target))
+    if not 1 <= num <= len(target):
+        raise ValueError(
+            f"data.num_{split} must lie in 1..{len(target)}, the size of the split, got {num}"
+        )
+    rank_in_class = np.empty(len(target), dtype=np.int64)
+    for label in np.unique(target):
+        rows = np.flatnonzero(target == label)
+        rank_in_class[rows] = np.arange(len(rows))
+    return np.sort(np.argsort(rank_in_class, kind="stable")[:num])

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from bvalign.data.contract import Arrays
-from bvalign.data.datamodule import ResidentDataModule
+from bvalign.data.datamodule import Arrays
+from bvalign.data.resident import ResidentDataModule
 
 
 class Digits(ResidentDataModule):
     """Handwritten digits, 8 x 8 grey values, bundled with scikit-learn; needs no download.
 
-    Half of each class trains (898 images), the other half tests (899); the split is fixed.
+    Half of each class is for training (898 images), half for testing (899); the split is fixed.
     """
 
     name = "digits"

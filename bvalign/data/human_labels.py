@@ -1,12 +1,13 @@
-"""What people answered on CIFAR-10: CIFAR-10N (training labels), CIFAR-10H (test label counts)."""
+"""Human labels of CIFAR-10: CIFAR-10N (training labels) and CIFAR-10H (counts of test labels)."""
 
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 
-from bvalign.data.contract import Arrays
+from bvalign.data.datamodule import Arrays
 from bvalign.data.images import CIFAR10
 
 N_FILES = ("CIFAR-10_human.pt", "cifar-n.npz")
@@ -16,12 +17,13 @@ H_FILES = ("cifar10h-counts.npy", "cifar10h.npz")
 class CIFAR10N(CIFAR10):
     """CIFAR-10 with human training labels (Wei et al. 2022); the test labels are the official ones.
 
-    Needs, beside the images, `CIFAR-10_human.pt` as its authors publish it, or `cifar-n.npz` with
+    Besides the images it needs `CIFAR-10_human.pt` as its authors publish it, or `cifar-n.npz` with
     arrays `cifar10_clean_label`, `cifar10_worst_label` and so on.
 
     Args:
-        labels: `aggregate` is the majority of three annotators (9% wrong), `random1` to `random3`
-            one of them each (17 to 18%), `worst` a wrong one wherever there is one (40%).
+        labels: `aggregate` is the majority vote of three annotators (9% wrong), `random1` to
+            `random3` are single annotators (17 to 18%), `worst` takes a wrong label wherever one
+            of the three gave one (40%).
         **kwargs: of `CIFAR10`.
     """
 
@@ -41,15 +43,17 @@ class CIFAR10N(CIFAR10):
         if not np.array_equal(clean, arrays.train_target):
             raise ValueError(
                 f"{self.name}: the labels in '{self.root}' are in another order than the images, "
-                f"{int((clean != arrays.train_target).sum())} differ; get both again"
+                f"{int((clean != arrays.train_target).sum())} differ; download both again"
             )
-        share = float((noisy != clean).mean())
-        note = f"data: training labels of people ({self.labels}), {share:.1%} differ from CIFAR-10"
+        wrong = float((noisy != clean).mean())
+        note = f"data: human training labels ({self.labels}), {wrong:.1%} differ from CIFAR-10"
         return arrays._replace(train_target=noisy, notes=(*arrays.notes, note))
 
 
-def cifar10n_labels(root: Path | str, labels: str) -> tuple[np.ndarray, np.ndarray]:
-    """Official labels and those of people, int64 (50,000), in the order of the training set."""
+def cifar10n_labels(
+    root: Path | str, labels: str
+) -> tuple[Int64[np.ndarray, " samples"], Int64[np.ndarray, " samples"]]:
+    """Official and human labels, in the order of the 50,000 training images."""
     path = _first(Path(root), N_FILES, "CIFAR-10N labels")
     key = {"aggregate": "aggre_label", "worst": "worse_label"}.get(labels)
     key = key or f"random_label{labels[-1]}"
@@ -57,14 +61,14 @@ def cifar10n_labels(root: Path | str, labels: str) -> tuple[np.ndarray, np.ndarr
         with np.load(path) as stored:
             keys = ("cifar10_clean_label", "cifar10_" + key.replace("worse", "worst"))
             return tuple(stored[k].astype(np.int64) for k in keys)
-    stored = torch.load(path, weights_only=False)  # arrays of NumPy, as pickled as CIFAR-10 is
+    stored = torch.load(path, weights_only=False)  # NumPy arrays, pickled as CIFAR-10 is
     return tuple(np.asarray(stored[k], dtype=np.int64) for k in ("clean_label", key))
 
 
-def cifar10h_counts(root: Path | str) -> np.ndarray:
-    """Human answers for each test image (Peterson et al. 2019), int64 (10,000, 10).
+def cifar10h_counts(root: Path | str) -> Int64[np.ndarray, "samples classes"]:
+    """Human label counts of the 10,000 test images (Peterson et al. 2019).
 
-    Reads `cifar10h-counts.npy` as its authors publish it, or `counts` of `cifar10h.npz`.
+    Read from `cifar10h-counts.npy` as its authors publish it, or `counts` in `cifar10h.npz`.
 
     Raises:
         FileNotFoundError: neither is in `root`.

@@ -10,27 +10,29 @@ from typing import Any, ClassVar
 from urllib.error import URLError
 
 import numpy as np
+from jaxtyping import Integer, UInt8
 
-from bvalign.data.contract import Arrays
-from bvalign.data.datamodule import ResidentDataModule
+from bvalign.data.datamodule import Arrays
 from bvalign.data.loader import Augmentation
+from bvalign.data.resident import ResidentDataModule
 
 
 class DownloadableDataModule(ResidentDataModule):
-    """An image set that torchvision can download.
+    """A data set that is downloaded where it is missing.
 
     Args:
-        root: folder that holds the files, or receives them; by default $BVALIGN_DATA, else `data`.
+        root: folder with the files, into which they are downloaded; by default $BVALIGN_DATA, else
+            `data`.
         verify: require the official checksums. `false` accepts a re-encoded copy, and every
             summary then says so.
         **kwargs: of `ResidentDataModule`.
     """
 
-    files: ClassVar[str]  # what must lie under `root`, for the message when it does not
+    files: ClassVar[str]  # expected under `root`, for the error when they are missing
 
     def __init__(
         self,
-        root: str | None = None,
+        root: str | Path | None = None,
         verify: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -39,28 +41,28 @@ class DownloadableDataModule(ResidentDataModule):
         self.verify = verify
 
     @abstractmethod
-    def found(self) -> bool:
-        """Whether all files lie under `root`, whatever is in them."""
+    def has_files(self) -> bool:
+        """Returns whether all files lie under `root`, whatever their content."""
 
     @abstractmethod
     def download(self) -> None:
-        """Fetches the official files to `root`."""
+        """Downloads the official files to `root`."""
 
     def prepare_data(self) -> None:
-        """Downloads what is missing; Lightning calls it in one process per node."""
-        if self.found():
+        """Downloads missing files; Lightning calls it in one process per node."""
+        if self.has_files():
             return
         try:
             self.download()
         except (URLError, OSError, RuntimeError) as error:
             raise FileNotFoundError(
-                f"{self.name}: no data in '{self.root}' and no download ({error}); put "
-                f"{self.files} there, or name the folder that has it with --data.root or "
-                "BVALIGN_DATA"
+                f"{self.name}: no data in '{self.root}', and the download failed ({error}); put "
+                f"{self.files} there, or point --data.root or BVALIGN_DATA to the folder that has "
+                "the files"
             ) from error
 
     def _checksum_note(self, differing: list[str]) -> tuple[str, ...]:
-        """Refuses files that are not the official ones, or says that they are accepted."""
+        """Refuses files that differ from the official ones, or notes that they are accepted."""
         if not differing:
             return ()
         files = ", ".join(differing)
@@ -91,7 +93,7 @@ class MNIST(DownloadableDataModule):
         "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
     }
 
-    def found(self) -> bool:
+    def has_files(self) -> bool:
         return all(self._path(file) is not None for file in self.md5)
 
     def download(self) -> None:
@@ -116,7 +118,9 @@ class MNIST(DownloadableDataModule):
         try:
             return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         except (EOFError, gzip.BadGzipFile) as error:
-            raise ValueError(f"{self.name}: {path} is damaged ({error}); fetch it again") from error
+            raise ValueError(
+                f"{self.name}: {path} is damaged ({error}); download it again"
+            ) from error
 
 
 class FashionMNIST(MNIST):
@@ -138,7 +142,7 @@ class FashionMNIST(MNIST):
 
 
 class CIFAR10(DownloadableDataModule):
-    """Photographs in 10 classes, 32 x 32 colours; 50,000 train and 10,000 test."""
+    """Colour photographs in 10 classes, 32 x 32 pixels; 50,000 train and 10,000 test."""
 
     name = "cifar10"
     class_names = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
@@ -147,7 +151,7 @@ class CIFAR10(DownloadableDataModule):
     augmentation = Augmentation(padding=4, flip=True)
     files = "cifar-10-batches-py/ (unpacked from cifar-10-python.tar.gz)"
 
-    def found(self) -> bool:
+    def has_files(self) -> bool:
         return all((self._folder() / file).is_file() for file in self._checksums())
 
     def download(self) -> None:
@@ -174,8 +178,10 @@ class CIFAR10(DownloadableDataModule):
     def _checksums(self) -> dict[str, str]:
         return dict(self._torchvision().train_list + self._torchvision().test_list)
 
-    def _read(self, train: bool) -> tuple[np.ndarray, np.ndarray]:
-        """One split through torchvision's reader, whose own check is done in `load` already."""
+    def _read(
+        self, train: bool
+    ) -> tuple[UInt8[np.ndarray, "samples 3 32 32"], Integer[np.ndarray, " samples"]]:
+        """One split, read by torchvision without its checksum test, which `load` has done."""
         official = self._torchvision()
         unchecked = {
             "train_list": [[file, None] for file, _ in official.train_list],
@@ -186,14 +192,14 @@ class CIFAR10(DownloadableDataModule):
             split = type(official.__name__, (official,), unchecked)(self.root, train=train)
         except (EOFError, KeyError, ValueError, RuntimeError, UnpicklingError) as error:
             raise ValueError(
-                f"{self.name}: the files in '{self._folder()}' are damaged ({error}); fetch them "
-                "again"
+                f"{self.name}: the files in '{self._folder()}' are damaged ({error}); download "
+                "them again"
             ) from error
         return split.data.transpose(0, 3, 1, 2).copy(), np.asarray(split.targets)
 
 
 class CIFAR100(CIFAR10):
-    """Photographs in 100 classes, 32 x 32 colours; 50,000 train and 10,000 test."""
+    """Colour photographs in 100 classes, 32 x 32 pixels; 50,000 train and 10,000 test."""
 
     name = "cifar100"
     class_names = tuple(
@@ -216,10 +222,10 @@ class CIFAR100(CIFAR10):
         return torchvision.datasets.CIFAR100
 
 
-def _parse_idx(file: str, content: bytes) -> np.ndarray:
+def _parse_idx(file: str, content: bytes) -> UInt8[np.ndarray, "..."]:
     """The idx format of MNIST: 0, 0, 8 (uint8), number of axes, sizes (big-endian), data."""
     axes = content[3] if len(content) > 3 else 0
     shape = np.frombuffer(content, dtype=">u4", count=axes, offset=4) if axes else np.empty(0)
     if content[:3] != b"\x00\x00\x08" or len(content) != 4 + 4 * axes + int(np.prod(shape)):
-        raise ValueError(f"{file} is not a whole idx file of uint8; fetch it again")
+        raise ValueError(f"{file} is not a whole idx file of uint8; download it again")
     return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * axes).reshape(shape).copy()

@@ -1,4 +1,4 @@
-"""Batches of a data set that lies whole on the training device.
+"""Batches of a data set that is held entirely on the training device.
 
 Training batches have a leading member axis, because every member visits the samples in its own
 order and augments them in its own way; evaluation batches are the same for all members. Indexing
@@ -11,20 +11,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int64, Num, UInt8
 from torch import Tensor
 
 from bvalign.randomness import Streams
 
-Batch = tuple[Tensor, Tensor, Tensor]
-"""(input, target, index): float32 (..., batch, channels, height, width), int64 (..., batch) twice;
-index is the row in the data set, and `...` is the member axis in training and nothing else."""
+TrainBatch = tuple[
+    Num[Tensor, "members batch ..."], Int64[Tensor, "members batch"], Int64[Tensor, "members batch"]
+]
+EvalBatch = tuple[Num[Tensor, "batch ..."], Int64[Tensor, " batch"], Int64[Tensor, " batch"]]
+"""(input, target, index): float images (channels, height, width) or token ids (words), class ids,
+and rows of the data set."""
 
 
 class Resident(NamedTuple):
     """One split on one device."""
 
-    images: Tensor  # uint8 (samples, channels, height, width), or token ids (samples, words)
-    target: Tensor  # int64 (samples), or (members, samples) where members have labels of their own
+    images: UInt8[Tensor, "samples channels height width"] | Int64[Tensor, "samples words"]
+    target: Int64[Tensor, "*members samples"]  # with members: labels of their own
 
 
 class Augmentation(NamedTuple):
@@ -38,8 +42,12 @@ class Augmentation(NamedTuple):
     padding: int = 0
     flip: bool = False
 
-    def __call__(self, images: Tensor, draws: np.ndarray) -> Tensor:
-        """Augments uint8 images (batch, C, H, W) by uniform draws in [0, 1), shape (batch, 3)."""
+    def __call__(
+        self,
+        images: UInt8[Tensor, "batch channels height width"] | Int64[Tensor, "batch words"],
+        draws: Float[np.ndarray, "batch 3"],
+    ) -> UInt8[Tensor, "batch channels height width"] | Int64[Tensor, "batch words"]:
+        """Augments images by uniform draws in [0, 1); token ids go through (0, False) only."""
         if self == Augmentation():
             return images
         batch, channels, height, width = images.shape
@@ -55,36 +63,36 @@ class Augmentation(NamedTuple):
         return picked.view(batch, channels, height, width)
 
 
-class Share(NamedTuple):
-    """Which part of every batch is this rank's, where ranks share the samples (ddp)."""
+class Shard(NamedTuple):
+    """One rank's part of every batch, where ranks split the samples (ddp)."""
 
     rank: int = 0
     world: int = 1
 
     def of(self, length: int) -> slice:
-        """This rank's part of `length` things; all parts together are everything once."""
+        """This rank's slice of `length` items; the slices of all ranks cover each item once."""
         return slice(length * self.rank // self.world, length * (self.rank + 1) // self.world)
 
 
 class MemberSchedule:
-    """Which samples each member of a pack sees at which step of an epoch.
+    """The samples that each member of a pack sees at each step of an epoch.
 
-    Every member has its own permutation of the samples, of its bootstrap resample when that is on.
-    What is left of an epoch after its full batches is dropped, as it is another part in every
-    epoch; a set smaller than one batch is one batch.
+    Every member has its own permutation of the samples, or of its bootstrap resample when that is
+    on. The incomplete batch at the end of an epoch is dropped, as other samples are in it in every
+    epoch; a data set smaller than one batch is one batch.
 
     Args:
-        num_samples: of the training set.
+        num_samples: size of the training set.
         members: global ids of the members, in the order of the leading axis.
-        streams: where the random numbers come from.
+        streams: source of the random numbers.
         batch_size: samples per member and step, over all ranks.
-        share: this rank's part of each batch.
-        start: (epoch, batch) to go on from; the batches before it in that epoch are left out.
-        steps_at_once: training steps whose samples come as one batch, the last one of an epoch with
-            what is left; where a step takes less than Lightning's loop does around it.
+        shard: this rank's part of each batch.
+        start: (epoch, batch) to resume from; earlier batches of that epoch are skipped.
+        steps_at_once: training steps whose samples come as one batch, the last batch of an epoch
+            with the remainder; for steps that take less time than Lightning's loop around them.
 
     Raises:
-        ValueError: the ranks cannot have equal parts of a batch.
+        ValueError: the batch size is not a multiple of the number of ranks.
     """
 
     def __init__(
@@ -93,7 +101,7 @@ class MemberSchedule:
         members: Sequence[int],
         streams: Streams,
         batch_size: int,
-        share: Share = Share(),  # noqa: B008 (immutable)
+        shard: Shard = Shard(),  # noqa: B008 (immutable)
         start: tuple[int, int] = (0, 0),
         steps_at_once: int = 1,
     ) -> None:
@@ -101,16 +109,16 @@ class MemberSchedule:
         self.batch_size = min(batch_size, num_samples)
         self.num_steps = num_samples // self.batch_size  # of an epoch
         self.steps_at_once = steps_at_once
-        self.share, self.start, self.epoch = share, start, 0
-        if self.batch_size % share.world:
+        self.shard, self.start, self.epoch = shard, start, 0
+        if self.batch_size % shard.world:
             raise ValueError(
-                f"data.batch_size must be a multiple of the {share.world} ranks that share it, got "
+                f"data.batch_size must be a multiple of the {shard.world} ranks that split it, got "
                 f"{self.batch_size}"
             )
 
     @property
     def sampler(self) -> "MemberSchedule":
-        """Lightning calls `loader.sampler.set_epoch`, and looks for it nowhere else."""
+        """This schedule: Lightning looks for `set_epoch` on `loader.sampler` only."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
@@ -119,8 +127,8 @@ class MemberSchedule:
     def __len__(self) -> int:
         return math.ceil(self.num_steps / self.steps_at_once)
 
-    def order(self) -> np.ndarray:
-        """Rows (members, samples) in the order in which this epoch visits them."""
+    def order(self) -> Int64[np.ndarray, "members samples"]:
+        """Rows in the order in which members visit them in this epoch."""
         rows = np.empty((len(self.members), self.num_samples), dtype=np.int64)
         for row, member in zip(rows, self.members, strict=True):
             row[:] = self.streams.generator("order", member, self.epoch).permutation(len(row))
@@ -130,9 +138,9 @@ class MemberSchedule:
         return rows
 
     def steps(self) -> Iterator[slice]:
-        """Where in `order` this rank's part of each batch lies."""
+        """Slices of `order` with this rank's part of each batch."""
         epoch, batch = self.start
-        part = self.share.of(self.batch_size)
+        part = self.shard.of(self.batch_size)
         size = self.batch_size * self.steps_at_once
         for number in range(batch if epoch == self.epoch else 0, len(self)):
             first = number * size
@@ -146,7 +154,7 @@ class MemberBatches(MemberSchedule):
     Args:
         split: the training set on the training device.
         augmentation: applied to uint8 images.
-        normalise: uint8 images to float32 inputs.
+        normalise: turns uint8 images into float inputs.
         schedule: the other arguments of `MemberSchedule`.
     """
 
@@ -161,13 +169,13 @@ class MemberBatches(MemberSchedule):
         self.split, self.augmentation, self.normalise = split, augmentation, normalise
 
     def state_dict(self) -> dict[str, object]:
-        """Nothing: `start` says where to go on. With it, Lightning knows that we can."""
+        """Nothing: `start` says where to resume. Having it tells Lightning that we can."""
         return {}
 
     def load_state_dict(self, state: dict[str, object]) -> None:
         """Nothing to load."""
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[TrainBatch]:
         order = torch.from_numpy(self.order()).to(self.split.images.device)
         draws = self._draws()
         for here in self.steps():
@@ -177,8 +185,8 @@ class MemberBatches(MemberSchedule):
             target = self.split.target.expand(len(index), -1).gather(1, index)
             yield self.normalise(images).unflatten(0, index.shape), target, index
 
-    def _draws(self) -> np.ndarray:
-        """Uniform numbers (members, samples, 3): each member's own, as the epoch visits them."""
+    def _draws(self) -> Float[np.ndarray, "members samples 3"]:
+        """Uniform random numbers of each member, in the order in which it visits samples."""
         draws = np.empty((len(self.members), self.num_samples, 3))
         for row, member in zip(draws, self.members, strict=True):
             row[:] = self.streams.generator("augmentation", member, self.epoch).random(row.shape)
@@ -191,8 +199,8 @@ class EvalBatches:
     Args:
         split: the split on the evaluating device.
         batch_size: samples per batch.
-        normalise: uint8 images to float32 inputs.
-        share: this rank's part of the split; nothing is repeated to make the parts equal.
+        normalise: turns uint8 images into float inputs.
+        shard: this rank's part of the split; nothing is repeated to make the parts equal.
     """
 
     def __init__(
@@ -200,15 +208,15 @@ class EvalBatches:
         split: Resident,
         batch_size: int,
         normalise: Callable[[Tensor], Tensor],
-        share: Share = Share(),  # noqa: B008 (immutable)
+        shard: Shard = Shard(),  # noqa: B008 (immutable)
     ) -> None:
         self.split, self.batch_size, self.normalise = split, batch_size, normalise
         self.index = torch.arange(len(split.target), device=split.target.device)
-        self.index = self.index[share.of(len(self.index))]
+        self.index = self.index[shard.of(len(self.index))]
 
     def __len__(self) -> int:
         return math.ceil(len(self.index) / self.batch_size)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[EvalBatch]:
         for here in self.index.split(self.batch_size):
             yield self.normalise(self.split.images[here]), self.split.target[here], here

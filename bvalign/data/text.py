@@ -5,9 +5,10 @@ from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
+from jaxtyping import Int64
 from torch import Tensor
 
-from bvalign.data.contract import Arrays
+from bvalign.data.datamodule import Arrays
 from bvalign.data.images import DownloadableDataModule
 
 PADDING, UNKNOWN = 0, 1
@@ -18,13 +19,13 @@ class TREC(DownloadableDataModule):
     """Questions in 6 classes by what they ask for (Li and Roth 2002); 5,452 train, 500 test.
 
     Args:
-        vocabulary: token ids: one for padding, one for unknown words, the others for the most
-            frequent words of all training questions, lower case. With a tokenizer it is the
-            tokenizer's own.
-        length: tokens per question; what is longer is cut.
-        tokenizer: name or folder of a Hugging Face tokenizer, such as `bert-base-uncased`, in
-            place of whole words; needs `pip install 'bvalign[text]'`.
-        **kwargs: of `DownloadableDataModule`; `verify` compares the published counts of classes.
+        vocabulary: number of token ids: one for padding, one for unknown words, the others for the
+            most frequent words of all training questions, in lower case. A tokenizer brings its
+            own number.
+        length: tokens per question; longer ones are truncated.
+        tokenizer: name or folder of a Hugging Face tokenizer, such as `bert-base-uncased`, used
+            instead of whole words; needs `pip install 'bvalign[text]'`.
+        **kwargs: of `DownloadableDataModule`; `verify` compares class counts with the published.
     """
 
     name = "trec"
@@ -52,14 +53,14 @@ class TREC(DownloadableDataModule):
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """A question is a 1 x length image whose channels are one-hot tokens."""
+        """Shape of a question seen as a 1 x length image whose channels are one-hot tokens."""
         return (self.vocabulary, 1, self.length)
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
         return (self.length,)
 
-    def found(self) -> bool:
+    def has_files(self) -> bool:
         return all(path.is_file() for path in self._paths())
 
     def download(self) -> None:
@@ -86,15 +87,15 @@ class TREC(DownloadableDataModule):
     def identity(self) -> dict[str, object]:
         return super().identity() | {"vocabulary": self.vocabulary}
 
-    def normalise(self, images: Tensor) -> Tensor:
-        """Token ids stay what they are."""
+    def normalise(self, images: Int64[Tensor, "*batch words"]) -> Int64[Tensor, "*batch words"]:
+        """Returns token ids unchanged."""
         return images
 
     def _paths(self) -> list[Path]:
         return [self.root / "trec" / name for name in ("train_5500.label", "TREC_10.label")]
 
-    def _read(self, path: Path) -> tuple[list[str], np.ndarray]:
-        """Lines `COARSE:fine the question ?`; the training file is not UTF-8."""
+    def _read(self, path: Path) -> tuple[list[str], Int64[np.ndarray, " samples"]]:
+        """Reads lines `COARSE:fine the question ?`; the training file is not UTF-8."""
         texts, labels = [], []
         lines = path.read_text(encoding="latin-1").splitlines()
         for number, line in enumerate(lines, 1):
@@ -108,7 +109,9 @@ class TREC(DownloadableDataModule):
             labels.append(self.class_names.index(coarse))
         return texts, np.array(labels, dtype=np.int64)
 
-    def _tokens(self, texts: list[str], known: dict[str, int]) -> np.ndarray:
+    def _tokens(
+        self, texts: list[str], known: dict[str, int]
+    ) -> Int64[np.ndarray, "samples {self.length}"]:
         if self.tokenizer is not None:
             encoded = self.tokenizer(
                 texts, padding="max_length", truncation=True, max_length=self.length
@@ -122,7 +125,7 @@ class TREC(DownloadableDataModule):
 
 
 def _most_frequent(texts: list[str], num: int) -> dict[str, int]:
-    """Word -> id, from 2 on; ties in the order of first appearance."""
+    """Ids of the most frequent words, from 2 on; ties in the order of first appearance."""
     counts = Counter(word for text in texts for word in text.lower().split())
     return {word: 2 + rank for rank, (word, _) in enumerate(counts.most_common(num))}
 

@@ -1,29 +1,32 @@
-"""The features that a network's last linear layer sees, for any timm model."""
+"""The features that enter a network's last linear layer, for any timm model."""
 
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 
 class LastLayer(NamedTuple):
     """Input and parameters of the last linear layer of a network."""
 
-    features: Tensor  # (samples, features)
-    weight: Tensor  # (classes, features)
-    bias: Tensor  # (classes); zeros for a layer without
+    features: Float[Tensor, "samples features"]
+    weight: Float[Tensor, "classes features"]
+    bias: Float[Tensor, " classes"]  # zeros for a layer without
 
 
 @torch.no_grad()
-def last_layer(network: nn.Module, input: Tensor, batch_size: int = 1000) -> LastLayer:
-    """Runs a network in evaluation mode and catches what enters its classifier.
+def last_layer(
+    network: nn.Module, input: Num[Tensor, "samples ..."], batch_size: int = 1000
+) -> LastLayer:
+    """Runs a network in evaluation mode and captures the input of its classifier.
 
-    `get_classifier` says which layer that is, timm's name for it: the width of the features need
-    not be `num_features`, and some networks do not offer `forward_head(pre_logits=True)`.
+    timm's `get_classifier` names that layer. The features need not be `num_features` wide, and some
+    networks do not offer `forward_head(pre_logits=True)`, so a hook on the layer captures them.
 
     Args:
-        network: with `get_classifier`, as all of timm's have.
-        input: (samples, ...), on the device of the network.
+        network: has `get_classifier`, as all timm networks do.
+        input: on the device of the network.
         batch_size: samples per forward pass.
 
     Raises:
@@ -35,8 +38,8 @@ def last_layer(network: nn.Module, input: Tensor, batch_size: int = 1000) -> Las
             f"the classifier must be one linear layer, got {type(classifier).__name__}; features "
             "of networks with several heads or convolutional ones are not defined here"
         )
-    caught: list[Tensor] = []
-    hook = classifier.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
+    captured: list[Tensor] = []
+    hook = classifier.register_forward_pre_hook(lambda _, inputs: captured.append(inputs[0]))
     was_training = network.training
     network.eval()
     try:
@@ -47,4 +50,4 @@ def last_layer(network: nn.Module, input: Tensor, batch_size: int = 1000) -> Las
         network.train(was_training)
     bias = classifier.bias
     bias = torch.zeros(len(classifier.weight)) if bias is None else bias
-    return LastLayer(torch.cat(caught), classifier.weight, bias.to(classifier.weight))
+    return LastLayer(torch.cat(captured), classifier.weight, bias.to(classifier.weight))

@@ -1,8 +1,9 @@
-"""The losses that members can be trained with, one number per member and sample."""
+"""Training losses, one number per member and sample."""
 
 from typing import Literal
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -10,21 +11,24 @@ Loss = Literal["cross_entropy", "squared_error"]
 
 
 def training_loss(
-    logits: Tensor, target: Tensor, loss: Loss = "cross_entropy", *, label_smoothing: float = 0.0
-) -> Tensor:
-    """The loss of each member on each of its samples, of the shape of `target`.
+    logits: Float[Tensor, "*samples classes"],
+    target: Int64[Tensor, "*samples"],
+    loss: Loss = "cross_entropy",
+    *,
+    label_smoothing: float = 0.0,
+) -> Float[Tensor, "*samples"]:
+    """The loss of each member on each of its samples.
 
     `cross_entropy` is -sum_k q_k log p_k in nats, `squared_error` is sum_k (p_k - q_k)², 0 to 2,
     with p = softmax(logits) and q the one-hot label, smoothed or not. The squared error is that of
-    the probabilities and not, as is also common, of the outputs themselves: what the ensemble is
-    judged by, risk = bias_sq + variance, is then what its members were trained to lower, so that
-    the two losses differ in nothing else.
+    the probabilities, not of the raw outputs as is also common: members then minimise what the
+    ensemble is judged by, risk = bias_sq + variance, and the two losses differ in nothing else.
 
     Args:
-        logits: (..., classes).
-        target: class ids (...).
+        logits: of any samples, usually (members, batch).
+        target: class ids.
         loss: which one.
-        label_smoothing: share of the label's probability spread over all classes.
+        label_smoothing: fraction of the label's probability spread over all classes.
 
     >>> training_loss(torch.zeros(1, 2), torch.tensor([0]), "squared_error").item()
     0.5

@@ -1,57 +1,59 @@
 """The LightningModule that trains a pack of members."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Float, Int64, Num
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from bvalign.data.loader import EvalBatch, TrainBatch
 from bvalign.ensemble.features import LastLayer, last_layer
 from bvalign.ensemble.losses import Loss, training_loss
+from bvalign.ensemble.optimization import Optimization, OptimizerName, Schedule
 from bvalign.ensemble.pack import Pack, initial_network
 from bvalign.ensemble.plans import make_pack
-from bvalign.ensemble.schedules import Schedule, scheduler_of
 from bvalign.randomness import Randomness, Streams
 
 
 class Ensemble(LightningModule):
     """An ensemble of independently trained members, of which one pack is held at a time.
 
-    The loss is the sum over members of each member's batch mean, so a member's gradient is the one
-    it would have alone; SGD and AdamW act on every number separately, so its weights are too.
+    The loss is the sum over members of each member's batch mean, so each member gets the gradient
+    that it would get alone; SGD and AdamW update every number separately, so its weights are too.
 
     Args:
-        num_classes: classes of the data set; the CLI takes it from the data.
+        num_classes: number of classes; the CLI takes it from the data.
         image_shape: (channels, height, width) of one input; the CLI takes it from the data.
         arch: `mlp`, `cnn`, `resnet8_cifar` ... `resnet110_cifar`, any timm name, or the dotted path
-            of a callable of yours.
-        width: hidden units of `mlp`, channels of the first layer of the others; the network's own
-            default if not given. For timm's networks use arch_args.
+            of your own callable.
+        width: hidden units of `mlp`, channels of the first layer of the others; by default the
+            network's own. For timm's networks use arch_args.
         arch_args: further arguments of the network.
-        members: size of the ensemble. It may grow in a later run.
+        members: size of the ensemble; a later run may increase it.
         pack_size: members trained side by side, the unit of work that is claimed and saved.
-        plan: how a pack is computed, never what: `sequential` one network after another, `packed`
-            one kernel for a layer of all members, `vmap` the same by torch.func. `auto` times them
-            when `fit` starts a run; without a run directory it is `sequential`.
-        compile: train through torch.compile, under plan `sequential` only, which `auto` then is.
-            It costs half a minute or more at the start and needs a C++ compiler (CPU) or Triton
-            (GPU); a step of a ResNet then takes a sixth less (8 or 20, batch 128, one CPU thread).
-        randomness: which sources of randomness tell the members apart.
+        plan: how a pack is computed, never what is computed: `sequential` runs one network after
+            another, `packed` one kernel per layer for all members, `vmap` the same by torch.func.
+            `auto` times them when `fit` starts a run; without a run directory it is `sequential`.
+        compile: train through torch.compile, under plan `sequential` only, which `auto` then means.
+            It takes half a minute or more at the start and needs a C++ compiler (CPU) or Triton
+            (GPU); a step of ResNet-8 or -20 then takes a sixth less (batch 128, one CPU thread).
+        randomness: sources of randomness that differ between members.
         seed: of all random streams; the CLI takes it from --seed_everything.
         optimizer: `sgd` with Nesterov momentum, or `adamw`.
         lr: peak learning rate.
-        momentum: of sgd.
+        momentum: of SGD.
         weight_decay: L2 penalty (sgd) or decoupled decay (adamw), on all weights.
-        schedule: `onecycle` rises linearly over the first 30% of the steps and falls as a cosine,
+        schedule: `onecycle` rises over the first 30% of the steps and then falls, both as a cosine,
             `cosine` falls from the start, `constant` stays.
         loss: `cross_entropy`, or `squared_error` of the probabilities (Brier score).
-        label_smoothing: share of the target's probability spread over all classes, in [0, 1).
-        on_diverged: what to do with a member whose training loss is no number: `drop` leaves it
-            out, `retry` trains it again from other random numbers, at most twice, `stop` ends the
-            run. The other members go on in any case, untouched.
+        label_smoothing: fraction of the label's probability spread over all classes, in [0, 1).
+        on_diverged: what to do with a member whose training loss is non-finite: `drop` leaves it
+            out, `retry` trains it again with other random numbers, at most twice, `stop` ends the
+            run. It never affects the other members.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Ensemble(LightningModule):
         compile: bool = False,
         randomness: Randomness = Randomness(),  # noqa: B008 (frozen)
         seed: int = 0,
-        optimizer: Literal["sgd", "adamw"] = "sgd",
+        optimizer: OptimizerName = "sgd",
         lr: float = 0.1,
         momentum: float = 0.9,
         weight_decay: float = 5e-4,
@@ -90,27 +92,26 @@ class Ensemble(LightningModule):
             self.arch_args["width"] = width
         self.num_members, self.pack_size = members, pack_size
         self.plan, self.compiled = "sequential" if compile else plan, compile
-        self.steps_at_once = 1  # of a training batch, which then has the samples of all of them
+        self.steps_at_once = 1  # training steps per batch, which holds the samples of all
         self.streams = Streams(seed, randomness)
-        self.optimizer, self.lr, self.momentum = optimizer, lr, momentum
-        self.weight_decay, self.schedule = weight_decay, schedule
+        self.optimization = Optimization(optimizer, lr, momentum, weight_decay, schedule)
         self.loss, self.label_smoothing = loss, label_smoothing
         self.on_diverged = on_diverged
         self.pack: Pack | None = None
         self.assign(range(members))
 
     def assign(self, members: Sequence[int], attempts: Mapping[int, int] | None = None) -> None:
-        """Drops the pack that is held; the next fit trains these members from their start.
+        """Drops the current pack; the next fit trains these members from the start.
 
         Args:
-            members: global ids; none for a rank that only keeps others company.
-            attempts: how often training of a member failed before.
+            members: global ids; none for a rank that only joins in collective calls.
+            attempts: failed attempts of each member so far.
         """
         self.members = tuple(members)
         self.streams = replace(self.streams, attempts=dict(attempts or {}))
         self.diverged: set[int] = set()
-        self.start = (0, 0)  # epoch and batch that the next fit goes on from
-        self.passes = 0  # in training, for the masks of dropout
+        self.start = (0, 0)  # epoch and batch that the next fit resumes from
+        self.passes = 0  # forward passes in training; their number names the masks of dropout
         self.pack = None
 
     def sound_members(self) -> list[int]:
@@ -118,17 +119,13 @@ class Ensemble(LightningModule):
         return [member for member in self.members if member not in self.diverged]
 
     def identity(self) -> dict[str, object]:
-        """What of the ensemble decides a member's weights and predictions."""
+        """Settings that determine a trained member."""
         return {
             "arch": self.arch,
             "arch_args": dict(sorted(self.arch_args.items())),
             "randomness": vars(self.streams.randomness),
             "seed": self.streams.seed,
-            "optimizer": self.optimizer,
-            "lr": self.lr,
-            "momentum": self.momentum,
-            "weight_decay": self.weight_decay,
-            "schedule": self.schedule,
+            **asdict(self.optimization),
             "loss": self.loss,
             "label_smoothing": self.label_smoothing,
         }
@@ -144,25 +141,27 @@ class Ensemble(LightningModule):
             )
 
     def initial_network(self, member: int) -> torch.nn.Module:
-        """A member before training: its stream `init` decides the weights."""
+        """A member before training, with weights from its stream `init`."""
         seed = self.streams.torch_seed("init", member)
         return initial_network(seed, self.arch, self.num_classes, self.image_shape, self.arch_args)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Logits (members, batch, classes) of inputs (members, batch, ...)."""
-        if not self.members:  # backward and optimizer find nothing to do
+    def forward(
+        self, input: Num[Tensor, "members batch ..."]
+    ) -> Float[Tensor, "members batch {self.num_classes}"]:
+        """Logits of each member on its own inputs."""
+        if not self.members:  # there is nothing to train
             return torch.zeros(0, input.shape[1], self.num_classes, requires_grad=True)
         return self.pack(input)
 
-    def last_layer(self, member: int, input: Tensor) -> LastLayer:
-        """What enters the last linear layer of one member, and that layer's parameters."""
+    def last_layer(self, member: int, input: Num[Tensor, "samples ..."]) -> LastLayer:
+        """Input and parameters of the last linear layer of one member."""
         return last_layer(self.pack.network(member), input)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint |= {"loss_sum": self.loss_sum, "passes": self.passes}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes up the epoch where it was left, within it too."""
+        """Resumes where the checkpoint was taken, also within an epoch."""
         self.loss_sum = checkpoint["loss_sum"].to(self.device)
         self.passes = checkpoint["passes"]
         progress = checkpoint["loops"]["fit_loop"]
@@ -175,10 +174,10 @@ class Ensemble(LightningModule):
 
     @property
     def automatic_optimization(self) -> bool:
-        """Lightning steps the optimizer once a batch; several steps we take ourselves."""
+        """True unless batches hold several steps: Lightning steps the optimizer once a batch."""
         return self.steps_at_once == 1
 
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor | None:
+    def training_step(self, batch: TrainBatch, batch_idx: int) -> Float[Tensor, ""] | None:
         input, target, _ = batch
         if self.steps_at_once == 1 or not self.members:
             return self._loss(input, target)
@@ -193,11 +192,11 @@ class Ensemble(LightningModule):
                 scheduler.step()
         return None
 
-    def train_loss(self) -> Tensor:
-        """Mean training loss (members) of the epoch that just ended."""
+    def train_loss(self) -> Float[Tensor, " members"]:
+        """Mean training loss of the epoch that just ended."""
         return self.loss_sum / self._steps_per_epoch()
 
-    def test_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+    def test_step(self, batch: EvalBatch, batch_idx: int) -> dict[str, Tensor]:
         """Float32 logits (members, batch, classes) with the ids of members and samples."""
         input, target, index = batch
         with torch.autocast(self.device.type, enabled=False):
@@ -209,27 +208,25 @@ class Ensemble(LightningModule):
     validation_step = test_step
 
     def optimizer_of_all(self) -> torch.optim.Optimizer:
-        """One optimizer over the pack; fused where torch can, as many weights are small."""
-        decay = {"lr": self.lr, "weight_decay": self.weight_decay, "fused": self._may_fuse()}
-        if self.optimizer == "adamw":
-            return torch.optim.AdamW(self.parameters(), **decay)
-        momentum = {"momentum": self.momentum, "nesterov": self.momentum > 0}
-        return torch.optim.SGD(self.parameters(), **momentum, **decay)
+        """One optimizer over the pack, fused where possible, as many tensors are small."""
+        return self.optimization.make_optimizer(self.parameters(), fused=self._may_fuse())
 
     def configure_optimizers(self) -> dict[str, object] | None:
-        steps = self.trainer.estimated_stepping_batches  # a collective: also without members
+        steps = self.trainer.estimated_stepping_batches  # a collective call: also without members
         if self.steps_at_once > 1:  # Lightning counts batches
             steps = self._steps_per_epoch() * self.trainer.max_epochs
         if not self.members:
             return None
         optimizer = self.optimizer_of_all()
-        scheduler = scheduler_of(optimizer, self.schedule, self.lr, steps)
+        scheduler = self.optimization.make_scheduler(optimizer, steps)
         if scheduler is None:
             return {"optimizer": optimizer}
         each_step = {"scheduler": scheduler, "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": each_step}
 
-    def _loss(self, input: Tensor, target: Tensor) -> Tensor:
+    def _loss(
+        self, input: Num[Tensor, "members batch ..."], target: Int64[Tensor, "members batch"]
+    ) -> Float[Tensor, ""]:
         self.pack.seed = partial(self.streams.torch_seed, "dropout", epoch=self.passes)
         self.passes += 1
         logits = self(input)
@@ -244,6 +241,6 @@ class Ensemble(LightningModule):
         return self.trainer.train_dataloader.num_steps
 
     def _may_fuse(self) -> bool:
-        # Lightning clips no gradients of a fused optimizer under automatic mixed precision
+        # Lightning cannot clip gradients of a fused optimizer under automatic mixed precision
         clips = self._trainer is not None and self._trainer.gradient_clip_val
         return self.device.type in ("cpu", "cuda") and not clips

@@ -1,4 +1,4 @@
-"""Small networks by plain name, registered with timm beside all of its own.
+"""Small networks, registered with timm under plain names beside its own.
 
 `mlp`, `cnn`, `transformer` (of texts) and the CIFAR ResNets of He et al. (2016, section 4.2):
 `resnet8_cifar`, 14, 20, 32, 44, 56 and 110, that is 6n + 2 layers in three stages, identity
@@ -11,6 +11,7 @@ from importlib import import_module
 from itertools import pairwise
 
 import torch
+from jaxtyping import Float
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
@@ -40,7 +41,9 @@ class MLP(Classifier):
         self.num_features = sizes[-1]
         self.reset_classifier(num_classes)
 
-    def forward_features(self, input: Tensor) -> Tensor:
+    def forward_features(
+        self, input: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "*members batch features"]:
         return self.hidden(input)
 
 
@@ -73,7 +76,9 @@ class CNN(Classifier):
         self.num_features = 8 * width
         self.reset_classifier(num_classes)
 
-    def forward_features(self, input: Tensor) -> Tensor:
+    def forward_features(
+        self, input: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch features"]:
         return self.body(input)
 
 
@@ -86,12 +91,14 @@ class BasicBlock(nn.Module):
         self.conv2, self.bn2 = _conv_norm(channels, channels, 1)
         self.stride, self.in_channels, self.extra = stride, in_channels, channels - in_channels
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "batch in_channels height width"]
+    ) -> Float[Tensor, "batch channels out_height out_width"]:
         out = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
         if self.extra:
             before = self.extra // 2
             x = x[:, :, :: self.stride, :: self.stride]
-            x = x.unflatten(1, (-1, self.in_channels))  # a packed image has those of each member
+            x = x.unflatten(1, (-1, self.in_channels))  # a packed image holds those of each member
             x = nn.functional.pad(x, (0, 0, 0, 0, before, self.extra - before)).flatten(1, 2)
         return torch.relu(out + x)
 
@@ -123,7 +130,9 @@ class CifarResNet(Classifier):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         self.reset_classifier(num_classes)
 
-    def forward_features(self, input: Tensor) -> Tensor:
+    def forward_features(
+        self, input: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch features"]:
         return self.blocks(torch.relu(self.bn1(self.conv1(input)))).mean(dim=(2, 3))
 
 
@@ -133,8 +142,8 @@ def create(
     """A fresh network for inputs of `image_shape` = (channels, height, width).
 
     Args:
-        arch: one of `OWN`, any name that timm knows, or the dotted path of a callable of yours
-            that takes `num_classes` and `in_chans`.
+        arch: one of `OWN`, any name that timm knows, or the dotted path of your own callable,
+            which takes `num_classes` and `in_chans`.
         num_classes: outputs.
         image_shape: of one input.
         **kwargs: passed to the network, such as width.
@@ -151,7 +160,7 @@ def create(
     try:
         return network(num_classes=num_classes, in_chans=channels, **kwargs)
     except TypeError as error:
-        raise ValueError(f"model.arch: '{arch}' refuses an argument: {error}") from error
+        raise ValueError(f"model.arch: '{arch}' does not accept an argument: {error}") from error
 
 
 def _imported(path: str) -> Callable[..., nn.Module]:
@@ -204,5 +213,5 @@ def _register_resnet(depth: int) -> Callable[..., CifarResNet]:
     return register_model(entrypoint)
 
 
-# timm finds an entry point as an attribute of this module
+# timm looks up entry points as attributes of this module
 globals().update({f"resnet{depth}_cifar": _register_resnet(depth) for depth in RESNET_DEPTHS})

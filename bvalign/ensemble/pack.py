@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from bvalign.ensemble import networks
 
 
 class Slot(NamedTuple):
-    """Where one tensor of one member lies."""
+    """The place of one tensor of one member."""
 
     tensor: Tensor  # an nn.Parameter or a buffer of the pack
     row: int | None  # index into its leading member axis; None: all of it is this member's
@@ -22,9 +23,9 @@ class Slot(NamedTuple):
 
 
 class Pack(nn.Module, ABC):
-    """Members that are trained together and know nothing of each other.
+    """Members that are trained together, independently of each other.
 
-    How they are computed is the plan, a subclass; what is computed is the same under all of them.
+    Subclasses, the plans, differ in how members are computed and never in what is computed.
 
     Args:
         members: global ids; the leading axis of inputs and outputs is in this order.
@@ -36,33 +37,35 @@ class Pack(nn.Module, ABC):
         self.members, self.create = tuple(members), create
 
     @abstractmethod
-    def forward(self, input: Tensor) -> Tensor:
-        """Logits (members, batch, classes) of inputs (members, batch, ...)."""
+    def forward(
+        self, input: Num[Tensor, "members batch ..."]
+    ) -> Float[Tensor, "members batch classes"]:
+        """Logits of each member on its own inputs."""
 
     @abstractmethod
     def state(self, member: int) -> dict[str, Slot]:
-        """Where one member's parameters and buffers lie, by the names its network gives them."""
+        """Places of one member's parameters and buffers, under the names in its network."""
 
     @abstractmethod
     def network(self, member: int) -> nn.Module:
         """One member as an ordinary network; a copy where the plan keeps members in one tensor."""
 
     def slots(self, member: int) -> dict[str, Slot]:
-        """`state` without the buffers: what an optimizer holds, so that its state can be cut."""
+        """`state` without buffers: the tensors for which an optimizer keeps a state."""
         return {k: v for k, v in self.state(member).items() if isinstance(v.tensor, nn.Parameter)}
 
-    def weights(self, member: int) -> dict[str, Tensor]:
-        """One member's parameters and buffers: views, under the names its network gives them."""
+    def network_weights(self, member: int) -> dict[str, Tensor]:
+        """Views of one member's parameters and buffers, under the names in its network."""
         return {name: slot.read().detach() for name, slot in self.state(member).items()}
 
     @torch.no_grad()
     def load(self, member: int, weights: Mapping[str, Tensor]) -> None:
-        """Writes one member's `weights` in place, with the precision and on the device of the pack.
+        """Copies `weights` into one member; precision and device stay those of the pack.
 
         Raises:
             ValueError: names or shapes are not those of the member's network.
         """
-        here = self.weights(member)
+        here = self.network_weights(member)
         wrong = sorted(here.keys() ^ weights.keys()) or [
             name for name in here if here[name].shape != weights[name].shape
         ]
@@ -78,12 +81,12 @@ class Pack(nn.Module, ABC):
 
 
 class Sequential(Pack):
-    """One network after another: runs every architecture, and fastest where a step is long.
+    """One network after another: runs every architecture, and is fastest where steps are long.
 
     Args:
         members: see `Pack`.
         create: see `Pack`.
-        compiled: train through torch.compile. Evaluation, whose batches have other sizes, does not.
+        compiled: train through torch.compile; evaluation has other batch sizes and is not compiled.
     """
 
     def __init__(
@@ -95,15 +98,17 @@ class Sequential(Pack):
     ) -> None:
         super().__init__(members, create)
         self.networks = nn.ModuleDict({str(member): create(member) for member in members})
-        self.seed: Callable[[int], int] | None = None  # of a member's draws in the next pass
+        self.seed: Callable[[int], int] | None = None  # of a member's next pass
         self.draws = True  # until a pass has shown that the networks draw no random numbers
-        # of a function, not of the modules: members share its code, and weights keep their names
-        options = {"fallback_random": True}  # the masks of dropout that PyTorch draws without it
+        # a function, not the modules: members share its code, and weights keep their names
+        options = {"fallback_random": True}  # the same dropout masks as without compilation
         self.compiled = torch.compile(_run, dynamic=False, options=options) if compiled else None
-        # convolutions on a CPU gain a fifth in float32 (ResNet-8, 3 x 32 x 32, one Zen 5 core)
+        # convolutions a fifth faster on a CPU in float32 (ResNet-8, 3 x 32 x 32, one Zen 5 core)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(
+        self, input: Num[Tensor, "members batch ..."]
+    ) -> Float[Tensor, "members batch classes"]:
         pairs = list(zip(self.members, input, strict=True))
         if self.seed is None or not (self.training and self.draws):
             return torch.stack([self._logits(member, batch) for member, batch in pairs])
@@ -124,7 +129,9 @@ class Sequential(Pack):
     def network(self, member: int) -> nn.Module:
         return self.networks[str(member)]
 
-    def _logits(self, member: int, batch: Tensor) -> Tensor:
+    def _logits(
+        self, member: int, batch: Num[Tensor, "batch ..."]
+    ) -> Float[Tensor, "batch classes"]:
         if self.compiled is None or not self.training:
             return _run(self.network(member), batch)
         try:
@@ -134,11 +141,11 @@ class Sequential(Pack):
             raise ValueError(
                 "model.compile=true needs a C++ compiler on a CPU and Triton on a GPU, but "
                 f"torch.compile failed ({type(cause).__name__}: {str(cause).splitlines()[0]}); "
-                "--model.compile=false trains without"
+                "--model.compile=false trains without it"
             ) from error
 
 
-def _run(network: nn.Module, input: Tensor) -> Tensor:
+def _run(network: nn.Module, input: Num[Tensor, "batch ..."]) -> Float[Tensor, "batch classes"]:
     return network(input)
 
 
@@ -147,8 +154,8 @@ def _random_states(devices: Sequence[torch.device]) -> list[bytes]:
     return [state.numpy().tobytes() for state in states]
 
 
-def draws_random_numbers(network: nn.Module) -> str | None:
-    """The first module that does while it trains, as dropout does; None if there is none."""
+def random_module(network: nn.Module) -> str | None:
+    """The first module that draws random numbers in training, such as dropout, or None."""
     for name, module in network.named_modules():
         rates = (getattr(module, rate, 0) for rate in ("p", "drop_prob", "dropout"))
         if any(isinstance(rate, float) and rate > 0 for rate in rates):
@@ -163,7 +170,7 @@ def initial_network(
     image_shape: tuple[int, int, int],
     arch_args: dict[str, object],
 ) -> nn.Module:
-    """The same initial weights whatever the device and precision: drawn on CPU in float32."""
+    """A fresh network, drawn on the CPU in float32 whatever the device and precision are."""
     dtype = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
     try:

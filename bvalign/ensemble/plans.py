@@ -1,8 +1,9 @@
-"""The execution plans by name: how the members of a pack are computed, never what."""
+"""Execution plans by name: how the members of a pack are computed, never what is computed."""
 
 from collections.abc import Callable, Sequence
 
 import torch
+from jaxtyping import Num
 from torch import Tensor, nn
 
 from bvalign.ensemble.pack import Pack, Sequential
@@ -19,7 +20,7 @@ def make_pack(
     image_shape: tuple[int, int, int],
     compiled: bool = False,
 ) -> Pack:
-    """The members' initial networks under a plan that is shown to compute what each does alone.
+    """Packs members' initial networks, once the plan is shown to compute what each does alone.
 
     Args:
         plan: a key of `PLANS`.
@@ -41,10 +42,10 @@ def make_pack(
 
 def random_input(
     network: nn.Module, size: tuple[int, ...], image_shape: tuple[int, int, int]
-) -> Tensor:
-    """Noise of the form that a network takes, (*size, channels, height, width).
+) -> Num[Tensor, "..."]:
+    """Random input for a network, (*size, channels, height, width).
 
-    One that embeds words takes token ids (*size, length); its image is (vocabulary, 1, length).
+    A network that embeds words takes token ids (*size, length) of images (vocabulary, 1, length).
     """
     generator = torch.Generator().manual_seed(0)
     if any(isinstance(module, nn.Embedding) for module in network.modules()):
@@ -60,23 +61,23 @@ def _check(
     create: Callable[[int], nn.Module],
     image_shape: tuple[int, int, int],
 ) -> None:
-    """Two members in float64: their logits in training and in evaluation, and their buffers.
+    """Compares two members in float64: logits in training and in evaluation, and buffers.
 
-    Forward code is free to mix the channels of a packed image (a softmax, a reshape), so a network
-    is not taken on trust for being made of known layers.
+    Forward code is free to mix the channels of a packed image (a softmax, a reshape), so that a
+    network is made of known layers is not enough.
     """
     pack, alone = (PLANS[name](members, create).double() for name in (plan, "sequential"))
     network = alone.network(members[0])
     input = random_input(network, (len(members), 3), image_shape)
     try:
         with torch.random.fork_rng(devices=[]):
-            found = [p.train(mode)(input) for mode in (True, False) for p in (pack, alone)]
-    except Exception as error:  # whatever anybody's forward code raises in another layout
+            logits = [p.train(mode)(input) for mode in (True, False) for p in (pack, alone)]
+    except Exception as error:  # foreign forward code may raise anything in another layout
         reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
         raise _unsupported(plan, network, reason) from error
-    pairs = list(zip(found[::2], found[1::2], strict=True))
+    pairs = list(zip(logits[::2], logits[1::2], strict=True))
     for member in members:
-        here, there = pack.weights(member), alone.weights(member)
+        here, there = pack.network_weights(member), alone.network_weights(member)
         pairs += [(here[name], there[name]) for name in there]
     if not all(a.shape == b.shape and torch.allclose(a, b, atol=1e-8) for a, b in pairs):
         raise _unsupported(plan, network, "members get other logits than alone")

@@ -1,24 +1,25 @@
 """Pretrained text encoders, such as BERT, to be fine-tuned; needs `pip install 'bvalign[text]'`."""
 
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from bvalign.ensemble.classifier import Classifier
 
 
 class PretrainedText(Classifier):
-    """An encoder of Hugging Face with a fresh linear layer on the features of its first token.
+    """A Hugging Face encoder with a new linear layer on the features of its first token.
 
     `--model.arch=bvalign.ensemble.pretrained_text.PretrainedText`, with the data's `tokenizer` of
-    the same name. Only the linear layer is drawn for each member: that, the order of the data and
-    a bootstrap are what tells members apart. Dropout is off, as it draws from no member's stream.
+    the same name. Members differ only in the linear layer, the order of the data and a bootstrap.
+    Dropout is off, as it would not draw from the streams of the members.
 
     Args:
         num_classes: outputs.
         in_chans: token ids of the data.
-        pretrained: name or folder, `bert-base-uncased` for the paper's.
+        pretrained: name or folder; the paper uses `bert-base-uncased`.
 
     Raises:
-        ValueError: transformers is not installed, or the encoder knows fewer tokens than the data.
+        ValueError: transformers is not installed, or the encoder has fewer tokens than the data.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class PretrainedText(Classifier):
         self.num_features = config.hidden_size
         self.reset_classifier(num_classes)
 
-    def forward_features(self, input: Tensor) -> Tensor:
-        """Token ids (batch, length) to features (batch, hidden size)."""
+    def forward_features(
+        self, input: Int64[Tensor, "batch length"]
+    ) -> Float[Tensor, "batch features"]:
+        """Features of token ids, as wide as the encoder's hidden layers."""
         mask = (input != self.padding).long()
         return self.encoder(input_ids=input, attention_mask=mask).last_hidden_state[:, 0]
 

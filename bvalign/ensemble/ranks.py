@@ -1,4 +1,4 @@
-"""The processes of one training: starting them, agreeing, leaving together."""
+"""Processes that train together: their start, their agreement and their end."""
 
 import subprocess
 import time
@@ -11,15 +11,15 @@ from lightning.pytorch.strategies import Strategy
 
 T = TypeVar("T")
 GRACE = 5.0
-"""Seconds for a rank to say what is wrong with it, once another one has failed."""
+"""Seconds that a rank has to report its own error once another one has failed."""
 
 
 @contextmanager
 def started_ranks(strategy: Strategy) -> Iterator[None]:
-    """Starts the other processes, where Lightning is to do so, and joins their group.
+    """Starts the other processes, unless a launcher has, and joins their group.
 
-    Trainers that come later find the group there, so that one set of processes goes through all
-    packs of a run. When this one fails, it ends those that it has started.
+    Later Trainers use the same group, so that one set of processes goes through all packs of a run.
+    When this process fails, it ends those that it has started.
 
     Raises:
         TimeoutError: a collective call waited too long for a rank that hangs.
@@ -50,7 +50,7 @@ def _named(ranks: list[int]) -> str:
 
 
 def _killed(process: subprocess.Popen, deadline: float) -> bool:
-    """Whether a process did not end by itself."""
+    """Kills a process that does not end in time; returns whether that was needed."""
     try:
         process.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
@@ -72,16 +72,16 @@ def _start(strategy: Strategy) -> None:
 
 
 def on_rank_zero(strategy: Strategy, function: Callable[[], T]) -> T:
-    """What a function returns on rank zero, on every rank; if it fails, all end there.
+    """Runs a function on rank zero and returns its result on all ranks; if it fails, all exit.
 
     Raises:
         ValueError, OSError: as the function does, on rank zero.
         SystemExit: on the others.
     """
-    found, failure = None, None
+    result, failure = None, None
     if strategy.is_global_zero:
         try:
-            found = function()
+            result = function()
         except (ValueError, OSError) as error:
             failure = error
     failed = strategy.broadcast(failure is not None)
@@ -89,11 +89,11 @@ def on_rank_zero(strategy: Strategy, function: Callable[[], T]) -> T:
         raise failure
     if failed:
         raise SystemExit(1)
-    return strategy.broadcast(found)
+    return strategy.broadcast(result)
 
 
 def leave_together(strategy: Strategy) -> None:
-    """Ends the group of processes; one that ends before the others can bring them down."""
+    """Ends the process group; a process that leaves before the others can bring them down."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         strategy.barrier()
         torch.distributed.destroy_process_group()

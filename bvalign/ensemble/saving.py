@@ -1,10 +1,11 @@
-"""The callback that keeps what members leave behind: curves, weights and logits."""
+"""The callback that saves each member's learning curve, weights and logits."""
 
 import sys
 from collections import defaultdict
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
@@ -14,22 +15,22 @@ from bvalign.predictions import FinishedMember, RunDirectory
 class SaveMembers(Callback):
     """Writes every member of a pack to the run directory once its pack is tested.
 
-    A member whose loss or logits are no numbers has diverged: it is noted there and on standard
-    error, and left out of everything that follows.
+    A member with a non-finite loss or logits has diverged: this is noted there and on standard
+    error, and the member is left out of everything that follows.
 
     | logged key | meaning |
     | --- | --- |
     | `train/loss` | training loss of the epoch, mean over the members in training on all ranks |
 
     Args:
-        run: where to.
+        run: the run directory.
     """
 
     def __init__(self, run: RunDirectory) -> None:
         self.run = run
         self.history: dict[int, list[dict[str, object]]] = defaultdict(list)
-        self.logits: Tensor
-        self.hits: Tensor | None = None  # (members + 1): correct validation samples, and all
+        self.logits: Float[Tensor, "members samples classes"]
+        self.hits: Float[Tensor, " members+1"] | None = None  # correct validation samples, and all
 
     def state_dict(self) -> dict[str, Any]:
         return {"history": dict(self.history)}
@@ -51,7 +52,7 @@ class SaveMembers(Callback):
         self.hits = None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The validation of an epoch, if there is one, comes before this."""
+        """Runs after the validation of the epoch, if there is one."""
         epoch = trainer.current_epoch + 1
         loss = _over_samples(trainer, pl_module.train_loss(), "mean")
         accuracy: list[object] = [""] * len(loss)
@@ -67,7 +68,7 @@ class SaveMembers(Callback):
         mean, count = trainer.strategy.reduce(total, reduce_op="sum").tolist()
         if count:
             pl_module.log("train/loss", mean / count, sync_dist=trainer.world_size > 1)
-            # Lightning would count batches, and a batch may hold several optimizer steps
+            # Lightning counts batches, and a batch may hold several optimizer steps
             step = {"step": trainer.global_step - 1.0, "epoch": float(trainer.current_epoch)}
             pl_module.log_dict(step, rank_zero_only=True)
 
@@ -83,7 +84,7 @@ class SaveMembers(Callback):
         self.logits[rows, outputs["index"].cpu()] = outputs["logits"].cpu()
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Under ddp every rank holds the logits of its own samples, and zeros."""
+        """Saves the members; under ddp a rank holds the logits of its own samples, and zeros."""
         for row, logits in enumerate(self.logits):
             whole = _over_samples(trainer, logits.to(pl_module.device), "sum")
             self.logits[row] = whole.cpu()
@@ -92,42 +93,49 @@ class SaveMembers(Callback):
         for row, member in enumerate(pl_module.members):
             history = self.history.pop(member, [])
             if member not in pl_module.diverged and _writes(trainer):
-                weights = pl_module.pack.weights(member)
+                weights = pl_module.pack.network_weights(member)
                 self.run.member(member).save(FinishedMember(self.logits[row], weights, history))
 
     def _leave_out(
-        self, trainer: Trainer, module: LightningModule, failed: Tensor, epoch: int, what: str
+        self,
+        trainer: Trainer,
+        module: LightningModule,
+        failed: Bool[Tensor, " members"],
+        epoch: int,
+        what: str,
     ) -> None:
         """Marks members that have just diverged.
 
         Raises:
-            ValueError: a member has, and the run is to stop then.
+            ValueError: a member has diverged and `on_diverged` is `stop`.
         """
         new = [m for m, bad in zip(module.members, failed.tolist(), strict=True) if bad]
         for member in sorted(set(new) - module.diverged):
             module.diverged.add(member)
-            told = f"member {member} diverged in epoch {epoch}: its {what} is not a number"
+            told = f"member {member} diverged in epoch {epoch}: non-finite {what}"
             if module.on_diverged == "stop":
                 raise ValueError(
-                    f"{told}; lower --model.lr, or go on without it by --model.on_diverged=drop"
+                    f"{told}; lower --model.lr, or continue without it: --model.on_diverged=drop"
                 )
             if _writes(trainer):
                 self.run.member(member).mark_diverged(epoch)
-                print(f"{told}; the others go on", file=sys.stderr)
+                print(f"{told}; the others continue", file=sys.stderr)
 
 
 def _rows(module: LightningModule) -> list[int]:
-    """Where the sound members lie among those in training."""
+    """Rows of the sound members among those in training."""
     return [module.members.index(member) for member in module.sound_members()]
 
 
-def _over_samples(trainer: Trainer, value: Tensor, op: str) -> Tensor:
-    """Joins what ranks found on their own samples; alone, or where they share none, nothing."""
-    if trainer.datamodule.share.world == 1:
+def _over_samples(
+    trainer: Trainer, value: Float[Tensor, "*shape"], op: str
+) -> Float[Tensor, "*shape"]:
+    """Reduces the values of ranks that split the samples; without such ranks, no change."""
+    if trainer.datamodule.shard.world == 1:
         return value
     return trainer.strategy.reduce(value, reduce_op=op)
 
 
 def _writes(trainer: Trainer) -> bool:
-    """Whether this rank writes its members: each its own, or rank zero those of all."""
-    return trainer.datamodule.share.world == 1 or trainer.is_global_zero
+    """Returns whether this rank writes members: each its own, or rank zero those of all."""
+    return trainer.datamodule.shard.world == 1 or trainer.is_global_zero

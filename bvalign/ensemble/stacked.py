@@ -1,4 +1,4 @@
-"""Members whose weights lie together, in tensors (members, ...), and how vmap runs them.
+"""Members whose weights are stacked in tensors (members, ...), and vmap over them.
 
 A network is stacked by giving every parameter and buffer a leading member axis under its old name;
 the module tree, and so the names of the weights, stay those of the ordinary network.
@@ -8,10 +8,11 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 
 import torch
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from bvalign.ensemble.pack import Pack, Slot, draws_random_numbers
+from bvalign.ensemble.pack import Pack, Slot, random_module
 
 
 class Stacked(Pack):
@@ -28,10 +29,14 @@ class Stacked(Pack):
         self.stacked = stack(networks)
 
     @abstractmethod
-    def run(self, input: Tensor) -> Tensor:
-        """`forward` of a batch whose activations of all members fit into memory."""
+    def run(
+        self, input: Num[Tensor, "members batch ..."]
+    ) -> Float[Tensor, "members batch classes"]:
+        """Logits of a batch small enough for the activations of all members to fit into memory."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(
+        self, input: Num[Tensor, "members batch ..."]
+    ) -> Float[Tensor, "members batch classes"]:
         if self.training:
             return self.run(input)
         # evaluation batches are large: as many samples over all members as one member would take
@@ -44,17 +49,17 @@ class Stacked(Pack):
         return {name: Slot(tensor, row) for name, tensor in state.items()}
 
     def network(self, member: int) -> nn.Module:
-        weights = self.weights(member)
+        weights = self.network_weights(member)
         network = self.create(member).to(next(self.parameters()))
         network.load_state_dict(weights)
         return network.train(self.training)
 
     def _refuse_dropout(self, network: nn.Module) -> None:
-        found = draws_random_numbers(network)
-        if found:
+        dropout = random_module(network)
+        if dropout:
             raise ValueError(
-                f"dropout needs --model.plan=sequential, got {found}: one mask for all members "
-                "would depend on who they are"
+                f"dropout needs --model.plan=sequential, got {dropout}: one mask for all members "
+                "would depend on which they are"
             )
 
 
@@ -72,13 +77,17 @@ def stack(networks: Sequence[nn.Module]) -> nn.Module:
 
 
 class Vmap(Stacked):
-    """`torch.func.vmap` over the stacked weights: any network, fewer launches, no fused layers."""
+    """`torch.func.vmap` over stacked weights: any network, fewer launches, no fused layers."""
 
-    def run(self, input: Tensor) -> Tensor:
+    def run(
+        self, input: Num[Tensor, "members batch ..."]
+    ) -> Float[Tensor, "members batch classes"]:
         # BatchNorm writes its running statistics in place, through the mapped buffers
         tensors = dict(self.stacked.named_parameters()) | dict(self.stacked.named_buffers())
         with sdpa_kernel(SDPBackend.MATH):  # fused attention has no batching rule: a loop
             return torch.func.vmap(self._member)(tensors, input)
 
-    def _member(self, tensors: dict[str, Tensor], batch: Tensor) -> Tensor:
+    def _member(
+        self, tensors: dict[str, Tensor], batch: Num[Tensor, "batch ..."]
+    ) -> Float[Tensor, "batch classes"]:
         return torch.func.functional_call(self.stacked, tensors, (batch,))

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a stop after the batch, with everything saved."""
+"""Ctrl-C and SIGTERM: a stop after the current batch, with everything saved."""
 
 import signal
 from types import FrameType, TracebackType
@@ -9,15 +9,15 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 BATCHES = 8
-"""Ranks ask each other this often: a collective call per batch costs more than a short step."""
+"""Batches between two looks at the other ranks: a collective call costs more than a short step."""
 
 
 class StopRequest(Callback):
-    """Stops all ranks after the same batch when one of them is asked to; asked twice, at once.
+    """Stops all ranks after the same batch when one of them is asked to, at once if asked twice.
 
     It raises SIGTERMException, on which `CheckpointMembers` saves. Lightning's own handler makes a
-    collective call from within the signal, where it meets another one, and rank zero stops without
-    the others. A test that is running is finished.
+    collective call inside the signal handler, which can meet another one, and rank zero then stops
+    without the others. A test in progress is finished first.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class StopRequest(Callback):
 
     def __enter__(self) -> "StopRequest":
         self.before = {number: signal.getsignal(number) for number in SIGNALS}
-        self._take()
+        self._install()
         return self
 
     def __exit__(
@@ -38,10 +38,10 @@ class StopRequest(Callback):
             signal.signal(number, handler)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._take()
+        self._install()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._take()
+        self._install()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -59,8 +59,8 @@ class StopRequest(Callback):
         if trainer.strategy.reduce_boolean_decision(self.asked, all=False):
             raise SIGTERMException
 
-    def _take(self) -> None:
-        """What a parent shell has told its background jobs to ignore stays ignored."""
+    def _install(self) -> None:
+        """Handles the signals, unless a parent shell has its background jobs ignore them."""
         for number, before in self.before.items():
             if before is not signal.SIG_IGN:
                 signal.signal(number, self._ask)

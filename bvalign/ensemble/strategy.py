@@ -1,8 +1,8 @@
-"""The Lightning strategy that gives every rank members of its own.
+"""The Lightning strategy that gives every rank its own members.
 
 --trainer.strategy=member_parallel    each rank trains other packs; no gradient, weight or
                                       BatchNorm buffer crosses ranks, metrics do
---trainer.strategy=ddp                each rank trains all members of one pack on a share of
+--trainer.strategy=ddp                each rank trains all members of one pack on a part of
                                       every batch; Lightning's own
 """
 
@@ -17,9 +17,9 @@ from torch.optim import Optimizer
 class MemberParallelStrategy(DDPStrategy):
     """One process per device like DDP, but nothing is averaged and nothing is overwritten.
 
-    Ranks stay in step, because Lightning and the live metrics make collective calls; a rank that
-    has no members left goes along with none. The arguments are those of `DDPStrategy`; `timeout`
-    bounds the wait for a rank that hangs.
+    Ranks stay in step, because Lightning and the live metrics make collective calls; a rank without
+    members goes through the same steps. The arguments are those of `DDPStrategy`; `timeout` limits
+    the wait for a rank that hangs.
     """
 
     strategy_name = "member_parallel"
@@ -28,7 +28,7 @@ class MemberParallelStrategy(DDPStrategy):
         """Leaves the module as it is: nothing averages its gradients."""
 
     def setup(self, trainer: Trainer) -> None:
-        """DDP's own, without the weights of rank zero for everybody where nothing is fitted."""
+        """Sets up as DDP does, but does not broadcast the weights of rank zero for a test."""
         if trainer.state.fn == TrainerFn.FITTING:
             super().setup(trainer)
             return
@@ -51,6 +51,38 @@ class MemberParallelStrategy(DDPStrategy):
     def distributed_sampler_kwargs(self) -> dict[str, int]:
         """Every rank sees all samples."""
         return {"num_replicas": 1, "rank": 0}
+
+
+def refuse_coupling(trainer: Trainer, *, sync_batchnorm: bool) -> None:
+    """Refuses settings that would make members depend on each other, or leave out test samples.
+
+    Args:
+        trainer: as the user has configured it.
+        sync_batchnorm: the Trainer's argument of that name, which it does not expose.
+
+    Raises:
+        ValueError: names the setting and what to use instead.
+    """
+    if trainer.gradient_clip_val and trainer.gradient_clip_algorithm != "value":
+        raise ValueError(
+            "trainer.gradient_clip_val clips by the norm over all members of a pack and so couples "
+            "them; use --trainer.gradient_clip_algorithm=value"
+        )
+    if sync_batchnorm and isinstance(trainer.strategy, MemberParallelStrategy):
+        raise ValueError(
+            "trainer.sync_batchnorm couples the members of different ranks under member_parallel; "
+            "leave it out, or use --trainer.strategy=ddp"
+        )
+    if trainer.precision == "16-mixed":
+        raise ValueError(
+            "trainer.precision=16-mixed skips a step of all members where one overflows and so "
+            "couples them; use bf16-mixed"
+        )
+    if trainer.limit_test_batches != 1.0:
+        raise ValueError(
+            f"trainer.limit_test_batches must be 1.0, got {trainer.limit_test_batches}: every "
+            "sample needs all members; use --data.num_test for a smaller test set"
+        )
 
 
 if MemberParallelStrategy.strategy_name not in StrategyRegistry:

@@ -1,27 +1,28 @@
 """A small transformer that reads token ids, trained from scratch."""
 
 import torch
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from bvalign.ensemble.classifier import Classifier
 
 PADDING = 0
-"""The token id that fills a text up to its length; it is not attended to."""
+"""The token id that pads a text to its length; attention ignores it."""
 
 
 class Transformer(Classifier):
-    """Words and positions embedded, `depth` encoder blocks, the mean over words, a linear layer.
+    """Word and position embeddings, `depth` encoder blocks, the mean over words, a linear layer.
 
-    Norm comes before attention and before the two ReLU layers of each block (Xiong et al. 2020);
-    there is no dropout, so that weights and the order of the data are all that is random.
+    Each block normalises before attention and before its ReLU layers (Xiong et al. 2020). There is
+    no dropout, so that only initial weights and the order of the data are random.
 
     Args:
         num_classes: outputs.
         in_chans: token ids; a text is a 1 x length image whose channels are one-hot tokens.
         img_size: (1, length).
         width: of the embeddings.
-        depth: blocks.
-        heads: of the attention; divides `width`.
+        depth: number of blocks.
+        heads: of the attention; must divide `width`.
     """
 
     def __init__(
@@ -43,8 +44,10 @@ class Transformer(Classifier):
         self.num_features = width
         self.reset_classifier(num_classes)
 
-    def forward_features(self, input: Tensor) -> Tensor:
-        """Token ids (batch, length) to features (batch, width)."""
+    def forward_features(
+        self, input: Int64[Tensor, "batch length"]
+    ) -> Float[Tensor, "batch width"]:
+        """Features of token ids."""
         present = input != PADDING
         x = self.words(input) + self.positions
         for block in self.blocks:
@@ -63,8 +66,9 @@ class _Block(nn.Module):
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.hidden, self.back = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
-    def forward(self, x: Tensor, present: Tensor) -> Tensor:
-        """Of (batch, length, width), and (batch, length) that is true at words."""
+    def forward(
+        self, x: Float[Tensor, "batch length width"], present: Bool[Tensor, "batch length"]
+    ) -> Float[Tensor, "batch length width"]:
         qkv = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).movedim(-3, 0)
         q, k, v = (part.transpose(1, 2) for part in qkv)
         # a finite penalty: a text without words would be NaN with -inf

@@ -1,4 +1,4 @@
-"""Which execution plan is fastest for a network on this machine, by a short timed trial."""
+"""A short timed trial of which execution plan is fastest for a network on this machine."""
 
 import math
 import time
@@ -14,18 +14,18 @@ from bvalign.ensemble.plans import PLANS, random_input
 BUDGET = 15.0
 """Seconds that the steps of a trial may take, roughly; a small network needs two."""
 GAIN = 0.95
-"""Another plan must take less than this part of what `sequential` takes to be chosen."""
+"""Another plan is chosen only if it takes less than this fraction of the time of `sequential`."""
 LOOP = 0.8e-3
-"""Seconds that Lightning's loop takes around each batch (2.6, one Zen 5 core)."""
-SHARE = 0.05
-"""Part of a step that the loop may take: of a step under 16 ms, several come as one batch."""
+"""Seconds that Lightning's loop adds to each batch (2.6, one Zen 5 core)."""
+LOOP_FRACTION = 0.05
+"""Part of a step that the loop may take: steps under 16 ms come several in one batch."""
 SHORT = 0.1
-"""Seconds of a step below which the plans take several turns: others may slow the machine down."""
+"""Seconds of a step below which plans are timed in turns: others may slow the machine down."""
 TURNS = 3
 
 
 class Choice(NamedTuple):
-    """A plan and what speaks for it; `_asdict` is what a run records."""
+    """A plan and the reason for it; a run records it as `_asdict()`."""
 
     plan: str
     reason: str
@@ -39,14 +39,14 @@ class Choice(NamedTuple):
 def choose_plan(module: Ensemble, pack: Sequence[int], batch_size: int, trainer: Trainer) -> Choice:
     """The plan that the user named, or the fastest of those that can run the network.
 
-    A plan never changes what is computed, so only time and memory speak for one. All plans hold
-    the activations of the whole pack, so memory is first of all a matter of the pack size.
+    Plans never differ in what they compute, so only time and memory matter. All hold the
+    activations of the whole pack, so memory depends mostly on the pack size.
 
     Args:
-        module: comes back without a pack.
-        pack: members that are to be trained side by side.
+        module: is left without a pack.
+        pack: members to be trained side by side.
         batch_size: samples per member and step.
-        trainer: tells device and precision; nothing is trained.
+        trainer: gives device and precision; nothing is trained.
 
     Raises:
         ValueError: the pack fits into memory under no plan, or the named one cannot run it.
@@ -57,7 +57,7 @@ def choose_plan(module: Ensemble, pack: Sequence[int], batch_size: int, trainer:
         reason = "deterministic runs do not time plans"
         return Choice(plans[0], reason, compiled=module.compiled)
     device = trainer.strategy.root_device
-    try:  # dropout draws from the global streams, which training is to find untouched
+    try:  # dropout draws from the global generators, which are left as they were
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             choice = _trial(module, plans, pack, batch_size, trainer)
     except torch.OutOfMemoryError as error:
@@ -116,7 +116,7 @@ def _fastest(seconds: dict[str, float], refused: dict[str, str], members: int) -
 
 
 def _steps_at_once(choice: Choice, trainer: Trainer) -> int:
-    """More than one only where it is nothing but faster: what counts batches must not be used."""
+    """Steps per batch: one for a Trainer that counts batches, otherwise as many as pay off."""
     ranks = trainer.distributed_sampler_kwargs or {"num_replicas": 1}
     counted = (
         trainer.accumulate_grad_batches > 1
@@ -129,13 +129,13 @@ def _steps_at_once(choice: Choice, trainer: Trainer) -> int:
     )
     if counted or not choice.seconds:
         return 1
-    return min(64, math.ceil(LOOP / (SHARE * choice.seconds[choice.plan])))
+    return min(64, math.ceil(LOOP / (LOOP_FRACTION * choice.seconds[choice.plan])))
 
 
 def _timed(
     module: Ensemble, plan: str, members: Sequence[int], batch_size: int, trainer: Trainer
 ) -> float:
-    """Seconds of one training step, the fastest after a first one: others may use the machine.
+    """Seconds of the fastest training step after a first one: others may use the machine.
 
     Raises:
         ValueError: the plan cannot run the network.
@@ -158,7 +158,7 @@ def _timed(
 def _training_step(
     module: Ensemble, plan: str, members: Sequence[int], batch_size: int, trainer: Trainer
 ) -> Callable[[], None]:
-    """What `fit` does in a step, on noise of the right shape."""
+    """A function that makes one training step as `fit` does, on random input."""
     device, precision = trainer.strategy.root_device, trainer.precision_plugin
     module.plan = plan
     module.assign(members)

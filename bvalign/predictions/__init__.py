@@ -1,15 +1,17 @@
-"""Predictions on disk: what members leave behind, and what the analysis reads."""
+"""Predictions on disk: training writes them, the analysis reads them."""
 
 from pathlib import Path
 
-from bvalign.predictions.csv_rows import open_csv
-from bvalign.predictions.folder import member_files, open_folder
-from bvalign.predictions.members import FinishedMember, MemberState
-from bvalign.predictions.npz import open_npz
-from bvalign.predictions.parquet_rows import open_parquet
-from bvalign.predictions.raw import to_predictions
-from bvalign.predictions.run_directory import RunDirectory
-from bvalign.predictions.table import Predictions
+from bvalign.predictions.predictions import Predictions
+from bvalign.predictions.readers import (
+    member_files,
+    open_csv,
+    open_folder,
+    open_npz,
+    open_parquet,
+    to_predictions,
+)
+from bvalign.predictions.run import FinishedMember, MemberState, RunDirectory
 
 __all__ = ["FinishedMember", "MemberState", "Predictions", "RunDirectory", "open_predictions"]
 
@@ -17,15 +19,19 @@ READERS = {".csv": open_csv, ".parquet": open_parquet}
 
 
 def open_predictions(source: Path | str) -> tuple[Predictions, dict[str, object]]:
-    """Predictions of a run directory, a folder of members, or a file, and how they were made.
+    """Opens predictions; the logits are read later, block by block.
 
     Args:
         source: a run directory, a folder with one file per member, a `.csv`, a `.parquet`; any
-            other file is taken for a `.npz`. Each reader's file says what it must hold.
+            other file is read as a `.npz`. Each reader's file says what it must contain.
+
+    Returns:
+        The predictions, and where they come from: the contents of run.json, or for anything but a
+        run directory `{"source": name}`.
 
     Raises:
-        FileNotFoundError: there is nothing of that name.
-        ValueError: it is damaged, or does not hold predictions.
+        FileNotFoundError: there is no file of that name.
+        ValueError: it is damaged, or does not contain predictions.
     """
     source = Path(source)
     if not source.exists():
@@ -34,7 +40,7 @@ def open_predictions(source: Path | str) -> tuple[Predictions, dict[str, object]
         if (source / "run.json").exists() or not member_files(source):
             run = RunDirectory(source)
             return run.predictions(), run.info
-        raw = open_folder(source)
+        scores = open_folder(source)
     else:
-        raw = READERS.get(source.suffix.lower(), open_npz)(source)
-    return to_predictions(raw), {"source": source.name}
+        scores = READERS.get(source.suffix.lower(), open_npz)(source)
+    return to_predictions(scores), {"source": source.name}

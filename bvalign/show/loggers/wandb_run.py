@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from bvalign.analysis.slopes import quoted_estimators
 from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions, RunDirectory
-from bvalign.predictions.history import Curves, training_curves
+from bvalign.predictions.run.history import Curves, training_curves
 from bvalign.show.figures import curves_band
 from bvalign.show.loggers.figures import log_figure
 from bvalign.show.loggers.wandb_tables import log_points, log_samples

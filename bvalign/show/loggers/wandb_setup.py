@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_only
 
-from bvalign.predictions.atomic import write_atomic
+from bvalign.atomic import write_atomic
 
 
 def use_wandb(trainer: Any, root: Path, command: str = "fit") -> FileLock | None:

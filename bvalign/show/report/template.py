@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from bvalign.predictions import Predictions
-from bvalign.predictions.identity import flatten
+from bvalign.predictions.run.identity import flatten
 
 SAMPLES_SHOWN = 21
 

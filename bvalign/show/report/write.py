@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
+from bvalign.atomic import write_atomic
 from bvalign.predictions import Predictions
-from bvalign.predictions.atomic import write_atomic
 from bvalign.show.report import labelled, unlabelled
 from bvalign.show.report.samples_csv import samples_csv
 

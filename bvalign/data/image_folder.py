@@ -1,44 +1,49 @@
-"""Images in class folders that are read from disk while members train, such as ImageNet."""
+"""Class folders of images that are read from disk during training, such as ImageNet."""
 
 import hashlib
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int64, Num, Shaped, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from bvalign.data.contract import Arrays, EnsembleDataModule, balanced_rows
-from bvalign.data.decoding import Centres, Crops, MemberSampler
+from bvalign.data.datamodule import Arrays, EnsembleDataModule, balanced_rows
+from bvalign.data.image_workers import Centres, Crops, MemberSampler
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as is usual
 THUMBNAIL = 32  # pixels; 50,000 of them are 150 MB
+
+Labels = Int64[Tensor, "*members batch"]
+ImageBatch = tuple[UInt8[Tensor, "*members batch 3 size size"], Labels, Labels]
 
 
 class ImageFolder(EnsembleDataModule):
     """Class folders of images: `root/train/<class>/*.jpg` and `root/val/<class>/*.jpg`.
 
-    Members have their own order, crops and flips, so each decodes its own images: a pack of members
-    needs as many times the workers of one.
+    Each member has its own order, crops and flips and so decodes its own images: a pack needs as
+    many times the workers of one member as it has members.
 
     Args:
-        root: folder of both splits.
-        train: folder in `root` with the training images.
-        test: folder in `root` with the test images, the validation set of ImageNet.
-        size: pixels of the square inputs; tests take the centre of 8/7 of it.
+        root: folder that holds both splits.
+        train: subfolder with the training images.
+        test: subfolder with the test images, such as the validation set of ImageNet.
+        size: height and width of the inputs in pixels; test images are resized to 8/7 of it and
+            cropped at the centre.
         batch_size: samples per member and training step.
-        eval_batch_size: samples per evaluation batch; changes speed and memory only.
-        augment: train on random resized crops and flips; else on the centre.
-        num_train: use that many training samples, the same share of each class; all by default.
+        eval_batch_size: samples per evaluation batch; affects speed and memory only.
+        augment: train on random resized crops and flips, otherwise on centre crops.
+        num_train: number of training samples to use, balanced over classes; all by default.
         num_test: the same for the test split.
-        workers: processes that decode, for each of training and testing; 0 decodes in this one.
+        workers: decoding processes, for training and testing each; 0 decodes in the main process.
     """
 
     name = "image-folder"
 
     def __init__(
         self,
-        root: str,
+        root: str | Path,
         train: str = "train",
         test: str = "val",
         size: int = 224,
@@ -73,7 +78,7 @@ class ImageFolder(EnsembleDataModule):
         self.test_files = test
 
     def identity(self) -> dict[str, object]:
-        """The fingerprint is of names and sizes of all files: reading ImageNet takes hours."""
+        """Settings, and a hash of all file names and sizes: reading ImageNet takes hours."""
         digest = hashlib.sha256()
         for file in (*self.arrays.train_images, *self.test_files):
             path = Path(file)
@@ -88,7 +93,7 @@ class ImageFolder(EnsembleDataModule):
         }
 
     def train_dataloader(self) -> DataLoader:
-        """Batches for the members that the LightningModule holds at the moment."""
+        """Batches for the members that the LightningModule currently holds."""
         files, target = self.arrays.train_images, self.arrays.train_target
         sampler = MemberSampler(len(target), **self.schedule())
         dataset = (Crops if self.augment else Centres)(files, target, self.size)
@@ -96,39 +101,46 @@ class ImageFolder(EnsembleDataModule):
 
     def test_dataloader(self) -> DataLoader:
         dataset = Centres(self.test_files, self.arrays.test_target, self.size)
-        share = self.share.of(len(dataset))
-        mine = range(share.start, share.stop)
+        part = self.shard.of(len(dataset))
+        mine = range(part.start, part.stop)
         return self._loader(dataset, batch_size=self.eval_batch_size, sampler=mine)
 
     val_dataloader = test_dataloader
 
     def on_after_batch_transfer(
-        self, batch: tuple[Tensor, Tensor, Tensor], dataloader_idx: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """uint8 inputs to float32 of mean 0 and deviation 1, on the device."""
+        self, batch: ImageBatch | list[Tensor], dataloader_idx: int
+    ) -> tuple[Float[Tensor, "*members batch 3 size size"], Labels, Labels]:
+        """Scales uint8 images to mean 0 and standard deviation 1, on the device.
+
+        Args:
+            batch: as the workers give it; a list where PyTorch's own collate function made it.
+            dataloader_idx: of Lightning.
+        """
         image, target, index = batch
         mean, std = (torch.tensor(v, device=image.device).view(-1, 1, 1) for v in (MEAN, STD))
         return (image.float() / 255 - mean) / std, target, index
 
-    def train_inputs(self) -> tuple[Tensor, Tensor]:
+    def train_inputs(self) -> tuple[Num[Tensor, "samples ..."], Int64[Tensor, " samples"]]:
         raise ValueError(
-            f"{self.name}: the training set stays on disk, so what needs all of it at once, such "
-            "as NeuralCollapseMonitor, cannot be had"
+            f"{self.name}: the training set stays on disk, so callbacks that need all of it at "
+            "once cannot run; leave out NeuralCollapseMonitor"
         )
 
-    def _files(self, split: str, num: int | None) -> tuple[np.ndarray, np.ndarray]:
-        """Paths and labels, by class and then by name."""
+    def _files(
+        self, split: str, num: int | None
+    ) -> tuple[Shaped[np.ndarray, " files"], Int64[np.ndarray, " files"]]:
+        """Paths and labels, sorted by class and then by name."""
         from torchvision.datasets.folder import IMG_EXTENSIONS
 
         folder, files, target = self.root / self.folders[split], [], []
         for label, name in enumerate(self.class_names):
             inside = folder / name
-            found = sorted(inside.rglob("*")) if inside.is_dir() else []
-            found = [str(f) for f in found if f.suffix.lower() in IMG_EXTENSIONS]
-            if not found:
+            content = sorted(inside.rglob("*")) if inside.is_dir() else []
+            images = [str(f) for f in content if f.suffix.lower() in IMG_EXTENSIONS]
+            if not images:
                 raise ValueError(f"data.root: '{inside}' must hold images, there are none")
-            files += found
-            target += [label] * len(found)
+            files += images
+            target += [label] * len(images)
         target = np.array(target, dtype=np.int64)
         keep = balanced_rows(split, target, num)
         return np.array(files)[keep], target[keep]

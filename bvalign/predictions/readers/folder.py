@@ -2,16 +2,16 @@
 
     labels.npy             class ids (samples), optional
     index.npy              rows of the data set (samples), optional
-    weights.npy            how often each member counts (members, sorted by name), optional
+    weights.npy            how often each member counts (members, in order of name), optional
     images.npy             uint8 (samples, channels, height, width), optional, for the report
     texts.npy              strings (samples), optional; class_names.npy (classes)
     seed0.npy              scores (samples, classes), or integer votes (samples), of member seed0
-    seed0.labels.npy       what member seed0 was evaluated on, optional: compared, as is
-    seed0.index.npy        seed0.index.npy
+    seed0.labels.npy       what member seed0 was evaluated on, optional; compared between members
+    seed0.index.npy        the same for its index
     seed1.safetensors      the same with tensors logits, probs or votes, optionally labels, index
 
-A `.npy` does not say whether it holds logits or probabilities: rows that sum to one are
-probabilities, and a note tells what was taken. Members are numbers where all names are.
+A `.npy` does not say whether it contains logits or probabilities: rows that sum to one are taken
+for probabilities, and a note says so. Ids are numbers if all names are.
 """
 
 from collections.abc import Callable
@@ -20,35 +20,37 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Num
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from bvalign.predictions.mapped import Rows, open_npy
-from bvalign.predictions.raw import KEYS, PROBABILITY_TOLERANCE, Raw
-from bvalign.predictions.shown import SHOWN
+from bvalign.predictions.readers.mapped import Rows, open_npy
+from bvalign.predictions.readers.scores import KEYS, PROBABILITY_TOLERANCE, Scores
+from bvalign.predictions.readers.side_arrays import SHOWN
 
 SUFFIXES = (".npy", ".safetensors")
-ROWS_LOOKED_AT = 1000
+ROWS_SUMMED = 1000
+"""First samples whose sums over classes tell probabilities from logits."""
 
 
 class _Member(NamedTuple):
     name: str
-    key: str | None  # None where the file does not say
+    key: str | None  # logits, probs or votes; None where the file does not say
     shape: tuple[int, ...]
     dtype: str
-    take: Callable[[Rows], Tensor]
+    take: Callable[[Rows], Num[Tensor, "rows ..."]]
     labels: np.ndarray | None
     index: np.ndarray | None
 
 
 def member_files(folder: Path) -> list[Path]:
-    """Files that hold members, sorted by number where all names are numbers."""
-    own = {folder / f"{name}.npy" for name in ("labels", "index", "weights", *SHOWN)}
+    """Lists the files of members, sorted by number if all names are numbers."""
+    shared = {folder / f"{name}.npy" for name in ("labels", "index", "weights", *SHOWN)}
     files = [
         file
         for file in folder.iterdir()
         if file.suffix in SUFFIXES
-        and file not in own
+        and file not in shared
         and not file.name.startswith(".")
         and not file.stem.endswith((".labels", ".index"))
     ]
@@ -56,50 +58,51 @@ def member_files(folder: Path) -> list[Path]:
     return sorted(files, key=lambda file: int(file.stem) if numbers else file.name)
 
 
-def open_folder(folder: Path) -> Raw:
-    """What a folder of members holds.
+def open_folder(folder: Path) -> Scores:
+    """Opens the scores of a folder of members.
 
     Raises:
         ValueError: a file is missing or damaged, or the members' shapes differ.
     """
-    own = [folder / f"{key}.npy" for key in ("labels", "index", "weights")]
-    labels, index, weights = (open_npy(file).load() if file.exists() else None for file in own)
+    shared = [folder / f"{key}.npy" for key in ("labels", "index", "weights")]
+    labels, index, weights = (open_npy(file).load() if file.exists() else None for file in shared)
     shown = {name: folder / f"{name}.npy" for name in SHOWN}
     files = member_files(folder)
     if not files:
         raise ValueError(f"{folder}: needs a .npy or .safetensors for each member, has none")
-    members = [_npy(file) if file.suffix == ".npy" else _safetensors(file) for file in files]
+    openers = {".npy": _open_npy_member, ".safetensors": _open_safetensors_member}
+    members = [openers[file.suffix](file) for file in files]
     first = members[0]
     for file, member in zip(files, members, strict=True):
         if member.shape != first.shape:
             raise ValueError(
-                f"{folder}: all members must hold the same samples and classes, but {file.name} "
+                f"{folder}: all members must have the same samples and classes, but {file.name} "
                 f"is {member.shape} and {files[0].name} {first.shape}"
             )
     keys = {member.key or ("votes" if len(member.shape) == 1 else None) for member in members}
     if len(keys) > 1:
-        said = ", ".join(f"{m.name}: {m.key or 'not said'}" for m in members)
-        raise ValueError(f"{folder}: all members must hold one kind of scores, got {said}")
+        kinds = ", ".join(f"{m.name}: {m.key or 'unnamed'}" for m in members)
+        raise ValueError(f"{folder}: all members must have one kind of scores, got {kinds}")
     wide = torch.float32 if {m.dtype for m in members} <= {"float16", "bfloat16"} else torch.float64
     mixed = len({member.dtype for member in members}) > 1
 
-    def rows(rows: Rows) -> Tensor:
-        parts = [member.take(rows) for member in members]
-        return torch.stack([part.to(wide) for part in parts] if mixed else parts)
+    def take(rows: Rows) -> Num[Tensor, "members rows ..."]:
+        scores = [member.take(rows) for member in members]
+        return torch.stack([s.to(wide) for s in scores] if mixed else scores)
 
     key, notes = keys.pop(), ()
     if key is None:
-        key, notes = _guess(folder, rows)
+        key, notes = _guess_kind(folder, take)
     names = [member.name for member in members]
     numbers = all(name.isdecimal() for name in names)
-    return Raw(
+    return Scores(
         path=folder,
         key=key,
         shape=(len(members), *first.shape),
         dtypes=tuple(member.dtype for member in members),
-        rows=rows,
-        labels=_joined(folder, "labels", labels, members),
-        index=_joined(folder, "index", index, members),
+        take=take,
+        labels=_join(folder, "labels", labels, members),
+        index=_join(folder, "index", index, members),
         members=np.array([int(n) for n in names] if numbers else names),
         weights=weights,
         notes=notes,
@@ -107,10 +110,10 @@ def open_folder(folder: Path) -> Raw:
     )
 
 
-def _joined(
+def _join(
     folder: Path, key: str, shared: np.ndarray | None, members: list[_Member]
 ) -> np.ndarray | None:
-    """The folder's own (samples), or (members, samples) where members bring theirs."""
+    """Gives the folder's array (samples), or (members, samples) where members bring theirs."""
     own = [getattr(member, key) for member in members]
     if all(values is None for values in own):
         return shared
@@ -133,7 +136,7 @@ def _joined(
     return np.stack(rows)
 
 
-def _npy(path: Path) -> _Member:
+def _open_npy_member(path: Path) -> _Member:
     array = open_npy(path)
     own = [path.with_name(f"{path.stem}.{key}.npy") for key in ("labels", "index")]
     labels, index = (open_npy(file).load() if file.exists() else None for file in own)
@@ -148,7 +151,7 @@ def _npy(path: Path) -> _Member:
     )
 
 
-def _safetensors(path: Path) -> _Member:
+def _open_safetensors_member(path: Path) -> _Member:
     try:
         with safe_open(path, framework="pt") as file:
             names = sorted(file.keys())
@@ -159,13 +162,13 @@ def _safetensors(path: Path) -> _Member:
             shape = file.get_slice(key).get_shape() if key else ()
             dtype = file.get_slice(key)[:0].dtype if key and shape else None
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: not a whole .safetensors ({error})") from error
+        raise ValueError(f"{path}: not a complete .safetensors ({error})") from error
     if dtype is None:
         raise ValueError(
             f"{path}: needs a tensor named logits, probs or votes, has {', '.join(names) or 'none'}"
         )
 
-    def take(rows: Rows) -> Tensor:
+    def take(rows: Rows) -> Num[Tensor, "rows ..."]:
         try:
             with safe_open(path, framework="pt") as file:
                 tensor = file.get_tensor(key)
@@ -185,16 +188,19 @@ def _safetensors(path: Path) -> _Member:
     )
 
 
-def _guess(folder: Path, rows: Callable[[Rows], Tensor]) -> tuple[str, tuple[str, ...]]:
-    """Whether unnamed scores are logits or probabilities, from the first rows of all members."""
-    values = rows(slice(0, ROWS_LOOKED_AT)).double()
+def _guess_kind(
+    folder: Path, take: Callable[[Rows], Num[Tensor, "members rows ..."]]
+) -> tuple[str, tuple[str, ...]]:
+    """Tells unnamed logits from probabilities by the first rows of all members; with a note."""
+    values = take(slice(0, ROWS_SUMMED)).double()
     if values.ndim != 3 or not values.numel():
         return "logits", ()
-    share = float(((values.sum(dim=-1) - 1).abs() < PROBABILITY_TOLERANCE).double().mean())
-    if share < 0.5 and ((values >= 0) & (values <= 1)).all():
+    sums_to_one = (values.sum(dim=-1) - 1).abs() < PROBABILITY_TOLERANCE
+    fraction = float(sums_to_one.double().mean())
+    if fraction < 0.5 and ((values >= 0) & (values <= 1)).all():
         raise ValueError(
-            f"{folder}: all scores lie in 0..1, but {1 - share:.0%} of the first rows do not sum "
-            "to one; save them as .safetensors with the name logits or probs"
+            f"{folder}: all scores lie in 0..1, but {1 - fraction:.0%} of the first rows do not "
+            "sum to one; save them as .safetensors with the name logits or probs"
         )
-    key, what = ("probs", "sum to one") if share >= 0.5 else ("logits", "do not sum to one")
+    key, what = ("probs", "sum to one") if fraction >= 0.5 else ("logits", "do not sum to one")
     return key, (f"members are read as {key}, because rows of the .npy files {what}",)

@@ -1,11 +1,11 @@
-"""The identity of a run: everything that decides a member's weights and predictions."""
+"""The identity of a run: everything that determines a member's weights and predictions."""
 
 import json
 from collections.abc import Mapping
 
 
 def flatten(nested: Mapping[str, object]) -> dict[str, object]:
-    """Nested mappings to dotted keys, with the values JSON would give back."""
+    """Turns nested mappings into dotted keys, with the values that JSON would give back."""
     flat: dict[str, object] = {}
     for key, value in nested.items():
         if isinstance(value, Mapping):
@@ -16,7 +16,7 @@ def flatten(nested: Mapping[str, object]) -> dict[str, object]:
 
 
 def difference(there: Mapping[str, object], now: Mapping[str, object]) -> str:
-    """The keys of two flat identities that differ, with both values; empty if none does."""
+    """Lists the keys in which two flat identities differ, with both values; empty if none."""
     return "; ".join(
         f"{key}: {there.get(key)} there, {now.get(key)} now"
         for key in sorted(there.keys() | now.keys())

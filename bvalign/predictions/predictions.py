@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int, Int64, UInt8
 from torch import Tensor
 
 BLOCK_BYTES = 2**21
-"""Of float64 logits per block: large enough to keep the processor busy, small enough to cache."""
+"""Bytes of float64 logits per block: enough to keep the processor busy, few enough to cache."""
 
 
 @dataclass(frozen=True)
@@ -16,25 +17,25 @@ class Predictions:
     """Logits of all members on all samples.
 
     Attributes:
-        read: start, stop -> logits (members, stop - start, classes), any float type.
-        target: int64 (samples), or None where there are no labels.
-        index: int64 (samples), rows of the data set, ascending.
+        read: (start, stop) -> logits of these samples, of any floating-point type.
+        target: class ids, or None without labels.
+        index: rows of the data set, ascending.
         members: ids or names of the members, in the order of the leading axis.
         num_classes: K.
         class_names: one per class; empty if unknown.
-        images: uint8 (samples, channels, height, width), or None.
-        texts: what a reader is shown of each sample where it is no image, or None.
-        weights: how often each member counts, or None where all count alike.
-        notes: lines that every reader of results must see.
+        images: the samples as the report shows them, or None.
+        notes: remarks that everybody who uses the results must see.
+        texts: the samples as the report shows them where they are text, or None.
+        weights: member weights, how often each member counts; None where all count once.
     """
 
-    read: Callable[[int, int], Tensor]
-    target: np.ndarray | None
-    index: np.ndarray
+    read: Callable[[int, int], Float[Tensor, "members block classes"]]
+    target: Int64[np.ndarray, " samples"] | None
+    index: Int64[np.ndarray, " samples"]
     members: tuple[int | str, ...]
     num_classes: int
     class_names: tuple[str, ...] = ()
-    images: np.ndarray | None = None
+    images: UInt8[np.ndarray, "samples channels height width"] | None = None
     notes: tuple[str, ...] = ()
     texts: tuple[str, ...] | None = None
     weights: tuple[float, ...] | None = None
@@ -49,37 +50,37 @@ class Predictions:
 
     def blocks(
         self, start: int = 0, stop: int | None = None
-    ) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Logits (members, block, classes) and labels (block), if any, of successive samples.
+    ) -> Iterator[tuple[Float[Tensor, "members block classes"], Int[Tensor, " block"] | None]]:
+        """Yields the logits and, if there are any, the labels of successive blocks of samples.
 
         Args:
             start: first sample.
             stop: end of the samples; all by default.
 
         Raises:
-            ValueError: logits that are NaN or inf, naming the member and how many samples.
+            ValueError: logits are NaN or inf; the message names the members and counts samples.
         """
         target = None if self.target is None else torch.from_numpy(self.target)
         stop = self.num_samples if stop is None else stop
         for low in range(start, stop, self.samples_per_block):
             high = min(low + self.samples_per_block, stop)
             logits = self.read(low, high)
-            if _unusable(logits).any():
+            if _undefined(logits).any():
                 self._refuse_non_finite()
             yield logits, None if target is None else target[low:high]
 
     def _refuse_non_finite(self) -> None:
-        """Counts over the whole table, so that the message names everything at once."""
+        """Raises the error, with counts over all samples, so that it names every such member."""
         counts = torch.zeros(len(self.members), dtype=torch.int64)
         for start in range(0, self.num_samples, self.samples_per_block):
             logits = self.read(start, min(start + self.samples_per_block, self.num_samples))
-            counts += _unusable(logits).sum(dim=1)
+            counts += _undefined(logits).sum(dim=1)
         named = name_members(self.members, counts, self.num_samples)
         raise ValueError(f"logits are NaN or inf: {named}; leave these members out")
 
 
 def without_copies(predictions: Predictions) -> Predictions:
-    """Leaves out members that repeat another bit by bit, which would count as no variance."""
+    """Leaves out bitwise copies of other members, which would count as no variance."""
     originals = _originals(predictions)
     kept = [place for place, original in enumerate(originals) if place == original]
     if len(kept) == len(originals):
@@ -91,11 +92,11 @@ def without_copies(predictions: Predictions) -> Predictions:
         if place != original
     )
     weights = predictions.weights
-    if weights is not None:  # a copy is its original once more
-        weights = np.bincount(originals, weights=weights)[kept]
+    if weights is not None:  # a copy adds its weight to its original
+        weights = tuple(np.bincount(originals, weights=weights)[kept].tolist())
     return replace(
         predictions,
-        weights=None if weights is None else tuple(weights.tolist()),
+        weights=weights,
         read=lambda start, stop: predictions.read(start, stop)[kept],
         members=tuple(names[place] for place in kept),
         notes=(*predictions.notes, f"left out, exact copies: {copies}"),
@@ -103,12 +104,14 @@ def without_copies(predictions: Predictions) -> Predictions:
 
 
 def samples_per_block(num_members: int, num_classes: int) -> int:
-    """How many samples fill `BLOCK_BYTES`."""
+    """Number of samples that fill `BLOCK_BYTES`, at least one."""
     return max(1, BLOCK_BYTES // (8 * num_members * num_classes))
 
 
-def name_members(members: Sequence[int | str], counts: Tensor, num_samples: int) -> str:
-    """Members with a count above zero, each with it."""
+def name_members(
+    members: Sequence[int | str], counts: Int[Tensor, " members"], num_samples: int
+) -> str:
+    """Lists the members whose count is above zero, each with its count."""
     return ", ".join(
         f"member {member} ({count} of {num_samples} samples)"
         for member, count in zip(members, counts.tolist(), strict=True)
@@ -117,7 +120,7 @@ def name_members(members: Sequence[int | str], counts: Tensor, num_samples: int)
 
 
 def _originals(predictions: Predictions) -> list[int]:
-    """For each member the first one with the same logits; reads until all are known to differ."""
+    """Finds, for each member, the first one with the same logits; stops once all differ."""
     originals = [0] * len(predictions.members)
     for start in range(0, predictions.num_samples, predictions.samples_per_block):
         stop = min(start + predictions.samples_per_block, predictions.num_samples)
@@ -132,6 +135,6 @@ def _originals(predictions: Predictions) -> list[int]:
     return originals
 
 
-def _unusable(logits: Tensor) -> Tensor:
-    """Where a softmax is undefined (members, block); some classes at minus infinity are fine."""
+def _undefined(logits: Float[Tensor, "members block classes"]) -> Bool[Tensor, "members block"]:
+    """Marks where the softmax is undefined; some classes at minus infinity are fine."""
     return ~logits.amax(dim=-1).isfinite()  # NaN if one is; -inf if all are

@@ -1,7 +1,7 @@
-"""What the workers of an image folder do: decode, crop and mirror what members ask for.
+"""The work of an image folder's processes: decoding, cropping and flipping images for members.
 
-Every item is named by its row and its random draws, and both come from the streams of the member
-that asks for it: workers draw nothing, so their number changes speed only.
+Every item is named by its row and its random numbers, and both come from the streams of the member
+that asks for it. Workers draw nothing themselves, so their number affects speed only.
 """
 
 import math
@@ -10,24 +10,25 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int64, Shaped, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from bvalign.data.loader import MemberSchedule
+from bvalign.data.loader import MemberSchedule, TrainBatch
 
 AREA, LOG_RATIO = (0.08, 1.0), math.log(4 / 3)
-"""Random crops have 8% to 100% of the area and a ratio of 3/4 to 4/3 (Szegedy et al. 2015)."""
+"""Random crops cover 8% to 100% of the area, aspect ratio 3/4 to 4/3 (Szegedy et al. 2015)."""
 
 
 class Item(NamedTuple):
-    """What a worker is asked for."""
+    """One image for a worker to prepare."""
 
     row: int
-    draws: np.ndarray  # uniform in [0, 1): area, ratio, top, left, flip
+    draws: Float[np.ndarray, "5"]  # uniform in [0, 1): area, ratio, top, left, flip
 
 
 class MemberSampler(MemberSchedule, Sampler[list[Item]]):
-    """The items of each training batch: those of the first member, then of the next ...
+    """The items of each training batch, one member after another.
 
     Lightning calls `loader.batch_sampler.sampler.set_epoch`.
     """
@@ -36,7 +37,7 @@ class MemberSampler(MemberSchedule, Sampler[list[Item]]):
         order, done = self.order(), 0
         generators = [self.streams.generator("augmentation", m, self.epoch) for m in self.members]
         for here in self.steps():
-            # numbers of other ranks and of batches left out are drawn and thrown away
+            # numbers for other ranks and for skipped batches are drawn and discarded
             draws = [g.random((here.stop - done, 5))[here.start - done :] for g in generators]
             done = here.stop
             yield [
@@ -45,8 +46,8 @@ class MemberSampler(MemberSchedule, Sampler[list[Item]]):
                 for row, draw in zip(*of_member, strict=True)
             ]
 
-    def collate(self, items: list[tuple[Tensor, int, int]]) -> tuple[Tensor, Tensor, Tensor]:
-        """uint8 images (members, batch, 3, size, size), labels and rows (members, batch)."""
+    def collate(self, items: list[tuple[UInt8[Tensor, "3 size size"], int, int]]) -> TrainBatch:
+        """Stacks uint8 images, labels and rows, with a leading member axis."""
         images, target, index = zip(*items, strict=True)
         shape = (len(self.members), -1)
         return (
@@ -57,39 +58,45 @@ class MemberSampler(MemberSchedule, Sampler[list[Item]]):
 
 
 class Centres(Dataset):
-    """The centre of each image: the shorter side at 8/7 of `size`, uint8 (3, size, size)."""
+    """Centre crops of images whose shorter side is first resized to 8/7 of `size`."""
 
-    def __init__(self, files: np.ndarray, target: np.ndarray, size: int) -> None:
+    def __init__(
+        self, files: Shaped[np.ndarray, " files"], target: Int64[np.ndarray, " files"], size: int
+    ) -> None:
         self.files, self.target, self.size = files, target, size
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, item: int | Item) -> tuple[Tensor, int, int]:
+    def __getitem__(self, item: int | Item) -> tuple[UInt8[Tensor, "3 size size"], int, int]:
         row = item.row if isinstance(item, Item) else item
         return self.cut(self._decode(row), item), int(self.target[row]), row
 
-    def cut(self, image: Tensor, item: int | Item) -> Tensor:
+    def cut(
+        self, image: UInt8[Tensor, "3 height width"], item: int | Item
+    ) -> UInt8[Tensor, "3 {self.size} {self.size}"]:
         from torchvision.transforms.v2 import functional
 
         image = functional.resize(image, [round(self.size * 8 / 7)], antialias=True)
         return functional.center_crop(image, [self.size])
 
-    def _decode(self, row: int) -> Tensor:
+    def _decode(self, row: int) -> UInt8[Tensor, "3 height width"]:
         from PIL import Image
 
         try:
             with Image.open(self.files[row]) as image:
                 pixels = np.array(image.convert("RGB"))
         except (OSError, SyntaxError) as error:  # Pillow raises either on what it cannot read
-            raise ValueError(f"{self.files[row]} is no image that can be read: {error}") from error
+            raise ValueError(f"{self.files[row]} is not a readable image: {error}") from error
         return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 class Crops(Centres):
-    """A random part of each image, resized to (3, size, size) and perhaps mirrored."""
+    """Random parts of images, resized to `size` and flipped with probability one half."""
 
-    def cut(self, image: Tensor, item: Item) -> Tensor:
+    def cut(
+        self, image: UInt8[Tensor, "3 height width"], item: Item
+    ) -> UInt8[Tensor, "3 {self.size} {self.size}"]:
         from torchvision.transforms.v2 import functional
 
         height, width = image.shape[-2:]

@@ -1,4 +1,4 @@
-"""The curves of members' training, as a run directory keeps them."""
+"""Training curves of members, read from a run directory."""
 
 import csv
 import math
@@ -7,39 +7,40 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int
 
 
 class Curves(NamedTuple):
-    """Training of several members, NaN where nothing was measured."""
+    """Training curves of several members, NaN where nothing was measured."""
 
-    epoch: np.ndarray  # (epochs), from 1
-    values: dict[str, np.ndarray]  # name -> (members, epochs)
+    epoch: Int[np.ndarray, " epochs"]  # from 1
+    values: dict[str, Float[np.ndarray, "members epochs"]]  # by name of the column
 
 
 def training_curves(folders: Iterable[Path]) -> Curves:
-    """Reads `history.csv` of members.
+    """Reads the `history.csv` of members.
 
     Args:
-        folders: of finished members; one with an empty history is left out.
+        folders: of finished members; those with an empty history are left out.
 
     Returns:
-        Every column of the files, by name, for all epochs that any member has.
+        Every column of the files, for all epochs that any member has.
 
     Raises:
         ValueError: a file is missing or damaged.
     """
-    found = [rows for folder in folders if (rows := _read(folder / "history.csv"))]
-    epochs = sorted({epoch for rows in found for epoch in rows})
-    names = dict.fromkeys(name for rows in found for row in rows.values() for name in row)
+    members = [rows for folder in folders if (rows := _read(folder / "history.csv"))]
+    epochs = sorted({epoch for rows in members for epoch in rows})
+    names = dict.fromkeys(name for rows in members for row in rows.values() for name in row)
     values = {
-        name: np.array([[rows.get(e, {}).get(name, math.nan) for e in epochs] for rows in found])
+        name: np.array([[rows.get(e, {}).get(name, math.nan) for e in epochs] for rows in members])
         for name in names
     }
     return Curves(np.array(epochs), values)
 
 
 def _read(path: Path) -> dict[int, dict[str, float]]:
-    """Epoch -> the numbers of a row."""
+    """Reads the numbers of each row, by epoch."""
     try:
         with path.open(newline="") as file:
             rows = {int(row.pop("epoch")): row for row in csv.DictReader(file)}

@@ -1,7 +1,7 @@
-"""Arrays that stay in their files: mapped for each read, and let go after it.
+"""Arrays that stay in their files, memory-mapped anew for each read.
 
-A mapping that lives on counts every page it has touched as memory of the process; one per read
-keeps that to a block, and tells of a file that vanished or was cut instead of dying of SIGBUS.
+A mapping that lives on counts every page it has touched as memory of the process. One per read
+keeps that to a block, and a file that was removed or truncated raises an error instead of SIGBUS.
 """
 
 import io
@@ -9,21 +9,22 @@ import math
 import os
 import tempfile
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Int, Num
 from torch import Tensor
 
-Rows = slice | np.ndarray
-"""Which samples: start to stop, or their positions in any order."""
+Rows = slice | Int[np.ndarray, " rows"]
+"""Samples to read: start to stop, or their positions in any order."""
 
 
 class MappedArray(NamedTuple):
-    """An array of numbers somewhere in a file."""
+    """An array of numbers inside a file."""
 
     path: Path  # named in messages
-    file: Path | BinaryIO  # where the bytes are
+    file: Path | io.FileIO  # holds the bytes
     offset: int
     dtype: np.dtype
     shape: tuple[int, ...]
@@ -37,15 +38,15 @@ class MappedArray(NamedTuple):
     def num_bytes(self) -> int:
         return self.dtype.itemsize * math.prod(self.shape)
 
-    def take(self, rows: Rows, axis: int) -> Tensor:
-        """A copy of some rows along an axis; float128 becomes float64, as torch has none."""
+    def take(self, rows: Rows, axis: int) -> Num[Tensor, "..."]:
+        """Copies some rows along an axis; float128, which torch lacks, becomes float64."""
         block = self._map()[(slice(None),) * axis + (rows,)]
         wide = self.dtype.kind == "f" and self.dtype.itemsize > 8
         dtype = np.dtype(np.float64) if wide else self.dtype.newbyteorder("=")
         return torch.from_numpy(np.array(block, dtype=dtype, order="C"))
 
     def load(self) -> np.ndarray:
-        """All of it."""
+        """Reads the whole array."""
         return np.array(self._map()) if 0 not in self.shape else np.empty(self.shape, self.dtype)
 
     def _map(self) -> np.ndarray:
@@ -56,11 +57,11 @@ class MappedArray(NamedTuple):
             raise ValueError(f"{self.path}: vanished or was cut short ({error})") from error
 
 
-def npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, Fortran order and dtype of a `.npy`; leaves the stream at the first number.
+def npy_header(stream: io.BufferedIOBase) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Reads shape, Fortran order and dtype of a `.npy`, up to the first number.
 
     Raises:
-        ValueError: it is not the header of an array of numbers.
+        ValueError: this is not the header of a plain array.
     """
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
@@ -75,10 +76,10 @@ def npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 
 def open_npy(path: Path) -> MappedArray:
-    """The array of a `.npy`.
+    """Opens the array of a `.npy`.
 
     Raises:
-        ValueError: it is damaged, or holds no numbers.
+        ValueError: the file is damaged, or contains no numbers.
     """
     try:
         with path.open("rb") as stream:
@@ -88,33 +89,33 @@ def open_npy(path: Path) -> MappedArray:
         if size != needed:
             raise ValueError(f"{size} bytes, not {needed}")
     except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{path}: not a whole .npy of numbers ({error})") from error
+        raise ValueError(f"{path}: not a complete .npy of numbers ({error})") from error
     return array
 
 
 class Scratch(io.FileIO):
-    """A file in TMPDIR without a name: it is gone with the process, however that ends."""
+    """An anonymous file in TMPDIR: it is gone with the process, however that ends."""
 
     def __init__(self) -> None:
         with tempfile.TemporaryFile(prefix="bvalign-") as file:
             super().__init__(os.dup(file.fileno()), "r+b")
 
     def __del__(self) -> None:
-        self.close()  # it lives as long as the predictions that read it, which nobody closes
+        self.close()  # lives as long as the predictions that read it, which nobody closes
 
 
-def write_scratch(file: Scratch, content: bytes | memoryview, path: Path) -> None:
+def write_scratch(file: io.IOBase, content: bytes | memoryview, path: Path) -> None:
     """Appends to a scratch file.
 
     Raises:
-        ValueError: there is no room, which is no fault of `path`, whose content it is.
+        ValueError: the disk is full; the message names `path`, which the content comes from.
     """
     try:
-        left = memoryview(content).cast("B")
-        while left:
-            left = left[file.write(left) :]
+        remaining = memoryview(content).cast("B")
+        while remaining:
+            remaining = remaining[file.write(remaining) :]
     except OSError as error:
         raise ValueError(
             f"{path}: no room to unpack it in {tempfile.gettempdir()} ({error.strerror}); set "
-            "TMPDIR to a folder with more"
+            "TMPDIR to a folder with more space"
         ) from error

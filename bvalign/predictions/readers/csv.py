@@ -8,28 +8,28 @@ from typing import TextIO
 
 import numpy as np
 
-from bvalign.predictions.long_table import Chunk, Columns, find_columns, from_chunks
-from bvalign.predictions.raw import Raw
+from bvalign.predictions.readers.long_table import Chunk, ColumnNames, collect_rows, find_columns
+from bvalign.predictions.readers.scores import Scores
 
 ROWS_PER_CHUNK = 4096
 
 
-def open_csv(path: Path) -> Raw:
-    """What a `.csv` holds; `long_table` says which columns it must have.
+def open_csv(path: Path) -> Scores:
+    """Opens the scores of a `.csv` with the columns that `long_table` describes.
 
     Raises:
-        ValueError: a column is missing, or a row is damaged; names the line.
+        ValueError: a column is missing, or a row is damaged; the message names the line.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             names = [name.strip() for name in next(csv.reader(file), [])]
             columns = find_columns(path, names)
-            return from_chunks(path, columns, _chunks(path, file, names, columns))
+            return collect_rows(path, columns, _chunks(path, file, names, columns))
     except (csv.Error, UnicodeDecodeError, OSError) as error:
-        raise ValueError(f"{path}: not a whole .csv in UTF-8 ({error})") from error
+        raise ValueError(f"{path}: not a complete .csv in UTF-8 ({error})") from error
 
 
-def _chunks(path: Path, file: TextIO, names: list[str], columns: Columns) -> Iterator[Chunk]:
+def _chunks(path: Path, file: TextIO, names: list[str], columns: ColumnNames) -> Iterator[Chunk]:
     at_member, *at_ids = (names.index(name) for name in columns.ids)
     at_scores = [names.index(name) for name in columns.scores]
     reader = csv.reader(file)
@@ -41,7 +41,7 @@ def _chunks(path: Path, file: TextIO, names: list[str], columns: Columns) -> Ite
             if len(row) != len(names):
                 raise ValueError(
                     f"{path}: line {line} has {len(row)} cells instead of {len(names)}; is the "
-                    "file whole?"
+                    "file complete?"
                 )
             try:
                 values[number] = [float(row[at]) for at in at_scores]

@@ -1,4 +1,4 @@
-"""Writing files so that they are whole or absent, whenever the process dies."""
+"""Atomic writes: a file is complete or absent, whenever the process dies."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path whose content takes the place of `path` when the block ends well."""
+    """Yields a temporary path that replaces `path` when the block ends without an error."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -25,12 +25,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Replaces `path` by `content`; on failure the old file stays as it was."""
+    """Replaces the content of `path`; on failure the old file stays as it was."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Removes what killed processes left beside its place; only where nobody else writes."""
+    """Removes temporary files of killed processes; only where no other process writes."""
     for path in folder.glob(".*.tmp") if folder.is_dir() else ():
         path.unlink(missing_ok=True)

@@ -1,9 +1,9 @@
-"""Anybody's predictions from a `.npz`, read in blocks of samples.
+"""Predictions from a `.npz`, read in blocks of samples.
 
-Stored arrays are mapped where they lie in the archive. A deflated one is unpacked once into a
-nameless file in TMPDIR and mapped there: a block of samples needs a piece of every member, and a
-deflate stream can only be read from its start, so that one stream per member would decompress
-everything before it, M / 2 times the array in all, and could not follow an unsorted index.
+Uncompressed arrays are mapped in place. A compressed one is unpacked once into an anonymous file in
+TMPDIR and mapped there: a block of samples needs a slice of every member, but a deflate stream can
+only be read from its start. One stream per member would decompress everything before its slice,
+M / 2 times the array in total, and could not follow an unsorted index.
 """
 
 import struct
@@ -11,21 +11,21 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from bvalign.predictions.mapped import MappedArray, Scratch, npy_header, write_scratch
-from bvalign.predictions.raw import KEYS, Raw
-from bvalign.predictions.shown import SHOWN
+from bvalign.predictions.readers.mapped import MappedArray, Scratch, npy_header, write_scratch
+from bvalign.predictions.readers.scores import KEYS, Scores
+from bvalign.predictions.readers.side_arrays import SHOWN
 
 CHUNK_BYTES = 2**20
 
 
-def open_npz(path: Path) -> Raw:
-    """What a `.npz` holds.
+def open_npz(path: Path) -> Scores:
+    """Opens the scores of a `.npz`.
 
     Args:
-        path: holds `logits` or `probs` (members, samples, classes), or `votes` (members, samples),
-            optionally `labels` (samples), `index` (samples), `members` (members) and `weights`
-            (members). `labels` and `index` may be (members, samples): then they are compared
-            between members. What the report shows: `images` uint8 (samples, channels, height,
+        path: contains `logits` or `probs` (members, samples, classes), or `votes` (members,
+            samples), optionally `labels` (samples), `index` (samples), `members` (members) and
+            `weights` (members). `labels` and `index` may be (members, samples); then they are
+            compared between members. For the report: `images` uint8 (samples, channels, height,
             width), `texts` (samples), `class_names` (classes).
 
     Raises:
@@ -36,20 +36,18 @@ def open_npz(path: Path) -> Raw:
             if file.read(6) == b"\x93NUMPY":
                 raise ValueError("it is a single array")
         with zipfile.ZipFile(path) as archive:
-            names = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
-            key = next((key for key in (*KEYS, "predictions") if key in names), None)
-            wanted = [
-                n for n in (key, "labels", "index", "members", "weights", *SHOWN) if n in names
-            ]
-            arrays = {name: _array(path, archive, names[name]) for name in wanted}
+            entries = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
+            key = next((key for key in (*KEYS, "predictions") if key in entries), None)
+            names = (key, "labels", "index", "members", "weights", *SHOWN)
+            arrays = {n: _open_array(path, archive, entries[n]) for n in names if n in entries}
     except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         if str(error).startswith(str(path)):
             raise
-        raise ValueError(f"{path}: not a whole .npz of plain arrays ({error})") from error
+        raise ValueError(f"{path}: not a complete .npz of plain arrays ({error})") from error
     if key is None:
         raise ValueError(
             f"{path}: needs an array 'logits' or 'probs' (members, samples, classes) or 'votes' "
-            f"(members, samples), has {', '.join(names) or 'none'}"
+            f"(members, samples), has {', '.join(entries) or 'none'}"
         )
     scores = arrays.pop(key)
     if key == "predictions":
@@ -59,19 +57,19 @@ def open_npz(path: Path) -> Raw:
                 f"{scores.dtype} {scores.shape}; call scores 'logits' or 'probs'"
             )
         key = "votes"
-    return Raw(
+    return Scores(
         path=path,
         key=key,
         shape=scores.shape,
         dtypes=(scores.dtype_name,),
-        rows=lambda rows: scores.take(rows, axis=1),
+        take=lambda rows: scores.take(rows, axis=1),
         shown={name: arrays.pop(name).load() for name in SHOWN if name in arrays},
         **{name: array.load() for name, array in arrays.items()},
     )
 
 
-def _array(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> MappedArray:
-    """Reads through the array once, which checks its CRC, and says where its bytes are."""
+def _open_array(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> MappedArray:
+    """Reads the array once, which checks its CRC, and unpacks it if it is compressed."""
     stored = info.compress_type == zipfile.ZIP_STORED
     file = path if stored else Scratch()
     with archive.open(info) as stream:
@@ -88,7 +86,7 @@ def _array(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Mappe
 
 
 def _data_offset(path: Path, info: zipfile.ZipInfo) -> int:
-    """Where a member's bytes begin: its local header has lengths of its own."""
+    """Finds where an entry's bytes begin, by the lengths in its local header."""
     with path.open("rb") as file:
         file.seek(info.header_offset)
         name_length, extra_length = struct.unpack("<26xHH", file.read(30))

@@ -1,26 +1,27 @@
-"""What the report shows of the test samples: `samples.npz` of a run directory."""
+"""The test samples as the report shows them: `samples.npz` of a run directory."""
 
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int64, UInt8
 
-from bvalign.predictions.atomic import atomic_path
+from bvalign.atomic import atomic_path
 
 
 class Samples(NamedTuple):
-    """The test samples as a reader sees them."""
+    """The test samples, with what the report shows of each."""
 
-    target: np.ndarray  # int64 (samples)
+    target: Int64[np.ndarray, " samples"]
     class_names: tuple[str, ...]
-    images: np.ndarray | None  # uint8 (samples, channels, height, width)
-    notes: tuple[str, ...] = ()  # that every reader of results must see
+    images: UInt8[np.ndarray, "samples channels height width"] | None
+    notes: tuple[str, ...] = ()  # remarks that everybody who uses the results must see
     texts: tuple[str, ...] | None = None  # one per sample
 
 
 def write_samples(path: Path, samples: Samples) -> None:
-    """Writes the file, once: one that is there and whole stays."""
+    """Writes the file, unless an intact one is there."""
     if path.exists() and not _damage(path):
         return
     strings = {"class_names": samples.class_names, "notes": samples.notes, "texts": samples.texts}
@@ -34,7 +35,7 @@ def write_samples(path: Path, samples: Samples) -> None:
 
 
 def read_samples(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of the file: index, and the fields of `Samples` that it has.
+    """Reads the arrays of the file: index, and the fields of `Samples` that it has.
 
     Raises:
         ValueError: it is missing or damaged.

@@ -2,10 +2,10 @@
 
     run.json          identity, packs, provenance
     samples.npz       index, target, class names, images
-    members/0007/     what is kept of one member, see `members.py`
+    members/0007/     checkpoints and results of one member, see `member.py`
     packs/003.lock    held by the process that trains the pack, see `claims.py`
 
-Every file is written beside its place and renamed into it, so it is whole or absent.
+Every file is written under a temporary name and renamed, so it is complete or absent.
 """
 
 import json
@@ -16,16 +16,16 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from bvalign.predictions.atomic import write_atomic
-from bvalign.predictions.claims import Offer, PackLock, Work, in_step, one_at_a_time
-from bvalign.predictions.identity import difference, flatten
-from bvalign.predictions.members import MemberFolder
-from bvalign.predictions.samples import Samples, read_samples, write_samples
-from bvalign.predictions.table import Predictions
+from bvalign.atomic import write_atomic
+from bvalign.predictions.predictions import Predictions
+from bvalign.predictions.run.claims import Offer, PackLock, Work, in_step, one_at_a_time
+from bvalign.predictions.run.identity import difference, flatten
+from bvalign.predictions.run.member import MemberFolder
+from bvalign.predictions.run.samples import Samples, read_samples, write_samples
 
 SCHEMA = 1
 ATTEMPTS = 3
-"""How often a member is trained before it is given up, where divergence is retried."""
+"""Attempts at training a member before it is given up, if divergence is retried."""
 
 
 class RunDirectory:
@@ -36,11 +36,15 @@ class RunDirectory:
 
     Raises:
         FileNotFoundError: there is no run.
-        ValueError: run.json is damaged or of another version.
+        ValueError: run.json is damaged or has another schema.
     """
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
+        self.reload()
+
+    def reload(self) -> None:
+        """Reads run.json, which other processes may have changed."""
         path = self.root / "run.json"
         if not path.is_file():
             raise FileNotFoundError(f"{self.root}: no run.json; this is not a run of bvalign")
@@ -66,17 +70,17 @@ class RunDirectory:
         pack_size: int,
         provenance: Mapping[str, object],
     ) -> "RunDirectory":
-        """Creates a run, or joins the one that is there.
+        """Creates a run, or joins the existing one.
 
         Args:
             root: the directory.
-            identity: everything that decides a member's weights and predictions.
+            identity: everything that determines a member's network weights and predictions.
             num_members: members wanted; a run that has fewer gets more packs.
             pack_size: members per new pack.
-            provenance: versions, hardware and the like; kept from the first start.
+            provenance: versions, hardware and the like; those of the first start are kept.
 
         Raises:
-            ValueError: the run that is there has another identity; names the keys that differ.
+            ValueError: the existing run has another identity; the message names the keys.
         """
         root = Path(root)
         identity = flatten(identity)
@@ -86,7 +90,7 @@ class RunDirectory:
                 differ = difference(run.identity, identity)
                 if differ:
                     raise ValueError(
-                        f"{root} holds a run of another identity ({differ}); choose another "
+                        f"{root} contains a run with another identity ({differ}); choose another "
                         "--trainer.default_root_dir"
                     )
             else:
@@ -106,7 +110,7 @@ class RunDirectory:
 
     @property
     def packs(self) -> list[list[int]]:
-        """Member ids by pack; fixed once written."""
+        """Ids of the members of each pack; never changed once written."""
         return self.info["packs"]
 
     @property
@@ -119,25 +123,25 @@ class RunDirectory:
         return MemberFolder(path, member, json.dumps(self.identity, sort_keys=True))
 
     def finished(self) -> tuple[list[int], list[str]]:
-        """Members whose logits are whole, and a line on each whose file is damaged."""
+        """Lists the members with intact logits, and a line on each whose file is damaged."""
         folders = [self.member(member) for member in range(self.num_members)]
         problems = [problem for folder in folders if (problem := folder.problem())]
         return [folder.member for folder in folders if folder.is_finished()], problems
 
     def missing(self, *, retry: bool = False) -> list[int]:
-        """Members still to be trained.
+        """Lists the members still to be trained.
 
         Args:
-            retry: count those whose training diverged, too, unless it did so `ATTEMPTS` times.
+            retry: include those whose training diverged, unless it did so `ATTEMPTS` times.
         """
         return [member for member in range(self.num_members) if self._is_missing(member, retry)]
 
     @contextmanager
     def claim(self, seats: int = 1, *, retry: bool = False) -> Iterator[Work]:
-        """Work for one process or for several in step, locked against others while it lasts.
+        """Claims work for one process or for several in step; locks it until the block ends.
 
         Args:
-            seats: packs that are trained side by side.
+            seats: packs to train side by side.
             retry: as in `missing`.
         """
         with ExitStack() as held:
@@ -162,7 +166,7 @@ class RunDirectory:
 
     @contextmanager
     def reporting(self) -> Iterator[bool]:
-        """Whether this process may write the report; one may at a time."""
+        """Yields True if this process may write the report, False if another is writing it."""
         lock = FileLock(self.root / "report.lock")
         try:
             lock.acquire(blocking=False)
@@ -175,12 +179,12 @@ class RunDirectory:
             lock.release()
 
     def save_samples(self, samples: Samples) -> None:
-        """Writes what the report shows of the test samples, once."""
+        """Writes the test samples for the report, once."""
         with one_at_a_time(self.root):
             write_samples(self.root / "samples.npz", samples)
 
     def predictions(self) -> Predictions:
-        """Predictions of the finished members; notes name those that are not.
+        """Opens the predictions of the finished members; notes name the others.
 
         Raises:
             ValueError: no member is finished.
@@ -223,7 +227,7 @@ class RunDirectory:
         return f"member {member}: training diverged in epoch {epochs}; {outcome}"
 
     def _offer(self, members: Sequence[int]) -> Offer | None:
-        """The members of one pack that can go on together; the others wait for another wave."""
+        """Offers the members of a pack that can resume together; the others wait their turn."""
         for member in members:
             self.member(member).sweep()
         alone = [Offer((m,), self.member(m).checkpoint_steps()) for m in members]

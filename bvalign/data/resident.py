@@ -1,0 +1,181 @@
+"""Data sets that fit into the memory of the training device.
+
+A data set is a subclass that names its classes and image shape and implements `load`.
+"""
+
+import hashlib
+from abc import abstractmethod
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, Integer, Num, Shaped, UInt8
+from torch import Tensor
+
+from bvalign.data.datamodule import Arrays, EnsembleDataModule, balanced_rows
+from bvalign.data.label_noise import symmetric_noise
+from bvalign.data.loader import Augmentation, EvalBatches, MemberBatches, Resident
+
+
+class ResidentDataModule(EnsembleDataModule):
+    """A small data set kept on the training device, as uint8 images or token ids.
+
+    Training batches are (input, target, index) with a leading member axis; evaluation batches have
+    none. Validation runs on the test split while members train; nothing is selected by it.
+
+    Args:
+        batch_size: samples per member and training step.
+        eval_batch_size: samples per evaluation batch; affects speed and memory only.
+        augment: apply the data set's usual random crops and flips in training, where it has any.
+        num_train: number of training samples to use, balanced over classes and chosen by position,
+            not by the seed; all by default.
+        num_test: the same for the test split.
+        label_noise: fraction of the training labels replaced by another class, in [0, 1].
+        label_noise_of: `data` gives all members and seeds the same wrong labels, determined by the
+            data alone; `member` draws them for each member.
+    """
+
+    mean: ClassVar[tuple[float, ...]]  # per channel, of pixels scaled to [0, 1]
+    std: ClassVar[tuple[float, ...]]
+    joins_steps = True
+    augmentation: ClassVar[Augmentation] = Augmentation()
+    batches: ClassVar[type[MemberBatches]] = MemberBatches
+    dtype: ClassVar[type[np.generic]] = np.uint8  # of the inputs that `load` gives
+
+    def __init__(
+        self,
+        batch_size: int = 128,
+        eval_batch_size: int = 1000,
+        augment: bool = True,
+        num_train: int | None = None,
+        num_test: int | None = None,
+        label_noise: float = 0.0,
+        label_noise_of: Literal["data", "member"] = "data",
+    ) -> None:
+        super().__init__()
+        if min(batch_size, eval_batch_size) < 1:
+            raise ValueError(
+                f"data.batch_size and data.eval_batch_size must be at least 1, got {batch_size} "
+                f"and {eval_batch_size}"
+            )
+        if not 0 <= label_noise <= 1:
+            raise ValueError(f"data.label_noise is a fraction in 0..1, got {label_noise}")
+        self.batch_size, self.eval_batch_size, self.augment = batch_size, eval_batch_size, augment
+        self.num_train, self.num_test = num_train, num_test
+        self.label_noise, self.label_noise_of = label_noise, label_noise_of
+
+    @abstractmethod
+    def load(self) -> Arrays:
+        """Reads both splits into memory; called once per process."""
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """Shape of one input as `load` gives it."""
+        return self.image_shape
+
+    def setup(self, stage: str | None = None) -> None:
+        """Loads, checks and subsamples the arrays on the first call; later calls do nothing."""
+        if self.arrays is not None:
+            return
+        arrays = self.load()
+        self._check("train", arrays.train_images, arrays.train_target)
+        self._check("test", arrays.test_images, arrays.test_target)
+        train = balanced_rows("train", arrays.train_target, self.num_train)
+        test = balanced_rows("test", arrays.test_target, self.num_test)
+        self.arrays = Arrays(
+            arrays.train_images[train],
+            arrays.train_target[train].astype(np.int64),
+            arrays.test_images[test],
+            arrays.test_target[test].astype(np.int64),
+            arrays.notes,
+        )
+        if self.texts is not None:
+            self.texts = tuple(self.texts[row] for row in test)
+        if self.label_noise:
+            self._make_noisy()
+
+    def identity(self) -> dict[str, object]:
+        """Settings and a hash of the data that determine a trained member; needs `setup`."""
+        return {
+            "name": self.name,
+            "fingerprint": self._fingerprint(),
+            "batch_size": self.batch_size,
+            "augment": self.augment and self.augmentation != Augmentation(),
+            "label_noise": self.label_noise,
+            "label_noise_of": self.label_noise_of,
+        }
+
+    def train_dataloader(self) -> MemberBatches:
+        """Batches for the members that the LightningModule currently holds."""
+        module = self.trainer.lightning_module
+        target = self.arrays.train_target
+        if self.label_noise and self.label_noise_of == "member":
+            streams = [module.streams.generator("label_noise", m) for m in module.members]
+            target = np.stack([self._with_noise(target, stream) for stream in streams])
+        split = self._resident(self.arrays.train_images, target)
+        augmentation = self.augmentation if self.augment else Augmentation()
+        return self.batches(split, augmentation, self.normalise, **self.schedule())
+
+    def train_inputs(self) -> tuple[Num[Tensor, "samples ..."], Int64[Tensor, " samples"]]:
+        """The whole training set without augmentation: inputs and labels on the device."""
+        split = self._resident(self.arrays.train_images, self.arrays.train_target)
+        return self.normalise(split.images), split.target
+
+    def test_dataloader(self) -> EvalBatches:
+        split = self._resident(self.arrays.test_images, self.arrays.test_target)
+        return EvalBatches(split, self.eval_batch_size, self.normalise, self.shard)
+
+    val_dataloader = test_dataloader
+
+    def normalise(
+        self, images: UInt8[Tensor, "*batch channels height width"]
+    ) -> Float[Tensor, "*batch channels height width"]:
+        """Scales uint8 images to mean 0 and standard deviation 1."""
+        mean = torch.tensor(self.mean, device=images.device).view(-1, 1, 1)
+        std = torch.tensor(self.std, device=images.device).view(-1, 1, 1)
+        return (images.float() / 255 - mean) / std
+
+    def _resident(
+        self, images: Num[np.ndarray, "samples ..."], target: Int64[np.ndarray, "*members samples"]
+    ) -> Resident:
+        device = self.trainer.strategy.root_device
+        return Resident(torch.from_numpy(images).to(device), torch.from_numpy(target).to(device))
+
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for array in self.arrays[:4]:
+            digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()[:16]
+
+    def _make_noisy(self) -> None:
+        """Replaces labels if the noise is that of the data, and adds a note in either case."""
+        noisy = self.arrays.train_target
+        if self.label_noise_of == "data":
+            seed = int(self._fingerprint(), 16)
+            noisy = self._with_noise(noisy, np.random.default_rng(seed))
+        of = "each member's own" if self.label_noise_of == "member" else "the same for all members"
+        note = f"data: {self.label_noise:.0%} of the training labels are wrong on purpose, {of}"
+        self.arrays = self.arrays._replace(train_target=noisy, notes=(*self.arrays.notes, note))
+
+    def _with_noise(
+        self, target: Int64[np.ndarray, " samples"], generator: np.random.Generator
+    ) -> Int64[np.ndarray, " samples"]:
+        return symmetric_noise(target, self.num_classes, self.label_noise, generator)
+
+    def _check(
+        self,
+        split: str,
+        images: Shaped[np.ndarray, "samples ..."],
+        target: Integer[np.ndarray, " samples"],
+    ) -> None:
+        if images.shape[1:] != self.stored_shape or images.dtype != self.dtype:
+            raise ValueError(
+                f"{self.name}: {split} images must be {self.dtype.__name__} (samples, "
+                f"{self.stored_shape}), got {images.dtype} {images.shape}"
+            )
+        outside = np.flatnonzero((target < 0) | (target >= self.num_classes))
+        if len(outside):
+            raise ValueError(
+                f"{self.name}: {split} labels must lie in 0..{self.num_classes - 1}, but "
+                f"{len(outside)} do not, the first is {target[outside[0]]} at row {outside[0]}"
+            )

@@ -1,0 +1,162 @@
+"""A pack's training state cut into one `MemberState` per member, and put together again.
+
+Lightning's checkpoint is one dictionary for everything a rank trains. It is cut into members on the
+way to disk, so that another number of ranks or packs can resume: tensors with one row per member
+lose that axis, and what members have in common (loops, schedule, optimizer settings) is repeated.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from bvalign.ensemble.module import Ensemble
+from bvalign.predictions import MemberState
+
+SHARED = ("epoch", "global_step", "pytorch-lightning_version", "loops", "lr_schedulers", "passes")
+
+
+def check_optimizer(
+    optimizers: Sequence[Optimizer], schedulers: Sequence[LRScheduler], module: Ensemble
+) -> None:
+    """Refuses optimizers and schedules that cannot be cut into members.
+
+    Args:
+        optimizers: all optimizers of the pack.
+        schedulers: of their learning rates.
+        module: holds the pack.
+
+    Raises:
+        ValueError: not one optimizer with one group of all parameters in their order, or settings
+            that cannot be written as JSON.
+    """
+    parameters = list(module.parameters())
+    name = type(optimizers[0]).__name__
+    held = [parameter for group in optimizers[0].param_groups for parameter in group["params"]]
+    problem = None
+    if len(optimizers) > 1:
+        names = ", ".join(type(optimizer).__name__ for optimizer in optimizers)
+        problem = f"{len(optimizers)} optimizers: {names}"
+    elif len(optimizers[0].param_groups) > 1:
+        problem = f"{name} with {len(optimizers[0].param_groups)} parameter groups"
+    elif len(held) != len(parameters):
+        problem = f"{name} over {len(held)} of {len(parameters)} parameters"
+    elif any(a is not b for a, b in zip(held, parameters, strict=True)):
+        problem = f"{name} over them in another order"
+    if problem:
+        raise ValueError(
+            "member checkpoints need one optimizer with one group of all parameters of the pack, "
+            f"in their order, got {problem}; pass `self.parameters()` to one optimizer"
+        )
+    _check_json(name, _settings(optimizers[0].param_groups[0]))
+    for scheduler in schedulers:
+        _check_json(type(scheduler).__name__, scheduler.state_dict())
+
+
+def check_optimizer_state(optimizer: Optimizer) -> None:
+    """Refuses an optimizer whose state, after its first step, cannot be cut into members.
+
+    Raises:
+        ValueError: names the first value, other than a step count, that has another shape than its
+            parameter.
+    """
+    for parameter, state in optimizer.state.items():
+        for key, value in state.items():
+            shape = value.shape if isinstance(value, Tensor) else None
+            counts = key == "step" and shape == ()
+            if value is None or counts or shape == parameter.shape:
+                continue
+            form = f"of shape {tuple(shape)}" if shape is not None else f"({type(value).__name__})"
+            raise ValueError(
+                f"member checkpoints cannot cut the state of {type(optimizer).__name__}: it keeps "
+                f"'{key}' {form} for a parameter of shape {tuple(parameter.shape)}; use an "
+                "optimizer that keeps one value per weight, such as SGD or Adam"
+            )
+
+
+def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in group.items() if key != "params"}
+
+
+def _check_json(name: str, settings: Mapping[str, Any]) -> None:
+    for key, value in settings.items():
+        try:
+            json.dumps(value)
+        except TypeError as error:
+            raise ValueError(
+                f"member checkpoints keep the settings of {name} as JSON, but '{key}' is "
+                f"{type(value).__name__}; use plain numbers and names"
+            ) from error
+
+
+def cut_out(checkpoint: Mapping[str, Any], module: Ensemble, member: int) -> MemberState:
+    """One member's part of Lightning's dictionary."""
+    row = module.members.index(member)
+    weights = module.pack.network_weights(member)
+    tensors = {f"weights/{name}": tensor for name, tensor in weights.items()}
+    tensors["loss_sum"] = checkpoint["loss_sum"][row]
+    (optimizer,) = checkpoint["optimizer_states"]
+    place = {id(parameter): i for i, parameter in enumerate(module.parameters())}
+    for name, slot in module.pack.slots(member).items():
+        for key, value in optimizer["state"].get(place[id(slot.tensor)], {}).items():
+            if value is not None:
+                own = value if slot.row is None or key == "step" else value[slot.row]
+                tensors[f"optimizer/{name}/{key}"] = own
+    (group,) = optimizer["param_groups"]
+    info = {key: checkpoint[key] for key in SHARED}
+    info["param_group"] = _settings(group)
+    info["history"] = checkpoint["callbacks"]["SaveMembers"]["history"].get(member, [])
+    return MemberState(tensors, info)
+
+
+def put_together(
+    states: Mapping[int, MemberState], module: Ensemble, shared: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Lightning's dictionary for a module's members, whose weights are loaded into its pack."""
+    for member, state in states.items():
+        module.pack.load(member, _named(state.tensors, "weights/"))
+    checkpoint = {key: shared[key] for key in SHARED}
+    checkpoint["state_dict"] = module.state_dict()
+    checkpoint["optimizer_states"] = _optimizer_states(states, module, shared["param_group"])
+    sums = [state.tensors["loss_sum"] for state in states.values()]
+    checkpoint["loss_sum"] = torch.stack(sums) if sums else torch.zeros(0)
+    history = {member: state.info["history"] for member, state in states.items()}
+    checkpoint["callbacks"] = {"SaveMembers": {"history": history}}
+    return checkpoint
+
+
+def _optimizer_states(
+    states: Mapping[int, MemberState], module: Ensemble, group: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    parameters = list(module.parameters())
+    if not parameters:
+        return []
+    place = {id(parameter): i for i, parameter in enumerate(parameters)}
+    gathered: dict[int, dict[str, dict[int | None, Tensor]]] = {}
+    for member, state in states.items():
+        for name, slot in module.pack.slots(member).items():
+            of_parameter = gathered.setdefault(place[id(slot.tensor)], {})
+            for key, value in _named(state.tensors, f"optimizer/{name}/").items():
+                of_parameter.setdefault(key, {})[slot.row] = value
+    state = {
+        i: {key: _joined(key, rows, parameters[i]) for key, rows in keys.items()}
+        for i, keys in gathered.items()
+    }
+    return [{"state": state, "param_groups": [{**group, "params": list(range(len(parameters)))}]}]
+
+
+def _joined(key: str, rows: Mapping[int | None, Tensor], parameter: Tensor) -> Tensor:
+    """One tensor from the rows of all members of a parameter; step counts are the same for all."""
+    if key == "step":
+        return next(iter(rows.values()))
+    joined = rows[None] if None in rows else torch.stack([rows[row] for row in sorted(rows)])
+    # fused optimizers follow the order in memory: a lost channels_last would mix up numbers
+    return torch.empty_like(parameter, dtype=joined.dtype, device=joined.device).copy_(joined)
+
+
+def _named(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}

@@ -1,0 +1,50 @@
+"""Digits that scores lose when they are stored in 16 bits."""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+NOTED_ERROR = 0.01
+"""Relative error of a sample's squared bias from which 16-bit scores are said to cost digits."""
+
+
+def precision_note(
+    key: str,
+    dtypes: Sequence[str],
+    num_samples: int,
+    blocks: Iterable[Float[Tensor, "members block classes"]],
+) -> tuple[str, ...]:
+    """Counts the samples for which 16 bits cost digits.
+
+    Args:
+        key: logits or probs.
+        dtypes: names of the members' number types.
+        num_samples: N.
+        blocks: float64 scores of successive samples; not read if no member is stored in 16 bits.
+    """
+    half = sorted({"float16", "bfloat16"} & set(dtypes))
+    if not half:
+        return ()
+    coarsest = max((torch.finfo(getattr(torch, name)) for name in half), key=lambda f: f.eps)
+    errors = (_rounding_error(key, scores, coarsest) for scores in blocks)
+    count = sum(int((error >= NOTED_ERROR).sum()) for error in errors)
+    return (
+        f"{key}: {', '.join(half)} costs digits: the squared bias of {count} of {num_samples} "
+        f"samples may be off by {NOTED_ERROR:.0%} or more; save float32 logits",
+    )
+
+
+def _rounding_error(
+    key: str, scores: Float[Tensor, "members samples classes"], info: torch.finfo
+) -> Float[Tensor, " samples"]:
+    """Bounds the relative error of bias_sq from rounding the scores.
+
+    Logits off by eps/2 max|z| change the probability of each wrong class by eps max|z|, its square
+    by twice that. Probabilities keep eps/2 until the largest wrong one is below the normal numbers.
+    """
+    if key == "logits":
+        return 2 * info.eps * scores.abs().amax(dim=-1).amax(dim=0)
+    second = scores.topk(2, dim=-1).values[..., 1].amin(dim=0)
+    return info.eps * (info.smallest_normal / second).clamp(min=1)
