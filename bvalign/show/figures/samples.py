@@ -100,7 +100,7 @@ def reliability(cells: Cells, *, num_samples: int, num_members: int) -> Figure:
     figure = Figure(figsize=(5.4, 6.2), layout="constrained")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     predicted, residual = (v[:, 0].numpy() for v in (cells.predicted, cells.residual))
-    counts = np.rint(cells.share.numpy() * num_samples).astype(int)
+    counts = np.rint(cells.fraction.numpy() * num_samples).astype(int)
     error = 2 * cells.noise.nan_to_num().sqrt().numpy()
     axes.plot([0, 1], [0, 1], color=FIT, ls="--", lw=1, label="calibrated")
     text = "bin (bar: two standard errors)"
