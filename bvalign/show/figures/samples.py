@@ -165,7 +165,7 @@ def collapse(found: Collapse, *, num_samples: int, num_members: int) -> Figure:
     right.set_yscale("log")
     right.set_xlabel("squared bias (squared probability)")
     right.set_ylabel("variance (squared probability)")
-    right.set_title(f"{found.law} noise at the margins of the data", fontsize=10)
+    right.set_title(f"{found.distribution} noise at the margins of the data", fontsize=10)
     for axes in (left, right):
         axes.legend(fontsize=8)
         axes.grid(True, **GRID)
