@@ -20,7 +20,7 @@ from mechanism import noise_distributions, slope_by_parts
 from verdicts import Number
 
 from bvalign.analysis.collapse.noise_model import noise_model
-from bvalign.analysis.decompositions.soft_labels import decompose_label_law
+from bvalign.analysis.decompositions.soft_labels import decompose_soft_labels
 from bvalign.analysis.decompositions.squared_loss import moments
 from bvalign.analysis.slopes.intervals import bootstrap_weights
 from bvalign.analysis.slopes.lines import cloud, log_log_line
@@ -119,7 +119,7 @@ def human_labels(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
             continue
         for logits, target in predictions.blocks():
             here = answers[start : start + len(target)]
-            parts.append(decompose_label_law(moments(logits, target), here))
+            parts.append(decompose_soft_labels(moments(logits, target), here))
             start += len(target)
         values = {key: torch.cat([getattr(p, key) for p in parts]) for key in parts[0]._fields}
         right = torch.from_numpy(read_samples(path)["correct"] == 1)

@@ -56,7 +56,7 @@ def test_means_and_shares_agree_with_each_other():
 def test_the_collapse_model_recovers_its_own_noise():
     logits, target = aligned_ensemble(members=12, samples=900, sigma=0.7)
     found = analysed(logits, target).collapse
-    assert found.law == "gaussian"
+    assert found.distribution == "gaussian"
     assert found.noise.fits["gaussian"].scale == pytest.approx(0.7, rel=0.02)
     assert abs(found.noise.excess_kurtosis) < 4 * found.noise.excess_kurtosis_error
     assert found.slope_simulated == pytest.approx(found.slope_data, abs=0.02)

@@ -1,20 +1,20 @@
-"""Generalization Disagreement Equality: does the error rate equal the disagreement of members?
+"""Generalization Disagreement Equality: error rates against the disagreement of members.
 
 Symbols, for one test sample with M members: n_k of them vote for class k, y is the label, p_m is
-member m's probabilities, p̄ their mean. Two versions of the same comparison, on hard votes
-(Jiang et al. 2022) and on probabilities:
+member m's probabilities, p̄ their mean. The comparison has two versions, for hard votes (Jiang et
+al. 2022) and for probabilities:
 
                  error           disagreement, unbiased                   plug-in
-    hard         1 - n_y/M       share of pairs that vote differently     1 - sum_k (n_k/M)²
+    hard         1 - n_y/M       fraction of pairs voting differently     1 - sum_k (n_k/M)²
     soft         1 - p̄_y         1 - mean over pairs of <p_m, p_m'>       1 - ‖p̄‖²
 
 Soft is hard with probabilities in place of votes. The means over samples of error and
-disagreement agree if the shares of votes (hard) or the mean probabilities (soft) are calibrated
-for each class; their distance is at most the class-aggregated calibration error. Calibration of
-infinitely many members asks for the unbiased disagreement, calibration of these M members for
-the plug-in. For hard votes the squared loss of the one-hot predictions says the same:
+disagreement agree if the fractions of votes (hard) or the mean probabilities (soft) are
+class-wise calibrated; they differ by at most the class-aggregated calibration error. Calibration
+of infinitely many members implies equality for the unbiased disagreement, calibration of these M
+members for the plug-in. For hard votes the squared loss of the one-hot predictions says the same:
 risk = 2 error, variance_unbiased = disagreement, gap_unbiased = 2 (error - disagreement).
-Equality of the means is no evidence that any one sample is predicted well (Kirsch & Gal 2022).
+Equal means are no evidence that any single sample is predicted well (Kirsch & Gal 2022).
 """
 
 from typing import NamedTuple
@@ -34,11 +34,11 @@ from bvalign.analysis.decompositions import (
 
 
 class DisagreementEquality(NamedTuple):
-    """Means over samples with standard errors for these members, shares from 0 to 1.
+    """Means over samples and their standard errors given these members, fractions from 0 to 1.
 
-    The differences are paired, error - disagreement of each sample: error and disagreement
-    rise and fall together, so their two standard errors must not be added up. The unbiased
-    disagreement needs two members and is NaN with one.
+    The differences are paired, error - disagreement of each sample: error and disagreement are
+    correlated, so their standard errors must not be combined. The unbiased disagreement needs
+    two members and is NaN with one.
     """
 
     error: Mean
@@ -51,7 +51,11 @@ class DisagreementEquality(NamedTuple):
 def hard_equality(
     counts: Int[Tensor, "samples classes"], target: Int[Tensor, " samples"]
 ) -> DisagreementEquality:
-    """The equality for hard votes, from `vote_counts` of all members.
+    """Compares error and disagreement of hard votes.
+
+    Args:
+        counts: `other_losses.vote_counts` of all members.
+        target: class ids.
 
     >>> import torch
     >>> counts = torch.tensor([[1, 1], [2, 0]])                  # two members, two samples
@@ -59,14 +63,14 @@ def hard_equality(
     tensor(-0.2500, dtype=torch.float64)
     """
     votes = zero_one(counts, target)
-    shares = counts.double() / votes.count.unsqueeze(-1)
-    return _equality(votes.error_rate, votes.disagreement, 1 - shares.square().sum(dim=-1))
+    fractions = counts.double() / votes.count.unsqueeze(-1)
+    return _equality(votes.error_rate, votes.disagreement, 1 - fractions.square().sum(dim=-1))
 
 
 def pair_disagreement(
     votes: Int[Tensor, "members samples"],
 ) -> Int[Tensor, "members members"]:
-    """At how many samples each pair of members votes differently; add up over blocks of samples.
+    """Number of samples at which each pair of members votes differently; blocks add up.
 
     Args:
         votes: class ids.
@@ -77,11 +81,11 @@ def pair_disagreement(
 def soft_equality(
     moments: Moments, uncertainty_sum: Float[Tensor, " samples"], target: Int[Tensor, " samples"]
 ) -> DisagreementEquality:
-    """The equality for probabilities, as uncertainty + variance, from sums over all members.
+    """Compares error and disagreement of probabilities; disagreement = uncertainty + variance.
 
     Args:
         moments: of all members.
-        uncertainty_sum: of all members.
+        uncertainty_sum: `gap.uncertainty_sum` of all members.
         target: class ids, those of the moments.
     """
     values = decompose(moments, target)
@@ -92,5 +96,5 @@ def soft_equality(
 
 
 def _equality(error: Tensor, disagreement: Tensor, plug_in: Tensor) -> DisagreementEquality:
-    columns = (error, disagreement, plug_in, error - disagreement, error - plug_in)
-    return DisagreementEquality(*map(mean_over_samples, columns))
+    values = (error, disagreement, plug_in, error - disagreement, error - plug_in)
+    return DisagreementEquality(*map(mean_over_samples, values))

@@ -3,12 +3,13 @@
 Symbols: p in R^K is a sample's predicted probabilities (for an ensemble, the mean p̄ of its
 members), y its label, e_y the one-hot label, r = p - e_y the residual, c = max_k p_k the
 confidence. Samples with about the same prediction form a cell, and predictions are calibrated if
-every cell's mean residual is zero in expectation. Five notions differ in what makes predictions
-the same; the first implies all others, class_wise implies class_aggregated, top_label confidence:
+every cell's mean residual is zero in expectation. Five notions differ in which predictions count
+as the same; the first implies all others, class_wise implies class_aggregated, and top_label
+implies confidence:
 
     canonical         all K probabilities
-    class_wise        p_k, for each class k by itself            (Zadrozny & Elkan 2002)
-    class_aggregated  p_k, the pairs (sample, k) of all classes thrown together  (Jiang et al. 2022)
+    class_wise        p_k, for each class k separately           (Zadrozny & Elkan 2002)
+    class_aggregated  p_k, with pairs (sample, k) of all classes pooled  (Jiang et al. 2022)
     top_label         the predicted class and c                  (Gupta & Ramdas 2022)
     confidence        c alone                                    (Guo et al. 2017)
 
@@ -17,13 +18,13 @@ Over cells b with n_b of the N samples (or pairs) and mean residual d_b, `calibr
     absolute          sum_b n_b/N ‖d_b‖_1, too high: noise alone adds about
                       sqrt(2 m(1-m) / (pi n_b)) to each |d_b|, for a mean prediction m
     squared_debiased  sum_b n_b/N (‖d_b‖² - noise_b), with noise_b the squared standard error of
-                      d_b: right on average, hence often negative when the predictor is calibrated
+                      d_b: unbiased, hence often negative when the predictor is calibrated
                       (Kumar et al. 2019, whose noise_b = f (1-f) / (n_b-1), with f the observed
-                      frequency, is the same when the predictions in a cell are equal)
+                      frequency, agrees when the predictions in a cell are equal)
 
-Probabilities are cut into bins, `equal_width` or, as a check, `equal_mass`; the error of a coarser
-cut is smaller. torchmetrics has `absolute` for confidence, but rounds the confidences of several
-classes to float32 and gives 1.0 a bin of its own; its binary version is the tests' reference.
+Probabilities are cut into bins, `equal_width` or, as a check, `equal_mass`; coarser bins give a
+smaller error. torchmetrics has `absolute` for confidence, but rounds multiclass confidences to
+float32 and gives 1.0 a bin of its own; its binary version is the reference of the tests.
 """
 
 from collections.abc import Callable
@@ -35,39 +36,39 @@ from torch import Tensor
 
 from bvalign.analysis.decompositions import residual
 
-Bins = Int[Tensor, "samples columns"]
+Bins = Int[Tensor, "samples dims"]
 Binning = Callable[[Tensor, int], Tensor]
-"""Takes values (samples, columns) in [0, 1] and a number of bins; gives their bin ids (`Bins`)."""
+"""Maps values (samples, dims) in [0, 1] and a number of bins to bin ids (`Bins`)."""
 
 
 class Cells(NamedTuple):
-    """What a reliability diagram shows: one row per cell that has samples, float64.
+    """Content of a reliability diagram: one row per cell that has samples, float64.
 
     dims is K for canonical cells and 1 for the others. The observed frequency is
     predicted - residual.
     """
 
-    share: Float[Tensor, " cells"]  # n_b / N; for class_wise and class_aggregated they sum to K
+    fraction: Float[Tensor, " cells"]  # n_b / N; for class_wise and class_aggregated they sum to K
     predicted: Float[Tensor, "cells dims"]  # mean prediction
     residual: Float[Tensor, "cells dims"]  # mean residual d_b
     noise: Float[Tensor, " cells"]  # squared standard error of d_b; NaN with a single sample
 
 
 class CalibrationError(NamedTuple):
-    """Numbers of one notion of calibration; float64 scalars."""
+    """Errors under one notion of calibration; float64 scalars."""
 
     absolute: Float[Tensor, ""]  # probability
     squared_debiased: Float[Tensor, ""]  # squared probability, over cells of two samples and more
-    alone: Float[Tensor, ""]  # share of samples alone in their cell, left out of squared_debiased
+    alone: Float[Tensor, ""]  # fraction of samples alone in a cell, left out of squared_debiased
 
 
-def equal_width(values: Float[Tensor, "samples columns"], num_bins: int) -> Bins:
+def equal_width(values: Float[Tensor, "samples dims"], num_bins: int) -> Bins:
     """Bins [0, 1/B), [1/B, 2/B), ..., [1 - 1/B, 1] for B = num_bins."""
     return (values * num_bins).long().clamp(max=num_bins - 1)
 
 
-def equal_mass(values: Float[Tensor, "samples columns"], num_bins: int) -> Bins:
-    """Bins of about as many samples each, column by column; equal values are never parted."""
+def equal_mass(values: Float[Tensor, "samples dims"], num_bins: int) -> Bins:
+    """Bins of about equally many samples, for each dim; equal values are never separated."""
     starts = torch.arange(1, num_bins, device=values.device) * len(values) // num_bins
     edges = values.sort(dim=0).values[starts].T.contiguous()
     return torch.searchsorted(edges, values.T.contiguous(), right=True).T
@@ -85,7 +86,7 @@ def confidence(
     Args:
         probs: predicted probabilities, float64.
         target: class ids.
-        num_bins: bins of a probability, at least 1.
+        num_bins: bins per probability, at least 1.
         binning: `equal_width` or `equal_mass`.
 
     Raises:
@@ -144,8 +145,8 @@ def class_aggregated(
 ) -> Cells:
     """Cells of pairs (sample, class) with about the same probability, whatever the class.
 
-    The noise treats a sample's pairs in a cell as the one observation that they are. Arguments
-    and errors as for `confidence`.
+    The noise treats the pairs of one sample in a cell as a single observation. Arguments and
+    errors as for `confidence`.
     """
     num_samples, num_classes = probs.shape
     bins = _bins(probs.reshape(-1, 1), num_bins, binning).reshape(num_samples, num_classes)
@@ -169,7 +170,7 @@ def canonical(
 ) -> Cells:
     """Cells of samples whose K probabilities all lie in the same bins.
 
-    Most samples end up alone in a cell when K is large: look at `alone` before believing the
+    Most samples end up alone in a cell when K is large: look at `alone` before trusting the
     error. Arguments and errors as for `confidence`.
     """
     bins = _bins(probs, num_bins, binning)
@@ -178,13 +179,13 @@ def canonical(
 
 
 def calibration_error(cells: Cells) -> CalibrationError:
-    """The error of the notion of calibration that the cells were made for."""
-    lonely = cells.noise.isnan()
+    """Calibration error of cells, under the notion that they were made for."""
+    single = cells.noise.isnan()
     squared = cells.residual.square().sum(dim=-1) - cells.noise
     return CalibrationError(
-        absolute=(cells.share * cells.residual.abs().sum(dim=-1)).sum(),
-        squared_debiased=torch.where(lonely, 0.0, cells.share * squared).sum(),
-        alone=torch.where(lonely, cells.share, 0.0).sum() / cells.share.sum(),
+        absolute=(cells.fraction * cells.residual.abs().sum(dim=-1)).sum(),
+        squared_debiased=torch.where(single, 0.0, cells.fraction * squared).sum(),
+        alone=torch.where(single, cells.fraction, 0.0).sum() / cells.fraction.sum(),
     )
 
 
@@ -201,7 +202,7 @@ def _cells(
     num_samples: int,
     pairs: Float[Tensor, " items"] | None = None,
 ) -> Cells:
-    """Sums over the items of each cell; an item is one sample, or its `pairs` pairs together."""
+    """Averages over the items of each cell; an item is a sample, or its `pairs` pairs together."""
     _, cell, items = torch.unique(cell, return_inverse=True, return_counts=True)
 
     def total(values: Tensor) -> Tensor:

@@ -1,25 +1,25 @@
-"""The gap between squared bias and variance, and what calibration says about it.
+"""Gap between squared bias and variance, and its link to calibration.
 
 Symbols, for one test sample with M members and K classes: p_m is member m's probabilities, p̄
-their mean, y the label, e_y its one-hot vector. Exactly, for every sample,
+their mean, y the label, e_y its one-hot vector. For every sample, exactly,
 
     gap = uncertainty + calibration_residual
     gap                   bias_sq - variance
-    uncertainty           1 - mean_m ‖p_m‖²: how far the members are from one-hot; needs no label
-    calibration_residual  2 <p̄, p̄ - e_y>: zero on average if p̄ is calibrated, canonically or for
-                          each class (Chen et al. 2024, section 4)
+    uncertainty           1 - mean_m ‖p_m‖², the distance of members from one-hot; needs no label
+    calibration_residual  2 <p̄, p̄ - e_y>: zero on average if p̄ is canonically or class-wise
+                          calibrated (Chen et al. 2024, section 4)
 
-The gap and the residual with `_unbiased` estimate the values of infinitely many members; they are
-lower by 2 variance_unbiased / M. The uncertainty is unbiased as it is.
+With `_unbiased`, gap and residual estimate the values of infinitely many members; they are lower
+by 2 variance_unbiased / M. The uncertainty is unbiased as it is.
 
-So calibration makes the mean gap equal to the mean uncertainty, over right and wrong samples
-together. It says nothing about one sample, or about the correct ones alone, where the residual is
-about -2 (1 - p̄_y) and the two terms cancel. "Calibrated" means the ensemble mean p̄: members and
-mean are both calibrated only if the variance is zero.
+So calibration makes the mean gap equal to the mean uncertainty over all samples, correct and
+incorrect. It says nothing about single samples, or about correct ones alone, where the residual is
+about -2 (1 - p̄_y) and the two terms cancel. "Calibrated" refers to the ensemble mean p̄: members
+and mean can both be calibrated only if the variance is zero.
 
 If labels are drawn from p̄ the expected risk is risk_label_free = 2 variance_unbiased +
-uncertainty, which can be had without labels; for one-hot members it is twice the disagreement
-(Jiang et al. 2022). Its mean misses the mean risk by the mean of calibration_residual_unbiased.
+uncertainty, which needs no labels; for one-hot members it is twice the disagreement (Jiang et al.
+2022). Its mean misses the mean risk by the mean of calibration_residual_unbiased.
 """
 
 from typing import Annotated, NamedTuple
@@ -49,7 +49,7 @@ from bvalign.analysis.decompositions import (
 
 
 class Gap(NamedTuple):
-    """One number per sample, squared probability, float64. Unbiased ones need two members."""
+    """Gap identity, one value per sample, float64; unbiased values need two members, else NaN."""
 
     gap: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
     uncertainty: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
@@ -59,7 +59,7 @@ class Gap(NamedTuple):
 
 
 class GapMeans(NamedTuple):
-    """The means of the fields of `Gap`; `calibration_residual` is the paired gap - uncertainty."""
+    """Means of the fields of `Gap`; `calibration_residual` is the paired gap - uncertainty."""
 
     gap: Mean
     uncertainty: Mean
@@ -72,7 +72,7 @@ class GapBounds(NamedTuple):
     """Bounds on |mean gap - mean uncertainty|, from binned calibration; float64 scalars.
 
     Each bound plus `slack` holds for every finite set of samples, not only on average. Without
-    the slack it is the binned estimate of a bound on the expectations.
+    the slack it is the binned estimate of a bound on the expectations. Squared probability.
     """
 
     deviation: Float[Tensor, ""]  # |mean gap - mean uncertainty| = |mean calibration residual|
@@ -84,10 +84,11 @@ class GapBounds(NamedTuple):
 
 
 def uncertainty_sum(logits: Float[Tensor, "members samples classes"]) -> Float[Tensor, " samples"]:
-    """sum_m (1 - ‖p_m‖²), in float64; add up blocks of members. Needs two copies of `logits`.
+    """Sum over members of 1 - ‖p_m‖², float64; blocks of members add up.
 
-    With s = p - e_k, k the class of the member's largest probability, 1 - ‖p‖² = -2 s_k - ‖s‖²,
-    and the second term is at most half of the first: the difference keeps its digits.
+    Needs two float64 copies of `logits`. With s = p - e_k, k the class of the member's largest
+    probability, 1 - ‖p‖² = -2 s_k - ‖s‖², and the second term is at most half of the first, so
+    the difference keeps its digits.
     """
     probs = softmax(logits)
     from_vertex = residual(probs, probs.argmax(dim=-1))
@@ -98,17 +99,17 @@ def uncertainty_sum(logits: Float[Tensor, "members samples classes"]) -> Float[T
 def decompose_gap(
     moments: Moments, uncertainty_sum: Float[Tensor, " samples"], target: Int[Tensor, " samples"]
 ) -> Gap:
-    """The gap identity of one (merged) set of members.
+    """Gap identity of one (merged) set of members.
 
     Args:
         moments: of all members.
-        uncertainty_sum: of all members.
+        uncertainty_sum: `uncertainty_sum` of all members.
         target: class ids, those of the moments.
     """
     count = moments.count.double()
     values = decompose(moments, target)
     uncertainty = uncertainty_sum / count
-    # With two members the gap is their pair product, which stays right where bias_sq = variance.
+    # with two members the gap is their pair product, accurate even where bias_sq = variance
     gap = (4 * moments.pairs - (count - 2) * count * values.risk) / count.square()
     excess = 2 * values.variance_unbiased / count
     return Gap(gap, uncertainty, gap - uncertainty, gap - excess, gap - uncertainty - excess)
@@ -117,7 +118,7 @@ def decompose_gap(
 def gap_identity(
     logits: Float[Tensor, "members samples classes"], target: Int[Tensor, " samples"]
 ) -> Gap:
-    """The gap identity of members that fit into memory together.
+    """Gap identity of members that fit into memory together.
 
     >>> logits = torch.tensor([[[0.0, 0.0]], [[0.0, 0.0]]])      # two members, both undecided
     >>> [value.item() for value in gap_identity(logits, torch.tensor([1]))[:3]]
@@ -127,17 +128,17 @@ def gap_identity(
 
 
 def gap_means(gap: Gap) -> GapMeans:
-    """Means over the samples. Pass all samples: on the correct ones alone the residual is not 0."""
+    """Means over samples. Pass all of them: over correct ones alone, the residual is not zero."""
     return GapMeans(*map(mean_over_samples, gap))
 
 
 def risk_label_free(
     logits: Float[Tensor, "members samples classes"],
 ) -> Float[Tensor, " samples"]:
-    """The risk expected if labels were drawn from the ensemble mean; NaN with one member.
+    """Expected risk if labels were drawn from the ensemble mean; NaN with one member.
 
-    2 variance_unbiased + uncertainty, squared probability, float64. It answers without labels,
-    and is wrong by the miscalibration of the mean, under a shift of the data in particular.
+    2 variance_unbiased + uncertainty, squared probability, float64. It needs no labels, and its
+    mean is off by the miscalibration of p̄, under distribution shift in particular.
     """
     probs = softmax(logits)
     centred = centred_squares(probs, probs.sum(dim=0).argmax(dim=-1))
@@ -152,9 +153,9 @@ def gap_bounds(
     *,
     num_bins: int = 15,
 ) -> GapBounds:
-    """How far calibration errors let the mean gap be from the mean uncertainty.
+    """Bounds from calibration errors on the distance of mean gap and mean uncertainty.
 
-    For K = 2 the confidence bound without its second term holds too; for K >= 3 calibrated
+    For K = 2 the confidence bound also holds without its second term; for K >= 3 calibrated
     confidence alone does not suffice.
 
     Args:
@@ -173,7 +174,7 @@ def gap_bounds(
     runner_up = torch.maximum((wrong * second).mean(), ((1 - first) * second).mean())
     return GapBounds(
         deviation=2 * (probs * residuals).sum(dim=-1).mean().abs(),
-        canonical=(whole.share * spread * whole.residual.abs().sum(dim=-1)).sum(),
+        canonical=(whole.fraction * spread * whole.residual.abs().sum(dim=-1)).sum(),
         class_wise=_weighted(class_wise(probs, target, num_bins=num_bins)),
         class_aggregated=_weighted(class_aggregated(probs, target, num_bins=num_bins)),
         confidence=_weighted(confidence(probs, target, num_bins=num_bins)) + 2 * runner_up,
@@ -182,5 +183,5 @@ def gap_bounds(
 
 
 def _weighted(cells: Cells) -> Float[Tensor, ""]:
-    """2 sum over cells of (share) (mean prediction) |mean residual|."""
-    return 2 * (cells.share * (cells.predicted * cells.residual.abs()).squeeze(-1)).sum()
+    """2 sum over cells of (fraction) (mean prediction) |mean residual|."""
+    return 2 * (cells.fraction * (cells.predicted * cells.residual.abs()).squeeze(-1)).sum()

@@ -1,4 +1,4 @@
-"""What calibration says about one ensemble: errors, the gap, disagreement, temperature."""
+"""Calibration of one ensemble: errors, the gap, disagreement, temperature."""
 
 from typing import NamedTuple
 
@@ -41,13 +41,13 @@ NOTIONS = {
 }
 BINNINGS = {"equal_width": equal_width, "equal_mass": equal_mass}
 HELD_OUT_NUMBERS = 2**22
-"""Of logits, at most, that are kept for fitting a temperature and the noise: 32 MB in float64."""
+"""Most logits kept for fitting a temperature and the noise: 32 MB in float64."""
 
 
 class Temperature(NamedTuple):
-    """Temperature scaling fitted on one half of some test samples and judged on the other."""
+    """Temperature scaling fitted on one half of some test samples and evaluated on the other."""
 
-    temperature: float | None  # None where there is none, and `reason` says why
+    temperature: float | None  # None where it is undefined; `reason` says why
     num_samples: int  # in each half
     effect: TemperatureEffect | None = None
     reason: str | None = None
@@ -73,16 +73,16 @@ def calibrate(
     target: Int[Tensor, " samples"],
     held_out: tuple[Float[Tensor, "members chosen classes"], Int[Tensor, " chosen"]],
 ) -> Calibration:
-    """All of it, from sums over all members.
+    """Computes all measures of calibration.
 
     Args:
-        state: of all members.
-        uncertainty_sum: of all members.
+        state: moments of all members.
+        uncertainty_sum: `gap.uncertainty_sum` of all members.
         counts: votes for each class.
         gap: of all members.
-        target: labels.
-        held_out: logits and labels of the samples that `choose_held_out` chose, in any order that
-            does not depend on them.
+        target: class ids.
+        held_out: logits and labels of the samples chosen by `choose_held_out`, in any order that
+            does not depend on their values.
     """
     probs = state.prob_sum / state.count.unsqueeze(-1)
     errors = {
@@ -106,7 +106,7 @@ def calibrate(
 def choose_held_out(
     num_samples: int, num_members: int, num_classes: int
 ) -> Bool[Tensor, " samples"]:
-    """A random part of the samples, seed 0, that fits into memory with all members."""
+    """Chooses at random, with seed 0, as many samples as fit into memory with all members."""
     num = min(num_samples, HELD_OUT_NUMBERS // (num_members * num_classes))
     chosen = torch.zeros(num_samples, dtype=torch.bool)
     chosen[torch.from_numpy(np.random.default_rng(0).permutation(num_samples)[:num])] = True

@@ -1,20 +1,20 @@
-"""One temperature for all members, fitted on held-out samples, and what it does to the gap.
+"""One temperature for all members, fitted on held-out samples, and its effect on the gap.
 
 Symbols: z_m is member m's logits, p_m(T) = softmax(z_m / T), y the label. Two objectives, mean
-negative log-likelihoods in nats, differ in what becomes calibrated:
+negative log-likelihoods in nats, differ in what they calibrate:
 
-    nll_of_mean     -log mean_m p_m(T)_y: the ensemble mean. The gap identity is about this one, so
-                    it is the default: if it calibrates, mean gap = mean uncertainty.
+    nll_of_mean     -log mean_m p_m(T)_y: the ensemble mean. The default, as the gap identity is
+                    about the mean: once it is calibrated, mean gap = mean uncertainty.
     nll_of_members  mean_m -log p_m(T)_y: each member, as Guo et al. (2017) do for one network.
-                    Members calibrated this way make an underconfident mean (Rahaman & Thiery
+                    Members calibrated this way have an underconfident mean (Rahaman & Thiery
                     2021): both can be calibrated only if the variance is zero.
 
 They agree for a single member. To calibrate the geometric mean of the members, the centre of
-cross-entropy, pass their mean logits as one member. Temperature scaling changes the order of no
-member's classes, so hard votes and their disagreement stay as they are.
+cross-entropy, pass their mean logits as one member. Temperature scaling never reorders a member's
+classes, so hard votes and their disagreement stay as they are.
 
-Fit on samples that are used for nothing else: on the samples that were fitted, the gap after is
-not a test of calibration.
+Fit on samples used for nothing else: on the fitted samples themselves, the gap after scaling is no
+test of calibration.
 """
 
 import math
@@ -28,14 +28,14 @@ from torch import Tensor
 from bvalign.analysis.calibration.gap import Gap, GapMeans, gap_identity, gap_means
 
 BRACKET = (1 / 64, 64.0)
-"""Temperatures that are searched; logits off by more are a sign of something else."""
+"""Range of temperatures searched; an optimum outside it points to another problem."""
 
 Objective = Callable[[Float[Tensor, "members samples"]], Float[Tensor, ""]]
-"""Takes the members' log-probabilities of the labels."""
+"""Maps the members' log-probabilities of the labels to a loss, nats."""
 
 
 class TemperatureEffect(NamedTuple):
-    """Means over the same samples before and after, and of the change after - before (paired)."""
+    """Means over the same samples before and after scaling, and of the paired difference."""
 
     before: GapMeans
     after: GapMeans
@@ -58,10 +58,10 @@ def fit_temperature(
     *,
     nll: Objective = nll_of_mean,
 ) -> float:
-    """The temperature of the least negative log-likelihood, by Newton's method in log T.
+    """Finds the temperature of least negative log-likelihood, by Newton's method in log T.
 
-    Runs in float64. A step that leaves the bracket of the minimum, as any step uphill does, or
-    does not halve the one before is replaced by bisection. `nll_of_members` is convex in 1/T, so
+    Runs in float64. A step that leaves the bracket of the minimum, as any uphill step does, or is
+    more than half the previous one is replaced by bisection. `nll_of_members` is convex in 1/T, so
     its minimum is the only one; that of `nll_of_mean` is a local one.
 
     Args:
@@ -100,12 +100,12 @@ def temperature_effect(
     target: Int[Tensor, " samples"],
     temperature: float,
 ) -> TemperatureEffect:
-    """How a temperature moves the mean gap, uncertainty and calibration residual.
+    """Effect of a temperature on the mean gap, uncertainty and calibration residual.
 
     Args:
-        logits: of all members, on other samples than the temperature was fitted on.
+        logits: of all members, on samples that the temperature was not fitted on.
         target: class ids.
-        temperature: T > 0; above 1 it makes probabilities softer.
+        temperature: T > 0; above 1 it softens the probabilities.
 
     Raises:
         ValueError: the temperature is not a finite positive number.
@@ -126,7 +126,7 @@ def _slopes(nll: Objective, logits: Tensor, target: Tensor, log_t: float) -> tup
 
     With d_k = (z_k - z_y) / T, <.> the mean under p(T) and l = log p_y(T) = -log sum_k exp d_k:
         dl / d log T = <d>,    d²l / (d log T)² = -<d> - (<d²> - <d>²)
-    so that autograd differentiates l along log T, not the logits.
+    so autograd differentiates l along log T, not through the logits.
     """
     at = target.expand(logits.shape[:2]).unsqueeze(-1)
     d = (logits - logits.gather(-1, at)).div_(math.exp(log_t))

@@ -2,10 +2,10 @@
 
 Symbols, for K classes:
     n = K - 1,  c = exp(-s')         wrong classes, and how far they lie below the label
-    A_k = exp(v_k)                   independent, of one law;  X = A_y + c sum_{j != y} A_j
+    A_k = exp(v_k)                   iid;  X = A_y + c sum_{j != y} A_j
     a = 1 - p_y,  b = p_y = A_y / X  residual and probability at the label;  p_j = c A_j / X
     phi(u) = E exp(-uA)              Laplace transform;  L(u) = E exp(-uX) = phi(u) phi(cu)^n
-    k1(u), k2(u)                     mean and variance of uA under the law tilted by exp(-uA)
+    k1(u), k2(u)                     mean and variance of uA, its distribution tilted by exp(-uA)
 
 As 1/X = int e^(-uX) du and 1/X² = int u e^(-uX) du, every moment is one integral over t = log u.
 With f = n k1(cu), g = k1(u), F = n int L k2(cu), G = int L k2(u), all positive:
@@ -14,9 +14,9 @@ With f = n k1(cu), g = k1(u), F = n int L k2(cu), G = int L k2(u), all positive:
     E -log p_y = int phi(u) [1 - phi(cu)^n]                                (Frullani's integral)
 and, as a + b = 1,
     Var a = E a² E b² - (E ab)² = F E b² + G int L f² + int L g² int L (f - rho g)²
-with rho = int L f g / int L g²: positive terms only, where E a² - (E a)² would lose all digits as
-a -> 0, a -> 1 or sigma -> 0. The integrands are analytic around the real line, so that the
-trapezoid rule is exact to rounding.
+with rho = int L f g / int L g²: positive terms only, whereas E a² - (E a)² would lose all digits as
+a -> 0, a -> 1 or sigma -> 0. The integrands are analytic around the real line, so the trapezoid
+rule is exact to rounding.
 """
 
 import math
@@ -33,7 +33,7 @@ _STEP = 1 / 6  # error e^(-pi²/step) = e^-59, as integrands are analytic where 
 
 
 class Averages(NamedTuple):
-    """Expectations over members, in the words of the module docstring; float64."""
+    """Expectations over members, in the notation of the module docstring; float64."""
 
     wrong: Float[Tensor, "*points"]  # E a
     right: Float[Tensor, "*points"]  # E b
@@ -43,13 +43,13 @@ class Averages(NamedTuple):
 
 
 def averages(margin: float, num_classes: int, noise: str, sigma: float) -> Averages:
-    """The integrals of the module docstring for one margin, by the trapezoid rule over t = log u.
+    """Integrals of the module docstring for one margin, by the trapezoid rule over t = log u.
 
     Args:
         margin: s', in nats.
         num_classes: K >= 2.
-        noise: name of a law.
-        sigma: its scale.
+        noise: name of a distribution in `LOG_DENSITY`.
+        sigma: its scale, nats.
     """
     n = num_classes - 1
     beyond = 40 * max(1.0, sigma) + 2 * sigma**2  # where integrands are 1e-17 of their peak

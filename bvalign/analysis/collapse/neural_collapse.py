@@ -4,16 +4,16 @@ Symbols, for N samples with features h_i in R^d (what the last linear layer sees
     mu_k         mean feature of class k;  mu = mean_k mu_k (classes weigh the same)
     Mdot         (classes, features), rows mu_k - mu
     Sigma_W      mean_i (h_i - mu_{y_i})(h_i - mu_{y_i})^T;   Sigma_B = Mdot^T Mdot / K
-    W, beta      weight (classes, features) and bias (classes) of the last layer
+    W, beta      weight matrix (classes, features) and bias (classes) of the last layer
 
 NC1, variability collapses   tr(Sigma_W pinv(Sigma_B)) / K
 NC2, simplex                 norms of the rows of Mdot, and of W, become equal; cosines between
                              any two of them become -1/(K-1)
 NC3, self-duality            ‖W/‖W‖ - Mdot/‖Mdot‖‖²  (Frobenius norms)
-NC4, nearest class mean      share of samples where argmax_k (W h + beta)_k is not the class of
+NC4, nearest class mean      fraction of samples where argmax_k (W h + beta)_k is not the class of
                              the nearest mu_k
-All are zero at full collapse. None changes when features and W are rotated together, and NC1 to
-NC3 not when features are shifted or scaled. With singular values s_r and right singular vectors
+All are zero at full collapse. None changes when features and W are rotated together, nor do NC1 to
+NC3 when features are shifted or scaled. With singular values s_r and right singular vectors
 u_r of Mdot, NC1 is sum_r mean_i <h_i - mu_{y_i}, u_r>² / s_r²: no matrix of size (features,
 features) is formed.
 """
@@ -28,7 +28,7 @@ _SMALLEST_EIGENVALUE = 1e-8  # of Sigma_B, relative to the largest: its rank is 
 
 
 class Simplex(NamedTuple):
-    """How far K vectors are from a simplex with its centre at the origin; zero at collapse."""
+    """Deviation of K vectors from a simplex centred at the origin; all zero at collapse."""
 
     norm_variation: float  # standard deviation of the norms over their mean
     cosine_deviation: float  # standard deviation of the cosines over pairs of classes
@@ -36,13 +36,13 @@ class Simplex(NamedTuple):
 
 
 class NeuralCollapse(NamedTuple):
-    """NC1 to NC4; all without units, zero at full collapse."""
+    """Measures NC1 to NC4, without units; zero at full collapse."""
 
     within_over_between: float  # NC1
     class_means: Simplex  # NC2
     classifier: Simplex  # NC2
     self_duality: float  # NC3, 0 to 4
-    nearest_mean_disagreement: float  # NC4, a share of the samples
+    nearest_mean_disagreement: float  # NC4, a fraction of the samples
 
 
 def neural_collapse(
@@ -51,17 +51,17 @@ def neural_collapse(
     weight: Float[Tensor, "classes features"],
     bias: Float[Tensor, " classes"],
 ) -> NeuralCollapse:
-    """NC1 to NC4, in float64; usually of the training samples, on which collapse happens.
+    """Measures NC1 to NC4 in float64, usually on the training samples, where collapse happens.
 
     Args:
         features: input of the last linear layer for each sample, any float type.
         target: labels, int64 in 0..K-1; every class must occur.
         weight: of the last linear layer, K >= 2 rows.
-        bias: of the same; zeros for a layer without.
+        bias: of the last linear layer; zeros if it has none.
 
     Raises:
-        ValueError: shapes that do not fit, a label out of range, a class without samples, NaN or
-            inf, a class mean equal to the mean of all, a row of zeros in weight.
+        ValueError: shapes do not fit, a label is out of range, a class has no samples, values are
+            NaN or inf, a class mean equals the mean of all, or weight has a row of zeros.
 
     >>> features, target = torch.tensor([[1.0], [3.0], [-2.0]]), torch.tensor([0, 0, 1])
     >>> weight, bias = torch.tensor([[1.0], [-1.0]]), torch.zeros(2)
@@ -137,7 +137,7 @@ def _disagreement(
     centre: Float[Tensor, " features"],
     between: Float[Tensor, "classes features"],
 ) -> float:
-    """NC4; ‖h - mu_k‖² is expanded around mu, up to what all classes share."""
+    """NC4; ‖h - mu_k‖² is expanded around mu, up to terms common to all classes."""
     closeness = (features - centre) @ between.T - between.square().sum(dim=-1) / 2
     predicted = (features @ weight.T + bias).argmax(dim=-1)
     return (predicted != closeness.argmax(dim=-1)).double().mean().item()

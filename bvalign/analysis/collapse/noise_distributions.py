@@ -1,4 +1,4 @@
-"""The four laws of logit noise v = sigma x that the other files integrate against or draw from.
+"""Four distributions of logit noise v = sigma x, to integrate against and to draw from.
 
     name          standard density of x      v is                      P(e^v > u) for large u
     gumbel        exp(x - e^x)               sigma log Exp(1)          exp(-u^(1/sigma))
@@ -6,8 +6,8 @@
     gaussian      exp(-x²/2) / sqrt(2 pi)    N(0, sigma²)              log-normal
     logistic      e^-x / (1 + e^-x)²         sigma log(U / (1 - U))    ~ u^(-1/sigma)
 
-sigma is the scale in every law, and the standard deviation only of the Gaussian. "gumbel" is the
-sign with which the neural-collapse model has a closed form: -v is a Gumbel maximum.
+sigma is the scale of each distribution, in nats, and the standard deviation of the Gaussian only.
+"gumbel" has the sign for which the neural-collapse model has a closed form: -v is a Gumbel maximum.
 """
 
 from collections.abc import Callable
@@ -29,8 +29,12 @@ _STEP = 1 / 6  # error e^(-pi²/step) = e^-59 for integrands analytic where |Im 
 _NEGLIGIBLE = -45.0  # e^-45 = 3e-20
 
 
-def check_law(noise: str, sigma: float) -> None:
-    """Raises ValueError unless `noise` names a law and `sigma` can be its scale."""
+def check_distribution(noise: str, sigma: float) -> None:
+    """Checks that `noise` names a distribution and `sigma` can be its scale.
+
+    Raises:
+        ValueError: `noise` names none, or sigma is not positive and finite.
+    """
     if noise not in LOG_DENSITY:
         raise ValueError(f"noise must be one of {', '.join(LOG_DENSITY)}, got {noise!r}")
     if not 0 < sigma < float("inf"):
@@ -40,16 +44,16 @@ def check_law(noise: str, sigma: float) -> None:
 def quadrature(
     noise: str, sigma: float, *, reach: float = 0.0
 ) -> tuple[Float[Tensor, " nodes"], Float[Tensor, " nodes"]]:
-    """Equispaced values of v and the logs of their weights, which sum to one.
+    """Equispaced values of v and the logs of their quadrature weights, which sum to one.
 
     The trapezoid rule is exact to rounding for integrands analytic in a strip around the real
     line (Trefethen and Weideman 2014), such as density times exp(-u e^v) or exp(i theta x). Nodes
-    are kept as far as density times e^(2|v|) counts, up to |v| = reach + 45 sigma.
+    reach as far as density times e^(2|v|) matters, up to |v| = reach + 45 sigma. float64.
 
     Args:
-        noise: name of a law.
-        sigma: its scale.
-        reach: how far from 0, in units of v, the integrand can still be at its largest.
+        noise: name of a distribution in `LOG_DENSITY`.
+        sigma: its scale, nats.
+        reach: largest |v|, in nats, at which the integrand can peak.
 
     >>> v, log_weight = quadrature("gaussian", 2.0)
     >>> round((log_weight.exp() * v.square()).sum().item(), 12)          # the variance, sigma²
@@ -65,14 +69,12 @@ def quadrature(
 def draw_noise(
     shape: tuple[int, ...], noise: str = "gumbel", *, sigma: float = 1.0, generator: torch.Generator
 ) -> Float[Tensor, "*shape"]:
-    """Independent float64 values of v, in the order of `shape`, from an explicit generator.
-
-    They lie on the device of the generator.
+    """Draws independent float64 values of v, in nats, on the device of the generator.
 
     Raises:
-        ValueError: `noise` names no law, or sigma is not positive and finite.
+        ValueError: `noise` names no distribution, or sigma is not positive and finite.
     """
-    check_law(noise, sigma)
+    check_distribution(noise, sigma)
     empty = torch.empty(shape, dtype=torch.float64, device=generator.device)
     if noise == "gaussian":
         return sigma * empty.normal_(generator=generator)

@@ -1,24 +1,24 @@
-"""The noise in the logits of real members, against the laws that the collapse model can take.
+"""Noise in the logits of real members, against the distributions of the collapse model.
 
 Chen et al. 2024, section 5, writes the logits of a sample of class y as s' e_y + v. With z_mk the
 logit of member m and class k of one sample:
     s_prime   mean_m (z_my - mean_{k != y} z_mk)
     e_mk      z_mk - mean_m z_mk - mean_k z_mk + mean_mk z_mk: the residual, centred over members
-              and classes, so free of s', of any other mean logits and of what softmax ignores
+              and classes, hence free of s', of any other mean logits and of what softmax ignores
 If v is iid with cumulants kappa_2 (variance), kappa_3 (skewness kappa_2^1.5) and kappa_4 (excess
 kurtosis kappa_2²), then e_mk is a combination of M K values of v with coefficients that are
 products of one factor for each axis, so
     cumulant r of e_mk = kappa_r g_r(M) g_r(K),   g_r(n) = [(n-1)^r + (n-1) (-1)^r] / n^r
-which is undone here. Unit laws to compare with (M = 2 or K = 2 cannot show a skewness, as g_3 = 0):
+which is undone here. Unit distributions to compare with (M = 2 or K = 2 hides skewness: g_3 = 0):
                          gumbel    gumbel_max   gaussian   logistic
     variance             pi²/6     pi²/6        1          pi²/3
     skewness             -1.1395   1.1395       0          0
     excess kurtosis      2.4       2.4          0          1.2
 
-Centring also changes the shape of a law, so each law is centred in the same way before it is
-compared: the distribution function of e_mk follows from the product of characteristic functions
-over all coefficients, by Gil-Pelaez inversion. Samples are pooled and taken as independent: a
-scale that differs between samples shows as excess kurtosis.
+Centring also changes the shape of a distribution, so each one is centred in the same way before it
+is compared: the distribution function of e_mk follows from the product of characteristic functions
+over all coefficients, by Gil-Pelaez inversion. Samples are pooled and taken as independent; a scale
+that differs between samples shows up as excess kurtosis.
 """
 
 import math
@@ -32,17 +32,19 @@ from torch import Tensor
 from bvalign.analysis.collapse.noise_distributions import LOG_DENSITY, quadrature
 
 _BLOCK = 1024
-EDGES = torch.linspace(-12, 12, 601, dtype=torch.float64)  # in standard deviations
+EDGES = torch.linspace(-12, 12, 601, dtype=torch.float64)
+"""Points of the distribution functions, in standard deviations."""
+
 _STEP = 0.2  # of frequencies: distribution functions repeat after 2 pi / 0.2 = 31
 _FREQUENCIES = torch.arange(_STEP / 2, 25, _STEP, dtype=torch.float64)
 
 
-class LawFit(NamedTuple):
-    """One law, scaled to the variance of the residuals."""
+class DistributionFit(NamedTuple):
+    """One distribution, scaled to the variance of the residuals."""
 
     scale: float  # nats; the `sigma` of `noise_model`
-    distance: float  # Kolmogorov's, between the residuals and the law centred like them
-    cdf: Float[Tensor, " edges"]  # of the centred law, at `EDGES`
+    distance: float  # Kolmogorov's, between the residuals and the distribution centred alike
+    cdf: Float[Tensor, " edges"]  # of the centred distribution, at `EDGES`
 
 
 class LogitNoise(NamedTuple):
@@ -55,24 +57,25 @@ class LogitNoise(NamedTuple):
     skewness_error: float
     excess_kurtosis: float
     excess_kurtosis_error: float
-    fits: dict[str, LawFit]  # law -> fit; the smallest distance fits best
+    fits: dict[str, DistributionFit]  # by name; the smallest distance fits best
     empirical_cdf: Float[Tensor, " edges"]  # of the residuals, at `EDGES`
 
 
 def fit_logit_noise(
     logits: Float[Tensor, "members samples classes"], target: Int[Tensor, " samples"]
 ) -> LogitNoise:
-    """Moments of the noise and how well each law fits it.
+    """Estimates the moments of the noise and fits each distribution to it.
 
-    For the true law `distance` is about 0.5 / sqrt(N (M-1) (K-1)): a law a few times further off
-    is not the law. Works through blocks of 1024 samples, of which it holds a few float64 copies.
+    For the true distribution `distance` is about 0.5 / sqrt(N (M-1) (K-1)); one a few times further
+    away is ruled out. Works through blocks of 1024 samples and holds a few float64 copies of one.
 
     Args:
         logits: of M >= 2 members and K >= 2 classes, any float type.
         target: labels, int64 in 0..K-1.
 
     Raises:
-        ValueError: shapes that do not fit, a label out of range, NaN or inf, members that agree.
+        ValueError: shapes do not fit, a label is out of range, logits are NaN or inf, or all
+            members agree.
 
     >>> logits = torch.tensor([[[3.0, 0.0]], [[1.0, 0.0]]])       # e_mk = ±1/2 and g_2(2) = 1/2
     >>> fit = fit_logit_noise(logits, torch.tensor([0]))
@@ -97,7 +100,7 @@ def fit_logit_noise(
         skewness_error=_standard_error(to_skewness * (m3 - 1.5 * third / second * m2)),
         excess_kurtosis=(to_kurtosis * (fourth - 3 * second.square())).item(),
         excess_kurtosis_error=_standard_error(to_kurtosis * (m4 - 2 * fourth / second * m2)),
-        fits=_fit_laws(empirical, num_members, num_classes, second.sqrt().item()),
+        fits=_fit_distributions(empirical, num_members, num_classes, second.sqrt().item()),
         empirical_cdf=empirical,
     )
 
@@ -143,7 +146,7 @@ def _shrinkage(n: int, r: int) -> float:
 
 
 def _standard_error(influence: Float[Tensor, " samples"]) -> float:
-    """Of a mean over samples; nan for a single sample."""
+    """Standard error of a mean over samples; nan for a single sample."""
     centred = influence - influence.mean()
     return (centred.square().mean() / (len(influence) - 1 or torch.nan)).sqrt().item()
 
@@ -156,21 +159,21 @@ def _empirical_cdf(logits: Tensor, deviation: float) -> Float[Tensor, " edges"]:
     return (counts.cumsum(dim=0)[:-1] / counts.sum().double()).cpu()
 
 
-def _fit_laws(
+def _fit_distributions(
     empirical: Float[Tensor, " edges"], num_members: int, num_classes: int, deviation: float
-) -> dict[str, LawFit]:
+) -> dict[str, DistributionFit]:
     fits = {}
     for noise in LOG_DENSITY:
-        unit_deviation, cdf = _centred_law(noise, num_members, num_classes)
+        unit_deviation, cdf = _centred_distribution(noise, num_members, num_classes)
         distance = (empirical - cdf).abs().max().item()
-        fits[noise] = LawFit(deviation / unit_deviation, distance, cdf)
+        fits[noise] = DistributionFit(deviation / unit_deviation, distance, cdf)
     return fits
 
 
-def _centred_law(
+def _centred_distribution(
     noise: str, num_members: int, num_classes: int
 ) -> tuple[float, Float[Tensor, " edges"]]:
-    """Standard deviation of e_mk for a unit law, and its distribution function in units of it."""
+    """Standard deviation of e_mk for unit noise, and its distribution function in units of it."""
     v, log_weight = quadrature(noise, 1.0)
     weight = log_weight.exp()
     v = v - (weight * v).sum()

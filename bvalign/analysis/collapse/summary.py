@@ -1,4 +1,4 @@
-"""Predictions of the model of neural collapse for one ensemble, from noise fitted to its logits."""
+"""Predictions of the neural-collapse model for one ensemble, from noise fitted to its logits."""
 
 from typing import NamedTuple
 
@@ -15,11 +15,11 @@ from bvalign.analysis.slopes import log_log_line
 
 CURVE_POINTS = 41
 SCALES, LARGEST_MARGIN = (0.01, 5.0), 300.0
-"""Where the integrals of the model are quick and right, in nats."""
+"""Range where the integrals of the model are fast and accurate, in nats."""
 
 
 class Curve(NamedTuple):
-    """The model with infinitely many members, over the margins of the data."""
+    """Model of infinitely many members over the margins of the data; squared probability."""
 
     s_prime: Float[Tensor, " points"]  # nats
     bias_sq: Float[Tensor, " points"]
@@ -27,32 +27,33 @@ class Curve(NamedTuple):
 
 
 class Collapse(NamedTuple):
-    """Logits taken as s' e_y + v: the fitted law of v, and what follows from it.
+    """Fit of logits s' e_y + v: the distribution of v, and the slopes that follow from it.
 
     `slope_simulated` is the OLS slope (plug-in, correct samples) of as many members and samples
-    with the margins of the data and noise of the best law: what the model predicts for a finite
-    ensemble. Where it is near one and `slope_population` is not, the line is the ensemble's size.
+    with the margins of the data and noise of the best distribution: the model's prediction for a
+    finite ensemble. Where it is near one and `slope_population` is not, the line is an artefact of
+    ensemble size.
     """
 
-    noise: LogitNoise | None  # None where it is undefined, and `reason` says why
-    law: str | None = None  # the one of the smallest distance
+    noise: LogitNoise | None  # None where it is undefined; `reason` says why
+    distribution: str | None = None  # of v, with the smallest distance
     curve: Curve | None = None
     slope_data: float | None = None  # OLS on the same samples
     slope_simulated: float | None = None
     slope_population: float | None = None  # of the curve, each sample at its own margin
-    data: Decomposition | None = None  # the samples that the noise was fitted on
-    simulated: Decomposition | None = None  # as many, from the model
+    data: Decomposition | None = None  # of the samples that the noise was fitted on
+    simulated: Decomposition | None = None  # of as many samples from the model
     reason: str | None = None
 
 
 def fit_collapse(
     logits: Float[Tensor, "members samples classes"], target: Int[Tensor, " samples"]
 ) -> Collapse:
-    """Fits the noise on the correct samples of those given, and predicts.
+    """Fits the noise on the correct samples among those given, and predicts slopes from it.
 
     Args:
         logits: of all members on some samples.
-        target: labels.
+        target: class ids.
     """
     if len(logits) < 3 or not logits.isfinite().all():
         return Collapse(None, reason="needs three members with finite logits")
@@ -63,17 +64,17 @@ def fit_collapse(
     logits, target = logits[:, keep], target[keep]
     values = Decomposition(*(value[keep] for value in values))
     noise = fit_logit_noise(logits, target)
-    law = min(noise.fits, key=lambda name: noise.fits[name].distance)
-    sigma, margins = noise.fits[law].scale, noise.s_prime
+    name = min(noise.fits, key=lambda fitted: noise.fits[fitted].distance)
+    sigma, margins = noise.fits[name].scale, noise.s_prime
     if not SCALES[0] <= sigma <= SCALES[1] or margins.abs().max() > LARGEST_MARGIN:
         reason = (
             f"noise of scale {sigma:.3g} at margins up to {float(margins.abs().max()):.3g} nats"
         )
         return Collapse(None, reason=f"{reason} is out of the model's reach")
     grid = torch.linspace(float(margins.min()), float(margins.max()), CURVE_POINTS).double()
-    model = noise_model(grid, logits.shape[-1], law, sigma=sigma)
+    model = noise_model(grid, logits.shape[-1], name, sigma=sigma)
     generator = torch.Generator().manual_seed(0)
-    drawn = draw_noise(tuple(logits.shape), law, sigma=sigma, generator=generator)
+    drawn = draw_noise(tuple(logits.shape), name, sigma=sigma, generator=generator)
     simulated = simulate_finite_members(margins, drawn)
     population = [
         torch.from_numpy(np.interp(margins, grid, curve.log())).exp()
@@ -81,7 +82,7 @@ def fit_collapse(
     ]
     return Collapse(
         noise=noise,
-        law=law,
+        distribution=name,
         curve=Curve(grid, model.bias_sq, model.variance),
         slope_data=_slope(values),
         slope_simulated=_slope(simulated),
@@ -92,7 +93,7 @@ def fit_collapse(
 
 
 def _slope(values: Decomposition) -> float | None:
-    """The OLS slope of the correct samples; None of fewer than three."""
+    """OLS slope of the correct samples; None for fewer than three."""
     if (values.correct & (values.variance > 0)).sum() < 3:
         return None
     return float(log_log_line(values.bias_sq, values.variance, values.correct)["slope"])

@@ -1,6 +1,6 @@
-"""Per-sample decompositions of the risk under each loss, and what a per-sample column is.
+"""Per-sample decompositions of the risk under each loss, and per-sample statistics as columns.
 
-`metrics.py` has the torchmetrics classes; it imports torchmetrics, and so is not imported here.
+The torchmetrics classes are in `metrics.py`, which is not imported here as it needs torchmetrics.
 """
 
 from bvalign.analysis.decompositions.columns import Column, NamedColumns, Unit, columns_of
@@ -14,6 +14,10 @@ from bvalign.analysis.decompositions.other_losses import (
     log_moments,
     vote_counts,
     zero_one,
+)
+from bvalign.analysis.decompositions.soft_labels import (
+    SoftLabelDecomposition,
+    decompose_soft_labels,
 )
 from bvalign.analysis.decompositions.squared_loss import (
     Decomposition,
@@ -33,6 +37,7 @@ __all__ = [
     "Mean",
     "Moments",
     "NamedColumns",
+    "SoftLabelDecomposition",
     "Unit",
     "WeightedDecomposition",
     "ZeroOne",
@@ -40,6 +45,7 @@ __all__ = [
     "columns_of",
     "cross_entropy",
     "decompose",
+    "decompose_soft_labels",
     "disagreement",
     "jackknife_shift",
     "log_moments",

@@ -1,4 +1,4 @@
-"""A per-sample statistic as others see it: its values, its unit, and whether people are shown it.
+"""Per-sample statistics as columns: values, unit, and whether readers of a report see them.
 
 A field of a NamedTuple is a column of samples.csv if it is annotated with a `Unit`:
 
@@ -13,21 +13,21 @@ from torch import Tensor
 
 
 class Unit(NamedTuple):
-    """The unit of a per-sample statistic; `shown` ones stand on hover cards and in W&B tables."""
+    """Unit of a per-sample statistic; those `shown` appear on hover cards and in W&B tables."""
 
     name: str
     shown: bool = False
 
 
 class Column(NamedTuple):
-    """One value per test sample."""
+    """One value per test sample, with its unit."""
 
     values: Tensor  # (samples)
     unit: Unit
 
 
-def columns_of(table: tuple) -> dict[str, Column]:
-    """The fields of a NamedTuple that are annotated with a unit, in their order.
+def columns_of(statistics: tuple) -> dict[str, Column]:
+    """Fields of a NamedTuple that are annotated with a unit, in order.
 
     >>> import torch
     >>> from bvalign.analysis.decompositions.squared_loss import decompose, moments
@@ -37,8 +37,8 @@ def columns_of(table: tuple) -> dict[str, Column]:
     """
     return {
         name: Column(values, unit)
-        for name, values in table._asdict().items()
-        for unit in getattr(type(table).__annotations__[name], "__metadata__", ())
+        for name, values in statistics._asdict().items()
+        for unit in getattr(type(statistics).__annotations__[name], "__metadata__", ())
     }
 
 
@@ -46,18 +46,18 @@ class NamedColumns:
     """Per-sample statistics by name: `result["bias_sq"]`, and `dict(result)` for all of them."""
 
     def columns(self) -> dict[str, Column]:
-        """The columns of samples.csv, in their order."""
+        """Columns of samples.csv by name, in order."""
         raise NotImplementedError
 
     def keys(self) -> Iterator[str]:
-        """The names of the columns."""
+        """Names of the columns."""
         return iter(self.columns())
 
     def __getitem__(self, name: str) -> np.ndarray:
         """One column as an array (samples).
 
         Raises:
-            KeyError: there is no such column; the message names those there are.
+            KeyError: there is no such column; the message lists those that exist.
         """
         columns = self.columns()
         if name not in columns:

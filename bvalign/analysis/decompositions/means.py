@@ -1,4 +1,4 @@
-"""A mean over samples with its standard error."""
+"""Mean over samples with its standard error."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Mean(NamedTuple):
-    """A mean over samples and its standard error for these members, in the samples' unit."""
+    """Mean over samples and its standard error given these members, in the unit of the values."""
 
     value: Float[Tensor, ""]
     standard_error: Float[Tensor, ""]  # NaN for a single sample
@@ -18,7 +18,7 @@ class Mean(NamedTuple):
 
 
 def mean_over_samples(values: Float[Tensor, " samples"]) -> Mean:
-    """The mean and its standard error, the standard deviation (N - 1) over sqrt(N).
+    """Mean and standard error: the standard deviation (dividing by N - 1) over sqrt(N).
 
     >>> import torch
     >>> print(mean_over_samples(torch.tensor([1.0, 2.0, 3.0])))

@@ -1,4 +1,4 @@
-"""What metrics over the members of an ensemble share: states addressed by sample, and checks."""
+"""Base class of metrics over the members of an ensemble: states indexed by sample, and checks."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -9,20 +9,20 @@ from torch import Tensor
 from torchmetrics import Metric
 
 MAX_MEMBERS = 65536
-"""Member ids must be smaller: how often each was seen is a dense state, as ranks add those up."""
+"""Bound on member ids: appearances are counted in a dense state, which ranks can add up."""
 
 
 class MemberMetric(Metric):
-    """One value per sample of a data set, over all members of an ensemble.
+    """Per-sample values of a data set, over all members of an ensemble.
 
     `update` takes the logits of some members on some samples, in any order; `compute` returns a
     NamedTuple of one tensor (samples) per value. Any split into batches, ranks or groups of members
-    gives the same answer up to rounding, as partial states are merged and not merely added up.
-    Call `update`, not the metric itself: a per-batch value of an ensemble half seen means nothing.
+    gives the same answer up to rounding, because partial states are merged, not merely added up.
+    Call `update`, not the metric itself: a per-batch value of a half-seen ensemble is meaningless.
 
-    States are addressed by sample index, so that no order can be confused. Those of the subclass
+    States are indexed by sample, so the order of batches does not matter. Those of the subclass
     (the fields of `empty`) and `target` (samples) are stacked over ranks and merged in `compute`;
-    `appearances` (members, 0.5 MB) is summed. One more byte per member and sample finds repeats.
+    `appearances` (members, 0.5 MB) is summed. One more byte per member and sample detects repeats.
 
     Args:
         num_samples: size N of the data set.
@@ -56,21 +56,21 @@ class MemberMetric(Metric):
 
     @abstractmethod
     def empty(self) -> tuple[Tensor, ...]:
-        """The state of no members; its first field is `count` (samples)."""
+        """State before any member is seen; its first field is `count` (samples)."""
 
     @abstractmethod
     def moments(self, logits: Tensor, target: Tensor) -> tuple[Tensor, ...]:
-        """The state of a block of members on a batch of samples."""
+        """State of a block of members on a batch of samples."""
 
     @abstractmethod
     def merge(
         self, a: tuple[Tensor, ...], b: tuple[Tensor, ...], target: Tensor
     ) -> tuple[Tensor, ...]:
-        """The state of the union of two disjoint sets of members."""
+        """State of the union of two disjoint sets of members."""
 
     @abstractmethod
     def decompose(self, state: tuple[Tensor, ...], target: Tensor) -> tuple[Tensor, ...]:
-        """The values of a state."""
+        """Per-sample values of a state."""
 
     def update(
         self, logits: Tensor, target: Tensor, index: Tensor, member: Tensor | int | None = None
@@ -81,11 +81,11 @@ class MemberMetric(Metric):
             logits: (members, batch, classes), or (batch, classes) of one member; any float type.
             target: labels (batch), int64 in 0..K-1.
             index: rows of the data set (batch), int64 in 0..N-1, without repeats.
-            member: global ids (members) of the members. With them, a (member, sample) that came
-                before is refused; without, `compute` can only see that counts differ.
+            member: global ids (members) of the members. With them, a repeated (member, sample) is
+                refused; without, `compute` can only notice that counts differ.
 
         Raises:
-            ValueError: shapes, labels or rows that do not fit, repeats, NaN or inf in the logits.
+            ValueError: shapes, labels or rows do not fit, a sample repeats, logits are NaN or inf.
         """
         logits = logits.detach()
         logits = logits.unsqueeze(0) if logits.ndim == 2 else logits
@@ -99,7 +99,7 @@ class MemberMetric(Metric):
         self.target[index] = target
 
     def compute(self) -> tuple[Tensor, ...]:
-        """The per-sample values over everything seen, on all ranks.
+        """Returns the per-sample values over everything seen, on all ranks.
 
         Raises:
             ValueError: a sample was not seen, or not by as many members as the others.
@@ -115,13 +115,14 @@ class MemberMetric(Metric):
         return self.decompose(state, target)
 
     def reset(self) -> None:
+        """Forgets everything seen."""
         super().reset()
         self._seen = {}
 
     def _wrap_compute(
         self, compute: Callable[[], tuple[Tensor, ...]]
     ) -> Callable[[], tuple[Tensor, ...]]:
-        """Torchmetrics squeezes shape (1,) to (); one sample keeps its axis here."""
+        """Keeps the axis of a single sample, which torchmetrics squeezes from (1,) to ()."""
         wrapped = super()._wrap_compute(compute)
 
         @wraps(compute)

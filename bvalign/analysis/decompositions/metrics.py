@@ -1,4 +1,4 @@
-"""Metrics that decompose the risk of an ensemble per sample, one for each loss."""
+"""Torchmetrics classes that decompose an ensemble's risk per sample, one for each loss."""
 
 from typing import NamedTuple
 
@@ -27,16 +27,16 @@ from bvalign.analysis.decompositions.squared_loss import (
 
 
 class Votes(NamedTuple):
-    """How many members were seen (samples), and how many voted for each class."""
+    """Counts of members seen, and of votes for each class."""
 
     count: Tensor  # int64 (samples)
     votes: Tensor  # int64 (samples, classes)
 
 
 class BiasVariance(MemberMetric):
-    """Squared bias and variance of the probabilities: `statistics.Decomposition` per sample.
+    """Squared bias and variance of the probabilities: `squared_loss.Decomposition` per sample.
 
-    The arguments and the promise are those of `MemberMetric`. Memory: 8 N (K + 4) bytes.
+    Arguments and guarantees are those of `MemberMetric`. Memory: 8 N (K + 4) bytes.
 
     Example:
         >>> metric = BiasVariance(num_samples=1, num_classes=2)
@@ -59,10 +59,10 @@ class BiasVariance(MemberMetric):
 
 
 class CrossEntropyBiasVariance(MemberMetric):
-    """Bias and variance of cross-entropy (KL): `losses.CrossEntropy` per sample, in nats.
+    """Bias and variance of cross-entropy (KL): `other_losses.CrossEntropy` per sample, in nats.
 
-    The jackknifed values need a second pass over the members and are NaN here. The arguments and
-    the promise are those of `MemberMetric`. Memory: 8 N (K + 3) bytes.
+    The jackknifed values need a second pass over the members and are NaN here. Arguments and
+    guarantees are those of `MemberMetric`. Memory: 8 N (K + 3) bytes.
     """
 
     def empty(self) -> LogMoments:
@@ -81,9 +81,9 @@ class CrossEntropyBiasVariance(MemberMetric):
 
 
 class ZeroOneBiasVariance(MemberMetric):
-    """Bias and variance of the 0-1 loss of hard votes: `losses.ZeroOne` per sample.
+    """Bias and variance of the 0-1 loss of hard votes: `other_losses.ZeroOne` per sample.
 
-    The arguments and the promise are those of `MemberMetric`. Memory: 8 N (K + 2) bytes.
+    Arguments and guarantees are those of `MemberMetric`. Memory: 8 N (K + 2) bytes.
     """
 
     def empty(self) -> Votes:

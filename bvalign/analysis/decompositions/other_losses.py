@@ -1,4 +1,4 @@
-"""Per-sample decompositions of an ensemble's risk under losses other than the squared one.
+"""Per-sample decompositions of an ensemble's risk under cross-entropy and 0-1 loss.
 
 Symbols, for one test sample with M members and K classes: p_m in R^K is member m's probabilities,
 y the label, n_k the number of members that vote for class k.
@@ -11,16 +11,16 @@ divergence; Yang et al. 2020 for networks):
     kl_bias      KL(e_y ‖ q) = -log q(y)
     kl_variance  mean_m KL(q ‖ p_m)
 
-As estimates for the law that members are drawn from, kl_risk is unbiased, kl_bias too high and
-kl_variance too low by the same amount, about kl_variance / M when the noise is small. There is
-no exact correction. The jackknife M t - (M-1) mean_m t_(-m), where (-m) leaves member m out,
-takes most of it away, and here it is a sum of positive terms:
+As estimates for the distribution that members are drawn from, kl_risk is unbiased, kl_bias too
+high and kl_variance too low by the same amount, about kl_variance / M when the noise is small.
+There is no exact correction. The jackknife M t - (M-1) mean_m t_(-m), where (-m) leaves member m
+out, removes most of the error, and here it is a sum of positive terms:
 
     kl_variance_jackknife - kl_variance = kl_bias - kl_bias_jackknife
                                         = (M-1)/M sum_m KL(q ‖ q_(-m))
 
-because sum_m KL(s ‖ p_m) = M KL(s ‖ q) + sum_m KL(q ‖ p_m) for every s. The same identity joins
-two sets of members, so that the variance is never a difference of large numbers.
+because sum_m KL(s ‖ p_m) = M KL(s ‖ q) + sum_m KL(q ‖ p_m) for every s. The same identity
+merges two sets of members, so the variance is never a difference of large numbers.
 
 0-1 loss (Domingos 2000; for the net variance, James 2003):
 
@@ -28,8 +28,8 @@ two sets of members, so that the variance is never a difference of large numbers
     error_rate       1 - n_y/M = bias_01 + net_variance_01, exactly
     bias_01          1 where main != y, else 0
     variance_01      1 - n_main/M
-    net_variance_01  variance_01 where main = y; where it is wrong, -n_y/M, as leaving it helps
-    disagreement     share of the pairs of members that vote differently (unbiased)
+    net_variance_01  variance_01 where main = y, else -n_y/M: there, votes against main help
+    disagreement     fraction of pairs of members that vote differently (unbiased)
 """
 
 from typing import Annotated, NamedTuple
@@ -42,7 +42,7 @@ from bvalign.analysis.decompositions.columns import Unit
 
 
 class LogMoments(NamedTuple):
-    """What cross-entropy needs of the members seen so far; `merge_logs` joins two of them."""
+    """Sufficient statistics of cross-entropy for the members seen so far; see `merge_logs`."""
 
     count: Int[Tensor, " samples"]  # members seen
     log_prob_sum: Float[Tensor, "samples classes"]  # sum_m log p_m
@@ -50,12 +50,12 @@ class LogMoments(NamedTuple):
 
 
 class CrossEntropy(NamedTuple):
-    """One number per sample, nats; float64 except `count`.
+    """Decomposition of the cross-entropy, one value per sample in nats; float64 except `count`.
 
-    The jackknifed values are for means over samples, never for logarithms: with K = 10, a margin
+    Average the jackknifed values over samples, never take their logarithm: with K = 10, a margin
     of 8 and Gaussian logits of standard deviation 2, kl_bias_jackknife is negative for 49% of the
-    samples at M = 4, where even its mean is, and for 2% at M = 8. They are NaN with one member,
-    and without the second pass over the members.
+    samples at M = 4, where even its mean is negative, and for 2% at M = 8. They are NaN with
+    one member, and without the second pass over the members.
     """
 
     kl_risk: Annotated[Float[Tensor, " samples"], Unit("nats")]
@@ -67,25 +67,25 @@ class CrossEntropy(NamedTuple):
 
 
 class ZeroOne(NamedTuple):
-    """One number per sample, a share of members or of pairs; float64 except `main` and `count`.
+    """Decomposition of the 0-1 loss per sample, fractions of members or of pairs.
 
-    The disagreement needs two members and is NaN with one.
+    float64 except `main` and `count`. The disagreement needs two members and is NaN with one.
     """
 
     main: Annotated[Int[Tensor, " samples"], Unit("class id")]
-    error_rate: Annotated[Float[Tensor, " samples"], Unit("share of members")]
+    error_rate: Annotated[Float[Tensor, " samples"], Unit("fraction of members")]
     bias_01: Annotated[Float[Tensor, " samples"], Unit("0 or 1")]
-    variance_01: Annotated[Float[Tensor, " samples"], Unit("share of members")]
-    net_variance_01: Annotated[Float[Tensor, " samples"], Unit("share of members")]
-    disagreement: Annotated[Float[Tensor, " samples"], Unit("share of pairs", shown=True)]
+    variance_01: Annotated[Float[Tensor, " samples"], Unit("fraction of members")]
+    net_variance_01: Annotated[Float[Tensor, " samples"], Unit("fraction of members")]
+    disagreement: Annotated[Float[Tensor, " samples"], Unit("fraction of pairs", shown=True)]
     count: Int[Tensor, " samples"]  # members behind the numbers
 
 
 def log_softmax(logits: Float[Tensor, "... classes"]) -> Float[Tensor, "... classes"]:
-    """Log-probabilities in float64, right to the last digits also where p is almost one.
+    """Log-probabilities in float64, accurate to rounding even where p is almost one.
 
     torch.log_softmax gives 0 instead of -1e-26 at a margin of 60: it adds the 1 of the largest
-    class before it takes the logarithm. Here that class stays outside, in log1p.
+    class before taking the logarithm. Here log1p leaves that class out of the sum.
     """
     shifted = logits.double() - logits.double().amax(dim=-1, keepdim=True)
     rest = shifted.exp().scatter(-1, shifted.argmax(dim=-1, keepdim=True), 0.0)
@@ -95,14 +95,14 @@ def log_softmax(logits: Float[Tensor, "... classes"]) -> Float[Tensor, "... clas
 def kl_divergence(
     log_p: Float[Tensor, "samples classes"], log_q: Float[Tensor, "*members samples classes"]
 ) -> Float[Tensor, "*members samples"]:
-    """KL(p ‖ q) as sum_k p (e^t - 1 - t) with t = log q - log p: no negative term."""
+    """KL(p ‖ q) as sum_k p (e^t - 1 - t), t = log q - log p, in nats: no term is negative."""
     p, t = log_p.exp(), log_q - log_p
     large = log_q.exp() - p - p * t  # e^t may overflow where p e^t does not
     return torch.where(t.abs() < 1, p * (t.expm1() - t), large).sum(dim=-1)
 
 
 def log_moments(logits: Float[Tensor, "members samples classes"]) -> LogMoments:
-    """Moments of a block of members with finite logits. Needs about six float64 copies of it."""
+    """Moments of a block of members with finite logits; needs about six float64 copies of it."""
     log_probs = log_softmax(logits)
     log_prob_sum = log_probs.sum(dim=0)
     divergence = kl_divergence(log_softmax(log_prob_sum / len(logits)), log_probs).sum(dim=0)
@@ -121,11 +121,14 @@ def merge_logs(a: LogMoments, b: LogMoments) -> LogMoments:
 def jackknife_shift(
     logits: Float[Tensor, "members samples classes"], moments: LogMoments
 ) -> Float[Tensor, " samples"]:
-    """A block's part of (M-1)/M sum_m KL(q ‖ q_(-m)); add the parts of all blocks.
+    """Term of a block of members in (M-1)/M sum_m KL(q ‖ q_(-m)), nats; add those of all blocks.
 
     Args:
         logits: of a block of members.
-        moments: of all members, this block included.
+        moments: of all members, including this block.
+
+    Returns:
+        float64; NaN with one member.
     """
     count, log_prob_sum, _ = moments
     centre = _log_centre(count, log_prob_sum)
@@ -139,12 +142,12 @@ def decompose_logs(
     target: Int[Tensor, " samples"],
     shift: Float[Tensor, " samples"] | None = None,
 ) -> CrossEntropy:
-    """The per-sample values of one (merged) set of members.
+    """Per-sample values of one (merged) set of members.
 
     Args:
         moments: of all members.
         target: class ids.
-        shift: the sum over all blocks of `jackknife_shift`; without it those values are NaN.
+        shift: sum over all blocks of `jackknife_shift`; jackknifed values are NaN without it.
     """
     count, log_prob_sum, divergence = moments
     at_label = target.unsqueeze(-1)
@@ -164,7 +167,7 @@ def decompose_logs(
 def cross_entropy(
     logits: Float[Tensor, "members samples classes"], target: Int[Tensor, " samples"]
 ) -> CrossEntropy:
-    """All cross-entropy values of members that fit into memory together, both passes in one.
+    """Cross-entropy values, jackknifed ones included, of members that fit into memory together.
 
     >>> logits = torch.tensor([[[0.0, 0.0]], [[0.0, 0.0]]])      # two members, both undecided
     >>> cross_entropy(logits, torch.tensor([1])).kl_bias.item()  # log 2
@@ -177,7 +180,7 @@ def cross_entropy(
 def vote_counts(
     votes: Int[Tensor, "members samples"], num_classes: int
 ) -> Int[Tensor, "samples classes"]:
-    """How many members vote for each class; add the counts of disjoint sets of members.
+    """Counts of votes for each class, int64; those of disjoint sets of members add up.
 
     Args:
         votes: class ids, `logits.argmax(dim=-1)` of each member (the lowest class on ties).
@@ -196,7 +199,7 @@ def vote_counts(
 
 
 def disagreement(counts: Int[Tensor, "samples classes"]) -> Float[Tensor, " samples"]:
-    """Share of the pairs of members that vote differently; NaN with one member.
+    """Fraction of pairs of members that vote differently, float64; NaN with one member.
 
     >>> disagreement(torch.tensor([[3, 1]]))                     # three pairs of six
     tensor([0.5000], dtype=torch.float64)
@@ -208,7 +211,7 @@ def disagreement(counts: Int[Tensor, "samples classes"]) -> Float[Tensor, " samp
 
 
 def zero_one(counts: Int[Tensor, "samples classes"], target: Int[Tensor, " samples"]) -> ZeroOne:
-    """The 0-1 values of the votes of one set of members; the sums are exact, in integers.
+    """0-1 values of the votes of one set of members, from exact integer sums.
 
     >>> counts = torch.tensor([[3, 1]])                          # three votes to one
     >>> zero_one(counts, torch.tensor([1])).net_variance_01      # the main class is wrong
@@ -232,5 +235,5 @@ def zero_one(counts: Int[Tensor, "samples classes"], target: Int[Tensor, " sampl
 def _log_centre(
     count: Int[Tensor, " samples"], log_prob_sum: Float[Tensor, "*members samples classes"]
 ) -> Float[Tensor, "*members samples classes"]:
-    """The logarithm of q, the normalised geometric mean of the members."""
+    """Logarithm of q, the normalised geometric mean of the members."""
     return log_softmax(log_prob_sum / count.clamp(min=1).unsqueeze(-1))

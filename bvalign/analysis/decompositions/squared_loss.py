@@ -1,4 +1,4 @@
-"""Per-sample squared bias and variance of an ensemble's probabilities, right to the last digits.
+"""Per-sample squared bias and variance of an ensemble's probabilities, accurate to rounding.
 
 Symbols, for one test sample with M members and K classes:
     p_m in R^K    member m's probabilities, softmax of its logits;  p̄ = mean_m p_m
@@ -7,23 +7,23 @@ Symbols, for one test sample with M members and K classes:
     variance      mean_m ‖p_m - p̄‖²             (the same; divides by M)
     risk          mean_m ‖p_m - e_y‖² = bias_sq + variance, exactly
 
-Plug-in values describe these M members. As estimates for the law that members are drawn from,
-bias_sq is too high by (true variance)/M on average and variance too low by the same amount, so
+Plug-in values describe these M members. As estimates for the distribution that members are drawn
+from, bias_sq is on average too high, and variance too low, by (true variance)/M, so
 
     variance_unbiased = M/(M-1) variance
     bias_sq_unbiased  = mean over pairs m != m' of <r_m, r_m'>          (a U-statistic, always > 0)
 
-and their sum is again the risk. Plug-in values always obey variance <= (M-1) bias_sq: the
+and their sum is again the risk. Plug-in values always obey variance <= (M-1) bias_sq, the
 finite-M ceiling that a log-log plot must show.
 
-Three rules keep the digits of confident samples, where bias_sq is 1e-30 and less:
+Three rules preserve the digits of confident samples, where bias_sq is 1e-30 or less:
     1. p_y - 1 is never formed. The residual at y is minus the sum of the other probabilities.
-    2. variance is a sum of centred squares, taken against the class of the largest mean
-       probability, so that it is right for confidently wrong samples too.
+    2. variance is a sum of centred squares, relative to the class of the largest mean probability,
+       so it is accurate for confidently wrong samples too.
     3. bias_sq_unbiased is a sum over pairs of products that are all positive, never a difference.
 
-Partial results over disjoint sets of members (`Moments`) are merged jointly; merging in any order
-gives the same values up to rounding.
+Partial results over disjoint sets of members (`Moments`) can be merged in any order, with the same
+values up to rounding.
 """
 
 from typing import Annotated, NamedTuple
@@ -36,7 +36,7 @@ from bvalign.analysis.decompositions.columns import Unit
 
 
 class Moments(NamedTuple):
-    """What is known of each sample from the members seen so far; `merge` joins two of them."""
+    """Sufficient statistics of each sample for the members seen so far; see `merge`. float64."""
 
     count: Int[Tensor, " samples"]  # members seen
     prob_sum: Float[Tensor, "samples classes"]  # sum_m p_m
@@ -45,7 +45,7 @@ class Moments(NamedTuple):
 
 
 class Decomposition(NamedTuple):
-    """One number per sample, squared probability; float64 except `correct` and `count`.
+    """Decomposition of the squared loss, one value per sample; float64 except `correct`, `count`.
 
     The unbiased values need two members and are NaN with one.
     """
@@ -61,7 +61,7 @@ class Decomposition(NamedTuple):
 
 
 def softmax(logits: Float[Tensor, "... classes"]) -> Float[Tensor, "... classes"]:
-    """Probabilities in float64, whatever precision the logits come in.
+    """Probabilities in float64, whatever the precision of the logits.
 
     float64 is needed: squares of float32 probabilities underflow from a margin of 43 on.
     """
@@ -76,7 +76,7 @@ def softmax(logits: Float[Tensor, "... classes"]) -> Float[Tensor, "... classes"
 def residual(
     vector: Float[Tensor, "*members samples classes"], reference: Int[Tensor, "*#members samples"]
 ) -> Float[Tensor, "*members samples classes"]:
-    """Vector - (its sum) e_reference, without the cancellation at the reference class.
+    """Vector - (its sum) e_reference, without cancellation at the reference class.
 
     For probabilities this is p - e_reference; for a sum of M of them, the sum of M residuals.
     """
@@ -88,7 +88,12 @@ def residual(
 def centred_squares(
     probs: Float[Tensor, "members samples classes"], reference: Int[Tensor, " samples"]
 ) -> Float[Tensor, " samples"]:
-    """sum_m ‖p_m - p̄‖², from residuals to the class of the largest mean probability."""
+    """Sum of ‖p_m - p̄‖² over members, squared probability.
+
+    Args:
+        probs: p_m, float64.
+        reference: class of the largest mean probability, which keeps the digits.
+    """
     spread = residual(probs, reference)
     spread -= spread.mean(dim=0)
     squares = spread.new_zeros(spread.shape[1:])  # a rank may have no members
@@ -100,7 +105,7 @@ def centred_squares(
 def moments(
     logits: Float[Tensor, "members samples classes"], target: Int[Tensor, " samples"]
 ) -> Moments:
-    """Moments of a block of members. Needs about two float64 copies of `logits`.
+    """Moments of a block of members; needs about two float64 copies of `logits`.
 
     >>> logits = torch.tensor([[[0.0, 0.0]], [[0.0, 0.0]]])      # two members, both undecided
     >>> decompose(moments(logits, torch.tensor([1])), torch.tensor([1])).bias_sq.item()
@@ -122,25 +127,25 @@ def merge(a: Moments, b: Moments, target: Int[Tensor, " samples"]) -> Moments:
     """Moments of the union of two disjoint sets of members; either may be empty (count 0)."""
     count = a.count + b.count
     prob_sum = a.prob_sum + b.prob_sum
-    weight = a.count.double() * b.count / count.clamp(min=1)
+    factor = a.count.double() * b.count / count.clamp(min=1)
     mean_a = a.prob_sum / a.count.clamp(min=1).unsqueeze(-1)
     mean_b = b.prob_sum / b.count.clamp(min=1).unsqueeze(-1)
     between = residual(mean_a - mean_b, prob_sum.argmax(dim=-1)).square().sum(dim=-1)
     across = (residual(a.prob_sum, target) * residual(b.prob_sum, target)).sum(dim=-1)
     return Moments(
-        count, prob_sum, a.centred + b.centred + weight * between, a.pairs + b.pairs + across
+        count, prob_sum, a.centred + b.centred + factor * between, a.pairs + b.pairs + across
     )
 
 
 def empty_moments(num_samples: int, num_classes: int) -> Moments:
-    """The moments of no members, the neutral element of `merge`."""
+    """Moments of the empty set of members, the neutral element of `merge`."""
     zeros = torch.zeros(num_samples, dtype=torch.float64)
     prob_sum = torch.zeros(num_samples, num_classes, dtype=torch.float64)
     return Moments(torch.zeros(num_samples, dtype=torch.int64), prob_sum, zeros, zeros.clone())
 
 
 def decompose(moments: Moments, target: Int[Tensor, " samples"]) -> Decomposition:
-    """The per-sample values of one (merged) set of members; NaN where count is too small."""
+    """Per-sample values of one (merged) set of members; NaN where count is too small."""
     count = moments.count.double()
     bias_sq = residual(moments.prob_sum, target).square().sum(dim=-1) / count.square()
     variance = moments.centred / count

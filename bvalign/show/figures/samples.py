@@ -100,7 +100,7 @@ def reliability(cells: Cells, *, num_samples: int, num_members: int) -> Figure:
     figure = Figure(figsize=(5.4, 6.2), layout="constrained")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     predicted, residual = (v[:, 0].numpy() for v in (cells.predicted, cells.residual))
-    counts = np.rint(cells.share.numpy() * num_samples).astype(int)
+    counts = np.rint(cells.fraction.numpy() * num_samples).astype(int)
     error = 2 * cells.noise.nan_to_num().sqrt().numpy()
     axes.plot([0, 1], [0, 1], color=FIT, ls="--", lw=1, label="calibrated")
     text = "bin (bar: two standard errors)"
@@ -165,7 +165,7 @@ def collapse(found: Collapse, *, num_samples: int, num_members: int) -> Figure:
     right.set_yscale("log")
     right.set_xlabel("squared bias (squared probability)")
     right.set_ylabel("variance (squared probability)")
-    right.set_title(f"{found.law} noise at the margins of the data", fontsize=10)
+    right.set_title(f"{found.distribution} noise at the margins of the data", fontsize=10)
     for axes in (left, right):
         axes.legend(loc="best", fontsize=8)
         axes.grid(True, **GRID)

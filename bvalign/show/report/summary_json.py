@@ -104,7 +104,11 @@ def _collapse(found: Collapse) -> object:
     fits = {law: {"scale": f.scale, "distance": f.distance} for law, f in found.noise.fits.items()}
     moments = {k: v for k, v in noise.items() if isinstance(v, float)}
     slopes = {k: v for k, v in found._asdict().items() if k.startswith("slope")}
-    numbers = {"law": found.law, "laws": fits, "s_prime_mean": float(noise["s_prime"].mean())}
+    numbers = {
+        "law": found.distribution,
+        "laws": fits,
+        "s_prime_mean": float(noise["s_prime"].mean()),
+    }
     return plain(numbers | moments | slopes | {"samples": len(noise["s_prime"])})
 
 

@@ -138,7 +138,7 @@ def test_cells_are_a_reliability_diagram():
     inside = (largest >= 0.6) & (largest < 0.7)
     row = (cells.predicted.squeeze(1) * 10).long().tolist().index(6)
     frequency = (at == target)[inside].double().mean()
-    torch.testing.assert_close(cells.share[row], inside.double().mean())
+    torch.testing.assert_close(cells.fraction[row], inside.double().mean())
     torch.testing.assert_close(cells.predicted[row, 0], largest[inside].mean())
     torch.testing.assert_close((cells.predicted - cells.residual)[row, 0], frequency)
 

@@ -29,7 +29,7 @@ def assert_equal(model: NoiseModel, expected: Iterable[mpmath.mpf | torch.Tensor
     assert max(errors) < 1e-13
 
 
-def test_unit_gumbel_is_the_f_law():
+def test_unit_gumbel_is_an_f_distribution():
     """sum_{j != y} E_j / E_y = Z has density n z^(n-1) / (1+z)^(n+1), a = 1 / (1 + e^s' / Z)."""
     with mpmath.workdps(60):
         step = mpmath.mpf(1) / 12  # of log z

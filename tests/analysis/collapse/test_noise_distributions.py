@@ -1,4 +1,4 @@
-"""Draws and quadrature nodes of each law against its known moments."""
+"""Draws and quadrature nodes of each distribution against its known moments."""
 
 import math
 
@@ -17,13 +17,13 @@ MOMENTS = {  # mean, variance, skewness, excess kurtosis
 }
 
 
-def test_every_law_is_tested():
+def test_every_distribution_is_tested():
     assert MOMENTS.keys() == LOG_DENSITY.keys()
 
 
 @pytest.mark.parametrize("noise", MOMENTS)
 @pytest.mark.parametrize("sigma", [0.1, 1.0, 3.0])
-def test_quadrature_has_the_moments_of_the_law(noise, sigma):
+def test_quadrature_has_the_moments_of_the_distribution(noise, sigma):
     v, log_weight = quadrature(noise, sigma)
     weight, (mean, variance, skewness, kurtosis) = log_weight.exp(), MOMENTS[noise]
     centred = v / sigma - mean
@@ -45,7 +45,7 @@ def test_reach_extends_an_exponential_tail():
 
 
 @pytest.mark.parametrize("noise", MOMENTS)
-def test_draws_have_the_moments_of_the_law(noise):
+def test_draws_have_the_moments_of_the_distribution(noise):
     count, sigma = 200_000, 2.0
     generator = torch.Generator().manual_seed(0)
     x = draw_noise((count,), noise, sigma=sigma, generator=generator) / sigma

@@ -1,4 +1,4 @@
-"""Fits of the noise law against loops written from the definition, and on drawn logits.
+"""Fits of the noise distribution against loops written from the definition, and on drawn logits.
 
 Estimates must lie within 4.5 of their own standard errors of the truth.
 """
@@ -75,7 +75,7 @@ def test_margin_equals_the_definition():
 
 @pytest.mark.parametrize("noise", LOG_DENSITY)
 @pytest.mark.parametrize("shape", [(4, 3000, 10), (20, 200, 5), (3, 4000, 3)])
-def test_the_law_behind_the_logits_is_found(noise, shape):
+def test_the_distribution_behind_the_logits_is_found(noise, shape):
     sigma = 1.7
     logits, target, margin = draw_logits(shape, noise, sigma)
     fit = fit_logit_noise(logits, target)
@@ -89,7 +89,7 @@ def test_the_law_behind_the_logits_is_found(noise, shape):
     assert abs((fit.s_prime - margin).std() / error - 1) < 4.5 / math.sqrt(shape[1])
 
     members, samples, classes = shape
-    assert min(fit.fits, key=lambda law: fit.fits[law].distance) == noise
+    assert min(fit.fits, key=lambda name: fit.fits[name].distance) == noise
     assert fit.fits[noise].distance < 1 / math.sqrt(samples * (members - 1) * (classes - 1))
     assert abs(fit.fits[noise].scale / sigma - 1) < 4.5 * fit.variance_error / variance / 2
 
@@ -107,12 +107,12 @@ def test_two_members_or_classes_hide_the_sign(shape):
 
 @pytest.mark.parametrize("noise", LOG_DENSITY)
 @pytest.mark.parametrize(("num_members", "num_classes"), [(2, 2), (3, 5)])
-def test_centred_law_is_the_law_of_centred_draws(noise, num_members, num_classes):
+def test_centred_distribution_is_that_of_centred_draws(noise, num_members, num_classes):
     """Kolmogorov's bound at 1e-6 for independent draws, one residual of each: 2.7 / sqrt(N)."""
     count, generator = 100_000, torch.Generator().manual_seed(3)
     v = draw_noise((num_members, count, num_classes), noise, generator=generator)
     residual = v - v.mean(dim=0) - v.mean(dim=2, keepdim=True) + v.mean(dim=(0, 2)).view(1, -1, 1)
-    deviation, cdf = logit_noise._centred_law(noise, num_members, num_classes)
+    deviation, cdf = logit_noise._centred_distribution(noise, num_members, num_classes)
     values = (residual[0, :, 0] / deviation).sort().values
     empirical = torch.searchsorted(values, logit_noise.EDGES, right=True) / count
     assert (empirical - cdf).abs().max() < 2.7 / math.sqrt(count)
@@ -121,15 +121,15 @@ def test_centred_law_is_the_law_of_centred_draws(noise, num_members, num_classes
     assert abs(values.square().mean() - 1) < 4.5 * values.square().std() / math.sqrt(count)
 
 
-def test_centred_gaussian_law_is_gaussian():
-    deviation, cdf = logit_noise._centred_law("gaussian", 4, 7)
+def test_centred_gaussian_is_gaussian():
+    deviation, cdf = logit_noise._centred_distribution("gaussian", 4, 7)
     assert abs(deviation - math.sqrt(3 / 4 * 6 / 7)) < 1e-14
     torch.testing.assert_close(cdf, torch.special.ndtr(logit_noise.EDGES), rtol=0, atol=1e-13)
 
 
 def test_standard_errors_are_those_of_the_jackknife(monkeypatch):
     """Leaving out one sample at a time; both are right to first order in 1 / N."""
-    monkeypatch.setattr(logit_noise, "_fit_laws", lambda *_: {})  # not needed, and slow
+    monkeypatch.setattr(logit_noise, "_fit_distributions", lambda *_: {})  # not needed, and slow
     count = 400
     logits, target, _ = draw_logits((4, count, 6), "gumbel")
     rest = [torch.arange(count) != i for i in range(count)]
@@ -157,9 +157,11 @@ def test_symmetries(seed, factor):
     same = fit_logit_noise(factor * logits + mean_logits + shifts, target)
     np.testing.assert_allclose(same.skewness, fit.skewness, rtol=1e-9)
     np.testing.assert_allclose(same.excess_kurtosis, fit.excess_kurtosis, rtol=1e-9)
-    for law in LOG_DENSITY:
-        np.testing.assert_allclose(same.fits[law].scale, factor * fit.fits[law].scale, rtol=1e-9)
-        assert abs(same.fits[law].distance - fit.fits[law].distance) <= 2 / 60  # a value on an edge
+    for name in LOG_DENSITY:
+        np.testing.assert_allclose(same.fits[name].scale, factor * fit.fits[name].scale, rtol=1e-9)
+        assert (
+            abs(same.fits[name].distance - fit.fits[name].distance) <= 2 / 60
+        )  # a value on an edge
 
 
 def test_blocks_of_samples_do_not_matter(monkeypatch):
@@ -168,8 +170,8 @@ def test_blocks_of_samples_do_not_matter(monkeypatch):
     monkeypatch.setattr(logit_noise, "_BLOCK", 7)
     parts = fit_logit_noise(logits, target)
     np.testing.assert_allclose(parts[1:7], whole[1:7], rtol=1e-12)
-    for law, fit in whole.fits.items():
-        assert parts.fits[law][:2] == pytest.approx(fit[:2])
+    for name, fit in whole.fits.items():
+        assert parts.fits[name][:2] == pytest.approx(fit[:2])
 
 
 def test_one_sample_has_no_standard_error():

@@ -25,7 +25,7 @@ from tests import VALUES
 
 GOLDEN = json.loads((VALUES / "collapse.json").read_text())
 ROWS = GOLDEN["neural_collapse"] + GOLDEN["neural_collapse_gaussian"]
-LAWS = list(LOG_DENSITY)
+DISTRIBUTIONS = list(LOG_DENSITY)
 few = settings(deadline=None, max_examples=8)
 margins = st.floats(-8, 20)
 scales = st.floats(0.05, 1.2)
@@ -57,7 +57,7 @@ def test_stored_values(row):
         assert relative(found[key], row["expect"][key]) < 1e-13, key
 
 
-@pytest.mark.parametrize("noise", LAWS)
+@pytest.mark.parametrize("noise", DISTRIBUTIONS)
 @pytest.mark.parametrize("sigma", [0.5, 1.0])
 def test_unbiased_values_of_simulated_ensembles_average_to_the_model(noise, sigma):
     num_samples, generator = 20_000, torch.Generator().manual_seed(1)
@@ -76,7 +76,7 @@ def test_unbiased_values_of_simulated_ensembles_average_to_the_model(noise, sigm
 
 
 @few
-@given(classes, scales, st.sampled_from(LAWS))
+@given(classes, scales, st.sampled_from(DISTRIBUTIONS))
 def test_without_a_margin_all_classes_are_alike(num_classes, sigma, noise):
     model = noise_model(0, num_classes, noise, sigma=sigma)
     assert relative(model.bias_sq, 1 - 1 / num_classes) < 1e-13
@@ -86,7 +86,7 @@ def test_without_a_margin_all_classes_are_alike(num_classes, sigma, noise):
 
 
 @few
-@given(margins, scales, st.sampled_from(LAWS))
+@given(margins, scales, st.sampled_from(DISTRIBUTIONS))
 def test_two_classes_are_symmetric(s_prime, sigma, noise):
     here, there = (noise_model(s, 2, noise, sigma=sigma) for s in (s_prime, -s_prime))
     assert relative(here.variance, there.variance) < 1e-12
@@ -97,7 +97,7 @@ def test_two_classes_are_symmetric(s_prime, sigma, noise):
 
 
 @few
-@given(margins, classes, scales, st.sampled_from(LAWS))
+@given(margins, classes, scales, st.sampled_from(DISTRIBUTIONS))
 def test_values_are_possible_for_probabilities(s_prime, num_classes, sigma, noise):
     """1 - ‖p̄‖² = 2 E a - bias_sq bounds the variance, and bias_sq_wrong follows from E a."""
     model = noise_model(s_prime, num_classes, noise, sigma=sigma)
@@ -110,7 +110,7 @@ def test_values_are_possible_for_probabilities(s_prime, num_classes, sigma, nois
 
 
 @few
-@given(margins, classes, st.floats(0.3, 1.2), st.sampled_from(LAWS))
+@given(margins, classes, st.floats(0.3, 1.2), st.sampled_from(DISTRIBUTIONS))
 def test_the_kl_risk_falls_by_the_mean_residual(s_prime, num_classes, sigma, noise):
     """d/ds' E -log p_y = -E a, by a central difference of error 1e-3² / 6 of the third derivative.
 
@@ -128,7 +128,7 @@ def test_the_kl_risk_falls_by_the_mean_residual(s_prime, num_classes, sigma, noi
 
 def test_the_sign_of_gumbel_noise_shows_from_three_classes_on():
     for num_classes, same in ((2, True), (3, False)):
-        two = [noise_model(4.0, num_classes, law).variance for law in ("gumbel", "gumbel_max")]
+        two = [noise_model(4.0, num_classes, name).variance for name in ("gumbel", "gumbel_max")]
         assert (relative(*two) < 1e-13) == same
 
 
