@@ -20,7 +20,7 @@ from bvalign.show.report import write
 from bvalign.show.report.galleries import extremes_first, scores
 from bvalign.show.report.page import MOST_BYTES, page
 from bvalign.show.report.summary_json import summarise
-from bvalign.show.report.thumbnails import COLUMNS
+from bvalign.show.report.thumbnails import PER_ROW
 
 EVIL = ("<script>document.title = 'broken'</script>", "</script><b>", "ship & co", "'\"", "{{ 7 }}")
 SIDE = 6
@@ -280,6 +280,6 @@ def test_figures_are_vectors_with_a_picture_of_the_cloud(tmp_path):
 
 def test_sheets_hold_a_row_of_so_many_columns():
     assert (
-        f"calc({COLUMNS} * var(--size))"
+        f"calc({PER_ROW} * var(--size))"
         in (write.Path(write.__file__).parent / "style.css").read_text()
     )
