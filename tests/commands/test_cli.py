@@ -151,7 +151,7 @@ def test_test_evaluates_the_finished_members_again(fit, bvalign, capsys):
         ("must be at least 1, got 0", ["--model.members=0"]),
         ("limit_test_batches must be 1.0", ["--trainer.limit_test_batches=0.5"]),
         ("couples them", ["--trainer.gradient_clip_val=1"]),
-        ("seed is part of what a run is", ["--seed_everything=true"]),
+        ("seed is part of the run's identity", ["--seed_everything=true"]),
         (
             "sync_batchnorm couples the members of different ranks",
             "--trainer.accelerator=cpu --trainer.devices=2 --trainer.sync_batchnorm=true".split(),

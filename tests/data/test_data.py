@@ -12,7 +12,6 @@ from bvalign.data.loader import (
     MemberBatches,
     MemberSchedule,
     Resident,
-    Share,
 )
 from bvalign.randomness import Randomness, Streams
 from tests.data_files import write_cifar, write_mnist
@@ -82,7 +81,7 @@ def test_bootstrap_is_one_resample_for_all_epochs():
 
 def test_ranks_need_equal_parts_of_a_batch():
     with pytest.raises(ValueError, match="must be a multiple of the 2 ranks that share it, got 25"):
-        MemberSchedule(100, [0], Streams(), 25, share=Share(0, 2))
+        MemberSchedule(100, [0], Streams(), 25, shard=Shard(0, 2))
 
 
 def test_augmentation_is_a_crop_of_the_padded_image_flipped_or_not():

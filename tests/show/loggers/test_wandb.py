@@ -81,7 +81,7 @@ def test_the_curves_are_those_of_the_files(logged, starts):
 
 
 def test_the_table_has_images_and_a_part_of_the_samples(logged):
-    assert "shows 50 of 57 samples, drawn at random with seed 0" in logged[1][0]
+    assert "shows 50 of 57 samples, chosen at random with seed 0" in logged[1][0]
     paths = sorted(logged[0].glob("wandb/offline-run-*/files/media/table/test/samples_*.json"))
     table = json.loads(paths[0].read_text())
     assert table["columns"][:5] == ["image", "index", "label", "prediction", "correct"]
@@ -218,6 +218,6 @@ def test_a_table_without_rows_is_refused(fit):
 
 
 def test_all_rows_when_they_fit():
-    assert wandb_tables._some(5, 5).tolist() == list(range(5))
-    part = wandb_tables._some(1000, 10)
+    assert wandb_tables._subsample(5, 5).tolist() == list(range(5))
+    part = wandb_tables._subsample(1000, 10)
     assert len(set(part.tolist())) == 10

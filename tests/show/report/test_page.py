@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ from bvalign.show.report import write
 from bvalign.show.report.galleries import extremes_first, scores
 from bvalign.show.report.page import MOST_BYTES, page
 from bvalign.show.report.summary_json import summarise
-from bvalign.show.report.thumbnails import COLUMNS
+from bvalign.show.report.thumbnails import PER_ROW
 from tests.browser import in_chromium, open_page
 from tests.ensembles import aligned_ensemble
 
@@ -98,6 +99,43 @@ def test_the_address_selects_a_sample_and_shows_its_own_image(pictured):
         assert float(shown) == pytest.approx(value, rel=0.01)
         votes = [int(n) for n in re.findall(r"% (\d+)", text)]
         assert sum(votes) == 6
+
+
+def shown_names(analysis):
+    """Columns that a reader is to see, other than those that the card names in words."""
+    shown = {name for name, column in analysis.columns().items() if column.unit.shown}
+    return shown - {"index", "label", "prediction", "correct"}
+
+
+def test_the_data_of_the_card_has_every_shown_column_with_its_unit(pictured):
+    _, _, analysis = pictured
+    data = interactive.explorer(analysis, EVIL, np.arange(150))
+    columns = analysis.columns()
+    assert {"bias_sq", "variance", "risk"} <= shown_names(analysis)
+    assert {entry["name"] for entry in data["card"]} == shown_names(analysis)
+    for entry in data["card"]:
+        name = entry["name"]
+        assert entry["unit"] == columns[name].unit.name
+        packed = data["columns"][name]
+        values = np.frombuffer(base64.b64decode(packed["data"]), dtype=f"<{packed['type']}")
+        np.testing.assert_allclose(values, columns[name].values.numpy(), rtol=1e-6)
+
+
+@in_chromium
+def test_the_card_lists_every_shown_column(pictured):
+    path, _, analysis = pictured
+    act = """const facts = [...document.querySelectorAll("#sample dt")].map(
+      name => [name.textContent, name.nextSibling.textContent, name.nextSibling.title]);
+    document.getElementById("plot").dataset.facts = JSON.stringify(facts);"""
+    page = open_page(path, "select=120", act)
+    facts = json.loads(page.elements["plot"]["data-facts"])
+    assert [name for name, *_ in facts[:2]] == ["label", "mean prediction"]
+    columns, wording = analysis.columns(), {"bias²": "bias_sq"}
+    on_card = {wording.get(name, name): rest for name, *rest in facts[2:]}
+    assert on_card.keys() == shown_names(analysis)
+    for name, (value, unit) in on_card.items():
+        assert float(value) == pytest.approx(float(columns[name].values[20]), rel=0.01)
+        assert unit == columns[name].unit.name
 
 
 RECORD = """const plot = document.getElementById("plot"), seen = [];
@@ -280,6 +318,6 @@ def test_figures_are_vectors_with_a_picture_of_the_cloud(tmp_path):
 
 def test_sheets_hold_a_row_of_so_many_columns():
     assert (
-        f"calc({COLUMNS} * var(--size))"
+        f"calc({PER_ROW} * var(--size))"
         in (write.Path(write.__file__).parent / "style.css").read_text()
     )
