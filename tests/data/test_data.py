@@ -12,6 +12,7 @@ from bvalign.data.loader import (
     MemberBatches,
     MemberSchedule,
     Resident,
+    Shard,
 )
 from bvalign.randomness import Randomness, Streams
 from tests.data_files import write_cifar, write_mnist
