@@ -88,9 +88,8 @@ def plot_panel(
     axes.set_ylabel("variance (squared probability)")
     note = f", {hidden} not shown (zero or > {DECADES_SHOWN} decades down)" if hidden else ""
     axes.set_title(f"{title}N = {len(correct)}, M = {num_members}{note}", fontsize=10)
-    inside = log and limits is None  # limits of other panels leave points under the legend
-    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.11), "ncols": 2 if log else 3}
-    axes.legend(**({"loc": "upper left"} if inside else below), fontsize=8, framealpha=0.9)
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.11), "ncols": 3}
+    axes.legend(**({"loc": "upper left"} if log else below), fontsize=8, framealpha=0.9)
     axes.grid(True, **GRID)
     axes.set_axisbelow(True)
 
