@@ -8,9 +8,9 @@
         votes.npz          integer votes
         one.csv            probabilities of one member
         three/             a folder of three members
-        digits/            a finished run: 8 members in packs of 4
-        digits-stopped/    the same run, stopped by SIGTERM in the second pack: members 0 to 3 are
-                           finished, 4 to 7 have a checkpoint within an epoch
+        digits/            a finished run: 6 members in packs of 2
+        digits-stopped/    the same run, stopped by SIGTERM in the second pack: members 0 and 1 are
+                           finished, 2 and 3 have a checkpoint within an epoch, 4 and 5 nothing
     expected/              summary.json and samples.csv of each, and compare.json of both runs;
                            those of the runs lie in them, as in every run
     cases.json             the commands

@@ -91,10 +91,11 @@ def main() -> None:
             for name in ("base", "head")
         ]
         chosen = ((name, command) for name, command in cases() if options.only in name)
-        differ = [name for name, command in chosen if not same(name, command, sides)]
-    if differ:
-        raise SystemExit(f"{len(differ)} cases differ: {', '.join(differ)}")
-    print("every case is the same")
+        results = {name: same(name, command, sides) for name, command in chosen}
+    differ = [name for name, equal in results.items() if not equal]
+    if differ or not results:
+        raise SystemExit(f"of {len(results)} cases differ: {', '.join(differ) or 'nothing ran'}")
+    print(f"{len(results)} cases are the same")
 
 
 def cases() -> Iterator[tuple[str, list[str]]]:
