@@ -96,7 +96,7 @@ def resampled(statistic: Callable[[np.ndarray], float], values: np.ndarray) -> N
 
 def resampled_line(bias_sq: torch.Tensor, variance: torch.Tensor) -> dict[str, torch.Tensor]:
     """`log_log_line` over samples with both above zero: the estimate, and bootstrap replicates."""
-    return log_log_line(bias_sq, variance, weights=bootstrap_weights(len(bias_sq), 0))
+    return log_log_line(bias_sq, variance, replicate_weights=bootstrap_weights(len(bias_sq), 0))
 
 
 def _fits(summary: dict) -> Numbers:

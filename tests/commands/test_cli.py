@@ -20,7 +20,7 @@ import torch
 from bvalign import BiasVariance, RunDirectory
 from bvalign.analysis.decompositions.squared_loss import softmax
 from bvalign.analysis.slopes.jackknife import subset_errors
-from bvalign.analysis.slopes.pairs import pair_tables
+from bvalign.analysis.slopes.pairs import pair_matrices
 from bvalign.show.callbacks import alignment_scatter as callbacks
 from tests.ensembles import aligned_ensemble, random_ensemble, save_npz
 from tests.processes import TINY, bvalign_process, run_process
@@ -259,7 +259,7 @@ def test_analyze_takes_a_selection_and_gives_errors_of_logs(bvalign):
     assert summary("same")["alignment"]["ols"] != summary("other")["alignment"]["ols"]
     row = samples("same")[0]
     pairs = torch.ones(1, 6, dtype=torch.float64)
-    errors = subset_errors(*pair_tables(softmax(logits), target), pairs)
+    errors = subset_errors(*pair_matrices(softmax(logits), target), pairs)
     assert float(row["log_bias_sq_error"]) == pytest.approx(float(errors.bias_sq[0, 0].sqrt()))
     assert float(row["log_variance_error"]) == pytest.approx(float(errors.variance[0, 0].sqrt()))
 

@@ -3,7 +3,7 @@
 from bvalign.analysis.slopes.estimators import ESTIMATORS, quoted_estimators
 from bvalign.analysis.slopes.fit import Alignment, fit_alignment
 from bvalign.analysis.slopes.intervals import Estimate, stored_estimates
-from bvalign.analysis.slopes.jackknife import LogErrors
+from bvalign.analysis.slopes.jackknife import LogErrors, delete_one_errors
 from bvalign.analysis.slopes.lines import log_log_line
 from bvalign.analysis.slopes.member_subsets import Design, Selection, design
 from bvalign.analysis.slopes.parts import LocalSlope, class_slopes, decade_slopes
@@ -20,6 +20,7 @@ __all__ = [
     "SubsetValues",
     "class_slopes",
     "decade_slopes",
+    "delete_one_errors",
     "design",
     "fit_alignment",
     "log_log_line",

@@ -1,4 +1,4 @@
-"""An estimator as one object: its function, what it needs, and what there is to say of it."""
+"""An estimator as one object: its function, its requirements and its description."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ Fit = Callable[[SubsetValues, MemberSubset, ReplicateWeights], Numbers]
 
 @dataclass(frozen=True)
 class Estimator:
-    """A fit of log variance on log bias_sq over the correct samples of a set of members.
+    """Fit of log variance on log bias_sq over the correct samples of a set of members.
 
     Attributes:
         name: its key in summary.json.
-        fit: the numbers of one set of members, for each row of weights (replicate): the estimate,
-            whose weights are one, and its bootstrap replicates are one call.
+        fit: computes the numbers of one set of members for each row of replicate weights: one call
+            gives the estimate, whose weights are one, and its bootstrap replicates.
         numbers: names of the numbers that `fit` returns.
-        sentence: its meaning in a few words, for the table of the report.
+        sentence: its meaning in a few words, for the report.
         parts: the field of `MemberSubset` that it is fitted on.
-        least_members: of the whole set, or of a cloud if it is fitted on clouds.
-        least_members_as: what so many members make up, for the reason of a missing number.
-        least_samples: correct samples with variance above zero.
+        least_members: fewest members of the whole set, or of a cloud if it is fitted on clouds.
+        least_members_as: the parts that these members form, for the reason of a missing number.
+        least_samples: fewest correct samples with variance above zero.
         quoted: its slope is printed at the end of a command and logged to W&B.
-        drawn: its slope is drawn over the number of members.
+        plotted: its slope is plotted over the number of members.
     """
 
     name: str
@@ -38,10 +38,10 @@ class Estimator:
     least_members_as: str = ""
     least_samples: int = 3
     quoted: bool = False
-    drawn: bool = False
+    plotted: bool = False
 
     def undefined(self, values: SubsetValues, subset: MemberSubset) -> str | None:
-        """The reason why there are no numbers for this set of members, or None if there are."""
+        """Reason why the numbers of this set of members are undefined, or None if they are not."""
         cloud, judge = subset.clouds[0]
         num_members = int(values.size[cloud if self.parts == "clouds" else subset.whole])
         if values.size[cloud] < 2:

@@ -1,7 +1,7 @@
-"""All slope fits of one ensemble, and how they change with its size.
+"""All slope fits of one ensemble, also over its number of members.
 
-`slopes.py` says what each estimator means, `estimates.py` how its intervals are made, `design.py`
-which samples count as correct.
+`estimators.py` defines each estimator, `intervals.py` its intervals, `member_subsets.py` which
+samples count as correct.
 """
 
 from collections.abc import Iterator
@@ -18,38 +18,39 @@ from bvalign.analysis.slopes.member_subsets import Design
 from bvalign.analysis.slopes.subset_values import SubsetValues
 
 NOT_IN_CURVES = ("intercept", "spread")
-"""Numbers of an estimator that are not followed over the number of members."""
+"""Numbers of an estimator that have no curve over the number of members."""
 
 
 class Alignment(NamedTuple):
-    """All fits of one ensemble."""
+    """Slope fits of one ensemble."""
 
     estimators: dict[str, dict[str, Estimate]]  # estimator -> number -> estimate
     curve: list[dict[str, float | int | str | None]]  # one row per size, estimator and number
     num_correct: int
-    dropped: dict[str, int]  # reason -> correct samples left out of the logarithm
+    dropped: dict[str, int]  # reason -> correct samples without a logarithm
 
 
 def fit_alignment(values: SubsetValues, design: Design, seed: int = 0) -> Alignment:
-    """All estimators with intervals, and their curves over the number of members.
+    """Fits all estimators with intervals, and their curves over the number of members.
 
     Args:
         values: of `design.subsets` on all samples.
         design: the subsets, and which samples count as correct.
         seed: of the bootstrap over samples.
     """
-    wrong = ~values.correct  # by the argmax, whatever is selected
+    wrong = ~values.correct  # by argmax, whatever the selection
     values = design.select(values)
-    weights = bootstrap_weights(values.correct.shape[1], seed)
+    replicate_weights = bootstrap_weights(values.correct.shape[1], seed)
     estimators = {
-        name: estimate(estimator, values, design, weights) for name, estimator in ESTIMATORS.items()
+        name: estimate(estimator, values, design, replicate_weights)
+        for name, estimator in ESTIMATORS.items()
     }
     whole = design.full.whole
     correct = values.correct[whole]
     positive = values.variance_unbiased[whole] > 0
     dropped = {"zero variance": int((correct & ~positive).sum())}
     dropped = {reason: count for reason, count in dropped.items() if count}
-    curve = list(_curve(values, wrong, design, weights[:1]))
+    curve = list(_curve(values, wrong, design, replicate_weights[:1]))
     return Alignment(estimators, curve, int(correct.sum()), dropped)
 
 
@@ -57,7 +58,7 @@ def _curve(
     values: SubsetValues,
     wrong: Bool[Tensor, "subsets samples"],
     design: Design,
-    weights: ReplicateWeights,
+    replicate_weights: ReplicateWeights,
 ) -> Iterator[dict[str, float | int | str | None]]:
     for size, subsets in design.curve.items():
         rows = [subset.whole for subset in subsets]
@@ -66,7 +67,7 @@ def _curve(
         at_size["mean", "variance"] = [values.variance(row).mean() for row in rows]
         for name, estimator in ESTIMATORS.items():
             usable = [subset for subset in subsets if not estimator.undefined(values, subset)]
-            fits = [estimator.fit(values, subset, weights) for subset in usable]
+            fits = [estimator.fit(values, subset, replicate_weights) for subset in usable]
             for number in estimator.numbers:
                 if number not in NOT_IN_CURVES:
                     at_size[name, number] = [fit[number] for fit in fits]

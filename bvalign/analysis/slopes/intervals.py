@@ -1,8 +1,8 @@
-"""A number of an estimator with its 95% intervals.
+"""Numbers of an estimator with 95% intervals.
 
 `interval_samples` resamples test samples (percentile bootstrap); `interval_members` is the estimate
-+- 1.96 standard deviations over random half-samples of the members, whose spread around the full
-ensemble is that of the full ensemble around its mean. `interval` adds both variances.
+± 1.96 standard deviations over random half-samples of the members, whose spread around the full
+ensemble equals that of the full ensemble around its mean. `interval` adds both variances.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ NUM_BOOTSTRAP = 200
 
 
 class Estimate(NamedTuple):
-    """A number with 95% intervals; None where it is undefined, and `reason` says why."""
+    """Number with 95% intervals; None where undefined, and `reason` says why."""
 
     value: float | None
     interval: tuple[float, float] | None = None
@@ -30,12 +30,12 @@ class Estimate(NamedTuple):
 
     @property
     def quoted_interval(self) -> tuple[float, float] | None:
-        """`interval`, or that over samples alone where there are too few members for it."""
+        """Full `interval`, or that over samples alone where members are too few for it."""
         return self.interval or self.interval_samples
 
 
 def stored_estimates(alignment: dict[str, dict]) -> dict[str, dict[str, Estimate]]:
-    """Estimator -> number -> estimate, read back from `alignment` of a summary.json."""
+    """Reads estimator -> number -> estimate back from `alignment` of a summary.json."""
     return {
         name: {key: _stored(number) for key, number in numbers.items() if key != "samples"}
         for name, numbers in alignment.items()
@@ -43,31 +43,32 @@ def stored_estimates(alignment: dict[str, dict]) -> dict[str, dict[str, Estimate
 
 
 def bootstrap_weights(num_samples: int, seed: int) -> ReplicateWeights:
-    """A first row of ones, for the estimate, and NUM_BOOTSTRAP rows of counts of resampling."""
+    """Replicate weights: a row of ones, for the estimate, and NUM_BOOTSTRAP rows of counts."""
     rng = np.random.default_rng(seed)
-    weights = torch.ones(NUM_BOOTSTRAP + 1, num_samples, dtype=torch.float64)
+    replicate_weights = torch.ones(NUM_BOOTSTRAP + 1, num_samples, dtype=torch.float64)
     uniform = np.full(num_samples, 1 / max(num_samples, 1))
-    weights[1:] = torch.from_numpy(rng.multinomial(num_samples, uniform, NUM_BOOTSTRAP)).double()
-    return weights
+    counts = rng.multinomial(num_samples, uniform, NUM_BOOTSTRAP)
+    replicate_weights[1:] = torch.from_numpy(counts).double()
+    return replicate_weights
 
 
 def estimate(
-    estimator: Estimator, values: SubsetValues, design: Design, weights: ReplicateWeights
+    estimator: Estimator, values: SubsetValues, design: Design, replicate_weights: ReplicateWeights
 ) -> dict[str, Estimate]:
-    """The numbers of one estimator.
+    """Numbers of one estimator, with intervals.
 
     Args:
-        estimator: one of `slopes.ESTIMATORS`.
-        values: of `design.subsets`, selected.
+        estimator: such as one of `estimators.ESTIMATORS`.
+        values: of `design.subsets`, after `design.select`.
         design: the subsets.
-        weights: `bootstrap_weights`.
+        replicate_weights: `bootstrap_weights`.
     """
     reason = estimator.undefined(values, design.full)
     if reason:
         return dict.fromkeys(estimator.numbers, Estimate(None, reason=reason))
     usable = [half for half in design.halves if not estimator.undefined(values, half)]
-    halves = [estimator.fit(values, half, weights[:1]) for half in usable]
-    full = estimator.fit(values, design.full, weights)
+    halves = [estimator.fit(values, half, replicate_weights[:1]) for half in usable]
+    full = estimator.fit(values, design.full, replicate_weights)
     return {key: _with_intervals(full[key], [half[key] for half in halves]) for key in full}
 
 

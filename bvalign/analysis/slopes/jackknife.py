@@ -1,20 +1,20 @@
-"""How far a sample's log bias_sq and log variance err because the members were drawn by chance.
+"""Errors of a sample's log bias_sq and log variance due to the random draw of members.
 
-Both logarithms come from the same members, so that their errors are correlated: LogErrors holds,
-per sample, the squared standard errors of both and their covariance (natural logs, no unit).
+Both logarithms come from the same members, so their errors are correlated: LogErrors holds, per
+sample, the squared standard errors of both and their covariance (natural logs, no unit).
 
-delete_one_errors   jackknife. With t_m the logarithm of the plug-in value without member m,
+delete_one_errors   jackknife: with t_m the logarithm of the plug-in value without member m,
                     SE² = (M-1)/M sum_m (t_m - mean t)²; M >= 3, as one member has no variance.
 subset_errors       the same for unbiased values of many subsets at once. Each value without a
                     member is a difference of two sums over pairs, kept above 1e-15 of the whole,
-                    as nothing is left of it where one member carries everything.
+                    because it cancels to nothing where one member carries everything.
 
-First-order influences instead are no substitute: on Gaussian logit noise of scale 1 and 16 members
-they find a fifth of the squared error of log variance, the jackknife 1.1 times it.
+First-order influences are no substitute: on Gaussian logit noise of scale 1 and 16 members they
+estimate a fifth of the squared error of log variance, the jackknife 1.1 times it.
 
-delete_one_errors sums what is left (`pairs.py`): ‖S - r_m‖² as a difference returns zero instead of
-7e-25 where member m carries all of the residual. Neither sees that a logarithm of
-a skewed value is also off on average.
+delete_one_errors sums over the remaining pairs (`pairs.py`): ‖S - r_m‖² as a difference returns
+zero instead of 7e-25 where member m carries all of the residual. Neither detects that the logarithm
+of a skewed value is also biased.
 """
 
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bvalign.analysis.decompositions import softmax
-from bvalign.analysis.slopes.pairs import Pairs, PairSums, pair_tables
+from bvalign.analysis.slopes.pairs import Pairs, PairSums, pair_matrices
 
 _LEFT = 1e-15  # rounding of a difference of two sums
 
@@ -40,9 +40,9 @@ class LogErrors(NamedTuple):
 def delete_one_errors(
     logits: Float[Tensor, "members samples classes"], target: Int[Tensor, " samples"]
 ) -> LogErrors:
-    """Jackknife over members of log bias_sq and log variance, plug-in values.
+    """Jackknifes log bias_sq and log variance over members, plug-in values.
 
-    NaN where fewer than two distinct members are left after one deletion, as log 0 is no number.
+    NaN where fewer than two distinct members are left after a deletion, as log 0 is undefined.
     Memory is about 24 samples members² bytes: pass blocks of samples.
 
     Raises:
@@ -59,7 +59,7 @@ def delete_one_errors(
         raise ValueError(
             f"standard errors need three members, got {num_members}; one left out must leave two"
         )
-    products, distances = pair_tables(softmax(logits), target)
+    products, distances = pair_matrices(softmax(logits), target)
     others = PairSums(~torch.eye(num_members, dtype=torch.bool, device=logits.device))
     left = num_members - 1
     variance = others(distances) / left**2
@@ -70,27 +70,27 @@ def delete_one_errors(
 
 
 def subset_errors(
-    products: Pairs, distances: Pairs, weight: Float[Tensor, "subsets members"]
+    products: Pairs, distances: Pairs, membership: Float[Tensor, "subsets members"]
 ) -> LogErrors:
     """Errors of log bias_sq_unbiased and log variance_unbiased of each subset.
 
     NaN for a subset of fewer than three members, and where its members do not differ.
 
     Args:
-        products: `pair_tables`.
-        distances: the same.
-        weight: 1 for the members of a subset, 0 for the others.
+        products: of `pair_matrices`.
+        distances: of `pair_matrices`.
+        membership: 1 for the members of a subset, 0 for the others.
     """
-    size = weight.sum(dim=1)
-    found = weight.new_full((3, len(weight), len(products)), torch.nan)
-    with_others = [weight @ matrices for matrices in (products, distances)]
+    size = membership.sum(dim=1)
+    errors = membership.new_full((3, len(membership), len(products)), torch.nan)
+    with_others = [membership @ matrices for matrices in (products, distances)]
     for count in size[size > 2].unique().long().tolist():
         rows = torch.nonzero(size == count).flatten()
-        members = weight[rows].nonzero()[:, 1].reshape(len(rows), count)
+        members = membership[rows].nonzero()[:, 1].reshape(len(rows), count)
         x, y = (_centred_logs(sums[:, rows], members) for sums in with_others)
         sums = [(a * b).sum(dim=-1).T for a, b in ((x, x), (y, y), (x, y))]
-        found[:, rows] = (count - 1) / count * torch.stack(sums)
-    return LogErrors(*found)
+        errors[:, rows] = (count - 1) / count * torch.stack(sums)
+    return LogErrors(*errors)
 
 
 def _centred_logs(

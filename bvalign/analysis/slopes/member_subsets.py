@@ -1,13 +1,12 @@
-"""The subsets of the members that are computed: all, half-samples, smaller ensembles, parts.
+"""Subsets of the members whose values are computed: all, half-samples, smaller ensembles, parts.
 
-`selection` says which samples count as correct:
-    same        by the members whose values enter the line; this is the paper's choice. Whether a
-                sample is in then depends on the errors of its own values.
-    other       clouds of points come from two thirds of the members, judged by the other third;
-                three rotations are averaged. The price is a smaller ensemble.
-    threshold   instead of argmax: bias_sq_unbiased < 0.1, by the same members as in "same".
-Estimators of thirds or halves are judged by members whose values do not enter whatever the
-selection.
+`selection` sets which samples count as correct:
+    same        by the members whose values enter the line, as in the paper. Inclusion of a sample
+                then depends on the errors of its own values.
+    other       clouds of points come from two thirds of the members, correctness from the other
+                third; three rotations are averaged. The price is a smaller ensemble.
+    threshold   bias_sq_unbiased < 0.1 instead of argmax, by the same members as in "same".
+Estimators of thirds or halves always take correctness from members whose values do not enter.
 """
 
 from typing import Literal, NamedTuple
@@ -29,10 +28,10 @@ Selection = Literal["same", "other", "threshold"]
 
 
 class MemberSubset(NamedTuple):
-    """A set of members and its parts, as rows of a table of subsets."""
+    """A set of members and its parts, as rows of `Design.subsets`."""
 
     whole: int
-    clouds: tuple[tuple[int, int], ...]  # (members that give a cloud, those that judge it)
+    clouds: tuple[tuple[int, int], ...]  # (members of a cloud, those who judge it)
     thirds: tuple[tuple[int, int, int], ...] = ()
     halves: tuple[tuple[int, int], ...] = ()
 
@@ -49,10 +48,11 @@ class Design(NamedTuple):
 
     @property
     def subsets(self) -> Bool[Tensor, "subsets members"]:
+        """Members of each subset."""
         return self.sums.subsets
 
     def select(self, values: SubsetValues) -> SubsetValues:
-        """Values whose `correct` obeys the selection."""
+        """Applies the selection to `correct`."""
         if self.selection != "threshold":
             return values
         return values._replace(correct=values.bias_sq_unbiased < THRESHOLD)
@@ -69,49 +69,61 @@ def design(
 
     Args:
         num_members: M.
-        seed: of the draws.
+        seed: of the random draws.
         selection: which samples count as correct.
         curve_draws: ensembles of each size 2, 4, 8, ... < M; 0 for none.
     """
-    thirds_rng, halves_rng = np.random.default_rng(seed), np.random.default_rng((seed, 1))
-    rows: list[np.ndarray] = []
-
-    def row(members: np.ndarray) -> int:
-        rows.append(np.isin(np.arange(num_members), members))
-        return len(rows) - 1
-
-    def parts(members: np.ndarray, size: int, rng: np.random.Generator, splits: int) -> tuple:
-        orders = [rng.permutation(members) for _ in range(splits if size >= 2 else 0)]
-        number = len(members) // max(size, 1)
-        return tuple(
-            tuple(row(order[i * size : (i + 1) * size]) for i in range(number)) for order in orders
-        )
-
-    def clouds(members: np.ndarray, whole: int) -> tuple[tuple[int, int], ...]:
-        if selection != "other":
-            return ((whole, whole),)
-        order = halves_rng.permutation(members)
-        judges = [order[i::3] for i in range(3 if len(members) >= 3 else 1)]
-        return tuple((row(np.setdiff1d(members, judge)), row(judge)) for judge in judges)
-
-    def subset(members: np.ndarray, num_thirds: int, num_halves: int) -> MemberSubset:
-        size = len(members)
-        thirds = tuple(t[:3] for t in parts(members, size // 3, thirds_rng, num_thirds))
-        halves = tuple(h[:2] for h in parts(members, size // 2, halves_rng, num_halves))
-        whole = row(members)
-        return MemberSubset(whole, clouds(members, whole), thirds, halves)
-
-    def draw(size: int) -> MemberSubset:
-        return subset(np.sort(thirds_rng.permutation(num_members)[:size]), 2, 1)
-
-    full = subset(np.arange(num_members), NUM_SPLITS, NUM_SPLITS)
+    sampler = _Sampler(num_members, seed, selection)
+    full = sampler.subset(np.arange(num_members), NUM_SPLITS, NUM_SPLITS)
     half = num_members // 2
-    halves = tuple(draw(half) for _ in range(NUM_HALF_SAMPLES if half >= 2 else 0))
+    halves = tuple(sampler.draw(half) for _ in range(NUM_HALF_SAMPLES if half >= 2 else 0))
     sizes = [2**k for k in range(1, 20) if 2**k < num_members and curve_draws]
-    curve = {m: tuple(draw(m) for _ in range(curve_draws)) for m in sizes}
+    curve = {m: tuple(sampler.draw(m) for _ in range(curve_draws)) for m in sizes}
     curve[num_members] = (full,)
     all_subsets = [full, *halves, *(part for of_size in curve.values() for part in of_size)]
     cloud_rows = (cloud for part in all_subsets for cloud, _ in part.clouds)
     error_rows = dict.fromkeys([full.whole, *cloud_rows])
-    sums = PairSums(torch.from_numpy(np.stack(rows)))
+    sums = PairSums(torch.from_numpy(np.stack(sampler.rows)))
     return Design(sums, tuple(error_rows), full, halves, curve, selection)
+
+
+class _Sampler:
+    """Draws subsets of the members and their parts; each becomes one of `rows`."""
+
+    def __init__(self, num_members: int, seed: int, selection: Selection) -> None:
+        self.num_members, self.selection = num_members, selection
+        self.thirds_rng, self.halves_rng = map(np.random.default_rng, (seed, (seed, 1)))
+        self.rows: list[np.ndarray] = []
+
+    def draw(self, size: int) -> MemberSubset:
+        """Random members, with few splits."""
+        return self.subset(np.sort(self.thirds_rng.permutation(self.num_members)[:size]), 2, 1)
+
+    def subset(self, members: np.ndarray, num_thirds: int, num_halves: int) -> MemberSubset:
+        """Given members, with random splits into thirds and halves."""
+        size = len(members)
+        thirds = tuple(t[:3] for t in self._parts(members, size // 3, self.thirds_rng, num_thirds))
+        halves = tuple(h[:2] for h in self._parts(members, size // 2, self.halves_rng, num_halves))
+        whole = self._row(members)
+        return MemberSubset(whole, self._clouds(members, whole), thirds, halves)
+
+    def _parts(
+        self, members: np.ndarray, size: int, rng: np.random.Generator, splits: int
+    ) -> tuple:
+        orders = [rng.permutation(members) for _ in range(splits if size >= 2 else 0)]
+        number = len(members) // max(size, 1)
+        return tuple(
+            tuple(self._row(order[i * size : (i + 1) * size]) for i in range(number))
+            for order in orders
+        )
+
+    def _clouds(self, members: np.ndarray, whole: int) -> tuple[tuple[int, int], ...]:
+        if self.selection != "other":
+            return ((whole, whole),)
+        order = self.halves_rng.permutation(members)
+        judges = [order[i::3] for i in range(3 if len(members) >= 3 else 1)]
+        return tuple((self._row(np.setdiff1d(members, j)), self._row(j)) for j in judges)
+
+    def _row(self, members: np.ndarray) -> int:
+        self.rows.append(np.isin(np.arange(self.num_members), members))
+        return len(self.rows) - 1

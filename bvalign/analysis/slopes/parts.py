@@ -1,9 +1,9 @@
 """Slopes of parts of the test set: each class, and each decade of bias_sq.
 
-A line may hide classes that differ or a slope that bends. Both fits are `split_half`, as the
-decade of a sample must not be read off the values that enter the slope: samples sorted by their
-own noisy bias_sq look flat within a decade. Here the decade is that of the half of the members
-that serves as the instrument. Decades count from 10^k <= bias_sq_unbiased < 10^(k+1).
+A single line may hide differing classes or a changing slope. Both fits are `split_half`, as the
+decade of a sample must not come from the values that enter the slope: samples sorted by their own
+noisy bias_sq look flat within a decade. Here the decade is that of the half of the members that
+serves as the instrument. Decade k is 10^k <= bias_sq_unbiased < 10^(k+1).
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ ESTIMATOR = ESTIMATORS["split_half"]
 
 
 class LocalSlope(NamedTuple):
-    """The slope of one part, and the number of correct samples in it by the whole ensemble."""
+    """Slope of one part, and its number of samples that the whole ensemble gets right."""
 
     samples: int
     slope: Estimate
@@ -30,11 +30,11 @@ class LocalSlope(NamedTuple):
 def class_slopes(
     values: SubsetValues, target: Int[Tensor, " samples"], design: Design, seed: int = 0
 ) -> dict[int, LocalSlope]:
-    """One slope per class that occurs.
+    """Fits one slope per class that occurs.
 
     Args:
         values: of `design.subsets` on all samples.
-        target: labels.
+        target: class ids.
         design: the subsets, and which samples count as correct.
         seed: of the bootstrap over samples.
     """
@@ -47,9 +47,9 @@ def class_slopes(
 
 
 def decade_slopes(values: SubsetValues, design: Design, seed: int = 0) -> dict[int, LocalSlope]:
-    """One slope per decade of bias_sq that holds correct samples; the key k stands for 10^k.
+    """Fits one slope per decade of bias_sq with correct samples; the key k stands for 10^k.
 
-    Arguments as in `class_slopes`.
+    Arguments as for `class_slopes`.
     """
     values, design = _split_half_only(design.select(values), design)
     positive = values.bias_sq_unbiased > 0
@@ -66,7 +66,7 @@ def decade_slopes(values: SubsetValues, design: Design, seed: int = 0) -> dict[i
 
 
 def _split_half_only(values: SubsetValues, design: Design) -> tuple[SubsetValues, Design]:
-    """The subsets that `split_half` reads, 137 of 737 for 100 members, and their design."""
+    """Keeps the subsets that `split_half` uses, 137 of 737 for 100 members, and their design."""
     number: dict[int, int] = {}
 
     def numbered(rows: tuple[int, ...]) -> tuple[int, ...]:
@@ -82,6 +82,6 @@ def _split_half_only(values: SubsetValues, design: Design) -> tuple[SubsetValues
 
 
 def _local(values: SubsetValues, design: Design, seed: int) -> LocalSlope:
-    weights = bootstrap_weights(values.correct.shape[1], seed)
-    slope = estimate(ESTIMATOR, values, design, weights)["slope"]
+    replicate_weights = bootstrap_weights(values.correct.shape[1], seed)
+    slope = estimate(ESTIMATOR, values, design, replicate_weights)["slope"]
     return LocalSlope(int(values.correct[design.full.whole].sum()), slope)

@@ -1,4 +1,4 @@
-"""Bias and variance of many subsets of the members, from one table of pairs of members.
+"""Bias and variance of many subsets of the members, from sums over pairs of members.
 
 For a sample with residuals r_m = p_m - e_y, every unbiased statistic of a set S of m members is a
 sum over pairs of its members, and all terms are positive, so nothing cancels:
@@ -8,8 +8,8 @@ sum over pairs of its members, and all terms are positive, so nothing cancels:
 
 and the plug-in values follow: bias_sq = bias_sq_unbiased + variance_unbiased / m, and
 variance = (m-1)/m variance_unbiased. One pass over the logits thus serves the split halves, the
-half-samples and the curve over the number of members together. Some subsets also get the errors of
-their logarithms (`log_errors.py`).
+half-samples and the curve over the number of members. Some subsets also get errors of their
+logarithms (`jackknife.py`).
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from bvalign.analysis.decompositions import softmax
 from bvalign.analysis.slopes.jackknife import LogErrors, subset_errors
-from bvalign.analysis.slopes.pairs import PairSums, pair_tables
+from bvalign.analysis.slopes.pairs import PairSums, pair_matrices
 
 
 class SubsetValues(NamedTuple):
@@ -46,18 +46,18 @@ class SubsetValues(NamedTuple):
     def errors(self, subset: int) -> LogErrors:
         """Errors of log bias_sq_unbiased and log variance_unbiased of one of `error_rows`."""
         row = self.error_rows.index(subset)
-        return LogErrors(*(column[row] for column in self.log_errors))
+        return LogErrors(*(error[row] for error in self.log_errors))
 
     def of_rows(self, rows: list[int]) -> "SubsetValues":
-        """The values of some subsets only, without errors."""
-        errors = LogErrors(*(column[:0] for column in self.log_errors))
-        return SubsetValues(*(column[rows] for column in self[:4]), errors, ())
+        """Values of some subsets only, without errors."""
+        errors = LogErrors(*(error[:0] for error in self.log_errors))
+        return SubsetValues(*(value[rows] for value in self[:4]), errors, ())
 
     def of_samples(self, samples: Int[Tensor, " some"]) -> "SubsetValues":
-        """The values of some samples only."""
-        columns = [column[:, samples] for column in self[:3]]
-        errors = LogErrors(*(column[:, samples] for column in self.log_errors))
-        return SubsetValues(*columns, self.size, errors, self.error_rows)
+        """Values of some samples only."""
+        values = [value[:, samples] for value in self[:3]]
+        errors = LogErrors(*(error[:, samples] for error in self.log_errors))
+        return SubsetValues(*values, self.size, errors, self.error_rows)
 
 
 def subset_values(
@@ -71,17 +71,17 @@ def subset_values(
     Memory is about 24 samples members² bytes: pass blocks of samples.
     """
     probs = softmax(logits)
-    products, distances = pair_tables(probs, target)
-    weight = sums.subsets.double()
-    size = weight.sum(dim=1)
+    products, distances = pair_matrices(probs, target)
+    membership = sums.subsets.double()
+    size = membership.sum(dim=1)
     num_pairs = torch.where(size > 1, size * (size - 1) / 2, torch.nan).unsqueeze(1)
-    sums_of_probs = (torch.einsum("sm,mnk->snk", rows, probs) for rows in weight.split(64))
+    sums_of_probs = (torch.einsum("sm,mnk->snk", rows, probs) for rows in membership.split(64))
     return SubsetValues(
         bias_sq_unbiased=sums(products) / num_pairs,
         variance_unbiased=sums(distances) / 2 / num_pairs,
         correct=torch.cat([total.argmax(dim=-1) == target for total in sums_of_probs]),
         size=size,
-        log_errors=subset_errors(products, distances, weight[list(error_rows)]),
+        log_errors=subset_errors(products, distances, membership[list(error_rows)]),
         error_rows=error_rows,
     )
 

@@ -45,7 +45,7 @@ def _slope_over_members(analysis: Analysis) -> dict[str, Figure]:
     """Plots slopes over the number of members, if any estimator has a slope."""
     curves: dict[str, list[tuple[int, float, float | None]]] = {}
     for row in analysis.alignment.curve:
-        if row["number"] == "slope" and ESTIMATORS[row["estimator"]].drawn:
+        if row["number"] == "slope" and ESTIMATORS[row["estimator"]].plotted:
             point = (row["members"], row["mean"], row["spread"])
             curves.setdefault(row["estimator"], []).append(point)
     estimators = analysis.alignment.estimators

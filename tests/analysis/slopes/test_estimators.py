@@ -42,7 +42,7 @@ ADDED = Estimator(
     least_members=5,
     least_members_as="as this test says",
     quoted=True,
-    drawn=True,
+    plotted=True,
 )
 
 
@@ -130,7 +130,7 @@ def test_the_line_is_that_of_the_reference_over_what_has_logarithms():
         assert line[key].shape == (1,)
         assert line[key].item() == pytest.approx(value, rel=1e-10)
     counts = torch.stack([d.correct.double(), torch.ones(60).double()])
-    weighted = log_log_line(bias_sq, variance, weights=counts)["slope"]
+    weighted = log_log_line(bias_sq, variance, replicate_weights=counts)["slope"]
     everything = log_log_line(bias_sq, variance)["slope"]
     torch.testing.assert_close(weighted, torch.cat([line["slope"], everything]), rtol=1e-12, atol=0)
 
