@@ -12,13 +12,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.golden.differences import close, differences, listing, read_csv, read_json
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from safetensors.torch import load_file
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from tests.golden.differences import close, differences, identical, listing, read_csv, read_json
+from tests.golden.differences import close, differences, listing, read_csv, read_json
 
 HERE = Path(__file__).parent
 INPUTS, EXPECTED = HERE / "inputs", HERE / "expected"
