@@ -81,7 +81,7 @@ def test_bootstrap_is_one_resample_for_all_epochs():
 
 
 def test_ranks_need_equal_parts_of_a_batch():
-    with pytest.raises(ValueError, match="must be a multiple of the 2 ranks that share it, got 25"):
+    with pytest.raises(ValueError, match="must be a multiple of the 2 ranks that split it, got 25"):
         MemberSchedule(100, [0], Streams(), 25, shard=Shard(0, 2))
 
 

@@ -145,7 +145,8 @@ def shown_columns(
     """Returns the columns of samples.csv that are marked as shown, with classes by name."""
     names = np.array(predictions.class_names or range(analysis.num_classes), dtype=object)
     columns = {k: c.values.numpy() for k, c in analysis.columns().items() if c.unit.shown}
-    return columns | {key: names[columns[key]] for key in ("label", "prediction")}
+    first = {key: columns[key] for key in ("index", "label", "prediction", "correct")}
+    return first | columns | {key: names[columns[key]] for key in ("label", "prediction")}
 
 
 def _result(analysis: Analysis) -> dict[str, float]:
