@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint format clean reproduce-digits reproduce-mnist \
+.PHONY: help setup test test-slow test-hostile lint format clean reproduce-digits reproduce-mnist \
 	reproduce-fashion-mnist reproduce-cifar10 reproduce-cifar10n reproduce-cifar100 \
 	reproduce-imagenet reproduce-trec reproduce-trec-bert experiments-small experiments-paper
 
@@ -16,7 +16,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-26s %s\n", $$1, $$2}'
 	@echo '  ARGS="--model.members=8 --trainer.devices=1" passes options to a reproduce target'
 
-setup: $(STAMP)  ## make .venv with everything, versions as tested (again: does nothing)
+setup: $(STAMP)  ## create .venv with all dependencies in the tested versions
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,42 +35,50 @@ reproduce-mnist: setup  ## MNIST, 16 CNNs
 reproduce-fashion-mnist: setup  ## Fashion-MNIST, 16 CNNs
 	$(BIN)/bvalign fit --config configs/fashion-mnist.yaml $(ARGS)
 
-reproduce-cifar10: setup  ## the paper's main experiment: CIFAR-10, ResNet-20 (wants a GPU)
+reproduce-cifar10: setup  ## the paper's main experiment: CIFAR-10, ResNet-20 (needs a GPU)
 	$(BIN)/bvalign fit --config configs/cifar10.yaml $(ARGS)
 
-reproduce-cifar100: setup  ## CIFAR-100, ResNet-56 (wants a GPU)
+reproduce-cifar100: setup  ## CIFAR-100, ResNet-56 (needs a GPU)
 	$(BIN)/bvalign fit --config configs/cifar100.yaml $(ARGS)
 
-reproduce-cifar10n: setup  ## CIFAR-10 with human labels, 40% of them wrong (wants a GPU)
+reproduce-cifar10n: setup  ## CIFAR-10 with human labels, 40% of them wrong (needs a GPU)
 	$(BIN)/bvalign fit --config configs/cifar10n.yaml $(ARGS)
 
-reproduce-imagenet: setup  ## ImageNet, ResNet-50: ARGS="--data.root=DIR" (wants several GPUs)
+reproduce-imagenet: setup  ## ImageNet, ResNet-50: ARGS="--data.root=DIR" (needs several GPUs)
 	$(BIN)/bvalign fit --config configs/imagenet.yaml $(ARGS)
 
 reproduce-trec: setup  ## questions (TREC), 16 small transformers
 	$(BIN)/bvalign fit --config configs/trec.yaml $(ARGS)
 
-reproduce-trec-bert: setup  ## questions (TREC), BERT fine-tuned (wants a GPU)
+reproduce-trec-bert: setup  ## questions (TREC), BERT fine-tuned (needs a GPU)
 	$(BIN)/pip install -q -e '.[text]' $(if $(TORCH_INDEX),,-c constraints.txt)
 	$(BIN)/bvalign fit --config configs/trec-bert.yaml $(ARGS)
 
-experiments-small: setup  ## every question of the paper with small networks, under 3 hours on 2 cores
+experiments-small: setup  ## every experiment of the paper with small networks, under 3 hours on 2 cores
 	$(BIN)/python experiments/lab/run.py all --size small --workers 2 $(ARGS)
 	$(BIN)/python experiments/lab/answers.py
 
-experiments-paper: setup  ## every question at the paper's size (days on several GPUs)
+experiments-paper: setup  ## every experiment at the size of the paper (days on several GPUs)
 	$(BIN)/python experiments/lab/run.py all --size paper $(ARGS)
 	$(BIN)/python experiments/lab/answers.py
 
 # a worker per core; more than four would wait for the longest file, and each takes a gigabyte
-test: setup lint  ## lint, then all tests, side by side on up to four cores
-	$(BIN)/python -m pytest -q -n logical --maxprocesses=4 --dist loadgroup
+PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses=4 --dist loadgroup
+
+test: setup lint  ## lint, then what a change needs, side by side on up to four cores
+	$(PYTEST) -m "not slow"
+
+test-slow: setup  ## what takes longer: browser, crash points, several nodes, walkthroughs
+	$(PYTEST) -m slow -rs
+
+test-hostile: setup  ## all tests in environments that must not matter, one after another
+	tests/hostile.sh $(abspath $(BIN))/python
 
 lint: setup  ## format check and lint
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-format: setup  ## format and fix what can be fixed
+format: setup  ## format, and fix lint where possible
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

@@ -1,7 +1,7 @@
-"""The command line: which command was typed, and one clear line when it cannot be done.
+"""The command line: it runs the command, and prints one clear line if the command fails.
 
-`analyze`, `report` and `compare` train nothing, so they start without Lightning, and every `--help`
-here answers without importing torch. The training commands are in `commands/fit.py`.
+`analyze`, `report` and `compare` train nothing, so they start without Lightning, and their `--help`
+does not import torch. The training commands are in `commands/fit.py`.
 """
 
 import argparse
@@ -14,8 +14,8 @@ from pathlib import Path
 from bvalign import __version__
 
 EPILOG = """training, through LightningCLI (see `bvalign fit --help`):
-  fit         train what is missing of an ensemble, then write its report
-  test        evaluate the finished members of a run again, from their weights
+  fit         train the missing members of an ensemble, then write its report
+  test        evaluate the finished members of a run again, from their network weights
 
 examples:
   bvalign fit --config configs/digits.yaml --model.members=64 --model.arch=cnn
@@ -23,15 +23,15 @@ examples:
   bvalign compare runs/digits-cnn runs/digits-mlp --out compare/
 """
 
-CAN_GO_ON = 75
-"""Exit code of what was stopped and goes on when started again; EX_TEMPFAIL of sysexits.h."""
+CAN_RESUME = 75
+"""Exit code of a run that was stopped and can be resumed; EX_TEMPFAIL of sysexits.h."""
 
-REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EEXIST}
-"""What the operating system says of a place where nothing can be written: no bug of ours."""
+NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EEXIST}
+"""Errors of the operating system about a place that cannot be written to; no bug of bvalign."""
 
 
 def main() -> None:
-    """Runs the command in `sys.argv`; bad input is one line on standard error and exit code 1."""
+    """Runs the command in `sys.argv`; bad input ends in one line on stderr and exit code 1."""
     argv = sys.argv[1:]
     try:
         if argv and argv[0] in ("fit", "test"):
@@ -42,12 +42,12 @@ def main() -> None:
             arguments = _parser().parse_args(argv)
             arguments.run(arguments)
     except (ValueError, OSError) as error:
-        if not _raised_here(error) and getattr(error, "errno", None) not in REFUSED:
+        if not _raised_here(error) and getattr(error, "errno", None) not in NOT_WRITABLE:
             raise
         raise SystemExit(f"bvalign: error: {_rank()}{error}") from None
     except KeyboardInterrupt as error:
         print(f"\nbvalign: interrupted. {error}".rstrip(), file=sys.stderr)
-        raise SystemExit(CAN_GO_ON) from None
+        raise SystemExit(CAN_RESUME) from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    analyze = commands.add_parser("analyze", help="analyse anybody's predictions, write a report")
+    analyze = commands.add_parser(
+        "analyze", help="analyse the predictions of any ensemble and write a report"
+    )
     analyze.add_argument(
         "predictions",
         type=Path,
@@ -67,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         "votes (members, samples), optionally labels (samples), index, members; a folder of one "
         ".npy or .safetensors (samples, classes) per member and optionally labels.npy; a .csv or "
         ".parquet with columns member, sample, optionally label, and logit0, logit1, ... or p0, "
-        "p1, ...; without labels the report says what can be said without",
+        "p1, ...; without labels the report has the numbers that need none",
     )
     analyze.add_argument("--out", type=Path, required=True, help="folder for the report")
     analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a.selection))
@@ -79,10 +81,10 @@ def _parser() -> argparse.ArgumentParser:
             "--selection",
             choices=("same", "other", "threshold"),
             default="same",
-            help="which samples count as correct in the fits: by the members whose values enter "
+            help="selection of correct samples for the fits: by the members that are fitted "
             "(same), by other members (other), or by bias_sq_unbiased < 0.1 (threshold)",
         )
-    compare = commands.add_parser("compare", help="set the reports of several runs side by side")
+    compare = commands.add_parser("compare", help="compare the reports of several runs")
     compare.add_argument(
         "runs", type=Path, nargs="+", help="run directories, or folders of reports"
     )
@@ -104,13 +106,13 @@ def _report(source: Path, out: Path, selection: str) -> None:
 
 
 def _rank() -> str:
-    """Which of several processes speaks, unless it is the first."""
+    """Returns a prefix with the rank of this process, empty for rank zero."""
     names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
     rank = next((os.environ[name] for name in names if name in os.environ), "0")
     return "" if rank == "0" else f"[rank {rank}] "
 
 
 def _raised_here(error: BaseException) -> bool:
-    """Whether bvalign itself raised the error: then its message is meant for the user."""
+    """Tells whether bvalign itself raised the error, so that its message is meant for the user."""
     last = traceback.extract_tb(error.__traceback__)[-1].filename
     return Path(last).is_relative_to(Path(__file__).parent)

@@ -1,7 +1,7 @@
-"""Module paths of earlier versions that people type or that stored runs hold, and their new places.
+"""Old module paths that users type or that stored runs contain, and the new paths.
 
-Options such as `--trainer.callbacks+=MODULE.CLASS` and scripts keep working: the old name leads to
-the very module of the new one.
+Options such as `--trainer.callbacks+=MODULE.CLASS` and scripts keep working: importing an old path
+gives the module of the new one.
 """
 
 import sys
@@ -26,11 +26,11 @@ MOVED = {
     "bvalign.training": "bvalign.commands.fit",
     "bvalign.waves": "bvalign.commands.waves",
 }
-"""Old module -> new module; the only place where an old name lives."""
+"""Old module -> new module; old names stand nowhere else."""
 
 
 def earliest(text: str) -> str:
-    """Names each module of a text by its earliest path, so that a hash of the text stays.
+    """Replaces each module path in a text by its oldest one, so that hashes of the text stay equal.
 
     >>> earliest("bvalign.show.figures.scatter.Panel")
     'bvalign.show.scatter.Panel'
@@ -41,16 +41,16 @@ def earliest(text: str) -> str:
 
 
 class MovedModules(MetaPathFinder, Loader):
-    """Imports a module under its old name."""
+    """Imports modules under their old names."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The old names only."""
+        """Accepts old names only."""
         return ModuleSpec(fullname, self) if fullname in MOVED else None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Puts the module of the new name in the place of the empty one that was made."""
+        """Replaces the new, empty module by the module of the new name."""
         sys.modules[module.__name__] = import_module(MOVED[module.__name__])
 
 

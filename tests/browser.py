@@ -12,9 +12,14 @@ import pytest
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-needs_chromium = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium on PATH; install it: apt-get install chromium"
-)
+
+
+def in_chromium(test):
+    """Marks a test that opens a page in a browser."""
+    reason = "no chromium on PATH; install it: apt-get install chromium"
+    return pytest.mark.slow(pytest.mark.skipif(CHROMIUM is None, reason=reason)(test))
+
+
 OPTIONS = (
     "--headless --no-sandbox --disable-gpu --no-first-run --enable-logging=stderr "
     "--virtual-time-budget=30000 --dump-dom"

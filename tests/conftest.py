@@ -11,8 +11,8 @@ import hypothesis
 import pytest
 
 from tests import VALUES
-from tests.commands import TINY
 from tests.environment import HOME, of_tests
+from tests.processes import TINY
 
 pytest.register_assert_rewrite("tests.reference")
 collect_ignore = ["golden/make.py", "golden/two_commits.py"]  # scripts, without doctests
@@ -27,6 +27,16 @@ def pytest_configure(config):
     # the same on every machine: hypothesis has other defaults where CI is set
     hypothesis.settings.register_profile("bvalign", deadline=None, database=None, print_blob=True)
     hypothesis.settings.load_profile("bvalign")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Gives tests to workers; other ways than the Makefile's stay as they are."""
+    if config.getvalue("dist") == "loadgroup":
+        from tests.workers import GroupScheduling
+
+        return GroupScheduling(config, log)
+    return None
 
 
 def pytest_unconfigure(config):
@@ -65,8 +75,16 @@ def bvalign(monkeypatch):
 
 
 @pytest.fixture
-def fit(bvalign):
-    """Runs a tiny fit without a logger."""
+def without_figures(monkeypatch):
+    """Reports without their figures, which are most of the time of a tiny fit."""
+    from bvalign.show.report import write
+
+    monkeypatch.setattr(write, "save_figure", lambda figure, path: b"")
+
+
+@pytest.fixture
+def fit(bvalign, without_figures):
+    """Runs a tiny fit without a logger; its report has no figures."""
     return lambda *arguments: bvalign("fit", *TINY, "--trainer.logger=false", *arguments)
 
 

@@ -7,14 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import ROOT
 from tests.ensembles import aligned_ensemble, save_npz
 
-ROOT = Path(__file__).parents[1]
 PATCHES = re.findall(r"```diff\n(.*?)```", (ROOT / "docs/extending.md").read_text(), re.DOTALL)
 AS_W_AND_B_SHOWS = """
 import json

@@ -1,13 +1,13 @@
 """The rooms and corners of the package, who may import whom, and how long anything may be."""
 
 import ast
-import subprocess
 import sys
 from graphlib import TopologicalSorter
 
 import pytest
 
 from tests import ROOT
+from tests.processes import run_process
 
 PACKAGE = ROOT / "bvalign"
 ROOMS = {
@@ -113,7 +113,5 @@ def test_what_is_light_does_not_import_torch(command):
     else:
         lister += "exec(sys.argv[0])\n"
     lister += "print('torch' in sys.modules, 'wandb' in sys.modules)"
-    out = subprocess.run(
-        [sys.executable, "-c", lister, *command[1:]], capture_output=True, text=True, check=True
-    )
+    out = run_process([sys.executable, "-c", lister, *command[1:]])
     assert out.stdout.strip().endswith("False False"), out.stdout

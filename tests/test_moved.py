@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from bvalign.moved import MOVED
-
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
 
 
 @pytest.mark.parametrize(("old", "new"), MOVED.items())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
-from tests.commands import TINY
+from tests.processes import TINY
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
@@ -24,6 +24,17 @@ def test_the_python_examples_run(word):
     assert word != "Trainer" or Path("alignment.png").stat().st_size > 10_000
 
 
+def test_the_example_of_analyze_runs(capsys):
+    names = {}
+    exec(compile(block("bvalign.analyze("), "README.md", "exec"), names)
+    result, columns = names["result"], names["columns"]
+    assert capsys.readouterr().out == f"{result!r}\n"
+    assert list(columns) == list(result.columns())
+    assert {len(values) for values in columns.values()} == {200}
+    assert columns["variance"][names["most_variable"]] == columns["variance"].max()
+
+
+@pytest.mark.usefixtures("without_figures")
 @pytest.mark.parametrize(
     ("word", "module", "option"),
     [

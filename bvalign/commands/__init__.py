@@ -1,1 +1,1 @@
-"""The commands: the only room that joins the others."""
+"""The commands: the only package that joins all the others."""

@@ -1,4 +1,4 @@
-"""An analysis of predictions that are on disk or open: `bvalign.analyze` in Python."""
+"""`bvalign.analyze`: the analysis of predictions from a path or already opened."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from bvalign.predictions import Predictions, open_predictions
 from bvalign.show.progress_bar import progress
 
 ALONE = (0, 1)
-"""The place of a process that does all of the work: its number, and how many there are."""
+"""Rank and world size of a process that works alone."""
 
 
 def analyze(
@@ -29,13 +29,13 @@ def analyze(
     array (samples), `dict(result)` has all of them.
 
     Args:
-        source: a file or folder as for `bvalign analyze`, or predictions that are already open.
-        selection: which samples count as correct in the fits: by the members whose values enter
+        source: a file or folder as for `bvalign analyze`, or opened predictions.
+        selection: of correct samples for the fits: by the members whose values are fitted
             ("same"), by other members ("other"), or by bias_sq_unbiased < 0.1 ("threshold").
 
     Raises:
-        FileNotFoundError: there is nothing of that name.
-        ValueError: the predictions cannot be read, or have no labels to select by.
+        FileNotFoundError: the path does not exist.
+        ValueError: the predictions cannot be read, or a selection needs labels that are missing.
     """
     predictions = source if isinstance(source, Predictions) else open_predictions(source)[0]
     return analyze_predictions(predictions, selection)
@@ -44,15 +44,15 @@ def analyze(
 def analyze_predictions(
     predictions: Predictions, selection: Selection = "same", place: tuple[int, int] = ALONE
 ) -> Analysis | UnlabelledAnalysis:
-    """Analyses this process's part of the samples and joins it with those of the others.
+    """Analyses this process's part of the samples and combines it with those of the others.
 
     Args:
         predictions: all of them, in every process.
-        selection: which samples count as correct in the fits.
-        place: this process's number and how many there are.
+        selection: of correct samples for the fits.
+        place: rank of this process and number of processes.
 
     Raises:
-        ValueError: there are fewer samples than processes, or no labels to select by.
+        ValueError: there are fewer samples than processes, or a selection lacks labels.
     """
     labelled, (rank, world) = predictions.target is not None, place
     if not labelled and selection != "same":
@@ -78,7 +78,7 @@ def analyze_predictions(
 
 @contextmanager
 def _process_group(world: int) -> Iterator[Callable[[Tensor], object]]:
-    """A function that adds an array up over the processes of torchrun; idle in a single one."""
+    """Yields a function that sums an array over the processes of torchrun; idle in a single one."""
     if world == 1:
         yield lambda _: None
         return

@@ -1,4 +1,4 @@
-"""`bvalign compare`: several reports as one page, a table and small multiples."""
+"""`bvalign compare`: several reports as one page, a CSV and figures."""
 
 import csv
 import io
@@ -18,11 +18,11 @@ from bvalign.show.report import (
 
 
 def compare_runs(folders: Sequence[Path | str], out: Path | str) -> None:
-    """Writes compare.html, compare.csv, compare.json and figures/, and says where.
+    """Writes compare.html, compare.csv, compare.json and figures/, and prints the path.
 
     Args:
         folders: run directories, or folders that `bvalign analyze` wrote.
-        out: a folder, made if missing.
+        out: a folder, created if missing.
     """
     out, reports = Path(out), read_reports([Path(folder) for folder in folders])
     comparison = compare_reports(reports)

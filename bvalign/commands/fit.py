@@ -1,6 +1,6 @@
-"""The training commands on LightningCLI: `fit` goes through the packs of a run in waves.
+"""The training commands on LightningCLI; `fit` trains the packs of a run in waves.
 
-This is the only place that joins data, ensemble, predictions and what is shown.
+This is the only module that joins data, ensemble, predictions and show.
 """
 
 import copy
@@ -42,21 +42,21 @@ DECISIVE = (
     "gradient_clip_val",
     "gradient_clip_algorithm",
 )
-"""Trainer arguments that decide a member's weights; the others decide where and how fast."""
+"""Trainer arguments that determine the weights of a member; others determine where and how fast."""
 
-TALK = (
-    "pytorch.utilities.rank_zero",  # introduces itself in every Trainer, and a run has one per pack
-    "pytorch.trainer.connectors.checkpoint_connector",  # a default for files that are ours
+NOISY_LOGGERS = (
+    "pytorch.utilities.rank_zero",  # announces every Trainer, and a run has one per pack
+    "pytorch.trainer.connectors.checkpoint_connector",  # on a default; checkpoints are our own
     "fabric.utilities.seed",  # a seed that run.json records
 )
-"""Loggers of Lightning whose information is none to the user; their warnings are shown."""
+"""Loggers of Lightning whose messages tell users nothing; their warnings are shown."""
 
 
 class EnsembleCLI(LightningCLI):
-    """LightningCLI whose `fit` trains every missing member of a run directory, then reports."""
+    """LightningCLI whose `fit` trains the missing members of a run directory, then reports."""
 
     def __init__(self, args: Sequence[str] | None = None) -> None:
-        for name in TALK:
+        for name in NOISY_LOGGERS:
             logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
         keep_freed_memory()
         warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`")
@@ -98,7 +98,7 @@ class EnsembleCLI(LightningCLI):
         }
 
     def before_instantiate_classes(self) -> None:
-        """Fills in where a run lives and that W&B keeps its files there."""
+        """Fills in the run directory, and makes W&B keep its files there."""
         config = self.config[self.subcommand]
         if config.trainer.default_root_dir is None:
             module, _, name = config.data.class_path.rpartition(".")
@@ -109,7 +109,7 @@ class EnsembleCLI(LightningCLI):
         self.wandb_lock = use_wandb(config.trainer, root, self.subcommand)
 
     def fit(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
-        """Trains the members that are missing, pack by pack, and writes the report."""
+        """Trains the missing members pack by pack and writes the report."""
         refuse_coupling(self.trainer, sync_batchnorm=self._trainer_config()["sync_batchnorm"])
         with started_ranks(self.trainer.strategy):
             self._train_and_report(model, datamodule)
@@ -125,12 +125,12 @@ class EnsembleCLI(LightningCLI):
         self.instantiate_trainer([AlignmentScatter()], **alone).test(model, datamodule)
 
     def instantiate_trainer(self, callbacks: Sequence[Callback] = (), **kwargs: Any) -> Trainer:
-        """A new Trainer with the user's callbacks and these; one serves one wave of packs.
+        """Makes a Trainer for one wave, with the user's callbacks and these.
 
-        Several devices without a named strategy get members of their own.
+        Without a named strategy, each of several devices trains its own members.
         """
         config = self._trainer_config() | kwargs
-        config["strategy"] = copy.deepcopy(config["strategy"])  # a Trainer fills in what it got
+        config["strategy"] = copy.deepcopy(config["strategy"])  # a Trainer fills it in
         for key, ours in (("callbacks", callbacks), ("plugins", [kwargs.get("plugins")])):
             users = self._trainer_config()[key] or []
             users = users if isinstance(users, list) else [users]
@@ -142,7 +142,7 @@ class EnsembleCLI(LightningCLI):
 
     def _train_and_report(self, model: Ensemble, datamodule: EnsembleDataModule) -> None:
         strategy, root = self.trainer.strategy, Path(self.trainer.default_root_dir)
-        with one_at_a_time(root):  # one process downloads, the others find it there
+        with one_at_a_time(root):  # one process downloads, the others wait
             datamodule.prepare_data()
         datamodule.setup()
         run = on_rank_zero(strategy, lambda: self._open_run(root, model, datamodule))
@@ -174,7 +174,7 @@ class EnsembleCLI(LightningCLI):
     def _open_run(
         self, root: Path, model: Ensemble, datamodule: EnsembleDataModule
     ) -> RunDirectory:
-        """The run on disk, created or joined, with what the report shows of it; says how it is."""
+        """Creates or joins the run on disk, saves samples and configuration, prints the state."""
         strategy = self.trainer.strategy
         run = RunDirectory.open(
             root,
@@ -204,11 +204,11 @@ class EnsembleCLI(LightningCLI):
         return run
 
     def _report(self, run: RunDirectory, model: Ensemble) -> None:
-        """The report, by whoever finishes the last member."""
+        """Writes the report, in the process that finishes the last member."""
         left = run.missing(retry=model.on_diverged == "retry")
         if left:
             print(
-                f"{run.root}: {len(left)} members are in other processes' hands; the last to "
+                f"{run.root}: {len(left)} members are in training in other processes; the last to "
                 "finish writes the report",
                 file=sys.stderr,
             )
@@ -237,5 +237,5 @@ class EnsembleCLI(LightningCLI):
 
 def _seed(seed: bool | int) -> int:
     if isinstance(seed, bool):
-        raise ValueError("seed_everything must be a number: the seed is part of what a run is")
+        raise ValueError("seed_everything must be a number: the seed is part of the run's identity")
     return seed

@@ -1,4 +1,4 @@
-"""An analysis and its report on disk: `bvalign analyze`, `bvalign report`, the end of a fit."""
+"""Analysis and report on disk: `bvalign analyze`, `bvalign report` and the end of a fit."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from bvalign.predictions import open_predictions
 from bvalign.show.report import print_main_numbers, write_report
 
 PLACE = (("RANK", "0"), ("WORLD_SIZE", "1"))
-"""Where torchrun says a process's number and how many there are, with what holds without it."""
+"""Environment variables in which torchrun gives rank and world size, with their defaults."""
 
 
 def analyze_and_report(
@@ -20,17 +20,17 @@ def analyze_and_report(
     selection: Selection = "same",
     place: tuple[int, int] | None = None,
 ) -> Analysis | UnlabelledAnalysis:
-    """Analyses what `open_predictions` reads, writes the report, prints the main numbers.
+    """Analyses predictions, writes the report and prints the main numbers.
 
     Args:
-        source: what `open_predictions` takes.
+        source: as for `open_predictions`.
         out: folder of the report.
-        selection: which samples count as correct in the fits.
-        place: this process's number and how many there are; from torchrun by default.
+        selection: of correct samples for the fits.
+        place: rank of this process and number of processes; from torchrun by default.
 
     Raises:
-        ValueError: the predictions cannot be read, are fewer than the processes, or have no labels
-            to select by.
+        ValueError: the predictions cannot be read, there are fewer samples than processes, or a
+            selection lacks labels.
     """
     predictions, origin = open_predictions(source)
     place = place or tuple(int(os.environ.get(name, default)) for name, default in PLACE)

@@ -1,6 +1,6 @@
-"""From claimed packs to finished members: one Trainer for each wave of packs.
+"""Training of claimed packs, with one Trainer for each wave of packs.
 
-A wave is one pack per rank, and all ranks go through it in step; with one process it is one pack.
+A wave is one pack per rank, trained in step by all ranks; with one process it is a single pack.
 """
 
 import math
@@ -27,12 +27,12 @@ MakeTrainer = Callable[[Sequence[Callback], MemberCheckpointIO], Trainer]
 
 
 def seats(strategy: Strategy) -> int:
-    """Packs that are trained side by side: one per rank, or one that all ranks share."""
+    """Counts the packs that are trained at the same time: one per rank, or one on all ranks."""
     return strategy.world_size if isinstance(strategy, MemberParallelStrategy) else 1
 
 
 def even_pack_size(num_members: int, pack_size: int, num_seats: int) -> int:
-    """The largest pack size, up to `pack_size`, that leaves no seat empty without need.
+    """Returns the largest pack size, at most `pack_size`, that leaves no seat idle without need.
 
     >>> even_pack_size(100, 8, 8), even_pack_size(8, 8, 2), even_pack_size(100, 8, 1)
     (7, 4, 8)
@@ -52,19 +52,19 @@ def train_members(
     checkpoints: CheckpointMembers,
     watchers: Sequence[Callback],
 ) -> None:
-    """Trains what no other process has claimed, wave by wave.
+    """Trains the packs that no other process has claimed, wave by wave.
 
     Args:
-        run: where members go; rank zero claims for all ranks.
-        module: given the members of each wave.
+        run: the run directory; rank zero claims packs for all ranks.
+        module: is assigned the members of each wave.
         datamodule: their data.
-        make_trainer: a Trainer with these callbacks and this way to keep checkpoints.
-        trainer: of the ranks that have been started; it trains nothing itself.
-        checkpoints: when to save members that are in training.
-        watchers: callbacks that see all waves.
+        make_trainer: makes a Trainer with these callbacks and this checkpoint IO.
+        trainer: of the started ranks; it trains nothing itself.
+        checkpoints: saves members that are in training.
+        watchers: callbacks that follow all waves.
 
     Raises:
-        KeyboardInterrupt: a stop was asked for; what was in training is saved.
+        KeyboardInterrupt: a stop was requested; members in training are saved.
     """
     strategy = trainer.strategy
     _agree_on_plan(run, module, datamodule, trainer)
@@ -106,7 +106,7 @@ def _train_wave(
 def _agree_on_plan(
     run: RunDirectory, module: Ensemble, datamodule: EnsembleDataModule, trainer: Trainer
 ) -> None:
-    """Gives the module the plan of the run on every rank; in a new run, rank zero times them."""
+    """Sets the plan of the run in the module on every rank; in a new run, rank zero times plans."""
 
     def choose() -> dict[str, object]:
         choice = choose_plan(module, run.packs[0], datamodule.batch_size, trainer)
@@ -117,10 +117,10 @@ def _agree_on_plan(
     def settle() -> tuple[str, int]:
         if not run.missing(retry=module.on_diverged == "retry"):
             return module.plan, 1
-        found = settle_plan(run, module.plan, choose, compiled=module.compiled)
+        settled = settle_plan(run, module.plan, choose, compiled=module.compiled)
         compiled = ", compiled" if module.compiled else ""
-        print(f"plan {found['plan']}{compiled} ({found['reason']})", file=sys.stderr)
-        # the first one's for good: a checkpoint within an epoch counts batches
-        return found["plan"], run.info["plans"][0]["steps_at_once"]
+        print(f"plan {settled['plan']}{compiled} ({settled['reason']})", file=sys.stderr)
+        # always that of the first plan, as a checkpoint within an epoch counts batches
+        return settled["plan"], run.info["plans"][0]["steps_at_once"]
 
     module.plan, module.steps_at_once = on_rank_zero(trainer.strategy, settle)

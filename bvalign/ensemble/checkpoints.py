@@ -52,7 +52,7 @@ class CheckpointMembers(Callback):
     """Saves all members in training at intervals, and when the run is asked to stop.
 
     Args:
-        seconds: least time between two checkpoints.
+        seconds: least number of seconds between two checkpoints.
         every_n_steps: batches between two looks at the clock within an epoch; the clock is always
             checked at the end of an epoch.
     """

@@ -1,1 +1,1 @@
-"""Figures, callbacks and the report."""
+"""Figures, the report, Lightning callbacks and loggers."""

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from differences import differences, listing, read_json
+from differences import Difference, differences, listing, read_csv, read_json
 from safetensors import safe_open
 
 HERE = Path(__file__).resolve().parent
@@ -81,14 +81,17 @@ def main() -> None:
     )
     parser.add_argument("base", help="the commit before")
     parser.add_argument("head", nargs="?", default="HEAD", help="the commit after (default: HEAD)")
-    commits = vars(parser.parse_args())
+    parser.add_argument("--only", default="", help="run the cases whose names hold this")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         root = Path(folder)
         make_inputs(root / "inputs")
         sides = [
-            stack.enter_context(checked_out(name, commit, root)) for name, commit in commits.items()
+            stack.enter_context(checked_out(name, getattr(options, name), root))
+            for name in ("base", "head")
         ]
-        differ = [name for name, command in cases() if not same(name, command, sides)]
+        chosen = ((name, command) for name, command in cases() if options.only in name)
+        differ = [name for name, command in chosen if not same(name, command, sides)]
     if differ:
         raise SystemExit(f"{len(differ)} cases differ: {', '.join(differ)}")
     print("every case is the same")
@@ -101,7 +104,8 @@ def cases() -> Iterator[tuple[str, list[str]]]:
             print(f"{name}: skipped, BVALIGN_DATA is not set")
         else:
             yield name, ["fit", *options.split(), *REPEATABLE, name]
-    yield "compare", ["compare", "fit-digits-mlp", "fit-digits-cnn", "--out", "compare"]
+    name = "fit-digits-compare"
+    yield name, ["compare", "fit-digits-mlp", "fit-digits-cnn", "--out", name]
     for name, (source, *options) in STORED.items():
         name = f"stored-{name}"
         yield name, ["analyze", f"../inputs/{source}", "--out", name, *options]
@@ -160,6 +164,8 @@ def same(name: str, command: Sequence[str], sides: Sequence[Side]) -> bool:
     for path in sorted(old.glob("*.csv")):
         equal = path.read_bytes() == (new / path.name).read_bytes()
         print(f"  {path.name}: {'byte-identical' if equal else 'DIFFERS'}")
+        if not equal:
+            tell(differences(read_csv(path), read_csv(new / path.name)), most=20)
         results.append(equal)
     for file in ("summary.json", "compare.json"):
         if (old / file).exists():
@@ -167,9 +173,14 @@ def same(name: str, command: Sequence[str], sides: Sequence[Side]) -> bool:
             found = differences(*values)
             told = f"{len(found)} DIFFER" if found else "identical"
             print(f"  {file}: {len(values[0])} values, {told}")
-            print("".join(f"    {line}\n" for line in listing(found).splitlines()), end="")
+            tell(found)
             results.append(not found)
     return all(results)
+
+
+def tell(found: Sequence[Difference], most: int = 200) -> None:
+    """Prints differences, indented; nothing where there are none."""
+    print("".join(f"    {line}\n" for line in listing(found, most).splitlines()), end="")
 
 
 def same_files(old: Path, new: Path) -> bool:

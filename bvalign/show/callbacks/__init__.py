@@ -1,4 +1,4 @@
-"""Lightning callbacks that watch members train."""
+"""Lightning callbacks that follow members in training."""
 
 from bvalign.show.callbacks.alignment_scatter import AlignmentScatter
 from bvalign.show.callbacks.neural_collapse import NeuralCollapseMonitor

@@ -1,4 +1,4 @@
-"""The Lightning callback that watches the alignment while members train."""
+"""A callback that follows the alignment while members train."""
 
 from typing import Any
 
@@ -19,22 +19,22 @@ from bvalign.show.loggers import ABLE, log_figure, log_samples
 class AlignmentScatter(Callback):
     """Accumulates per-sample bias and variance over members and logs the alignment scatter.
 
-    A validation epoch is judged on its own, over the members in training on all ranks. In testing,
-    members add up over packs, after those that the run has finished before. Step outputs must be a
-    dict of member, index, target and logits, and the datamodule must know `num_test_samples` and
+    Each validation epoch stands alone and covers the members in training on all ranks. Testing
+    accumulates members over packs, starting from those that the run has finished. Steps must return
+    a dict of member, index, target and logits, and the datamodule must have `num_test_samples` and
     `num_classes`, as those of bvalign do.
 
     | logged key | meaning |
     | --- | --- |
-    | `val/accuracy`, `test/accuracy` | share of samples that the mean of the members gets right |
+    | `val/accuracy`, `test/accuracy` | fraction of samples that the mean prediction gets right |
     | `val/bias_sq`, `val/variance`, `val/risk`, `test/...` | means over samples, plug-in |
     | `val/alignment/slope`, `intercept`, `r_squared`, `test/...` | OLS, correct samples, plug-in |
     | `val/alignment`, `test/alignment` | the scatter: a W&B image, a TensorBoard figure |
     | `test/samples` | a W&B table, one row per test sample; with a run, `WandbRun` logs it |
 
     Args:
-        run: its finished members are counted before the first test; none by default.
-        max_rows: rows of the table; of a larger test set a random part is shown (seed 0).
+        run: its finished members are included in the first test; none by default.
+        max_rows: rows of the W&B table; a larger test set is subsampled at random (seed 0).
     """
 
     def __init__(self, run: RunDirectory | None = None, max_rows: int = 10_000) -> None:
@@ -48,7 +48,7 @@ class AlignmentScatter(Callback):
         if "test" not in self.metrics:
             self.metrics["test"] = _new_metric(trainer)
             if self.run is not None and trainer.is_global_zero:
-                self._count_finished()
+                self._include_finished()
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], *_: Any
@@ -75,7 +75,7 @@ class AlignmentScatter(Callback):
                     arrays = {name: column.cpu().numpy() for name, column in columns.items()}
                     log_samples(logger, arrays, max_rows=self.max_rows)
 
-    def _count_finished(self) -> None:
+    def _include_finished(self) -> None:
         if not self.run.finished()[0]:
             return
         predictions, metric, start = self.run.predictions(), self.metrics["test"], 0
@@ -86,7 +86,7 @@ class AlignmentScatter(Callback):
             start += len(target)
 
     def _log(self, stage: str, trainer: Trainer, pl_module: LightningModule) -> Decomposition:
-        """Computes on every rank, as that is a collective; draws on rank zero."""
+        """Computes on every rank, which is a collective call; plots on rank zero."""
         metric = self.metrics[stage]
         values = metric.compute()
         line = log_log_line(values.bias_sq, values.variance, values.correct)

@@ -11,7 +11,7 @@ KEYS = ("nc1", "nc2_norms", "nc2_cosines", "nc3", "nc4")
 
 
 class NeuralCollapseMonitor(Callback):
-    """NC1 to NC4 of every member on the training set, without augmentation.
+    """Measures NC1 to NC4 of every member on the training set, without augmentation.
 
     Add it with `--trainer.callbacks+=bvalign.show.callbacks.NeuralCollapseMonitor`. Means over the
     members in training are logged as `collapse/nc1`, `nc2_norms`, `nc2_cosines` (of the class
@@ -19,7 +19,7 @@ class NeuralCollapseMonitor(Callback):
     `--trainer.default_root_dir`. All are zero at full collapse.
 
     Args:
-        every_n_epochs: how often; the first epoch and the last are always measured.
+        every_n_epochs: epochs between measurements; first and last epoch are always measured.
     """
 
     def __init__(self, every_n_epochs: int = 10) -> None:
@@ -54,8 +54,8 @@ class NeuralCollapseMonitor(Callback):
             file.write(header + "\n".join(lines) + "\n")
 
 
-def _measures(found: NeuralCollapse) -> tuple[float, ...]:
-    """In the order of `KEYS`."""
-    means = found.class_means
-    nc1, nc3 = found.within_over_between, found.self_duality
-    return nc1, means.norm_variation, means.cosine_error, nc3, found.nearest_mean_disagreement
+def _measures(collapse: NeuralCollapse) -> tuple[float, ...]:
+    """Returns the measures in the order of `KEYS`."""
+    means = collapse.class_means
+    nc1, nc3 = collapse.within_over_between, collapse.self_duality
+    return nc1, means.norm_variation, means.cosine_error, nc3, collapse.nearest_mean_disagreement

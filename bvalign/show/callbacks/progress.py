@@ -1,4 +1,4 @@
-"""One progress bar over the whole ensemble: members done, epoch, time left."""
+"""A progress bar over the whole ensemble: members done, epoch, time left."""
 
 import sys
 import time
@@ -15,19 +15,19 @@ SECONDS_BETWEEN_LINES = 30
 
 
 class MembersProgress(ProgressBar):
-    """Takes the place of Lightning's bar, which starts anew for every pack.
+    """Replaces Lightning's bar, which starts anew for every pack.
 
-    On a terminal it is one bar on standard error; elsewhere one line per pack, and every 30
-    seconds within one.
+    On a terminal it is one bar on standard error; elsewhere it prints a line per pack, and one
+    every 30 seconds within a pack.
 
     Args:
-        num_members: members of the ensemble.
+        num_members: M, of the whole ensemble.
     """
 
     def __init__(self, num_members: int) -> None:
         super().__init__()
         self.num_members, self.members_done, self.in_wave = num_members, 0, 0
-        self.remaining: int | None = None  # members when this process began
+        self.remaining: int | None = None  # members left when this process started
         self.console = Console(file=sys.stderr)
         self.bar: Progress | None = None
         self.steps = 0  # member-steps done by this process
@@ -35,13 +35,18 @@ class MembersProgress(ProgressBar):
         self.accuracy: float | None = None  # of the finished members, else of those in training
 
     def start_wave(self, members_done: int, in_wave: int) -> None:
-        """Tells how many members are finished, whoever did it, and how many come now."""
+        """Begins a wave.
+
+        Args:
+            members_done: members finished so far, by any process.
+            in_wave: members that are trained now.
+        """
         self.members_done, self.in_wave = members_done, in_wave
         if self.remaining is None:
             self.remaining = self.num_members - members_done
 
     def disable(self) -> None:
-        """Lightning calls this on every rank but zero."""
+        """Silences the bar; Lightning calls this on every rank but zero."""
         self.console.quiet = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -78,7 +83,7 @@ class MembersProgress(ProgressBar):
             self._line(trainer)
 
     def close(self) -> None:
-        """Ends the bar, also after an interrupt."""
+        """Stops the bar, also after an interrupt."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None

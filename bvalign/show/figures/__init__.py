@@ -1,4 +1,4 @@
-"""Arrays to matplotlib figures: no files, no loggers, no pyplot state."""
+"""Functions from arrays to matplotlib figures: no files, no loggers, no pyplot state."""
 
 from bvalign.show.figures.lines import Line, fitted_lines, summary_lines
 from bvalign.show.figures.members import curves_band, member_figures

@@ -1,10 +1,11 @@
-"""Figures of members rather than samples: what more of them bring, how they differ and learn."""
+"""Figures of members rather than samples: the gain from more of them, their pairs and curves."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Num
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -19,37 +20,37 @@ SIZE_STYLES = {
     "variance": ("^", WRONG),
     "error": ("v", "#009E73"),
 }
-"""Marker and colour of the values that change with size (Okabe and Ito's palette)."""
+"""Marker and colour of each value in `over_size` (Okabe and Ito's palette)."""
 
 
 class Interval(NamedTuple):
-    """A value at several sizes with its interval; NaN ends draw no bar."""
+    """A value at several sizes with its interval; no bar where the ends are NaN."""
 
-    value: np.ndarray  # (sizes)
-    low: np.ndarray  # (sizes)
-    high: np.ndarray  # (sizes)
+    value: Float[np.ndarray, " sizes"]
+    low: Float[np.ndarray, " sizes"]
+    high: Float[np.ndarray, " sizes"]
 
 
 def over_size(
-    sizes: Sequence[float],
+    sizes: Sequence[int | float],
     values: Mapping[str, Interval],
     *,
     size_name: str,
     num_samples: int,
     num_members: int,
 ) -> Figure:
-    """Risk, squared bias and variance, and the error rate, of networks of several sizes.
+    """Plots risk, squared bias, variance and error rate over the size of the network or data.
 
     Args:
         sizes: width, depth, parameters or examples, positive.
-        values: any of `risk`, `bias_sq`, `variance` (squared probability) and `error` (share of
-            samples), drawn left and right.
-        size_name: label of the axis.
+        values: any of `risk`, `bias_sq`, `variance` (squared probability), in the left panel, and
+            `error` (fraction of samples), in the right one.
+        size_name: name of the size, for the axis.
         num_samples: N, for the title.
         num_members: M of each ensemble, for the title.
     """
     panels = [("squared probability", [k for k in values if k != "error"])]
-    panels += [("error (share of samples)", ["error"])] if "error" in values else []
+    panels += [("error (fraction of samples)", ["error"])] if "error" in values else []
     figure = Figure(figsize=(5.6 * len(panels), 4.4), layout="constrained")
     for (unit, names), axes in zip(panels, _row(figure, len(panels)), strict=True):
         for name in names:
@@ -70,13 +71,16 @@ def over_size(
 
 
 def disagreement_over_error(
-    pair_disagreement: np.ndarray, member_error: np.ndarray, *, num_samples: int
+    pair_disagreement: Float[np.ndarray, "members members"],
+    member_error: Float[np.ndarray, " members"],
+    *,
+    num_samples: int,
 ) -> Figure:
-    """Disagreement of every pair of members over their mean error, as shares of test samples.
+    """Plots the disagreement of every pair of members over the mean of their error rates.
 
     Args:
-        pair_disagreement: share of samples at which two members differ (members, members).
-        member_error: error rate of each member (members).
+        pair_disagreement: fraction of samples on which two members predict different classes.
+        member_error: error rate of each member.
         num_samples: N, for the title.
     """
     first, second = np.triu_indices(len(member_error), k=1)
@@ -99,19 +103,19 @@ def disagreement_over_error(
     axes.set_xlim(low, 1.1 * span)
     axes.set_ylim(low, 1.1 * span)
     axes.set_box_aspect(1)
-    _finish(axes, "error of the two members, mean (share of samples)", "disagreement (share)")
-    shown = "" if len(pairs) == len(first) else f", {len(pairs):,} of them shown, drawn at random"
+    _finish(axes, "mean error of the two members (fraction of samples)", "disagreement (fraction)")
+    shown = "" if len(pairs) == len(first) else f", {len(pairs):,} of them shown, chosen at random"
     title = f"N = {num_samples}, M = {len(member_error)}, pairs: {len(first):,}{shown}"
     axes.set_title(title, fontsize=10)
     return figure
 
 
 class OverMembers(NamedTuple):
-    """Means over random subsets of the members, by the size of the subset."""
+    """A number over the size of random subsets of the members."""
 
-    members: np.ndarray  # (sizes), ascending
-    mean: np.ndarray  # (sizes)
-    spread: np.ndarray  # (sizes), standard deviation over subsets; NaN for a single one
+    members: Float[np.ndarray, " sizes"]  # ascending
+    mean: Float[np.ndarray, " sizes"]  # over subsets
+    spread: Float[np.ndarray, " sizes"]  # standard deviation over subsets; NaN for a single one
 
 
 def gain_from_members(
@@ -122,14 +126,14 @@ def gain_from_members(
     variance: float,
     num_samples: int,
 ) -> Figure:
-    """What an ensemble of m members risks, and how often it errs, against m.
+    """Plots the risk and the error rate of an ensemble of m members over m.
 
-    The mean of m members has squared-loss risk bias_sq + variance / m, so that more members can
-    take away the variance and never the squared bias.
+    The mean of m members has squared-loss risk bias_sq + variance / m: more members remove
+    variance but never squared bias.
 
     Args:
         risk: squared-loss risk of the mean of m members (squared probability).
-        error: share of samples that the mean of m members gets wrong.
+        error: fraction of samples that the mean of m members gets wrong.
         bias_sq: unbiased, mean over samples: the limit of infinitely many members.
         variance: unbiased, mean over samples.
         num_samples: N, for the title.
@@ -153,29 +157,34 @@ def gain_from_members(
     right.set_xlim(left.get_xlim())
     name = "members m (bars: one standard deviation over subsets)"
     _finish(left, name, "risk of the mean of m members (squared probability)")
-    _finish(right, name, "error of the mean of m members (share)")
+    _finish(right, name, "error of the mean of m members (fraction)")
     figure.suptitle(f"N = {num_samples}, M = {most}", fontsize=10)
     return figure
 
 
-def curves_band(epoch: np.ndarray, values: Mapping[str, np.ndarray]) -> Figure:
-    """Training curves of all members: their mean, and the band that holds 80% of them.
+def curves_band(
+    epoch: Num[np.ndarray, " epochs"], values: Mapping[str, Float[np.ndarray, "members epochs"]]
+) -> Figure:
+    """Plots training curves of all members: their mean, and the band that holds 80% of them.
 
     Args:
-        epoch: (epochs).
-        values: any of `train_loss` (nats) and `val_accuracy` (share), each (members, epochs), NaN
-            where nothing was measured.
+        epoch: of each point, counted from one.
+        values: any of `train_loss` (nats) and `val_accuracy` (fraction), NaN where nothing was
+            measured.
     """
-    labels = {"train_loss": "training loss (nats)", "val_accuracy": "validation accuracy (share)"}
+    labels = {
+        "train_loss": "training loss (nats)",
+        "val_accuracy": "validation accuracy (fraction)",
+    }
     figure = Figure(figsize=(5.6 * len(values), 4.2), layout="constrained")
     num_members = 0
     for (name, members), axes in zip(values.items(), _row(figure, len(values)), strict=True):
         measured = np.isfinite(members).any(axis=0)
-        found, at = members[:, measured], epoch[measured]
+        curves, at = members[:, measured], epoch[measured]
         num_members = max(num_members, len(members))
-        low, high = np.nanquantile(found, [0.1, 0.9], axis=0)
+        low, high = np.nanquantile(curves, [0.1, 0.9], axis=0)
         axes.fill_between(at, low, high, color=CORRECT, alpha=0.25, lw=0, label="10% to 90%")
-        mean = np.nanmean(found, axis=0)
+        mean = np.nanmean(curves, axis=0)
         axes.plot(at, mean, color=CORRECT, lw=1.6, marker=".", label="mean of members")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         _finish(axes, "epoch", labels.get(name, name))
@@ -184,7 +193,7 @@ def curves_band(epoch: np.ndarray, values: Mapping[str, np.ndarray]) -> Figure:
 
 
 def member_figures(analysis: Analysis) -> dict[str, Figure]:
-    """What more members bring, and how pairs of them differ, by file name; two members at least."""
+    """Plots the gain from members and their disagreement, by file name; needs two members."""
     means = analysis.means()
     accuracy = analysis.member_accuracy.numpy()
     alone = (1 - accuracy.mean(), accuracy.std(ddof=1))
@@ -203,7 +212,7 @@ def member_figures(analysis: Analysis) -> dict[str, Figure]:
 
 
 def _over_members(analysis: Analysis, number: str, alone: tuple[float, float]) -> OverMembers:
-    """A number of the mean of m members; the plug-in squared bias of m members is its risk."""
+    """Reads a number of the mean of m members; its risk is the plug-in squared bias of them."""
     rows = [(1, *alone)] + [
         (row["members"], row["mean"], math.nan if row["spread"] is None else row["spread"])
         for row in analysis.alignment.curve
@@ -213,12 +222,12 @@ def _over_members(analysis: Analysis, number: str, alone: tuple[float, float]) -
 
 
 def _row(figure: Figure, number: int) -> Sequence[Axes]:
-    return figure.subplots(1, number, squeeze=False)[0]
+    return figure.subplots(1, number, squeeze=False)[0].tolist()
 
 
 def _finish(axes: Axes, x: str, y: str) -> None:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.legend(fontsize=8)
+    axes.legend(loc="best", fontsize=8)
     axes.grid(True, **GRID)
     axes.set_axisbelow(True)

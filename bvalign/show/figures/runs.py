@@ -1,55 +1,56 @@
-"""Figures that set several runs side by side: scatters on shared axes, slopes with intervals."""
+"""Figures that compare runs: scatters on common axes, slopes with intervals."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool
 from matplotlib.figure import Figure
 
 from bvalign.show.figures.lines import Line
-from bvalign.show.figures.scatter import Panel, draw_panel, log_limits
+from bvalign.show.figures.scatter import Panel, log_limits, plot_panel
 from bvalign.show.figures.style import GRID, LINES, OTHER_LINE
 
-COLUMNS = 3
+PANELS_PER_ROW = 3
 NAME_LENGTH = 34
 
 
 class RunScatter(NamedTuple):
-    """One run, as its scatter needs it."""
+    """The values of one run that its scatter shows."""
 
     panel: Panel
-    correct: np.ndarray  # (samples)
+    correct: Bool[np.ndarray, " samples"]
     num_members: int
     num_classes: int
 
 
 def alignment_multiples(runs: Mapping[str, RunScatter]) -> Figure:
-    """One scatter per run, all on the same axes.
+    """Plots one scatter per run, all on the same axes.
 
     Args:
-        runs: by name, at least one.
+        runs: at least one, by name.
     """
-    columns = min(COLUMNS, len(runs))
-    rows = math.ceil(len(runs) / columns)
-    figure = Figure(figsize=(5.2 * columns, 5.4 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    width = min(PANELS_PER_ROW, len(runs))
+    height = math.ceil(len(runs) / width)
+    figure = Figure(figsize=(5.2 * width, 5.4 * height), layout="constrained")
+    grid = figure.subplots(height, width, squeeze=False).ravel()
     ends = [log_limits(run.panel) for run in runs.values()]
     limits = min(low for low, _ in ends), max(high for _, high in ends)
     for axes, (name, run) in zip(grid, runs.items(), strict=False):
         size = {"num_members": run.num_members, "num_classes": run.num_classes}
         title = f"{shortened(name)}\n"
-        draw_panel(axes, run.panel, run.correct, **size, title=title, limits=limits)
+        plot_panel(axes, run.panel, run.correct, **size, title=title, limits=limits)
     for axes in grid[len(runs) :]:
         axes.remove()
     return figure
 
 
 def slopes(lines: Mapping[str, Sequence[Line]]) -> Figure:
-    """The slopes of each run with their 95% intervals, and slope one.
+    """Plots the slopes of each run with their 95% intervals beside slope one.
 
     Args:
-        lines: run -> fitted lines; those of one estimator share a colour.
+        lines: run -> its fitted lines; each estimator has one colour.
     """
     figure = Figure(figsize=(7.2, 1.6 + 0.5 * len(lines)), layout="constrained")
     axes = figure.add_subplot()
@@ -78,7 +79,7 @@ def slopes(lines: Mapping[str, Sequence[Line]]) -> Figure:
 
 
 def shortened(name: str) -> str:
-    """A name with its middle left out where it is long."""
+    """Cuts the middle out of a long name."""
     if len(name) <= NAME_LENGTH:
         return name
     half = (NAME_LENGTH - 1) // 2

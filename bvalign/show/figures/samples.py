@@ -1,8 +1,9 @@
-"""The figures beside the scatter: slopes over members, the ratio, reliability, no labels."""
+"""Further figures of the samples: slopes over M, ratio, reliability, collapse, without labels."""
 
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
@@ -12,10 +13,10 @@ from bvalign.show.figures.scatter import DECADES_SHOWN
 from bvalign.show.figures.style import BOUND, CORRECT, FIT, GRID, LINES, OTHER_LINE, WRONG
 
 BINS_SHOWN = 200
-"""Of the histogram of the noise, over its whole range."""
+"""Bins of the histogram of the logit noise over its whole range."""
 
-LAWS = ("#D55E00", "#CC79A7", "#0072B2", "#009E73")
-"""Colours of gumbel, gumbel_max, gaussian and logistic."""
+DISTRIBUTION_COLOURS = ("#D55E00", "#CC79A7", "#0072B2", "#009E73")
+"""Of gumbel, gumbel_max, gaussian and logistic."""
 
 
 def slope_over_members(
@@ -24,12 +25,12 @@ def slope_over_members(
     num_samples: int,
     final: dict[str, tuple[float, float]] | None = None,
 ) -> Figure:
-    """Each slope estimator over the number of members it uses.
+    """Plots the slope of each estimator over the number of members.
 
     Args:
         curves: name -> rows (members, mean slope, standard deviation over random subsets).
         num_samples: N, for the title.
-        final: name -> 95% interval of the full ensemble, drawn at its right end.
+        final: name -> 95% interval of the whole ensemble, shown at the right end.
     """
     styles = {
         "cross_half": ("o", LINES["cross_half"]),
@@ -56,13 +57,20 @@ def slope_over_members(
     axes.set_xlabel("members M (random subsets; bars: one standard deviation)")
     axes.set_ylabel("slope of log variance on log squared bias")
     axes.set_title(f"Does the slope drift with M?  N = {num_samples}", fontsize=10)
-    figure.legend(loc="outside lower center", ncols=3, fontsize=8)  # over nothing that is drawn
+    figure.legend(
+        loc="outside lower center", ncols=3, fontsize=8
+    )  # beside the curves, not over them
     axes.grid(True, **GRID)
     return figure
 
 
-def ratio_histogram(ratio: np.ndarray, correct: np.ndarray, *, num_members: int) -> Figure:
-    """Histogram of variance / squared bias (plug-in) with the ceiling M - 1."""
+def ratio_histogram(
+    ratio: Float[np.ndarray, " samples"],
+    correct: Bool[np.ndarray, " samples"],
+    *,
+    num_members: int,
+) -> Figure:
+    """Plots a histogram of variance / squared bias (plug-in) with its ceiling M - 1."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot()
     usable = np.isfinite(ratio) & (ratio > 0)
@@ -76,7 +84,7 @@ def ratio_histogram(ratio: np.ndarray, correct: np.ndarray, *, num_members: int)
         names = [f"correct ({int(correct.sum())})", f"wrong ({int((~correct).sum())})"]
         axes.hist(groups, bins=bins, stacked=True, color=[CORRECT, WRONG], label=names)
     axes.set_xscale("log")
-    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))  # labels of all nine overlap
+    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))  # more labels would overlap
     axes.axvline(1, color=FIT, lw=1, ls="--", label="variance = bias²")
     if num_members > 2:
         axes.axvline(
@@ -85,16 +93,16 @@ def ratio_histogram(ratio: np.ndarray, correct: np.ndarray, *, num_members: int)
     axes.set_xlabel("variance / squared bias (plug-in)")
     axes.set_ylabel("test samples")
     axes.set_title(f"N = {len(ratio)}, M = {num_members}", fontsize=10)
-    axes.legend(fontsize=8)
+    axes.legend(loc="best", fontsize=8)  # named, or matplotlib warns when it takes a second
     return figure
 
 
 def reliability(cells: Cells, *, num_samples: int, num_members: int) -> Figure:
-    """Accuracy over confidence of the ensemble mean, and how many samples each bin has.
+    """Plots the accuracy of the ensemble mean over its confidence, and the samples of each bin.
 
     Args:
-        cells: of confidence, one per bin that has samples.
-        num_samples: N.
+        cells: the bins of confidence that have samples.
+        num_samples: N, for the title.
         num_members: M, for the title.
     """
     figure = Figure(figsize=(5.4, 6.2), layout="constrained")
@@ -127,8 +135,8 @@ def reliability(cells: Cells, *, num_samples: int, num_members: int) -> Figure:
     return figure
 
 
-def collapse(found: Collapse, *, num_samples: int, num_members: int) -> Figure:
-    """Noise of the logits with the fitted laws, and what the model predicts beside the data."""
+def collapse(collapse: Collapse, *, num_samples: int, num_members: int) -> Figure:
+    """Plots the logit noise with the fitted distributions, and the model's prediction over data."""
     figure = Figure(figsize=(12.4, 5.2), layout="constrained")
     figure.suptitle(f"N = {num_samples}, M = {num_members}", fontsize=10)
     left, right = figure.subplots(1, 2)
@@ -136,9 +144,9 @@ def collapse(found: Collapse, *, num_samples: int, num_members: int) -> Figure:
     edges = EDGES.numpy()[::step]
     centres = (edges[1:] + edges[:-1]) / 2
     shown = np.abs(centres) < 5
-    height = np.diff(found.noise.empirical_cdf.numpy()[::step]) / np.diff(edges)
+    height = np.diff(collapse.noise.empirical_cdf.numpy()[::step]) / np.diff(edges)
     left.fill_between(centres[shown], height[shown], color="#D0D0D0", label="residual logits")
-    for (name, fit), colour in zip(found.noise.fits.items(), LAWS, strict=True):
+    for (name, fit), colour in zip(collapse.noise.fits.items(), DISTRIBUTION_COLOURS, strict=True):
         density = np.diff(fit.cdf.numpy()[::step]) / np.diff(edges)
         label = f"{name}: scale {fit.scale:.2f}, distance {fit.distance:.3f}"
         left.plot(centres[shown], density[shown], color=colour, lw=1.6, label=label)
@@ -146,49 +154,49 @@ def collapse(found: Collapse, *, num_samples: int, num_members: int) -> Figure:
     left.set_ylim(1e-5, 1)
     left.set_xlabel("logit, centred over members and classes (standard deviations)")
     left.set_ylabel("density")
-    skew, kurtosis = found.noise.skewness, found.noise.excess_kurtosis
+    skew, kurtosis = collapse.noise.skewness, collapse.noise.excess_kurtosis
     asymmetry = f"skewness {skew:.2f}" if np.isfinite(skew) else "no skewness (two classes)"
     left.set_title(f"{asymmetry}, excess kurtosis {kurtosis:.2f}", fontsize=10)
     for values, colour, label in (
-        (found.data, CORRECT, f"data, slope {found.slope_data:.3f}"),
+        (collapse.data, CORRECT, f"data, slope {collapse.slope_data:.3f}"),
         (
-            found.simulated,
+            collapse.simulated,
             "#E69F00",
-            f"model, M = {num_members}, slope {found.slope_simulated:.3f}",
+            f"model, M = {num_members}, slope {collapse.slope_simulated:.3f}",
         ),
     ):
         style = {"s": 6, "lw": 0, "alpha": 0.5, "color": colour, "rasterized": True}
         right.scatter(values.bias_sq, values.variance, label=label, **style)
-    text = f"model, all members, slope {found.slope_population:.3f}"
-    right.plot(found.curve.bias_sq, found.curve.variance, color=FIT, lw=1.8, label=text)
+    text = f"model, M → ∞, slope {collapse.slope_population:.3f}"
+    right.plot(collapse.curve.bias_sq, collapse.curve.variance, color=FIT, lw=1.8, label=text)
     right.set_xscale("log")
     right.set_yscale("log")
     right.set_xlabel("squared bias (squared probability)")
     right.set_ylabel("variance (squared probability)")
-    right.set_title(f"{found.distribution} noise at the margins of the data", fontsize=10)
+    right.set_title(f"{collapse.distribution} noise at the margins of the data", fontsize=10)
     for axes in (left, right):
-        axes.legend(fontsize=8)
+        axes.legend(loc="best", fontsize=8)
         axes.grid(True, **GRID)
     return figure
 
 
 def variance_over_confidence(
-    error: np.ndarray,
-    variance: np.ndarray,
-    disagreement: np.ndarray,
+    error: Float[np.ndarray, " samples"],
+    variance: Float[np.ndarray, " samples"],
+    disagreement: Float[np.ndarray, " samples"],
     *,
     num_members: int,
     num_classes: int,
 ) -> Figure:
-    """Variance over a = 1 - confidence, the colour how often members disagree.
+    """Plots variance over a = 1 - confidence; colour says how often members disagree.
 
     Variance is at most 1 - ‖p̄‖² <= 2a - a² K/(K-1), and at most M - 1 times the squared distance
     of p̄ from the predicted class, 2a² or less.
 
     Args:
-        error: a = 1 - max p̄ (samples).
-        variance: plug-in (samples).
-        disagreement: share of the pairs of members that vote differently (samples).
+        error: a = 1 - max p̄.
+        variance: plug-in.
+        disagreement: fraction of the pairs of members that vote differently.
         num_members: M.
         num_classes: K.
     """
@@ -199,7 +207,7 @@ def variance_over_confidence(
     x, y, colour = (values[shown][order] for values in (error, variance, disagreement))
     style = {"s": max(3.0, 16 - 2.5 * np.log10(max(len(x), 1))), "lw": 0, "rasterized": True}
     points = axes.scatter(x, y, c=colour, cmap="cividis", vmin=0, vmax=1, **style)
-    figure.colorbar(points, label="disagreement (share of pairs of members)")
+    figure.colorbar(points, label="disagreement (fraction of pairs of members)")
     low = x.min(initial=1) / 2
     a = np.geomspace(low, 1 - 1 / num_classes, 400)
     feasible = 2 * a - a**2 * num_classes / (num_classes - 1)
@@ -209,7 +217,7 @@ def variance_over_confidence(
     axes.set_xlabel("1 - confidence (largest mean probability)")
     axes.set_ylabel("variance (squared probability), plug-in")
     hidden = len(error) - len(x)
-    off = f"; {hidden} with hardly any variance are off the axes" if hidden else ""
+    off = f"; {hidden} with almost no variance are off the axes" if hidden else ""
     axes.set_title(f"N = {len(error)}, M = {num_members}{off}", fontsize=10)
     axes.legend(fontsize=8, loc="lower right")
     axes.set_axisbelow(True)
@@ -217,8 +225,10 @@ def variance_over_confidence(
     return figure
 
 
-def disagreement_histogram(disagreement: np.ndarray, *, num_members: int) -> Figure:
-    """How many samples have which share of pairs of members that vote differently."""
+def disagreement_histogram(
+    disagreement: Float[np.ndarray, " samples"], *, num_members: int
+) -> Figure:
+    """Plots a histogram of the fraction of pairs of members that vote differently."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot()
     axes.hist(disagreement, bins=np.linspace(-0.025, 1.025, 22), color=CORRECT)
@@ -226,10 +236,10 @@ def disagreement_histogram(disagreement: np.ndarray, *, num_members: int) -> Fig
     axes.axvline(mean, color=FIT, lw=1, ls="--", label=f"mean {mean:.4f}")
     axes.set_yscale("log")
     axes.set_ylim(bottom=0.5)
-    axes.set_xlabel("disagreement (share of pairs of members that vote differently)")
+    axes.set_xlabel("disagreement (fraction of pairs of members that vote differently)")
     axes.set_ylabel("samples")
     agreed = int((disagreement == 0).sum())
     title = f"N = {len(disagreement)}, M = {num_members}; all members agree on {agreed}"
     axes.set_title(title, fontsize=10)
-    axes.legend(fontsize=8)
+    axes.legend(loc="best", fontsize=8)
     return figure

@@ -1,12 +1,13 @@
 """The alignment scatter: variance over squared bias, one point per test sample.
 
-Blue for samples the ensemble gets right, vermilion for those it gets wrong.
+Samples that the ensemble gets right are blue, those it gets wrong vermilion.
 """
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -20,48 +21,47 @@ SHADES = {
     WRONG: LinearSegmentedColormap.from_list("wrong", ["#E8752A", WRONG, "#5A2700"]),
 }
 DECADES_SHOWN = 14
-"""A log axis shows at most this many decades below its largest value; what lies below is counted
-in the title."""
+"""Decades that a log axis shows below its largest value; the title counts the samples below."""
 
 
 class Panel(NamedTuple):
-    """One panel of the scatter."""
+    """The values and lines of one panel of the scatter."""
 
     estimator: Literal["plug-in", "unbiased"]  # the bounds hold for plug-in values only
-    bias_sq: np.ndarray  # (samples)
-    variance: np.ndarray  # (samples)
-    lines: Sequence[Line] = ()  # the interval of the first is drawn as a band
+    bias_sq: Float[np.ndarray, " samples"]
+    variance: Float[np.ndarray, " samples"]
+    lines: Sequence[Line] = ()  # the interval of the first is shown as a band
 
 
 def alignment_scatter(
     panels: Sequence[Panel],
-    correct: np.ndarray,
+    correct: Bool[np.ndarray, " samples"],
     *,
     num_members: int,
     num_classes: int,
     log: bool = True,
 ) -> Figure:
-    """Variance over squared bias, one point per test sample, darker where more of them lie.
+    """Plots variance over squared bias, one point per test sample, darker where they are denser.
 
     Args:
-        panels: drawn side by side.
-        correct: whether the ensemble's mean is right (samples).
+        panels: from left to right.
+        correct: whether the mean prediction is right.
         num_members: M, for the ceiling M - 1.
         num_classes: K, for the feasible region.
-        log: logarithmic axes of the same decades, so that slope one is the diagonal, or linear.
+        log: log axes that span the same decades, so that slope one is the diagonal; else linear.
     """
     figure = Figure(figsize=(6.2 * len(panels), 6.3), layout="constrained")
     size = {"num_members": num_members, "num_classes": num_classes}
     for panel, axes in zip(panels, figure.subplots(1, len(panels), squeeze=False)[0], strict=True):
         title = f"{panel.estimator}: "
-        draw_panel(axes, panel, correct, **size, log=log, title=title)
+        plot_panel(axes, panel, correct, **size, log=log, title=title)
     return figure
 
 
-def draw_panel(
+def plot_panel(
     axes: Axes,
     panel: Panel,
-    correct: np.ndarray,
+    correct: Bool[np.ndarray, " samples"],
     *,
     num_members: int,
     num_classes: int,
@@ -69,53 +69,56 @@ def draw_panel(
     title: str = "",
     limits: tuple[float, float] | None = None,
 ) -> None:
-    """One scatter with bounds, lines and legend.
+    """Plots one scatter with bounds, lines and legend.
 
     Args:
-        axes: drawn on.
+        axes: of the panel.
         panel: the values.
-        correct: whether the ensemble's mean is right (samples).
+        correct: whether the mean prediction is right.
         num_members: M.
         num_classes: K.
-        log: logarithmic or linear axes.
-        title: stands before N and M.
-        limits: of both logarithmic axes; those of the panel by default.
+        log: log axes; else linear.
+        title: in front of N and M.
+        limits: of both log axes; by default `log_limits` of the panel.
     """
-    hidden = _draw_cloud(axes, panel, correct, log, limits)
-    _draw_bounds(axes, num_members, num_classes, plug_in=panel.estimator == "plug-in")
-    _draw_lines(axes, panel, correct)
+    hidden = _plot_cloud(axes, panel, correct, log, limits)
+    _plot_bounds(axes, num_members, num_classes, plug_in=panel.estimator == "plug-in")
+    _plot_lines(axes, panel, correct)
     axes.set_xlabel("squared bias (squared probability)")
     axes.set_ylabel("variance (squared probability)")
     note = f", {hidden} not shown (zero or > {DECADES_SHOWN} decades down)" if hidden else ""
     axes.set_title(f"{title}N = {len(correct)}, M = {num_members}{note}", fontsize=10)
-    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.11), "ncols": 3}
-    axes.legend(**({"loc": "upper left"} if log else below), fontsize=8, framealpha=0.9)
+    inside = log and limits is None  # limits of other panels leave points under the legend
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.11), "ncols": 2 if log else 3}
+    axes.legend(**({"loc": "upper left"} if inside else below), fontsize=8, framealpha=0.9)
     axes.grid(True, **GRID)
     axes.set_axisbelow(True)
 
 
 def log_limits(panel: Panel) -> tuple[float, float]:
-    """Ends of both logarithmic axes, so that slope one is the diagonal."""
+    """Returns the limits of both log axes: the same, so that slope one is the diagonal."""
     x, y = (values[_shown(panel, log=True)] for values in (panel.bias_sq, panel.variance))
     both = np.concatenate([x, y]) if len(x) else np.ones(1)
     return float(both.min()) / 2, float(both.max()) * 3
 
 
-def feasible_variance(bias_sq: np.ndarray, num_members: int, num_classes: int) -> np.ndarray:
-    """The largest plug-in variance that any M members over K classes can have at a bias_sq.
+def feasible_variance(
+    bias_sq: Float[np.ndarray, " points"], num_members: int, num_classes: int
+) -> Float[np.ndarray, " points"]:
+    """Bounds the plug-in variance of any M members over K classes, given their bias_sq.
 
     Args:
-        bias_sq: positive (points).
-        num_members: M; no variance exceeds M - 1 times its bias_sq.
-        num_classes: K, for what probabilities allow at all.
+        bias_sq: positive.
+        num_members: M; the variance is at most M - 1 times bias_sq.
+        num_classes: K, for the bound that the probability simplex sets.
     """
     ratio = (num_classes - 1) / num_classes
     simplex = np.where(bias_sq <= 1 / ratio, 2 * np.sqrt(bias_sq * ratio) - bias_sq, 2 - bias_sq)
     return np.minimum(simplex, (num_members - 1) * bias_sq)
 
 
-def _shown(panel: Panel, *, log: bool) -> np.ndarray:
-    """Which samples the axes can show (samples)."""
+def _shown(panel: Panel, *, log: bool) -> Bool[np.ndarray, " samples"]:
+    """Selects the samples that the axes can show."""
     shown = np.isfinite(panel.bias_sq) & np.isfinite(panel.variance)
     if log:
         for values in (panel.bias_sq, panel.variance):
@@ -123,14 +126,18 @@ def _shown(panel: Panel, *, log: bool) -> np.ndarray:
     return shown
 
 
-def _draw_cloud(
-    axes: Axes, panel: Panel, correct: np.ndarray, log: bool, limits: tuple[float, float] | None
+def _plot_cloud(
+    axes: Axes,
+    panel: Panel,
+    correct: Bool[np.ndarray, " samples"],
+    log: bool,
+    limits: tuple[float, float] | None,
 ) -> int:
-    """Points and limits; returns how many samples the axes cannot show."""
+    """Plots the points and sets the limits; returns the number of samples that are not shown."""
     shown = _shown(panel, log=log)
     x, y, right = panel.bias_sq[shown], panel.variance[shown], correct[shown]
-    _points(axes, x[right], y[right], CORRECT, f"correct ({int(correct.sum())})", log)
-    _points(axes, x[~right], y[~right], WRONG, f"wrong ({int((~correct).sum())})", log)
+    _plot_points(axes, x[right], y[right], CORRECT, f"correct ({int(correct.sum())})", log)
+    _plot_points(axes, x[~right], y[~right], WRONG, f"wrong ({int((~correct).sum())})", log)
     if log:
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -143,8 +150,15 @@ def _draw_cloud(
     return len(correct) - int(shown.sum())
 
 
-def _points(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str, name: str, log: bool) -> None:
-    """Points, darker where more of them lie."""
+def _plot_points(
+    axes: Axes,
+    x: Float[np.ndarray, " points"],
+    y: Float[np.ndarray, " points"],
+    colour: str,
+    name: str,
+    log: bool,
+) -> None:
+    """Plots points, darker where they are denser."""
     shade = np.zeros(len(x))
     if len(x) > 1:
         position = np.log(np.stack([x, y])) if log else np.stack([x, y])
@@ -168,7 +182,7 @@ def _points(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str, name: str, lo
     axes.scatter([], [], color=colour, s=20, label=name)
 
 
-def _draw_bounds(axes: Axes, num_members: int, num_classes: int, *, plug_in: bool) -> None:
+def _plot_bounds(axes: Axes, num_members: int, num_classes: int, *, plug_in: bool) -> None:
     low, high = axes.get_xlim()
     limits = axes.get_ylim()
     grid = np.geomspace(max(low, 1e-300), high, 400) if axes.get_xscale() == "log" else None
@@ -186,7 +200,7 @@ def _draw_bounds(axes: Axes, num_members: int, num_classes: int, *, plug_in: boo
     axes.set_ylim(*limits)
 
 
-def _draw_lines(axes: Axes, panel: Panel, correct: np.ndarray) -> None:
+def _plot_lines(axes: Axes, panel: Panel, correct: Bool[np.ndarray, " samples"]) -> None:
     x = panel.bias_sq[correct & (panel.bias_sq > 0) & (panel.variance > 0)]
     if not len(x):
         return

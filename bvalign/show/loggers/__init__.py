@@ -1,4 +1,4 @@
-"""Runs, tables and figures in W&B and TensorBoard."""
+"""Logging of ensembles, tables and figures to W&B and TensorBoard."""
 
 from bvalign.show.loggers.figures import ABLE, log_figure
 from bvalign.show.loggers.wandb_run import WandbRun

@@ -1,4 +1,4 @@
-"""A matplotlib figure to the loggers that can show one."""
+"""Logging of matplotlib figures."""
 
 import numpy as np
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
@@ -6,17 +6,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 ABLE = (WandbLogger, TensorBoardLogger)
-"""Loggers that show figures."""
+"""Loggers that can show figures."""
 
 
 def log_figure(logger: Logger, key: str, figure: Figure, step: int | None = None) -> None:
-    """Logs a figure as a W&B image or a TensorBoard figure; other loggers show none.
+    """Logs a figure as a W&B image or a TensorBoard figure; does nothing for other loggers.
 
     Args:
         logger: on rank zero.
-        key: under which it is found.
-        figure: drawn here, without pyplot.
-        step: of the trainer, if it belongs to one.
+        key: name of the figure in the logger.
+        figure: rendered here, without pyplot.
+        step: of the trainer, if the figure belongs to one.
     """
     if isinstance(logger, WandbLogger):
         canvas = FigureCanvasAgg(figure)

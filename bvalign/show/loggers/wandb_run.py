@@ -1,10 +1,11 @@
-"""The W&B run of an ensemble besides its curves: how it was made, and its results."""
+"""The configuration and the results of an ensemble in its W&B run."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -17,8 +18,8 @@ from bvalign.show.loggers.figures import log_figure
 from bvalign.show.loggers.wandb_tables import log_points, log_samples
 
 STEPS_PER_START = 1_000_000
-"""Steps of an offline run that is continued begin this much later than those of its last start:
-W&B cannot know there where it stopped, and drops steps that come twice."""
+"""Offset of the steps of each further start of an offline W&B run: offline, W&B cannot know where
+the last start stopped, and it drops steps that come twice."""
 
 
 class WandbRun:
@@ -27,20 +28,20 @@ class WandbRun:
     | logged key | meaning |
     | --- | --- |
     | `config` | `identity`, `provenance`, and `cli`, the whole configuration |
-    | `test/samples` | a table, one row per test sample: image, label, prediction, values |
-    | `test/alignment_points` | log10 variance over log10 squared bias, drawn in the browser |
+    | `test/samples` | a W&B table, one row per test sample: image, label, prediction, values |
+    | `test/alignment_points` | log10 variance over log10 squared bias, plotted in the browser |
     | `members/train_loss/mean`, `low`, `high` | over all members, at each `members/epoch`; low and
       high are the 10% and 90% quantiles |
     | `members/val_accuracy/mean`, `low`, `high` | the same, where validated |
-    | `members/curves` | an image of both, mean and band |
+    | `members/curves` | an image of both: mean and band |
     | `result/accuracy`, `bias_sq`, `variance`, `risk` | of all members, in the run's summary |
     | `result/cross_half`, `result/ols`, with `_low` and `_high` | slopes and 95% intervals |
 
     Args:
-        log_report: keep report.html, summary.json and samples.csv as an artifact.
-        log_predictions: keep the members' logits and labels as an artifact, 4 bytes for each
-            member, sample and class.
-        max_rows: rows of the table; of a larger test set a random part is shown (seed 0).
+        log_report: whether to log report.html, summary.json and samples.csv as an artifact.
+        log_predictions: whether to log the members' logits and the labels as an artifact, 4 bytes
+            for each member, sample and class.
+        max_rows: rows of the W&B table; a larger test set is subsampled at random (seed 0).
     """
 
     def __init__(
@@ -52,11 +53,11 @@ class WandbRun:
         self.max_rows = max_rows
 
     def start(self, loggers: Sequence[Logger], run: RunDirectory, cli: dict[str, object]) -> None:
-        """Logs how the members are made; the first call starts the W&B run.
+        """Logs the configuration; the first call starts the W&B run.
 
         Args:
-            loggers: those of W&B among them are served.
-            run: what the members go to.
+            loggers: all except those of W&B are ignored.
+            run: the run directory that the members are written to.
             cli: the whole configuration.
         """
         provenance = {k: v for k, v in run.info.items() if k not in ("identity", "schema", "packs")}
@@ -70,7 +71,7 @@ class WandbRun:
                 experiment.log({}, step=(starts - 1) * STEPS_PER_START)
 
     def finish(self, loggers: Sequence[Logger], run: RunDirectory, analysis: Analysis) -> None:
-        """Logs what came of all members and ends the W&B run, once for a number of members."""
+        """Logs the results of all members and ends the W&B run; once per number of members."""
         logged, members = run.root / "wandb" / "members_logged", str(analysis.num_members)
         if run.missing() or (logged.exists() and logged.read_text() == members):
             return
@@ -111,7 +112,7 @@ def _on_rank_zero(loggers: Sequence[Logger]) -> Iterator[WandbLogger]:
 
 
 def _nested(flat: dict[str, object]) -> dict[str, object]:
-    """{"model.lr": 0.1} as {"model": {"lr": 0.1}}: W&B filters by dots."""
+    """Turns {"model.lr": 0.1} into {"model": {"lr": 0.1}}, since W&B filters by dots."""
     nested: dict[str, Any] = {}
     for key, value in flat.items():
         *path, last = key.split(".")
@@ -126,10 +127,10 @@ def _log_curves(logger: WandbLogger, curves: Curves) -> None:
     measured = {k: v for k, v in curves.values.items() if np.isfinite(v).any()}
     if not measured:
         return
-    for column, epoch in enumerate(curves.epoch.tolist()):
+    for place, epoch in enumerate(curves.epoch.tolist()):
         row: dict[str, float] = {"members/epoch": epoch}
         for name, values in measured.items():
-            now = values[:, column][np.isfinite(values[:, column])]
+            now = values[:, place][np.isfinite(values[:, place])]
             if len(now):
                 low, high = np.quantile(now, [0.1, 0.9])
                 numbers = {"mean": now.mean(), "low": low, "high": high}
@@ -138,8 +139,10 @@ def _log_curves(logger: WandbLogger, curves: Curves) -> None:
     log_figure(logger, "members/curves", curves_band(curves.epoch, measured))
 
 
-def shown_columns(analysis: Analysis, predictions: Predictions) -> dict[str, np.ndarray]:
-    """The columns of samples.csv that people are shown, classes by name."""
+def shown_columns(
+    analysis: Analysis, predictions: Predictions
+) -> dict[str, Shaped[np.ndarray, " samples"]]:
+    """Returns the columns of samples.csv that are marked as shown, with classes by name."""
     names = np.array(predictions.class_names or range(analysis.num_classes), dtype=object)
     columns = {k: c.values.numpy() for k, c in analysis.columns().items() if c.unit.shown}
     return columns | {key: names[columns[key]] for key in ("label", "prediction")}

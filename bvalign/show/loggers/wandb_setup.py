@@ -1,8 +1,8 @@
-"""W&B by default: offline when it has to be, one run per ensemble, all files in its directory.
+"""W&B by default: offline where necessary, one W&B run per ensemble, all files in its directory.
 
-The W&B id stands in `wandb/id` of the run directory, so the same command again continues the same
-W&B run. A second process that trains members of the same ensemble at the same time gets a W&B run
-of its own in the same group.
+The W&B id is kept in `wandb/id` of the run directory, so that the same command resumes the same W&B
+run. A second process that trains members of the same ensemble at the same time gets its own W&B run
+in the same group.
 """
 
 import os
@@ -20,16 +20,16 @@ from bvalign.atomic import write_atomic
 
 
 def use_wandb(trainer: Any, root: Path, command: str = "fit") -> FileLock | None:
-    """Logs to W&B unless told otherwise.
+    """Configures W&B as the logger unless another one is configured.
 
     Args:
-        trainer: the Trainer's configuration; its logger is filled in, W&B loggers are set offline
-            where there is no login or no way to the server.
+        trainer: the Trainer's configuration; its logger is filled in, and W&B loggers are set
+            offline without a login or a connection to the server.
         root: the run directory.
-        command: others than `fit` get a W&B run of their own in the group each time.
+        command: any other than `fit` gets its own W&B run in the group each time.
 
     Returns:
-        What to hold while this process may log: it keeps other processes from the same W&B run.
+        A lock to hold while this process may log; it keeps other processes from the same W&B run.
     """
     if trainer.logger in (None, True):
         trainer.logger = Namespace(
@@ -76,7 +76,7 @@ def _fill(arguments: Any, key: str, value: str, *, unless: tuple[str, ...]) -> N
 
 
 def _group(folder: Path) -> str:
-    """The id that all processes of this ensemble share, drawn once."""
+    """Returns the id of the ensemble, the same in all processes and generated once."""
     path = folder / "id"
     with FileLock(folder / "id.lock"):
         if not path.exists():
@@ -85,7 +85,7 @@ def _group(folder: Path) -> str:
 
 
 def _free_number(folder: Path) -> tuple[int, FileLock]:
-    """0 for the first process that trains this ensemble now, 1 for one beside it, and so on."""
+    """Numbers the processes that train this ensemble at the same time: 0 for the first."""
     number = 0
     while True:
         lock = FileLock(folder / f"{number}.lock")

@@ -1,34 +1,35 @@
-"""Per-sample values as W&B shows them: a table with images, and a scatter drawn in the browser."""
+"""Per-sample values in W&B: a table with images, and a scatter plotted in the browser."""
 
 import sys
 from collections.abc import Mapping
 
 import numpy as np
+from jaxtyping import Float, Int, Shaped, UInt8
 from lightning.pytorch.loggers import WandbLogger
 
 
 def log_samples(
     logger: WandbLogger,
-    columns: Mapping[str, np.ndarray],
-    images: np.ndarray | None = None,
+    columns: Mapping[str, Shaped[np.ndarray, " samples"]],
+    images: UInt8[np.ndarray, "samples channels height width"] | None = None,
     max_rows: int = 10_000,
 ) -> None:
     """Logs `test/samples`, one row per test sample.
 
     Args:
         logger: on rank zero.
-        columns: (samples) each, by name.
-        images: uint8 (samples, channels, height, width), or None.
-        max_rows: of a larger test set a random part is shown (seed 0), and one line says so; W&B
-            cuts a longer table silently.
+        columns: by name.
+        images: of the samples, if there are any.
+        max_rows: a larger test set is subsampled at random (seed 0), and one line says so; W&B
+            truncates long tables silently.
     """
     import wandb
 
     num_samples = len(next(iter(columns.values())))
-    rows = _some(num_samples, max_rows)
+    rows = _subsample(num_samples, max_rows)
     if len(rows) < num_samples:
         print(
-            f"W&B: test/samples shows {len(rows):,} of {num_samples:,} samples, drawn at random "
+            f"W&B: test/samples shows {len(rows):,} of {num_samples:,} samples, chosen at random "
             "with seed 0; samples.csv has all",
             file=sys.stderr,
         )
@@ -40,20 +41,23 @@ def log_samples(
 
 
 def log_points(
-    logger: WandbLogger, bias_sq: np.ndarray, variance: np.ndarray, max_rows: int = 10_000
+    logger: WandbLogger,
+    bias_sq: Float[np.ndarray, " samples"],
+    variance: Float[np.ndarray, " samples"],
+    max_rows: int = 10_000,
 ) -> None:
     """Logs `test/alignment_points`, log10 variance over log10 squared bias.
 
     Args:
         logger: on rank zero.
-        bias_sq: squared probability (samples).
-        variance: squared probability (samples).
-        max_rows: of more samples a random part is shown (seed 0); the title counts.
+        bias_sq: squared probability.
+        variance: squared probability.
+        max_rows: more samples are subsampled at random (seed 0); the title has both numbers.
     """
     import wandb
 
     usable = np.flatnonzero((bias_sq > 0) & (variance > 0))
-    rows = usable[_some(len(usable), max_rows)]
+    rows = usable[_subsample(len(usable), max_rows)]
     x, y = np.log10(bias_sq[rows]), np.log10(variance[rows])
     names = ["log10 bias_sq", "log10 variance"]
     table = wandb.Table(columns=names, data=np.stack([x, y], axis=1).tolist())
@@ -61,12 +65,14 @@ def log_points(
     logger.log_metrics({"test/alignment_points": wandb.plot.scatter(table, *names, title=title)})
 
 
-def _some(num_rows: int, max_rows: int) -> np.ndarray:
-    """All rows, or a random part of them without repeats, in order."""
+def _subsample(num_rows: int, max_rows: int) -> Int[np.ndarray, " rows"]:
+    """Selects all rows, or a random subset of `max_rows` without repeats, in order."""
     if num_rows <= max_rows:
         return np.arange(num_rows)
     return np.sort(np.random.default_rng(0).permutation(num_rows)[:max_rows])
 
 
-def _channels_last(image: np.ndarray) -> np.ndarray:
+def _channels_last(
+    image: UInt8[np.ndarray, "channels height width"],
+) -> UInt8[np.ndarray, "height width channels"]:
     return np.moveaxis(image, 0, -1)

@@ -1,4 +1,4 @@
-"""The files of a report: summary.json, samples.csv, figures and pages."""
+"""The files of a report: summary.json, samples.csv, figures and HTML pages."""
 
 from bvalign.show.report.compare import comparison_figures, comparison_page
 from bvalign.show.report.comparison import compare_reports, csv_rows, read_reports

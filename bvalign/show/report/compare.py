@@ -1,4 +1,4 @@
-"""Several reports beside each other: the page and its figures."""
+"""The page of a comparison of reports, and its figures."""
 
 from collections.abc import Sequence
 
@@ -9,21 +9,21 @@ from bvalign.show.report.comparison import SLOPES, Report
 from bvalign.show.report.template import render
 
 CAPTIONS = {
-    "alignment": "One point per test sample, plug-in values, the same axes for all runs. Slopes "
-    "are of the samples that the ensemble gets right.",
-    "slopes": "Slopes that differ by less than their intervals are not known to differ. Intervals "
-    "are over samples and members; with few members over samples alone.",
+    "alignment": "One point per test sample, plug-in values, the same axes for all runs. Lines "
+    "are fitted to the samples that the ensemble gets right.",
+    "slopes": "Slopes whose intervals overlap may not differ at all. Intervals cover samples and "
+    "members; with few members samples alone.",
 }
 
 
 def comparison_page(
     reports: Sequence[Report], comparison: dict[str, object], figures: dict[str, bytes]
 ) -> str:
-    """The HTML.
+    """Renders the HTML.
 
     Args:
-        reports: what is compared.
-        comparison: of `compare_reports`.
+        reports: those that are compared.
+        comparison: the result of `compare_reports`.
         figures: PNG by name.
     """
     made = _made(reports)
@@ -31,7 +31,7 @@ def comparison_page(
 
 
 def comparison_figures(reports: Sequence[Report]) -> dict[str, Figure]:
-    """The figures, by file name."""
+    """Plots the figures, by file name."""
     lines = {report.name: summary_lines(report.summary, SLOPES) for report in reports}
     runs = {
         report.name: RunScatter(
@@ -47,14 +47,14 @@ def comparison_figures(reports: Sequence[Report]) -> dict[str, Figure]:
         )
         for report in reports
     }
-    drawn = {"alignment": alignment_multiples(runs)}
-    return drawn | ({"slopes": slopes(lines)} if any(lines.values()) else {})
+    figures = {"alignment": alignment_multiples(runs)}
+    return figures | ({"slopes": slopes(lines)} if any(lines.values()) else {})
 
 
 def _made(reports: Sequence[Report]) -> dict[str, object]:
-    """What the end of the page says: what all runs share, and where they come from."""
+    """Collects the end of the page: the configuration that all runs have in common, and commits."""
     first = reports[0].summary["identity"]
-    same = {
+    common = {
         key: value
         for key, value in first.items()
         if all(report.summary["identity"].get(key) == value for report in reports)
@@ -62,7 +62,7 @@ def _made(reports: Sequence[Report]) -> dict[str, object]:
     commits = {report.name: report.summary["provenance"].get("commit") for report in reports}
     return {
         "data": {"name": f"{len(reports)} runs"},
-        "identity": same,
+        "identity": common,
         "provenance": {f"commit of {name}": commit for name, commit in commits.items()},
         "versions": reports[0].summary["versions"],
     }

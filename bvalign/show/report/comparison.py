@@ -1,4 +1,4 @@
-"""Several reports side by side, as plain data; reads summary.json and samples.csv."""
+"""A comparison of reports as plain data, from their summary.json and samples.csv."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -7,30 +7,31 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float, Shaped
 
 from bvalign.analysis.slopes import stored_estimates
 from bvalign.show.report.galleries import distance_to_line, largest
 from bvalign.show.report.summary_json import SCHEMA
 
-COLUMNS = ("index", "label", "correct", "bias_sq", "variance")
-OFF_LINE_SHARE = 0.05
+COLUMNS_READ = ("index", "label", "correct", "bias_sq", "variance")
+FURTHEST_FRACTION = 0.05
 MEANS = ("risk", "bias_sq", "variance")
 SLOPES = ("cross_half", "ols")
 
 
 class Report(NamedTuple):
-    """One report as it was read."""
+    """The content of one report."""
 
     name: str
     summary: dict[str, object]
-    samples: dict[str, np.ndarray]  # column -> (samples)
+    samples: dict[str, Shaped[np.ndarray, " samples"]]  # columns by name
 
 
 def read_reports(folders: Sequence[Path]) -> list[Report]:
-    """The reports of run directories, or of what `bvalign analyze` left.
+    """Reads the reports in run directories or in folders that `bvalign analyze` wrote.
 
     Raises:
-        ValueError: fewer than two, one that is no report, or one of another schema.
+        ValueError: there are fewer than two, or one is no report or has another schema.
     """
     if len(folders) < 2 or len({folder.resolve() for folder in folders}) < len(folders):
         given = ", ".join(map(str, folders)) or "none"
@@ -40,7 +41,7 @@ def read_reports(folders: Sequence[Path]) -> list[Report]:
 
 
 def compare_reports(reports: Sequence[Report]) -> dict[str, object]:
-    """All numbers; JSON-able, docs/summary.md says what each means."""
+    """Computes all numbers, ready for JSON; docs/summary.md explains each."""
     identities = [report.summary["identity"] for report in reports]
     keys = sorted(set().union(*identities))
     names = [report.name for report in reports]
@@ -57,7 +58,7 @@ def compare_reports(reports: Sequence[Report]) -> dict[str, object]:
 
 
 def csv_rows(runs: Sequence[dict[str, object]]) -> Iterator[list[str]]:
-    """The runs as rows of a CSV, header first; 17 significant digits, nothing where undefined."""
+    """Yields the header of a CSV and a row per run; 17 significant digits, empty if undefined."""
     yield list(runs[0])
     for run in runs:
         yield [
@@ -67,7 +68,7 @@ def csv_rows(runs: Sequence[dict[str, object]]) -> Iterator[list[str]]:
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """Names of the folders, with as many of their parents as it takes to tell them apart."""
+    """Names the folders, with as many of their parents as are needed to tell them apart."""
     parts = [folder.resolve().parts for folder in folders]
     depth = next(
         depth
@@ -100,18 +101,18 @@ def _read(folder: Path, name: str) -> Report:
         )
     if not summary["labels"]:
         raise ValueError(f"{paths[0]}: compare needs bias_sq, but this is a report without labels")
-    return Report(name, summary, _columns(paths[1]))
+    return Report(name, summary, _read_columns(paths[1]))
 
 
-def _columns(path: Path) -> dict[str, np.ndarray]:
+def _read_columns(path: Path) -> dict[str, Shaped[np.ndarray, " samples"]]:
     try:
         with path.open() as file:
             header = file.readline().rstrip("\n").split(",")
-            places = [header.index(name) for name in COLUMNS]
+            places = [header.index(name) for name in COLUMNS_READ]
             values = np.loadtxt(file, delimiter=",", usecols=places, ndmin=2).T
     except ValueError as error:
         raise ValueError(f"{path}: damaged ({error}); write the report again") from error
-    columns = dict(zip(COLUMNS, values, strict=True))
+    columns = dict(zip(COLUMNS_READ, values, strict=True))
     return columns | {"correct": columns["correct"] == 1}
 
 
@@ -137,51 +138,51 @@ def _row(report: Report) -> dict[str, object]:
 
 
 def _same_samples(a: Report, b: Report) -> bool:
-    """True if both were tested on the same data, all of it known to be the same."""
-    prints = [report.summary["data"]["fingerprint"] for report in (a, b)]
-    return prints[0] == prints[1] is not None and all(
+    """Tells whether two runs are known to be tested on the same samples."""
+    fingerprints = [report.summary["data"]["fingerprint"] for report in (a, b)]
+    return fingerprints[0] == fingerprints[1] is not None and all(
         np.array_equal(a.samples[key], b.samples[key]) for key in ("index", "label")
     )
 
 
 def _pair(a: Report, b: Report) -> dict[str, object]:
-    """Agreement of two runs, sample by sample."""
+    """Measures the agreement of two runs, sample by sample."""
     both = a.samples["correct"] & b.samples["correct"]
     return {
         "runs": [a.name, b.name],
         "bias_sq_rank_correlation": _rank_correlation(a, b, "bias_sq"),
         "variance_rank_correlation": _rank_correlation(a, b, "variance"),
         "off_line_overlap": _overlap(_off_line(a, both), _off_line(b, both)),
-        "off_line_overlap_by_chance": OFF_LINE_SHARE,
+        "off_line_overlap_by_chance": FURTHEST_FRACTION,
     }
 
 
 def _rank_correlation(a: Report, b: Report, name: str) -> float | None:
-    """Spearman's."""
+    """Computes Spearman's rank correlation; None if all values of a run are equal."""
     ranks = [_ranks(report.samples[name]) for report in (a, b)]
     if min(map(np.ptp, ranks)) == 0:
         return None
     return float(np.corrcoef(*ranks)[0, 1])
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from one on; equal values share the mean of theirs (samples)."""
+def _ranks(values: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " samples"]:
+    """Ranks values from one on; equal values get the mean of their ranks."""
     _, place, count = np.unique(values, return_inverse=True, return_counts=True)
     return (count.cumsum() - (count - 1) / 2)[place]
 
 
-def _off_line(report: Report, both: np.ndarray) -> np.ndarray:
-    """|distance| to the run's own ols line, of samples that both runs get right (samples)."""
+def _off_line(report: Report, both: Bool[np.ndarray, " samples"]) -> Float[np.ndarray, " samples"]:
+    """Measures |distance| to the run's own ols line of the samples that both runs get right."""
     fit = {k: v["value"] for k, v in report.summary["alignment"]["ols"].items() if k != "samples"}
     line = None if fit["slope"] is None else (fit["slope"], fit["intercept"])
     values = {key: report.samples[key] for key in ("bias_sq", "variance")}
     return np.abs(distance_to_line(**values, correct=both, line=line))
 
 
-def _overlap(a: np.ndarray, b: np.ndarray) -> float | None:
-    """Of the OFF_LINE_SHARE furthest samples of one run, the share that is so in the other."""
+def _overlap(a: Float[np.ndarray, " samples"], b: Float[np.ndarray, " samples"]) -> float | None:
+    """Returns the fraction of the samples furthest from one line that are so from the other."""
     usable = np.isfinite(a) & np.isfinite(b)
-    number = round(OFF_LINE_SHARE * int(usable.sum()))
+    number = round(FURTHEST_FRACTION * int(usable.sum()))
     if not number:
         return None
     furthest = [set(largest(np.where(usable, score, np.nan), number).tolist()) for score in (a, b)]

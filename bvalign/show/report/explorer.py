@@ -1,32 +1,33 @@
-"""What the interactive scatter of the report needs, as compact JSON."""
+"""The data of the interactive scatter of the report, as compact JSON."""
 
 import base64
 import json
 
 import numpy as np
+from jaxtyping import Float, Int, Shaped
 
 from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions
 from bvalign.show.figures import DECADES_SHOWN, feasible_variance, fitted_lines
 
 MOST_POINTS = 20_000
-"""Of more samples the density is drawn, and only the most extreme ones as points."""
+"""With more samples the page plots their density, and only the most extreme ones as points."""
 
 EXTREME_POINTS = 1500
 MOST_SAMPLES = 60_000
-"""Of more samples the page holds the extremes and a random part (seed 0)."""
+"""With more samples the page holds the extremes and a random subset (seed 0)."""
 
 TEXT_BYTES = 2**20
 TYPES = {"index": "<i4", "label": "<u2", "prediction": "<u2", "correct": "<u1"}
-"""Of columns that the page needs in any case."""
+"""Columns that every page needs, and their types."""
 
 EXACT = {"bias_sq": "<f8", "variance": "<f8"}
-"""Columns of the plug-in scatter; the others are rounded to float32."""
+"""Columns of the plug-in scatter; other columns are rounded to float32."""
 
 VIEWS = {
     "plug_in": ("plug-in (these members)", "bias_sq", "variance", "ols"),
     "unbiased": (
-        "unbiased (their law)",
+        "unbiased (infinitely many)",
         "bias_sq_unbiased",
         "variance_unbiased",
         "ols_unbiased",
@@ -34,11 +35,11 @@ VIEWS = {
 }
 
 
-def samples_in_page(order: np.ndarray) -> np.ndarray:
-    """Samples that the page holds, the extremes first.
+def samples_in_page(order: Int[np.ndarray, " samples"]) -> Int[np.ndarray, " shown"]:
+    """Selects the samples that the page holds, the extremes first.
 
     Args:
-        order: of `extremes_first` (samples).
+        order: the result of `extremes_first`.
     """
     if len(order) <= MOST_SAMPLES:
         return order
@@ -47,14 +48,14 @@ def samples_in_page(order: np.ndarray) -> np.ndarray:
 
 
 def explorer(
-    analysis: Analysis, class_names: tuple[str, ...], shown: np.ndarray
+    analysis: Analysis, class_names: tuple[str, ...], shown: Int[np.ndarray, " shown"]
 ) -> dict[str, object]:
-    """Numbers of the samples, lines and ranges; JSON-able.
+    """Collects the values of the samples, fitted lines and ranges of axes, ready for JSON.
 
     Args:
-        analysis: the numbers.
+        analysis: the results.
         class_names: one per class.
-        shown: of `samples_in_page`; the arrays keep its order.
+        shown: the result of `samples_in_page`; arrays keep its order.
     """
     columns, lead = analysis.columns(), analysis.samples.leading
     several = analysis.num_members > 1
@@ -86,8 +87,8 @@ def explorer(
     }
 
 
-def texts_in_page(predictions: Predictions, shown: np.ndarray) -> list[str]:
-    """Texts of the first samples of the page, as many as TEXT_BYTES hold."""
+def texts_in_page(predictions: Predictions, shown: Int[np.ndarray, " shown"]) -> list[str]:
+    """Returns the texts of the first samples of the page, as many as fit into TEXT_BYTES."""
     if predictions.texts is None:
         return []
     texts, left = [], TEXT_BYTES
@@ -100,13 +101,13 @@ def texts_in_page(predictions: Predictions, shown: np.ndarray) -> list[str]:
 
 
 def as_script(value: object) -> str:
-    """JSON that may stand inside a `<script>`: no text in it can end the element."""
+    """Encodes JSON for the inside of a `<script>`: no text in it can end the element."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def _view(analysis: Analysis, title: str, x_name: str, y_name: str, line: str) -> dict[str, object]:
-    """One choice of values: its axes, fitted lines, and bounds of what is feasible."""
+    """Describes one choice of values: axes, fitted lines, and bounds of the feasible region."""
     x, y, correct = (analysis[name] for name in (x_name, y_name, "correct"))
     positive = np.isfinite(x) & np.isfinite(y) & (x > 0) & (y > 0)
     both = np.concatenate([x[positive], y[positive]]) if positive.any() else np.array([1e-3, 1.0])
@@ -122,7 +123,7 @@ def _view(analysis: Analysis, title: str, x_name: str, y_name: str, line: str) -
     bounds = [_line("variance = bias²", ends, ends)]
     if x_name == "bias_sq":
         edge = feasible_variance(ends, analysis.num_members, analysis.num_classes)
-        bounds.append(_line("edge of what is feasible", ends, edge))
+        bounds.append(_line("feasibility bound", ends, edge))
     return {
         "title": title,
         "x": x_name,
@@ -134,21 +135,23 @@ def _view(analysis: Analysis, title: str, x_name: str, y_name: str, line: str) -
     }
 
 
-def _grid(low: float, high: float) -> np.ndarray:
-    """Points of a curve that is smooth on linear axes and on logarithmic ones."""
+def _grid(low: float, high: float) -> Float[np.ndarray, " points"]:
+    """Spaces points so that a curve is smooth on linear and on log axes."""
     if not 0 < low <= high:
         return np.zeros(0)
     return np.unique(np.concatenate([np.geomspace(low, high, 60), np.linspace(low, high, 60)]))
 
 
-def _line(name: str, x: np.ndarray, y: np.ndarray) -> dict[str, object]:
-    def digits(values: np.ndarray) -> list[float]:
+def _line(
+    name: str, x: Float[np.ndarray, " points"], y: Float[np.ndarray, " points"]
+) -> dict[str, object]:
+    def digits(values: Float[np.ndarray, " points"]) -> list[float]:
         return [float(f"{value:.5g}") for value in values]
 
     return {"name": name, "x": digits(x), "y": digits(y)}
 
 
-def _packed(values: np.ndarray, kind: str) -> dict[str, str]:
-    """A typed array of little-endian numbers."""
+def _packed(values: Shaped[np.ndarray, "shown ..."], kind: str) -> dict[str, str]:
+    """Encodes a typed array of little-endian numbers."""
     data = base64.b64encode(np.ascontiguousarray(values, dtype=kind).tobytes()).decode()
     return {"type": kind[1:], "data": data}

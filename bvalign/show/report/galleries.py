@@ -1,50 +1,54 @@
-"""The galleries of the report: its most biased, most variable and most off-line samples."""
+"""The galleries of the report: the most biased, most variable and most off-line samples."""
 
 import math
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from bvalign.analysis.decompositions import Column
 from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions
 from bvalign.show.figures import fitted_lines
 from bvalign.show.report.template import SAMPLES_SHOWN, class_names
-from bvalign.show.report.thumbnails import COLUMNS, ROWS, Sprites
+from bvalign.show.report.thumbnails import PER_ROW, PER_SHEET, Sprites
 
 GALLERIES = {
-    "bias_sq": ("Most biased", "The members are wrong together: look for labels that are wrong."),
-    "variance": ("Most variable", "The members disagree on these."),
+    "bias_sq": (
+        "Most biased",
+        "The members make the same mistake; some of these labels may be wrong.",
+    ),
+    "variance": ("Most variable", "The members disagree most on these."),
     "off_line": (
         "Furthest from the line",
-        "Of the samples that the ensemble gets right, those whose variance is furthest from what "
-        "the ols line predicts at their squared bias.",
+        "Samples that the ensemble gets right and whose variance is furthest from the prediction "
+        "of the ols line at their squared bias.",
     ),
 }
-"""Score -> title, and what it says."""
+"""Score -> title and explanation."""
 
 
 class Scores(NamedTuple):
-    """What samples are sorted by, the largest size first; NaN where it is undefined."""
+    """Scores that rank the samples, by absolute value; NaN where undefined."""
 
-    bias_sq: np.ndarray  # (samples)
-    variance: np.ndarray  # (samples)
-    off_line: np.ndarray  # of `distance_to_line` (samples)
+    bias_sq: Float[np.ndarray, " samples"]
+    variance: Float[np.ndarray, " samples"]
+    off_line: Float[np.ndarray, " samples"]  # of `distance_to_line`
 
 
 def distance_to_line(
-    bias_sq: np.ndarray,
-    variance: np.ndarray,
-    correct: np.ndarray,
+    bias_sq: Float[np.ndarray, " samples"],
+    variance: Float[np.ndarray, " samples"],
+    correct: Bool[np.ndarray, " samples"],
     line: tuple[float, float] | None,
-) -> np.ndarray:
-    """How far log variance lies above a fitted line, natural logarithms (samples).
+) -> Float[np.ndarray, " samples"]:
+    """Measures the distance of log variance above a fitted line, in natural logarithms.
 
     Args:
-        bias_sq: the values that the line was fitted on (samples).
-        variance: (samples).
-        correct: the line is one of correct samples, so the others are NaN (samples).
-        line: slope and intercept; without a line all are NaN.
+        bias_sq: the values that the line is fitted to.
+        variance: the same.
+        correct: the line is fitted to correct samples, so the others get NaN.
+        line: slope and intercept; all distances are NaN without a line.
     """
     distance = np.full(len(bias_sq), np.nan)
     if line is not None:
@@ -54,23 +58,23 @@ def distance_to_line(
     return distance
 
 
-def largest(score: np.ndarray, number: int) -> np.ndarray:
-    """Positions of the largest values, falling, NaN left out."""
+def largest(score: Float[np.ndarray, " samples"], number: int) -> Int[np.ndarray, " largest"]:
+    """Returns the positions of the largest values in descending order, without NaN."""
     order = np.argsort(-score, kind="stable")  # NaN comes last
     return order[: min(number, int(np.isfinite(score).sum()))]
 
 
-def extremes_first(scores: Scores) -> np.ndarray:
-    """All samples, by the best rank that any score gives them (samples)."""
+def extremes_first(scores: Scores) -> Int[np.ndarray, " samples"]:
+    """Sorts all samples by the best rank that any score gives them."""
     ranks = np.full((len(scores), len(scores.bias_sq)), len(scores.bias_sq))
     for rank, score in zip(ranks, scores, strict=True):
-        found = largest(np.abs(score), len(score))
-        rank[found] = np.arange(len(found))
+        order = largest(np.abs(score), len(score))
+        rank[order] = np.arange(len(order))
     return np.argsort(ranks.min(axis=0), kind="stable")
 
 
 def scores(analysis: Analysis) -> Scores:
-    """What the samples are sorted by."""
+    """Computes the scores of all samples."""
     values = {name: analysis[name] for name in ("bias_sq", "variance", "correct")}
     lines = fitted_lines(analysis, ["ols"])
     line = (lines[0].slope, lines[0].intercept) if lines else None
@@ -79,21 +83,25 @@ def scores(analysis: Analysis) -> Scores:
 
 
 def galleries(
-    analysis: Analysis, predictions: Predictions, found: Scores, shown: np.ndarray, sheets: Sprites
+    analysis: Analysis,
+    predictions: Predictions,
+    scored: Scores,
+    shown: Int[np.ndarray, " shown"],
+    sheets: Sprites,
 ) -> list[dict[str, object]]:
-    """What the template draws.
+    """Collects the content of the galleries for the template.
 
     Args:
-        analysis: the numbers.
-        predictions: class names and texts.
-        found: of `scores`.
+        analysis: the results.
+        predictions: class names and texts are read.
+        scored: the result of `scores`.
         shown: samples in the order of the page.
         sheets: their thumbnails.
     """
     places = np.empty(analysis.num_samples, dtype=np.int64)
     places[shown] = np.arange(len(shown))
-    columns, drawn = analysis.columns(), []
-    for name, score in zip(GALLERIES, found, strict=True):
+    columns, filled = analysis.columns(), []
+    for name, score in zip(GALLERIES, scored, strict=True):
         rows = largest(np.abs(score), SAMPLES_SHOWN).tolist()
         if not rows or (name != "bias_sq" and analysis.num_members == 1):
             continue
@@ -103,8 +111,8 @@ def galleries(
                 side = "above" if distance > 0 else "below"
                 card["factor"] = f"{math.exp(abs(distance)):.3g} times {side}"
         title, explanation = GALLERIES[name]
-        drawn.append({"title": title, "explanation": explanation, "samples": cards})
-    return drawn
+        filled.append({"title": title, "explanation": explanation, "samples": cards})
+    return filled
 
 
 def _card(
@@ -112,7 +120,7 @@ def _card(
 ) -> dict[str, object]:
     names, members = class_names(predictions), len(predictions.members)
     at = {name: column.values[row].item() for name, column in columns.items()}
-    sheet, cell = divmod(place, COLUMNS * ROWS)
+    sheet, cell = divmod(place, PER_SHEET)
     return {
         "place": place,
         "index": at["index"],
@@ -122,7 +130,7 @@ def _card(
         "variance": at["variance"],
         "votes": round(members * (1 - at["error_rate"])),
         "sheet": sheet if place < sheets.number else None,
-        "row": cell // COLUMNS,
-        "column": cell % COLUMNS,
+        "row": cell // PER_ROW,
+        "column": cell % PER_ROW,
         "text": None if predictions.texts is None else predictions.texts[row],
     }

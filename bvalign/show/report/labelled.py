@@ -1,4 +1,4 @@
-"""The report of labelled predictions: its numbers, its figures and its page."""
+"""The report of labelled predictions: numbers, figures and page."""
 
 from matplotlib.figure import Figure
 
@@ -13,7 +13,7 @@ __all__ = ["page", "plot", "summarise"]
 
 
 def plot(analysis: Analysis) -> dict[str, Figure]:
-    """The figures of the report, by file name."""
+    """Plots the figures of the report, by file name."""
     several = analysis.num_members > 1
     bias_sq, variance, correct = (analysis[k] for k in ("bias_sq", "variance", "correct"))
     plug_in = Panel("plug-in", bias_sq, variance)
@@ -24,25 +24,25 @@ def plot(analysis: Analysis) -> dict[str, Figure]:
         panels.append(Panel("unbiased", *unbiased, lines))
     space = {"num_members": analysis.num_members, "num_classes": analysis.num_classes}
     size = {"num_members": analysis.num_members, "num_samples": analysis.num_samples}
-    drawn = {
+    plots = {
         "alignment_log": alignment_scatter(panels, correct, **space),
         "alignment_linear": alignment_scatter([plug_in], correct, **space, log=False),
     }
     if several:
-        drawn |= _slope_over_members(analysis)
+        plots |= _slope_over_members(analysis)
         decomposition = analysis.samples.decomposition
         ratio = (decomposition.variance / decomposition.bias_sq).numpy()
         members = analysis.num_members
-        drawn["ratio"] = figures.ratio_histogram(ratio, correct, num_members=members)
-        drawn |= member_figures(analysis)
+        plots["ratio"] = figures.ratio_histogram(ratio, correct, num_members=members)
+        plots |= member_figures(analysis)
     if analysis.collapse.noise is not None:
-        drawn["collapse"] = figures.collapse(analysis.collapse, **size)
-    drawn["reliability"] = figures.reliability(analysis.calibration.reliability, **size)
-    return drawn
+        plots["collapse"] = figures.collapse(analysis.collapse, **size)
+    plots["reliability"] = figures.reliability(analysis.calibration.reliability, **size)
+    return plots
 
 
 def _slope_over_members(analysis: Analysis) -> dict[str, Figure]:
-    """The figure, where any estimator has a slope."""
+    """Plots slopes over the number of members, if any estimator has a slope."""
     curves: dict[str, list[tuple[int, float, float | None]]] = {}
     for row in analysis.alignment.curve:
         if row["number"] == "slope" and ESTIMATORS[row["estimator"]].plotted:
@@ -53,5 +53,5 @@ def _slope_over_members(analysis: Analysis) -> dict[str, Figure]:
     final = {name: interval for name, interval in final.items() if interval}
     if not curves:
         return {}
-    drawn = figures.slope_over_members(curves, num_samples=analysis.num_samples, final=final)
-    return {"slope_over_members": drawn}
+    figure = figures.slope_over_members(curves, num_samples=analysis.num_samples, final=final)
+    return {"slope_over_members": figure}

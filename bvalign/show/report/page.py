@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs no network, at most MOST_BYTES long."""
+"""The report as one HTML page of at most MOST_BYTES that needs no network."""
 
 from bvalign.analysis.slopes import ESTIMATORS
 from bvalign.analysis.summary import Analysis
@@ -7,35 +7,35 @@ from bvalign.show.report.explorer import as_script, explorer, samples_in_page, t
 from bvalign.show.report.galleries import extremes_first, galleries, scores
 from bvalign.show.report.sentences import in_words
 from bvalign.show.report.template import class_names, render
-from bvalign.show.report.thumbnails import COLUMNS, ROWS, sprites
+from bvalign.show.report.thumbnails import PER_ROW, PER_SHEET, sprites
 
 MOST_BYTES = 15_000_000
 REST_BYTES = 300_000
-"""Of words, tables and cards, at most."""
+"""Upper bound of the words, tables and cards."""
 
 CAPTIONS = {
-    "alignment_log": "One point per test sample, darker where more of them lie. Both axes span the "
-    "same decades, so slope one is the dashed diagonal. Left the values of these members, right "
-    "the unbiased estimates for the law they are drawn from. cross_half runs through means of "
-    "bins, which lie above the middle of the points, ols through the middle.",
+    "alignment_log": "One point per test sample, darker where they are denser. Both axes span the "
+    "same decades, so slope one is the dashed diagonal. Left: the values of these members. Right: "
+    "the unbiased estimates for infinitely many members. cross_half runs through means of bins, "
+    "which lie above the middle of the points, ols through the middle.",
     "alignment_linear": "The same on linear axes: samples that the ensemble gets wrong lie to the "
-    "right of squared bias 1/2, below the edge of what is feasible.",
-    "slope_over_members": "The same ensemble cut into smaller ones. A slope that still moves at "
-    "the right end is not yet a property of the models.",
-    "ratio": "Variance over squared bias, sample by sample. No ensemble of M members can exceed "
-    "M - 1, whatever its models are.",
-    "gain_from_members": "What a larger ensemble would bring. The mean of m members has the risk "
-    "bias² + variance / m (unbiased values): more members take the variance away and never the "
-    "squared bias, which is the dashed limit. Right, how often the mean of m members errs.",
-    "disagreement": "How often two members disagree, over how often they err, for every pair. On "
-    "average the two are equal if the shares of votes are calibrated; below the line the members "
-    "err together more than they should.",
-    "collapse": "The model of neural collapse takes the logits of a sample as a margin for the "
-    "label plus noise. Left, the noise in these logits beside the laws it could follow. Right, "
-    "what the best of them predicts at the margins of these samples: for this many members, and "
-    "for infinitely many.",
-    "reliability": "Is the mean of the members calibrated? Where accuracy equals confidence in "
-    "every bin, the mean gap between squared bias and variance is uncertainty alone. Below, the "
+    "right of squared bias 1/2, below the feasibility bound.",
+    "slope_over_members": "Slopes of random subsets of the members. A slope that still changes at "
+    "the right end also reflects the number of members, not the models alone.",
+    "ratio": "The ratio of variance to squared bias, sample by sample. No ensemble of M members "
+    "can exceed M - 1, whatever its models are.",
+    "gain_from_members": "The gain from more members. The mean of m members has the risk bias² + "
+    "variance / m (unbiased values): more members remove variance but never squared bias, the "
+    "dashed limit. Right: the error rate of the mean of m members.",
+    "disagreement": "The disagreement of every pair of members over their error rate. On average "
+    "the two are equal if vote shares are calibrated; below the line, members make the same "
+    "mistakes more often than calibrated votes would.",
+    "collapse": "The model of neural collapse writes the logits of a sample as a margin of the "
+    "label plus noise. Left: the noise in these logits and the distributions fitted to it. Right: "
+    "the prediction of the best-fitting one at the margins of these samples, for this many "
+    "members and for infinitely many.",
+    "reliability": "Calibration of the mean of the members. If accuracy equals confidence in "
+    "every bin, the mean gap between squared bias and variance is uncertainty alone. Below: the "
     "number of samples in each bin.",
 }
 
@@ -46,11 +46,11 @@ def page(
     summary: dict[str, object],
     figures: dict[str, bytes],
 ) -> str:
-    """The HTML.
+    """Renders the HTML.
 
     Args:
-        analysis: the numbers.
-        predictions: class names, and images or texts.
+        analysis: the results.
+        predictions: class names, images and texts are read.
         summary: as in summary.json.
         figures: PNG by name.
     """
@@ -68,8 +68,8 @@ def page(
         "texts": texts,
         "kind": "text" if texts else "image" if sheets.sheets else "",
         "thumbnails": sheets.number,
-        "per_sheet": COLUMNS * ROWS,
-        "per_row": COLUMNS,
+        "per_sheet": PER_SHEET,
+        "per_row": PER_ROW,
     }
     return render(
         "report.html.j2",

@@ -1,5 +1,5 @@
-// Glue between the form, the Plotly scatter and the panel of one sample. The state of the page is in
-// the fragment of its address (report.html#class=3&select=17), so that a view can be shared.
+// Connects the form, the Plotly scatter and the panel of one sample. The state of the page is the
+// fragment of its address (report.html#class=3&select=17), so that a view can be sent as a link.
 "use strict";
 (() => {
 const page = JSON.parse(document.getElementById("page-data").textContent);
@@ -16,7 +16,7 @@ const DEFAULTS = {class: "", outcome: "", axes, values: "plug_in", select: ""};
 const canvas = document.createElement("canvas");
 const POINTS = canvas.getContext("webgl") ? "scattergl" : "scatter";
 const BINS = 90;
-const TITLES = {bias_sq: "bias²"};  // names of columns that read better in words
+const TITLES = {bias_sq: "bias²"};  // names of columns as the page writes them
 let shown = [], pinned = null;
 
 const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -31,7 +31,7 @@ function readAddress() {
     if (form.elements[key].selectedIndex === -1) form.elements[key].value = value;
   }
   pinned = rowOf(state().select);
-  draw();
+  plotSamples();
   pin(pinned);
 }
 
@@ -45,7 +45,7 @@ function rowOf(index) {
   return row === -1 ? null : row;
 }
 
-function draw() {
+function plotSamples() {
   const now = state(), view = page.views[now.values], log = now.axes === "log";
   const x = columns[view.x], y = columns[view.y], low = log ? 10 ** view.log[0] : -Infinity;
   const chosen = rows.filter(row =>
@@ -54,7 +54,7 @@ function draw() {
   shown = chosen.filter(row => x[row] >= low && y[row] >= low).sort((a, b) => x[a] - x[b]);
   const left = chosen.length - shown.length;
   count.textContent = `${shown.length.toLocaleString("en")} of ${page.num_samples.toLocaleString("en")} ` +
-    "samples shown" + (left ? `; ${left.toLocaleString("en")} more lie outside logarithmic axes` : "");
+    "samples shown" + (left ? `; ${left.toLocaleString("en")} more lie outside the logarithmic axes` : "");
   const traces = page.points < rows.length ? [density(x, y, view, log)] : [];
   for (const [correct, name] of [[1, "correct"], [0, "wrong"]]) {
     const points = shown.filter(row => row < page.points && columns.correct[row] === correct);
@@ -70,7 +70,7 @@ function draw() {
   const buttons = [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]];
   const config = {responsive: true, displaylogo: false, modeBarButtons: buttons};
   Plotly.react(plot, traces, layout(view, log), config).then(() => {
-    plot.dataset.drawnAfter = Math.round(performance.now());  // milliseconds since the page opened
+    plot.dataset.plottedAfter = Math.round(performance.now());  // milliseconds since the page opened
   });
 }
 
@@ -79,7 +79,7 @@ function curve(line, name, dash) {
     line: {color: colour(name), dash, width: dash === "solid" ? 2.5 : 1.5}};
 }
 
-// Of many samples the plot shows counts on a grid, and as points only the extreme ones.
+// Many samples are plotted as counts on a grid, and only the extreme ones as points.
 function density(x, y, view, log) {
   const ends = log ? [view.log, view.log] : view.linear;
   const place = log ? Math.log10 : value => value;
@@ -148,7 +148,7 @@ function show(row) {
   panel.replaceChildren();
   panel.dataset.index = row === null ? "" : columns.index[row];
   if (row === null) {
-    panel.append(element("p", "Point at a sample, click it to keep it here, or type its index above.", "soft"));
+    panel.append(element("p", "Point at a sample to see it here, click to keep it, or type its index above.", "soft"));
     return;
   }
   const at = name => columns[name][row], name = k => page.classes[k];
@@ -166,7 +166,7 @@ function show(row) {
 function picture(row) {
   if (row < page.texts.length) return element("blockquote", page.texts[row]);
   if (row >= page.thumbnails) {
-    return element("p", page.kind ? `No ${page.kind} of this sample: the page holds the most extreme ones.` : "", "soft");
+    return element("p", page.kind ? `No ${page.kind} of this sample: the page holds those of the most extreme samples.` : "", "soft");
   }
   const sheet = Math.floor(row / page.per_sheet), cell = row % page.per_sheet;
   const made = element("div", "", `thumb large sheet-${sheet}`);
@@ -195,7 +195,7 @@ function votes(row) {
   return table;
 }
 
-// Arrow keys: through the samples in the plot by squared bias, and through the cards of a gallery.
+// Arrow keys step through the samples of the plot by squared bias, and through the cards of a gallery.
 plot.addEventListener("keydown", event => {
   const step = {ArrowRight: 1, ArrowLeft: -1, PageUp: 50, PageDown: -50}[event.key];
   if (event.key === "Escape") pin(null);
@@ -226,7 +226,7 @@ for (const gallery of document.querySelectorAll(".gallery")) {
 }
 form.addEventListener("input", event => {
   if (event.target.name === "select") pin(rowOf(event.target.value));
-  else draw();
+  else plotSamples();
   writeAddress();
 });
 form.addEventListener("submit", event => event.preventDefault());
@@ -236,7 +236,7 @@ form.addEventListener("reset", event => {
   readAddress();
 });
 addEventListener("hashchange", readAddress);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", plotSamples);
 readAddress();
 plot.on("plotly_hover", event => show(event.points[0].customdata));
 plot.on("plotly_unhover", () => show(pinned));

@@ -1,4 +1,4 @@
-"""The per-sample statistics of an analysis as the text of samples.csv."""
+"""The per-sample statistics of an analysis as text of samples.csv."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from bvalign.analysis.decompositions import Column
 
 
 def samples_csv(columns: Mapping[str, Column]) -> str:
-    """One row per test sample, sorted by index; 17 significant digits give float64 back.
+    """Writes a row per test sample, sorted by index, with the 17 digits that restore float64.
 
     Args:
         columns: by name, as in `Analysis.columns`.

@@ -7,11 +7,11 @@ from bvalign.analysis.slopes import Estimate, stored_estimates
 Summary = dict[str, object]
 
 LARGEST_SLOPE = 10
-"""Of a slope or its interval that can be put into words; votes of few members go beyond it."""
+"""Largest slope, or end of its interval, that a sentence quotes; votes of few members exceed it."""
 
 
 def in_words(summary: Summary) -> list[str]:
-    """Sentences for a reader who has not read the documentation.
+    """Writes sentences for a reader who has not read the documentation.
 
     Args:
         summary: as in summary.json.
@@ -57,12 +57,12 @@ def _slopes(summary: Summary) -> Iterator[str]:
         yield (
             "Among samples that the ensemble gets right, ten times the squared bias goes with "
             f"{_times(quoted)} the variance: a slope of {_slope(quoted)} by cross_half, the "
-            "estimator to quote. A slope of one would be: ten times."
+            "estimator to quote. A slope of one would give ten times the variance."
         )
     if paper.value is not None:
         yield (
-            f"The paper's estimator, ols, gives {_slope(paper)}. Both its axes share the errors of "
-            "a finite number of members, which pulls it towards one."
+            f"The paper's estimator, ols, gives {_slope(paper)}. With a finite number of "
+            "members the errors on its two axes are correlated, which pulls it towards one."
         )
 
 

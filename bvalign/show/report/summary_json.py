@@ -1,4 +1,4 @@
-"""An analysis of labelled predictions as plain data: the content of summary.json."""
+"""The content of summary.json: an analysis of labelled predictions as plain data."""
 
 import math
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from bvalign.provenance import versions
 
 SCHEMA = 1
 NEED_ONE = ("kl_risk", "kl_bias", "kl_variance")
-"""Means that one member suffices for, if no probability is zero."""
+"""Means that are defined for a single member, if no probability is zero."""
 
 
 def summarise(
     analysis: Analysis, predictions: Predictions, origin: dict[str, object]
 ) -> dict[str, object]:
-    """All numbers as plain JSON; docs/summary.md says what each means."""
+    """Returns all numbers as plain data; docs/summary.md explains each."""
     fits = {
         estimator: plain(numbers) | {"samples": analysis.alignment.num_correct}
         for estimator, numbers in analysis.alignment.estimators.items()
@@ -62,7 +62,7 @@ def summarise(
 
 
 def how_it_was_made(predictions: Predictions, origin: dict[str, object]) -> dict[str, object]:
-    """What every summary says of members, data, identity, provenance and versions."""
+    """Returns the part of every summary on members, data, identity, provenance and versions."""
     identity = origin.get("identity", {})
     return {
         "members": list(predictions.members),
@@ -80,12 +80,12 @@ def how_it_was_made(predictions: Predictions, origin: dict[str, object]) -> dict
 def undefined(
     means: dict[str, dict[str, float | None]], num_members: int, one_suffices: Sequence[str] = ()
 ) -> list[dict[str, str]]:
-    """Names of the means that are null, each with the reason.
+    """Lists the means that are null, each with the reason.
 
     Args:
         means: by name.
         num_members: M.
-        one_suffices: names that one member suffices for, if it gives no class a zero.
+        one_suffices: names of means that are defined for one member, if no probability is zero.
     """
     few = "needs two members"
     zero = "a member gives a class a probability of zero"
@@ -96,16 +96,18 @@ def undefined(
     ]
 
 
-def _collapse(found: Collapse) -> object:
-    """Numbers only: the curves and clouds are in the figure."""
-    if found.noise is None:
-        return {"law": None, "reason": found.reason}
-    noise = found.noise._asdict()
-    fits = {law: {"scale": f.scale, "distance": f.distance} for law, f in found.noise.fits.items()}
+def _collapse(collapse: Collapse) -> object:
+    """Returns the numbers; curves and points are in the figure."""
+    if collapse.noise is None:
+        return {"law": None, "reason": collapse.reason}
+    noise = collapse.noise._asdict()
+    fits = {
+        law: {"scale": f.scale, "distance": f.distance} for law, f in collapse.noise.fits.items()
+    }
     moments = {k: v for k, v in noise.items() if isinstance(v, float)}
-    slopes = {k: v for k, v in found._asdict().items() if k.startswith("slope")}
+    slopes = {k: v for k, v in collapse._asdict().items() if k.startswith("slope")}
     numbers = {
-        "law": found.distribution,
+        "law": collapse.distribution,
         "laws": fits,
         "s_prime_mean": float(noise["s_prime"].mean()),
     }
@@ -113,7 +115,7 @@ def _collapse(found: Collapse) -> object:
 
 
 def plain(value: object) -> object:
-    """Results as JSON can hold them: named tuples become objects, what is undefined null."""
+    """Converts results to plain JSON: named tuples become objects, undefined numbers null."""
     if isinstance(value, Tensor):
         return plain(value.tolist())
     if hasattr(value, "_asdict"):

@@ -1,9 +1,10 @@
-"""Parts that all pages share: the template's surroundings, numbers in words, small pictures."""
+"""Rendering of all pages: the common parts of the templates, numbers and small images."""
 
 import base64
 import io
 
 import numpy as np
+from jaxtyping import UInt8
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
@@ -21,15 +22,15 @@ def render(
     captions: dict[str, str],
     **more: object,
 ) -> str:
-    """A template of this folder with what all pages show.
+    """Renders a template of this folder with the parts common to all pages.
 
     Args:
-        template: name of the file; it extends base.html.j2.
+        template: name of a file that extends base.html.j2.
         summary: as in summary.json.
-        headline: what every reader must see, a paragraph a line.
+        headline: the main results, one paragraph per line.
         figures: PNG by name.
         captions: by the same names.
-        more: what this template alone shows.
+        more: variables of this template alone.
     """
     loader = PackageLoader("bvalign", "show/report")
     environment = Environment(
@@ -46,7 +47,7 @@ def render(
         summary=summary,
         made={
             "Configuration": flatten(summary["identity"]),
-            "Run": flatten(summary["provenance"]),
+            "Provenance": flatten(summary["provenance"]),
             "Software that wrote this page": summary["versions"],
         },
         figures=[
@@ -58,12 +59,14 @@ def render(
 
 
 def class_names(predictions: Predictions) -> tuple[str, ...]:
-    """One name per class, its number where none is known."""
+    """Returns a name for each class, its number by default."""
     return predictions.class_names or tuple(map(str, range(predictions.num_classes)))
 
 
-def thumbnail(images: np.ndarray | None, row: int) -> str | None:
-    """An image as the source of an `<img>`."""
+def thumbnail(
+    images: UInt8[np.ndarray, "samples channels height width"] | None, row: int
+) -> str | None:
+    """Encodes an image as the source of an `<img>`."""
     if images is None:
         return None
     channels_last = np.moveaxis(images[row], 0, -1)

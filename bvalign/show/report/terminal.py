@@ -1,4 +1,4 @@
-"""The main numbers as a command prints them: a table on a terminal, plain lines elsewhere."""
+"""The main numbers that a command prints: a table on a terminal, plain lines elsewhere."""
 
 import math
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ from bvalign.analysis.unlabelled import UnlabelledAnalysis
 def print_main_numbers(
     analysis: Analysis | UnlabelledAnalysis, console: Console | None = None
 ) -> None:
-    """Prints them.
+    """Prints the main numbers.
 
     Args:
-        analysis: the numbers.
+        analysis: the results.
         console: standard output by default.
     """
     console = console or Console()

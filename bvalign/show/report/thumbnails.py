@@ -1,4 +1,4 @@
-"""Thumbnails of many samples as a few large pictures, under a limit of bytes."""
+"""Thumbnails of many samples on a few sheets, within a limit of bytes."""
 
 import base64
 import io
@@ -7,19 +7,20 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int, UInt8
 from PIL import Image
 
-COLUMNS = 32
-ROWS = 32
+PER_ROW = 32
+PER_SHEET = 32 * PER_ROW
 LARGEST = 64
-"""Pixels of the longer side; larger images are made smaller."""
+"""Pixels of the longer side; larger images are scaled down."""
 
 QUALITIES = (None, 80, 50)
-"""Of WebP; None is without loss, the next are tried where the one before is too large."""
+"""Of WebP, tried in this order until the sheets fit; None is lossless."""
 
 
 class Sprites(NamedTuple):
-    """Sheets of COLUMNS thumbnails a row; thumbnail k is k % (COLUMNS * ROWS) of its sheet."""
+    """Sheets of PER_ROW thumbnails a row; thumbnail k is number k % PER_SHEET of its sheet."""
 
     sheets: tuple[str, ...] = ()  # data URIs
     rows: tuple[int, ...] = ()  # of each sheet
@@ -27,52 +28,63 @@ class Sprites(NamedTuple):
     lossless: bool = True
 
 
-def sprites(images: np.ndarray | None, order: np.ndarray, limit: int) -> Sprites:
-    """Thumbnails of as many samples as fit.
+def sprites(
+    images: UInt8[np.ndarray, "samples channels height width"] | None,
+    order: Int[np.ndarray, " shown"],
+    limit: int,
+) -> Sprites:
+    """Makes thumbnails of as many samples as fit.
 
     Args:
-        images: uint8 (samples, channels, height, width), or None.
-        order: samples that are to have one, the most important first.
+        images: of all samples, if there are any.
+        order: samples to have a thumbnail, the most important first.
         limit: bytes of all data URIs together.
     """
     if images is None:
         return Sprites()
-    per_sheet = COLUMNS * ROWS
-    chunks = [order[i : i + per_sheet] for i in range(0, len(order), per_sheet)]
-    quality = _quality(images, order[:per_sheet], limit * per_sheet / max(len(order), per_sheet))
+    chunks = [order[i : i + PER_SHEET] for i in range(0, len(order), PER_SHEET)]
+    quality = _quality(images, order[:PER_SHEET], limit * PER_SHEET / max(len(order), PER_SHEET))
     sheets: list[str] = []
     for chunk in chunks:
-        sheet = _encode(_draw(images, chunk), quality)
+        sheet = _encode(_sheet(images, chunk), quality)
         limit -= len(sheet)
         if limit < 0:
             break
         sheets.append(sheet)
     kept = chunks[: len(sheets)]
-    rows = tuple(math.ceil(len(chunk) / COLUMNS) for chunk in kept)
+    rows = tuple(math.ceil(len(chunk) / PER_ROW) for chunk in kept)
     return Sprites(tuple(sheets), rows, sum(map(len, kept)), quality is None)
 
 
-def _quality(images: np.ndarray, first: np.ndarray, limit: float) -> int | None:
-    """The best quality at which the first sheet, if all are like it, keeps within its share."""
-    sheet = _draw(images, first)
+def _quality(
+    images: UInt8[np.ndarray, "samples channels height width"],
+    first: Int[np.ndarray, " chosen"],
+    limit: float,
+) -> int | None:
+    """Returns the best quality at which the first sheet keeps its limit."""
+    sheet = _sheet(images, first)
     fitting = (quality for quality in QUALITIES[:-1] if len(_encode(sheet, quality)) <= limit)
     return next(fitting, QUALITIES[-1])
 
 
-def _draw(images: np.ndarray, chosen: np.ndarray) -> Image.Image:
-    """Thumbnails row by row, each in the middle of a square cell."""
+def _sheet(
+    images: UInt8[np.ndarray, "samples channels height width"], chosen: Int[np.ndarray, " chosen"]
+) -> Image.Image:
+    """Pastes thumbnails row by row, each in the middle of a square cell."""
     side = min(max(images.shape[2:]), LARGEST)
     mode = "RGBA" if images.shape[1] == 4 else "RGB"
-    sheet = Image.new(mode, (COLUMNS * side, math.ceil(len(chosen) / COLUMNS) * side))
+    sheet = Image.new(mode, (PER_ROW * side, math.ceil(len(chosen) / PER_ROW) * side))
     for cell, image in enumerate(_thumbnails(images, chosen)):
-        row, column = divmod(cell, COLUMNS)
+        row, column = divmod(cell, PER_ROW)
         left, top = ((side - length) // 2 for length in image.size)
         sheet.paste(image, (column * side + left, row * side + top))
     return sheet
 
 
-def _thumbnails(images: np.ndarray, chosen: np.ndarray) -> Iterator[Image.Image]:
-    """One after the other; channels that are no colours are averaged to grey."""
+def _thumbnails(
+    images: UInt8[np.ndarray, "samples channels height width"], chosen: Int[np.ndarray, " chosen"]
+) -> Iterator[Image.Image]:
+    """Yields one thumbnail after the other; channels other than colours are averaged to grey."""
     colours = images.shape[1] in (3, 4)
     for row in chosen:
         image = images[row]

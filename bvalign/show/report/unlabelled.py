@@ -1,4 +1,4 @@
-"""The report of predictions without labels: its numbers, its figures and its page."""
+"""The report of predictions without labels: numbers, figures and page."""
 
 from matplotlib.figure import Figure
 
@@ -32,28 +32,28 @@ ASSUMPTIONS = {
         "a confidence above the accuracy makes it too low, by their difference",
     ),
 }
-"""Estimate -> what it assumes, and where over-confidence pulls it."""
+"""Estimate -> its assumption, and its error if the members are over-confident."""
 CAPTIONS = {
-    "variance": "One point per sample: how far a member is from the mean, over how unsure the mean "
-    "is of its prediction. Grey is what no ensemble of so many members and classes can reach.",
-    "disagreement": "How often two members predict different classes, sample by sample. If vote "
-    "shares are calibrated, the mean is the error rate of a member.",
+    "variance": "One point per sample: the variance of the members over the uncertainty of their "
+    "mean prediction. No ensemble of this many members and classes can reach the grey region.",
+    "disagreement": "The fraction of pairs of members that predict different classes, sample by "
+    "sample. If vote shares are calibrated, its mean is the error rate of a member.",
 }
 
 
 def summarise(
     analysis: UnlabelledAnalysis, predictions: Predictions, origin: dict[str, object]
 ) -> dict[str, object]:
-    """All numbers as plain JSON; docs/summary.md says what each means."""
+    """Returns all numbers as plain data; docs/summary.md explains each."""
     means, estimates = plain(analysis.means()), plain(analysis.estimates())
     prefixed = {f"estimates.{name}": estimate for name, estimate in estimates.items()}
-    needing = [{"name": name, "reason": "needs labels"} for name in NEEDS_LABELS]
+    missing = [{"name": name, "reason": "needs labels"} for name in NEEDS_LABELS]
     for name, (assumes, over_confident) in ASSUMPTIONS.items():
         estimates[name] |= {"assumes": assumes, "over_confident": over_confident}
     return {
         "schema": SCHEMA,
         "labels": False,
-        "missing": needing + undefined(means | prefixed, analysis.num_members),
+        "missing": missing + undefined(means | prefixed, analysis.num_members),
         "num_members": analysis.num_members,
         "num_samples": analysis.num_samples,
         "num_classes": analysis.num_classes,
@@ -64,7 +64,7 @@ def summarise(
 
 
 def plot(analysis: UnlabelledAnalysis) -> dict[str, Figure]:
-    """The figures of the report, by file name; none for one member."""
+    """Plots the figures of the report, by file name; none for one member."""
     if analysis.num_members == 1:
         return {}
     return {
@@ -87,11 +87,11 @@ def page(
     summary: dict[str, object],
     figures: dict[str, bytes],
 ) -> str:
-    """The HTML.
+    """Renders the HTML.
 
     Args:
-        analysis: the numbers.
-        predictions: class names and images.
+        analysis: the results.
+        predictions: class names and images are read.
         summary: as in summary.json.
         figures: PNG by name.
     """
@@ -102,7 +102,7 @@ def page(
 
 def _extremes(analysis: UnlabelledAnalysis, predictions: Predictions) -> list[dict[str, object]]:
     names, columns = class_names(predictions), analysis.columns()
-    scores = {"Least confident: the mean is unsure": "error_label_free"}
+    scores = {"Least confident: the mean prediction is unsure": "error_label_free"}
     if analysis.num_members > 1:
         scores = {"Most variable: the members disagree": "variance", **scores}
     shown = [name for name, column in columns.items() if column.unit.shown and name != "index"]
@@ -112,7 +112,9 @@ def _extremes(analysis: UnlabelledAnalysis, predictions: Predictions) -> list[di
             "index": int(analysis.index[row]),
             "prediction": names[int(columns["prediction"].values[row])],
             "image": thumbnail(predictions.images, row),
-            "values": {name: plain(columns[name].values[row]) for name in shown},
+            "values": [
+                (name, plain(columns[name].values[row]), columns[name].unit.name) for name in shown
+            ],
         }
 
     return [

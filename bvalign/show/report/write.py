@@ -1,4 +1,4 @@
-"""The files of a report, each written whole or not at all."""
+"""Writing of reports: each file completely or not at all."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from bvalign.show.report import labelled, unlabelled
 from bvalign.show.report.samples_csv import samples_csv
 
 FORMATS = {"png": {"dpi": 150}, "pdf": {"dpi": 200}}
-"""Clouds of points are pictures in the vector format too, at this resolution."""
+"""Options of savefig; the dpi of PDF is that of its rasterized points."""
 
 
 def write_report(
@@ -28,8 +28,8 @@ def write_report(
     Args:
         analysis: of `predictions`.
         predictions: for class names, images and texts.
-        origin: how the predictions were made; goes to summary.json.
-        out: a folder, made if missing.
+        origin: how the predictions were made, for summary.json.
+        out: a folder, created if missing.
     """
     report = unlabelled if isinstance(analysis, UnlabelledAnalysis) else labelled
     summary = report.summarise(analysis, predictions, origin)
@@ -44,15 +44,15 @@ def write_report(
 
 
 def save_figure(figure: Figure, path: Path) -> bytes:
-    """Writes a figure as PNG for pages, PDF for papers; returns the PNG.
+    """Saves a figure as PNG for pages and PDF for papers; returns the PNG.
 
     Args:
-        figure: keeps its layout from now on.
-        path: without its suffix.
+        figure: its layout is fixed from now on.
+        path: without a suffix.
     """
-    if engine := figure.get_layout_engine():  # laid out once for all formats
+    if engine := figure.get_layout_engine():  # lays out once for all formats
         engine.execute(figure)
-        figure.set_layout_engine(None)  # "none" draws before every format: 1.5 times the time
+        figure.set_layout_engine(None)  # "none" would lay out again: 1.5 times the time
     contents = {}
     for kind, options in FORMATS.items():
         content = io.BytesIO()

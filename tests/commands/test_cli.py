@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,8 @@ from bvalign.analysis.decompositions.squared_loss import softmax
 from bvalign.analysis.slopes.jackknife import subset_errors
 from bvalign.analysis.slopes.pairs import pair_matrices
 from bvalign.show.callbacks import alignment_scatter as callbacks
-from tests.commands import QUICK, TINY
 from tests.ensembles import aligned_ensemble, random_ensemble, save_npz
+from tests.processes import TINY, bvalign_process, run_process
 from tests.reference import check_golden
 
 SIX = ("--model.members=6", "--model.pack_size=4")
@@ -54,7 +55,8 @@ def samples(out):
         return list(csv.DictReader(file))
 
 
-def test_fit_trains_resumes_grows_and_reports(fit, capsys, monkeypatch):
+def test_fit_trains_resumes_grows_and_reports(bvalign, capsys, monkeypatch):
+    fit = partial(bvalign, "fit", *TINY, "--trainer.logger=false")
     live = []
     log = callbacks.AlignmentScatter._log
 
@@ -149,7 +151,11 @@ def test_test_evaluates_the_finished_members_again(fit, bvalign, capsys):
         ("must be at least 1, got 0", ["--model.members=0"]),
         ("limit_test_batches must be 1.0", ["--trainer.limit_test_batches=0.5"]),
         ("couples them", ["--trainer.gradient_clip_val=1"]),
-        ("seed is part of what a run is", ["--seed_everything=true"]),
+        ("seed is part of the run's identity", ["--seed_everything=true"]),
+        (
+            "sync_batchnorm couples the members of different ranks",
+            "--trainer.accelerator=cpu --trainer.devices=2 --trainer.sync_batchnorm=true".split(),
+        ),
     ],
 )
 def test_bad_settings_are_one_line(fit, capsys, message, arguments):
@@ -157,6 +163,7 @@ def test_bad_settings_are_one_line(fit, capsys, message, arguments):
         fit(*arguments)
     assert message in f"{stopped.value}{capsys.readouterr().err}"
     assert stopped.value.code != 0
+    assert not Path("runs/digits-mlp/run.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -184,11 +191,10 @@ def test_no_data_and_no_network_is_one_line(bvalign, monkeypatch):
 
 
 def test_ctrl_c_in_a_member_keeps_the_finished_ones():
-    command = [sys.executable, QUICK, "fit", *TINY, "--trainer.logger=false"]
-    command += ["--model.members=60", "--model.pack_size=1", "--trainer.max_epochs=100"]
-    command += ["--trainer.check_val_every_n_epoch=100"]
+    options = ["--model.members=60", "--model.pack_size=1", "--trainer.max_epochs=100"]
+    options += ["--trainer.check_val_every_n_epoch=100", "--trainer.logger=false"]
     process = subprocess.Popen(
-        command,
+        bvalign_process("fit", *TINY, *options),
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -221,7 +227,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_there(fit, monkeypatch):
     assert Path("runs/digits-mlp/members/0000/logits.safetensors").read_bytes() == kept
 
 
-def test_analyze_writes_the_same_report_for_anybodys_predictions(bvalign, fit, capsys):
+def test_analyze_writes_a_report_for_anybodys_predictions(bvalign, capsys):
     logits, target = aligned_ensemble(samples=200)
     save_npz(Path("p.npz"), logits.float(), target)
     bvalign("analyze", "p.npz", "--out", "out")
@@ -231,6 +237,8 @@ def test_analyze_writes_the_same_report_for_anybodys_predictions(bvalign, fit, c
     assert found["num_members"] == 12
     assert "report: out/report.html" in capsys.readouterr().out
 
+
+def test_analyze_and_report_write_of_a_run_what_fit_does(bvalign, fit):
     fit("--model.members=2")
     root = Path("runs/digits-mlp")
     bvalign("analyze", root, "--out", "again")
@@ -240,6 +248,7 @@ def test_analyze_writes_the_same_report_for_anybodys_predictions(bvalign, fit, c
     assert Path("again/samples.csv").read_bytes() == (root / "samples.csv").read_bytes()
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_analyze_takes_a_selection_and_gives_errors_of_logs(bvalign):
     logits, target = random_ensemble(members=6, samples=60, classes=3, scale=2.0)
     save_npz("p.npz", logits.numpy(), target.numpy())
@@ -285,6 +294,7 @@ def test_bad_predictions_are_one_line(bvalign, message, arguments):
     assert not Path("out").exists()
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_a_place_that_cannot_be_written_is_one_line(bvalign, fit, monkeypatch):
     """Tests may run as root, who can write everywhere: the refusal is pretended."""
     logits, target = random_ensemble(samples=40)
@@ -312,6 +322,7 @@ def test_a_bug_is_not_hidden_behind_one_line(bvalign, monkeypatch):
         bvalign("report", ".")
 
 
+@pytest.mark.usefixtures("without_figures")
 @pytest.mark.parametrize("logger", ["CSVLogger", "TensorBoardLogger"])
 def test_other_loggers_work(bvalign, logger):
     bvalign("fit", *TINY, "--model.members=2", f"--trainer.logger={logger}",
@@ -340,13 +351,12 @@ def test_the_live_metric_is_what_users_import():
     assert metric.compute().risk.shape == (5,)
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_two_processes_share_the_samples_of_an_analysis(bvalign):
     logits, target = aligned_ensemble(samples=201)
     save_npz(Path("p.npz"), logits.float(), target)
     bvalign("analyze", "p.npz", "--out", "one")
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-    command += [QUICK, "analyze", "p.npz", "--out", "two"]
-    subprocess.run(command, check=True, capture_output=True, timeout=200)
+    run_process(bvalign_process("analyze", "p.npz", "--out", "two", ranks=2))
     first, second = (Path(out, "samples.csv").read_text() for out in ("one", "two"))
     a, b = (
         np.array([row.split(",") for row in t.split()[1:]], dtype=float) for t in (first, second)
@@ -373,8 +383,6 @@ def page_faults():
 keep_freed_memory()
 print(page_faults(), page_faults())
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=200
-    )
+    done = run_process([sys.executable, "-c", code])
     first, later = map(int, done.stdout.split())  # without it 280,000 both times
     assert later < first / 10

@@ -1,5 +1,6 @@
 """Figures of members, also where there is little to draw."""
 
+import itertools
 import math
 
 import numpy as np
@@ -41,7 +42,7 @@ def test_over_size_has_units_and_numbers_in_words(sizes):
     figure = drawn(over_size(sizes, values, size_name="width", num_samples=57, num_members=8))
     left, right = figure.axes
     assert "squared probability" in left.get_ylabel()
-    assert "share of samples" in right.get_ylabel()
+    assert "fraction of samples" in right.get_ylabel()
     assert figure.get_suptitle() == "N = 57, M = 8 at each size"
     assert [text.get_text() for text in left.get_xticklabels()] == [str(size) for size in sizes]
     only = over_size(sizes, {"risk": interval}, size_name="width", num_samples=57, num_members=8)
@@ -73,7 +74,7 @@ def test_disagreement_of_many_pairs_draws_a_part_and_says_so():
     error = np.linspace(0.1, 0.2, 200)
     figure = disagreement_over_error(np.full((200, 200), 0.1), error, num_samples=100)
     assert (
-        drawn(figure).axes[0].get_title().endswith("19,900, 10,000 of them shown, drawn at random")
+        drawn(figure).axes[0].get_title().endswith("19,900, 10,000 of them shown, chosen at random")
     )
     assert len(figure.axes[0].collections[0].get_offsets()) == 10_000
 
@@ -86,6 +87,14 @@ def test_every_figure_of_a_report_says_how_many_samples_and_members():
         assert any("N = 200" in title for title in titles), name
         on_axis = any("members M" in axes.get_xlabel() for axes in figure.axes)
         assert on_axis or any("M = 8" in title for title in titles), name
+
+
+def test_a_busy_machine_draws_without_a_warning(monkeypatch):
+    """Looking for room for a legend takes longer than the second that matplotlib allows."""
+    clock = itertools.count(0, 10)
+    monkeypatch.setattr("matplotlib.legend.time.perf_counter", lambda: next(clock))
+    for figure in plot(analysis(*aligned_ensemble(members=6, samples=100))).values():
+        drawn(figure)
 
 
 @pytest.mark.parametrize("right", [True, False], ids=["all correct", "all wrong"])

@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from bvalign.data import CIFAR10, CIFAR100, MNIST, Arrays, Digits, FashionMNIST, ResidentDataModule
-from bvalign.data.loader import Augmentation, EvalBatches, MemberBatches, Resident
+from bvalign.data.loader import (
+    Augmentation,
+    EvalBatches,
+    MemberBatches,
+    MemberSchedule,
+    Resident,
+    Shard,
+)
 from bvalign.randomness import Randomness, Streams
 from tests.data_files import write_cifar, write_mnist
 
@@ -71,6 +78,11 @@ def test_bootstrap_is_one_resample_for_all_epochs():
         assert values[0] == values[1]
         assert len(set(values[0])) < 23
     assert sorted(index[0][0].tolist()) != sorted(index[0][1].tolist())
+
+
+def test_ranks_need_equal_parts_of_a_batch():
+    with pytest.raises(ValueError, match="must be a multiple of the 2 ranks that share it, got 25"):
+        MemberSchedule(100, [0], Streams(), 25, shard=Shard(0, 2))
 
 
 def test_augmentation_is_a_crop_of_the_padded_image_flipped_or_not():

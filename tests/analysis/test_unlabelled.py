@@ -2,7 +2,6 @@
 
 import csv
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,8 +18,8 @@ from bvalign.analysis.decompositions.squared_loss import decompose, moments, sof
 from bvalign.analysis.unlabelled import ESTIMATES, analyze_unlabelled_blocks, unlabelled
 from bvalign.show.report.write import FORMATS
 from tests import ROOT
-from tests.commands import QUICK
 from tests.ensembles import aligned_ensemble, calibrated_members, random_ensemble
+from tests.processes import bare_environment, bvalign_process, run_process
 
 DOCUMENTED = (ROOT / "docs" / "summary.md").read_text()
 LOGITS, TARGET = random_ensemble(members=3, samples=5, classes=4)
@@ -202,19 +201,18 @@ def test_every_reader_does_without_labels(tmp_path, kind):
     torch.testing.assert_close(logits.float(), LOGITS, rtol=1e-6, atol=0)
 
 
-def test_samples_are_the_same_with_and_without_labels(bvalign, capsys):
+def test_samples_are_the_same_with_and_without_labels(bvalign):
     logits, target = aligned_ensemble(samples=201)
     save(Path("with.npz"), logits.float(), target=target)
     save(Path("without.npz"), logits.float())
     bvalign("analyze", "with.npz", "--out", "a")
-    capsys.readouterr()
     command = [sys.executable, "-m", "bvalign", "analyze", "without.npz", "--out", "b"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
+    said = run_process(command, env=bare_environment()).stdout
     for a, b in zip(samples("a"), samples("b"), strict=True):
         assert {name: a[name] for name in SHARED} == {name: b[name] for name in SHARED}
-    assert "12 members on 201 samples without labels" in done.stdout
-    assert "where models are over-confident" in done.stdout
-    assert done.stdout.strip().endswith("report: b/report.html")
+    assert "12 members on 201 samples without labels" in said
+    assert "where models are over-confident" in said
+    assert said.strip().endswith("report: b/report.html")
     files = {str(f.relative_to("b")) for f in Path("b").rglob("*") if f.is_file()}
     figures = {f"figures/{f}.{k}" for f in ("variance", "disagreement") for k in FORMATS}
     assert files == {"summary.json", "samples.csv", "report.html"} | figures
@@ -227,14 +225,12 @@ def test_samples_are_the_same_with_and_without_labels(bvalign, capsys):
     assert absent == set(missing)
 
 
-def test_two_processes_give_the_same_numbers():
+@pytest.mark.usefixtures("without_figures")
+def test_two_processes_give_the_same_numbers(bvalign):
     """Up to the last digits, which depend on where a block of samples begins."""
     save(Path("p.npz"), aligned_ensemble(samples=201)[0].float())
-    one = [sys.executable, QUICK, "analyze", "p.npz", "--out", "one"]
-    two = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-    two += [QUICK, "analyze", "p.npz", "--out", "two"]
-    for command in (one, two):
-        subprocess.run(command, check=True, capture_output=True, timeout=200)
+    bvalign("analyze", "p.npz", "--out", "one")
+    run_process(bvalign_process("analyze", "p.npz", "--out", "two", ranks=2))
     for a, b in zip(samples("one"), samples("two"), strict=True):
         numbers = [np.array([float(cell) for cell in row.values()]) for row in (a, b)]
         np.testing.assert_allclose(*numbers, rtol=1e-12, atol=0)
@@ -264,6 +260,7 @@ def test_one_member_has_no_variance_and_says_so(bvalign, capsys):
     )
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_votes_give_disagreement_and_risk(bvalign):
     votes = np.array([[0, 1, 2, 3, 0], [0, 1, 1, 3, 4], [0, 2, 2, 3, 0]])
     np.savez("p.npz", votes=votes)
@@ -279,6 +276,7 @@ def test_votes_give_disagreement_and_risk(bvalign):
     assert zero in found["missing"]
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_labelled_votes_and_a_single_member_name_what_is_missing(bvalign):
     votes = aligned_ensemble(sigma=8.0, samples=60)[0].argmax(dim=-1)
     np.savez("v.npz", votes=votes, labels=votes[0])
@@ -329,6 +327,7 @@ def test_nan_is_named_by_member_without_labels(bvalign):
         bvalign("analyze", "p.npz", "--out", "out")
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_every_number_is_documented(bvalign):
     save(Path("p.npz"))
     bvalign("analyze", "p.npz", "--out", "out")

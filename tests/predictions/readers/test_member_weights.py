@@ -25,6 +25,7 @@ def save_folder(logits, target, weights):
     return folder
 
 
+@pytest.mark.usefixtures("without_figures")
 @pytest.mark.parametrize("kind", ["npz", "folder"])
 def test_analyze_gives_the_weighted_decomposition_beside_the_plain_one(bvalign, kind):
     logits, target = (a.numpy() for a in random_ensemble())

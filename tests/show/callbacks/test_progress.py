@@ -7,11 +7,10 @@ import pty
 import re
 import struct
 import subprocess
-import sys
 import termios
 from pathlib import Path
 
-from tests.commands import QUICK, TINY
+from tests.processes import TINY, bvalign_process
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -20,8 +19,7 @@ def on_a_terminal(command, columns):
     """What a command writes to a terminal of so many columns."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR")}
-    environment["TERM"] = "xterm-256color"
+    environment = os.environ | {"TERM": "xterm-256color"}
     process = subprocess.Popen(command, stdout=slave, stderr=slave, env=environment)
     os.close(slave)
     written = b""
@@ -39,9 +37,8 @@ def on_a_terminal(command, columns):
 
 
 def test_a_terminal_of_80_columns_shows_one_bar():
-    command = [sys.executable, QUICK, "fit", *TINY, "--trainer.logger=false"]
-    command += ["--model.members=12", "--model.pack_size=6"]
-    written = on_a_terminal(command, 80)
+    options = ("--model.members=12", "--model.pack_size=6", "--trainer.logger=false")
+    written = on_a_terminal(bvalign_process("fit", *TINY, *options), 80)
     frames = [ESCAPES.sub("", line) for line in re.split(r"[\r\n]+", written)]
     assert "Seed set to" not in written
     bars = [frame for frame in frames if "members ·" in frame]

@@ -103,6 +103,7 @@ def test_what_is_missing_or_broken_is_named(tmp_path):
         ImageFolder(root=str(tmp_path), workers=0).setup()
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_members_train_from_disk(bvalign, tmp_path):
     write_images(tmp_path / "insects")
     bvalign(

@@ -11,6 +11,7 @@ from bvalign.ensemble.checkpoints import CheckpointMembers
 from bvalign.ensemble.module import Ensemble
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.run.claims import settle_plan
+from tests.slow import mostly_slow
 
 EPOCHS, STEPS = 3, 5  # 100 samples in batches of 20
 
@@ -104,7 +105,7 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.parametrize("act", [kill, ask])
-@pytest.mark.parametrize("at", range(1, EPOCHS * STEPS + 1))
+@pytest.mark.parametrize("at", mostly_slow(range(1, EPOCHS * STEPS + 1), quick=(3, 10, 13)))
 def test_stopped_after_any_step(tmp_path, whole, at, act):
     done = train(tmp_path, at, act)
     run, steps = train(tmp_path)
@@ -113,7 +114,7 @@ def test_stopped_after_any_step(tmp_path, whole, at, act):
     assert lost == 0 if act is ask else lost <= 2
 
 
-@pytest.mark.parametrize("at", [1, 2, 3, 4, 5, 6, 8])
+@pytest.mark.parametrize("at", mostly_slow([1, 2, 3, 4, 5, 6, 8], quick=(2, 5)))
 def test_several_steps_at_once(tmp_path, whole, at):
     """Three batches of two, two and one steps in an epoch."""
     done = train(tmp_path, at, ask, steps_at_once=2)
@@ -122,7 +123,7 @@ def test_several_steps_at_once(tmp_path, whole, at):
     assert done + steps == 2 * EPOCHS * 3
 
 
-@pytest.mark.parametrize("at", [3, 7])
+@pytest.mark.parametrize("at", mostly_slow([3, 7], quick=[3]))
 @pytest.mark.parametrize("arguments", [
     {"optimizer": "adamw", "lr": 0.01},
     {"schedule": "constant", "momentum": 0.0},

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ from bvalign.predictions.run.history import training_curves
 from bvalign.show.loggers import wandb_tables
 from bvalign.show.loggers.wandb_setup import use_wandb
 from tests import ROOT
-from tests.commands import QUICK, TINY
+from tests.processes import TINY, bvalign_process, run_process
 from tests.wandb_records import artifacts, config, history, records, summary
 
 SLOPE = ("slope", "intercept", "r_squared")
@@ -33,18 +31,12 @@ def logged(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wandb")
     home = folder / "home"
     home.mkdir()
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB")}
-    environment |= {"HOME": str(home), "XDG_CACHE_HOME": "", "MPLCONFIGDIR": str(folder / "mpl")}
-    environment["NETRC"] = str(home / "none")
+    environment = os.environ | {"HOME": str(home), "MPLCONFIGDIR": str(folder / "mpl")}
+    options = ["--model.pack_size=2", "--wandb.max_rows=50", "--wandb.log_predictions=true"]
     outputs = []
     for members in (3, 4):
-        command = [sys.executable, QUICK, "fit", *TINY, f"--model.members={members}"]
-        command += ["--model.pack_size=2", "--wandb.max_rows=50", "--wandb.log_predictions=true"]
-        done = subprocess.run(
-            command, env=environment, cwd=folder, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        outputs.append(done.stderr)
+        command = bvalign_process("fit", *TINY, f"--model.members={members}", *options)
+        outputs.append(run_process(command, env=environment, cwd=folder).stderr)
     assert [f for f in home.rglob("*") if f.is_file()] == []
     assert {p.name for p in folder.iterdir()} <= {"runs", "home", "mpl"}
     return folder / "runs" / "digits-mlp", outputs
@@ -89,7 +81,7 @@ def test_the_curves_are_those_of_the_files(logged, starts):
 
 
 def test_the_table_has_images_and_a_part_of_the_samples(logged):
-    assert "shows 50 of 57 samples, drawn at random with seed 0" in logged[1][0]
+    assert "shows 50 of 57 samples, chosen at random with seed 0" in logged[1][0]
     paths = sorted(logged[0].glob("wandb/offline-run-*/files/media/table/test/samples_*.json"))
     table = json.loads(paths[0].read_text())
     assert table["columns"][:5] == ["image", "index", "label", "prediction", "correct"]
@@ -188,10 +180,10 @@ def test_rank_one_has_no_wandb_run(monkeypatch):
     assert not Path("run").exists()
 
 
+@pytest.mark.slow
 def test_two_ranks_log_to_one_run():
-    command = [sys.executable, QUICK, "fit", *TINY, "--model.members=4"]
-    command += ["--trainer.accelerator=cpu", "--trainer.devices=2"]
-    subprocess.run(command, check=True, capture_output=True, timeout=240)
+    ranks = ("--trainer.accelerator=cpu", "--trainer.devices=2")
+    run_process(bvalign_process("fit", *TINY, "--model.members=4", *ranks))
     (path,) = Path("runs/digits-mlp/wandb").glob("offline-run-*/*.wandb")
     rows = history(records(path))
     epochs = [row["epoch"] for row in rows if "train/loss" in row]
@@ -226,6 +218,6 @@ def test_a_table_without_rows_is_refused(fit):
 
 
 def test_all_rows_when_they_fit():
-    assert wandb_tables._some(5, 5).tolist() == list(range(5))
-    part = wandb_tables._some(1000, 10)
+    assert wandb_tables._subsample(5, 5).tolist() == list(range(5))
+    part = wandb_tables._subsample(1000, 10)
     assert len(set(part.tolist())) == 10

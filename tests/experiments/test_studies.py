@@ -112,7 +112,7 @@ def test_every_kind_of_run_is_accepted_by_fit(bvalign, capsys):
     assert "default_root_dir: runs/" in capsys.readouterr().out
 
 
-def test_a_question_is_answered_and_resumed(capsys):
+def test_a_question_is_answered_and_resumed(capsys, without_figures):
     root, out = Path("runs"), Path("out/losses")
     results = run.answer("losses", "smoke", root, out, workers=1)
     assert results == json.loads((out / "results-smoke.json").read_text())

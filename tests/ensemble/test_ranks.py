@@ -17,7 +17,8 @@ import pytest
 import torch
 
 from bvalign import RunDirectory
-from tests.commands import QUICK
+from tests.processes import PATIENCE, QUICK
+from tests.slow import mostly_slow
 
 COMMON = (
     "fit --data.num_train=100 --data.num_test=57 --data.batch_size=20 --model.arch=mlp "
@@ -25,23 +26,17 @@ COMMON = (
     "--trainer.max_epochs=4 --trainer.check_val_every_n_epoch=1 --checkpoints.seconds=0 "
     "--trainer.logger=CSVLogger --trainer.deterministic=true"
 ).split()
-PATIENCE = 240
-"""Seconds until something counts as hanging, also on a machine with much else to do."""
 pytestmark = [
     pytest.mark.xdist_group("ranks"),  # one worker trains what several tests look at
     pytest.mark.timeout(3 * PATIENCE),
 ]
 
 
-def command(root, *arguments, launcher=(QUICK,)):
-    where = [f"--trainer.default_root_dir={root}", f"--trainer.logger.save_dir={root}"]
-    return [sys.executable, *launcher, *COMMON, *where, *arguments]
-
-
 def start(root, *arguments, launcher=(QUICK,), **environment):
+    where = [f"--trainer.default_root_dir={root}", f"--trainer.logger.save_dir={root}"]
     return subprocess.Popen(
-        command(root, *arguments, launcher=launcher),
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", **environment},
+        [sys.executable, *launcher, *COMMON, *where, *arguments],
+        env={**os.environ, "PYTHONWARNINGS": "ignore", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -150,12 +145,14 @@ def test_ddp_gives_the_members_of_one_process_with_the_whole_batch(alone, ddp):
     assert summary(ddp)["num_samples"] == 57
 
 
+@pytest.mark.slow
 def test_ddp_needs_equal_parts_of_a_batch(tmp_path):
     more = ("--trainer.devices=2", "--trainer.strategy=ddp", "--data.batch_size=25")
     (said,) = end(start(tmp_path, *more), code=None)
     assert "batch_size must be a multiple of the 2 ranks that split it, got 25" in said
 
 
+@pytest.mark.slow
 def test_two_nodes_on_loopback(alone, tmp_path):
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -171,6 +168,7 @@ def test_two_nodes_on_loopback(alone, tmp_path):
     check_same(tmp_path, alone, tolerance=0)
 
 
+@pytest.mark.slow
 def test_tasks_of_slurm_are_ranks(alone, tmp_path):
     """What `srun` sets for two tasks on two nodes, as in configs/slurm.sbatch."""
     job = {"JOB_ID": os.getpid(), "JOB_NAME": "bvalign", "NODELIST": "127.0.0.1", "NNODES": 2}
@@ -214,7 +212,7 @@ def longer(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize(("first", "second"), [(2, 1), (1, 2)])
+@pytest.mark.parametrize(("first", "second"), mostly_slow([(2, 1), (1, 2)], quick=[(2, 1)]))
 def test_sigterm_saves_and_another_number_of_ranks_goes_on(tmp_path, longer, first, second):
     process = start(tmp_path, f"--trainer.devices={first}", *LONGER)
     wait_for(tmp_path, "members/*/checkpoint-*.safetensors", process)
@@ -230,6 +228,7 @@ def test_sigterm_saves_and_another_number_of_ranks_goes_on(tmp_path, longer, fir
     check_same(tmp_path, longer, tolerance=0)
 
 
+@pytest.mark.slow
 def test_a_dead_rank_ends_the_job_and_is_named(tmp_path):
     process = start(tmp_path, "--trainer.devices=2", "--trainer.max_epochs=2000")
     wait_for(tmp_path, "members/*/checkpoint-*.safetensors", process)
@@ -258,21 +257,15 @@ class Hang(Callback):
 """
 
 
+@pytest.mark.slow
 def test_a_rank_that_hangs_ends_the_job_and_is_named(tmp_path):
     """The timeout is the user's while ranks start, which takes long on a busy machine; then 3 s."""
     (tmp_path / "hangs.py").write_text(HANGS)
     strategy = "--trainer.strategy=bvalign.ensemble.strategy.MemberParallelStrategy"
     more = ("--trainer.devices=2", strategy, "--trainer.strategy.timeout=0:20:00")
-    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])
     process = start(tmp_path, *more, "--trainer.callbacks=hangs.Hang", PYTHONPATH=path)
     (said,) = end(process, code=1)  # it waits for all that can still write
     assert "timeout 0:20:00" in said
     assert "bvalign: error: rank 1 did not answer in time" in said
     assert "the same command continues" in said
-
-
-def test_what_couples_members_of_different_ranks_is_refused(tmp_path):
-    more = ("--trainer.devices=2", "--trainer.sync_batchnorm=true")
-    (said,) = end(start(tmp_path, *more), code=None)
-    assert "sync_batchnorm couples the members of different ranks" in said
-    assert not (tmp_path / "run.json").exists()

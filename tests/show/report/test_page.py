@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 from dataclasses import replace
 
@@ -18,8 +19,8 @@ from bvalign.show.report import write
 from bvalign.show.report.galleries import extremes_first, scores
 from bvalign.show.report.page import MOST_BYTES, page
 from bvalign.show.report.summary_json import summarise
-from bvalign.show.report.thumbnails import COLUMNS
-from tests.browser import needs_chromium, open_page
+from bvalign.show.report.thumbnails import PER_ROW
+from tests.browser import in_chromium, open_page
 from tests.ensembles import aligned_ensemble
 
 EVIL = ("<script>document.title = 'broken'</script>", "</script><b>", "ship & co", "'\"", "{{ 7 }}")
@@ -81,7 +82,7 @@ def shown_pixels(path, found):
     return pixels[row * SIDE : (row + 1) * SIDE, column * SIDE : (column + 1) * SIDE]
 
 
-@needs_chromium
+@in_chromium
 def test_the_address_selects_a_sample_and_shows_its_own_image(pictured):
     path, source, analysis = pictured
     for row in extremes_first(scores(analysis))[[64, 149]].tolist():
@@ -100,6 +101,43 @@ def test_the_address_selects_a_sample_and_shows_its_own_image(pictured):
         assert sum(votes) == 6
 
 
+def shown_names(analysis):
+    """Columns that a reader is to see, other than those that the card names in words."""
+    shown = {name for name, column in analysis.columns().items() if column.unit.shown}
+    return shown - {"index", "label", "prediction", "correct"}
+
+
+def test_the_data_of_the_card_has_every_shown_column_with_its_unit(pictured):
+    _, _, analysis = pictured
+    data = interactive.explorer(analysis, EVIL, np.arange(150))
+    columns = analysis.columns()
+    assert {"bias_sq", "variance", "risk"} <= shown_names(analysis)
+    assert {entry["name"] for entry in data["card"]} == shown_names(analysis)
+    for entry in data["card"]:
+        name = entry["name"]
+        assert entry["unit"] == columns[name].unit.name
+        packed = data["columns"][name]
+        values = np.frombuffer(base64.b64decode(packed["data"]), dtype=f"<{packed['type']}")
+        np.testing.assert_allclose(values, columns[name].values.numpy(), rtol=1e-6)
+
+
+@in_chromium
+def test_the_card_lists_every_shown_column(pictured):
+    path, _, analysis = pictured
+    act = """const facts = [...document.querySelectorAll("#sample dt")].map(
+      name => [name.textContent, name.nextSibling.textContent, name.nextSibling.title]);
+    document.getElementById("plot").dataset.facts = JSON.stringify(facts);"""
+    page = open_page(path, "select=120", act)
+    facts = json.loads(page.elements["plot"]["data-facts"])
+    assert [name for name, *_ in facts[:2]] == ["label", "mean prediction"]
+    columns, wording = analysis.columns(), {"bias²": "bias_sq"}
+    on_card = {wording.get(name, name): rest for name, *rest in facts[2:]}
+    assert on_card.keys() == shown_names(analysis)
+    for name, (value, unit) in on_card.items():
+        assert float(value) == pytest.approx(float(columns[name].values[20]), rel=0.01)
+        assert unit == columns[name].unit.name
+
+
 RECORD = """const plot = document.getElementById("plot"), seen = [];
 const record = () => seen.push(document.getElementById("sample").dataset.index || "none");
 const at = row => ({points: [{customdata: row}]});
@@ -107,7 +145,7 @@ const press = key => plot.dispatchEvent(new KeyboardEvent("keydown", {key, bubbl
 """
 
 
-@needs_chromium
+@in_chromium
 def test_hovering_previews_and_clicking_keeps(pictured):
     path, source, _ = pictured
     act = """plot.emit("plotly_hover", at(5)); record(); plot.emit("plotly_unhover", {}); record();
@@ -122,7 +160,7 @@ def test_hovering_previews_and_clicking_keeps(pictured):
     assert found.console == []
 
 
-@needs_chromium
+@in_chromium
 def test_filters_change_the_count(pictured):
     path, _, analysis = pictured
     correct, target = analysis.samples.decomposition.correct, analysis.samples.target
@@ -153,7 +191,7 @@ def test_filters_change_the_count(pictured):
     assert found.console == []
 
 
-@needs_chromium
+@in_chromium
 def test_the_address_sets_the_filters(pictured):
     path, _, analysis = pictured
     found = open_page(path, "class=3&axes=linear")
@@ -161,7 +199,7 @@ def test_the_address_sets_the_filters(pictured):
     assert found.elements["sample"]["data-index"] == ""
 
 
-@needs_chromium
+@in_chromium
 def test_keys_go_through_the_samples_by_squared_bias(pictured):
     path, _, analysis = pictured
     order = (100 + analysis.samples.decomposition.bias_sq.argsort()).tolist()
@@ -173,7 +211,7 @@ def test_keys_go_through_the_samples_by_squared_bias(pictured):
     assert found.elements["plot"]["data-seen"].split() == [*steps, "none"]
 
 
-@needs_chromium
+@in_chromium
 def test_cards_of_a_gallery_are_one_stop_and_arrows_go_on(pictured):
     path, _, analysis = pictured
     order = analysis.samples.decomposition.bias_sq.argsort(descending=True).tolist()
@@ -187,7 +225,7 @@ def test_cards_of_a_gallery_are_one_stop_and_arrows_go_on(pictured):
     assert found.elements["plot"]["data-stops"] == "3"
 
 
-@needs_chromium
+@in_chromium
 def test_names_and_texts_with_html_are_shown_as_they_are(pictured, tmp_path):
     path, *_ = pictured
     text = path.read_text()
@@ -209,7 +247,7 @@ def test_nothing_is_fetched(pictured):
     assert "@import" not in own
 
 
-@needs_chromium
+@in_chromium
 def test_many_samples_are_a_density_with_the_extremes_as_points(tmp_path, monkeypatch):
     monkeypatch.setattr(interactive, "MOST_POINTS", 100)
     monkeypatch.setattr(interactive, "EXTREME_POINTS", 30)
@@ -280,6 +318,6 @@ def test_figures_are_vectors_with_a_picture_of_the_cloud(tmp_path):
 
 def test_sheets_hold_a_row_of_so_many_columns():
     assert (
-        f"calc({COLUMNS} * var(--size))"
+        f"calc({PER_ROW} * var(--size))"
         in (write.Path(write.__file__).parent / "style.css").read_text()
     )

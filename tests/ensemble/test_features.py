@@ -7,7 +7,7 @@ import torch
 from bvalign.ensemble import networks
 from bvalign.ensemble.features import last_layer
 from bvalign.show.callbacks.neural_collapse import NeuralCollapseMonitor
-from tests.commands import TINY
+from tests.processes import TINY
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,7 @@ def test_two_heads_are_refused():
         last_layer(network, torch.randn(1, 3, 224, 224))
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_the_monitor_measures_every_member_and_sees_collapse_begin(bvalign):
     bvalign(
         "fit",

@@ -1,5 +1,6 @@
 """`bvalign` as a process of its own, and the options of fits that take a second."""
 
+import os
 import subprocess
 import sys
 
@@ -21,6 +22,11 @@ def bvalign_process(*arguments, ranks=1):
     """The command line of `bvalign ARGUMENTS`, started by torchrun if there are several ranks."""
     launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={ranks}"] if ranks > 1 else []
     return [sys.executable, *launcher, QUICK, *map(str, arguments)]
+
+
+def bare_environment():
+    """What is left of the environment where there is no home and no language."""
+    return {name: os.environ[name] for name in ("PATH", "PYTHONPATH")} | {"LC_ALL": "C"}
 
 
 def run_process(command, **options):

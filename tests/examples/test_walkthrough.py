@@ -3,6 +3,8 @@
 import json
 import subprocess
 
+import pytest
+
 from tests import ROOT
 
 PATH = ROOT / "examples" / "walkthrough.ipynb"
@@ -11,6 +13,7 @@ SMALL = ("--data.num_train=200", "--model.width=8", "--model.plan=sequential")
 CODE = [cell for cell in CELLS if cell["cell_type"] == "code"]
 
 
+@pytest.mark.slow
 def test_every_cell_runs(bvalign, capsys, monkeypatch):
     run = subprocess.run
 

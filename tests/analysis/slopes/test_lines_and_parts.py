@@ -1,5 +1,8 @@
 """Lines through clouds, errors of logarithms, selections, and slopes of parts of the test set."""
 
+import json
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +18,7 @@ from bvalign.analysis.slopes.subset_values import subset_values
 from bvalign.analysis.summary import analyze_blocks
 from tests import ROOT, reference
 from tests.ensembles import aligned_ensemble, random_ensemble
+from tests.processes import run_process
 
 
 def planned(logits, target, **options):
@@ -248,14 +252,10 @@ def test_the_curve_holds_means_and_r_squared():
 
 
 def test_the_experiment_runs(tmp_path):
-    import json
-    import subprocess
-    import sys
-
     script = ROOT / "experiments" / "estimators" / "run.py"
     options = "--repetitions 2 --num_samples 60 --members 8 --laws shared gumbel --points 4"
     command = [sys.executable, str(script), *options.split(), "--out", str(tmp_path)]
-    subprocess.run(command, check=True, capture_output=True)
+    run_process(command)
     rows = json.loads((tmp_path / "results.json").read_text())["rows"]
     assert {row["law"] for row in rows} == {"shared", "gumbel"}
     assert {row["runs"] for row in rows if row["estimator"] == "ols"} == {2}

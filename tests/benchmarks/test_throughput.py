@@ -23,7 +23,10 @@ import training  # noqa: E402
 import usual  # noqa: E402
 from workloads import QUICK, WORKLOADS  # noqa: E402
 
-pytestmark = pytest.mark.timeout(900)  # half a minute, on a machine that does nothing else
+pytestmark = [
+    pytest.mark.timeout(900),  # half a minute, on a machine that does nothing else
+    pytest.mark.xdist_group("throughput"),  # one worker runs the command that several look at
+]
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 
 
@@ -45,6 +48,7 @@ def spreads(value):
             yield from spreads(part)
 
 
+@pytest.mark.slow
 def test_the_command_measures_every_part(quick):
     results, _ = quick
     assert results["quick"]
@@ -63,6 +67,7 @@ def test_the_command_measures_every_part(quick):
     assert all(size > 0 for size in results["statistics"]["small"]["peak_bytes"].values())
 
 
+@pytest.mark.slow
 def test_every_measurement_is_a_number_above_zero(quick):
     results, _ = quick
     parts = ("training", "fits", "statistics", "startup")
@@ -72,6 +77,7 @@ def test_every_measurement_is_a_number_above_zero(quick):
         assert 0 < one["min"] <= one["median"] <= one["max"] < math.inf
 
 
+@pytest.mark.slow
 def test_what_is_compared_computes_the_same(quick):
     results, _ = quick
     for found in results["training"].values():
@@ -82,6 +88,7 @@ def test_what_is_compared_computes_the_same(quick):
     assert results["statistics"]["small"]["difference"] < 1e-9
 
 
+@pytest.mark.slow
 def test_the_page_has_every_goal_and_no_gpu(quick):
     results, page = quick
     rows = goals.goals(results)
@@ -111,6 +118,7 @@ GPU = {
 }
 
 
+@pytest.mark.slow
 def test_a_whole_run_judges_every_goal(quick):
     """The tiny numbers under the names of the whole run, and made-up ones of a GPU."""
     results, _ = quick

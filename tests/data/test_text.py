@@ -70,6 +70,7 @@ def test_the_transformer_ignores_what_follows_the_question():
         networks.create("transformer", 4, (30, 1, 8), width=8, heads=3)
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_transformers_train_and_the_report_has_no_images(bvalign, tmp_path):
     write_trec(tmp_path)
     bvalign(

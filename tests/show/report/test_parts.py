@@ -21,7 +21,7 @@ from bvalign.show.report.galleries import Scores, distance_to_line, extremes_fir
 from bvalign.show.report.sentences import in_words
 from bvalign.show.report.template import render
 from bvalign.show.report.terminal import print_main_numbers
-from bvalign.show.report.thumbnails import COLUMNS, ROWS, sprites
+from bvalign.show.report.thumbnails import PER_ROW, PER_SHEET, sprites
 from tests.ensembles import aligned_ensemble, random_ensemble
 
 
@@ -61,11 +61,11 @@ def test_every_thumbnail_is_at_its_place():
     images = np.random.default_rng(0).integers(256, size=(1100, 1, 5, 4), dtype=np.uint8)
     order = np.random.default_rng(1).permutation(1100)
     found = sprites(images, order, 10**7)
-    assert (found.number, found.rows, found.lossless) == (1100, (ROWS, 3), True)
+    assert (found.number, found.rows, found.lossless) == (1100, (32, 3), True)
     sheets = [pixels(sheet) for sheet in found.sheets]
     for place in (0, 31, 32, 1023, 1024, 1099):
-        sheet, cell = divmod(place, COLUMNS * ROWS)
-        top, left = (5 * part for part in divmod(cell, COLUMNS))
+        sheet, cell = divmod(place, PER_SHEET)
+        top, left = (5 * part for part in divmod(cell, PER_ROW))
         shown = sheets[sheet][top : top + 5, left : left + 4, 0]
         np.testing.assert_array_equal(shown, images[order[place], 0])
 
@@ -76,18 +76,18 @@ def test_every_thumbnail_is_at_its_place():
 def test_images_of_any_shape_have_thumbnails(shape, side):
     images = np.full((3, *shape), 200, dtype=np.uint8)
     found = sprites(images, np.arange(3), 10**6)
-    assert pixels(found.sheets[0]).shape == (side, COLUMNS * side, 3)
+    assert pixels(found.sheets[0]).shape == (side, PER_ROW * side, 3)
 
 
 def test_sprites_keep_their_limit_and_the_first_samples(monkeypatch):
-    monkeypatch.setattr(sprite_module, "ROWS", 2)
+    monkeypatch.setattr(sprite_module, "PER_SHEET", 2 * PER_ROW)
     images = np.random.default_rng(0).integers(256, size=(500, 3, 8, 8), dtype=np.uint8)
     whole = sprites(images, np.arange(500), 10**7)
     size = sum(map(len, whole.sheets))
     found = sprites(images, np.arange(500), size // 8)
     assert not found.lossless
     assert 0 < found.number < 500
-    assert found.number % COLUMNS == 0
+    assert found.number % PER_ROW == 0
     assert sum(map(len, found.sheets)) <= size // 8
     assert sprites(images, np.arange(500), 0).number == 0
     assert sprites(None, np.arange(500), 10**6).number == 0
