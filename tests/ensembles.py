@@ -22,7 +22,7 @@ def aligned_ensemble(members=12, samples=900, classes=5, sigma=1.0, seed=0):
 
 
 def calibrated_members(seed, samples=4000):
-    """Members of one law per sample, with Dirichlet noise, and labels drawn from their mean.
+    """Members with Dirichlet noise around a mean per sample, and labels drawn from that mean.
 
     Given the mean p̄ of infinitely many members, labels follow p̄, members p are
     Dirichlet(5 p̄), and votes drawn from the members have the expected shares p̄.

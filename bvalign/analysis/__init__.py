@@ -1,6 +1,6 @@
-"""Mathematics of predictions: per-sample decompositions, and what a whole ensemble says.
+"""Mathematics of predictions: per-sample decompositions, and summaries of a whole ensemble.
 
-The way of the data: `block_values.py` computes a block of samples, `collect.py` joins the blocks,
-`sample_table.py` makes them columns, `summary.py` fits and summarises; `unlabelled.py` does the
-same where there are no labels.
+Data flow: `block_values.py` computes a block of samples, `collect.py` joins the blocks,
+`sample_table.py` turns them into columns, `summary.py` fits and summarises; `unlabelled.py` does
+the same without labels.
 """

@@ -1,9 +1,9 @@
-"""Everything that one pass over the logits computes of a block of samples.
+"""All values that one pass over the logits computes for a block of samples.
 
-`collect.py` joins the blocks by the shapes of the fields: a field with a `samples` axis holds an
-entry per sample and goes to its place, a field without one is a sum over samples and is added up.
-A field with a `Unit` is a finished statistic; `sample_table.py` makes it a column of samples.csv,
-and its mean stands in summary.json, under the name of the field.
+`collect.py` joins the blocks by the shapes of the fields: a field with a `samples` axis holds one
+entry per sample, which goes to its place; a field without one is a sum over samples and adds up.
+A field with a `Unit` is a finished statistic: a column of samples.csv, with its mean in
+summary.json, both under the name of the field.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from bvalign.analysis.slopes import Design, LogErrors, subset_values
 
 
 class SubsetBlock(NamedTuple):
-    """The per-sample values of `subsets.SubsetValues`."""
+    """Per-sample values of `subset_values.SubsetValues`."""
 
     bias_sq_unbiased: Float[Tensor, "subsets samples"]
     variance_unbiased: Float[Tensor, "subsets samples"]
@@ -36,17 +36,17 @@ class SubsetBlock(NamedTuple):
 
 
 class BlockValues(NamedTuple):
-    """Results of a block of samples, and of all of them once joined."""
+    """Values of a block of samples or, once joined, of all samples."""
 
-    hits: Float[Tensor, " members"]  # samples that a member gets right
-    pairs_that_differ: Float[Tensor, "members members"]  # samples at which two members disagree
+    hits: Float[Tensor, " members"]  # samples that each member gets right
+    pairs_that_differ: Float[Tensor, "members members"]  # samples on which two members disagree
     target: Int[Tensor, " samples"]
-    votes: Int[Tensor, "samples classes"]  # members that vote for a class
+    votes: Int[Tensor, "samples classes"]  # members that vote for each class
     moments: Moments
     uncertainty_sum: Float[Tensor, " samples"]
     cross_entropy: CrossEntropy
     subsets: SubsetBlock
-    weighted: WeightedDecomposition | None  # None where all members count alike
+    weighted: WeightedDecomposition | None  # None without weights
 
 
 def block_values(
@@ -56,17 +56,19 @@ def block_values(
     plan: Design,
     member_weights: Sequence[float] | None = None,
 ) -> BlockValues:
-    """Computes all of it.
+    """Computes all values of a block.
 
     Args:
         logits: of all members.
-        target: labels.
+        target: class ids.
         plan: the subsets of the members.
-        member_weights: how often each member counts in `weighted`, or None.
+        member_weights: weight of each member in `weighted`, or None.
     """
     votes = logits.argmax(dim=-1)
     values = subset_values(logits, target, plan.sums, plan.error_rows)
-    weights = None if member_weights is None else torch.tensor(member_weights).double()
+    weighted = None
+    if member_weights is not None:
+        weighted = weighted_decompose(logits, target, torch.tensor(member_weights).double())
     return BlockValues(
         hits=(votes == target).sum(dim=1).double(),
         pairs_that_differ=pair_disagreement(votes).double(),
@@ -76,5 +78,5 @@ def block_values(
         uncertainty_sum=uncertainty_sum(logits),
         cross_entropy=cross_entropy(logits, target),
         subsets=SubsetBlock(*values[:3], values.log_errors),
-        weighted=None if weights is None else weighted_decompose(logits, target, weights),
+        weighted=weighted,
     )

@@ -1,4 +1,4 @@
-"""One pass over blocks of samples: their results in arrays over all samples, allocated once."""
+"""One pass over blocks of samples, with results in preallocated arrays over all samples."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -23,18 +23,18 @@ def collect(
     num_samples: int,
     first: int = 0,
 ) -> Values:
-    """Joins what is computed of each block.
+    """Computes values of each block and joins them.
 
     The results of a block are copied into arrays over all samples. Kept one by one between large
-    temporaries, they would leave the heap full of holes: 9.2 GiB instead of 1.5 for (20, 20,000,
-    500). What no block fills stays zero, so that processes with different blocks can add their
-    arrays up.
+    temporaries, they would fragment the heap: 9.2 GiB instead of 1.5 for (20, 20,000, 500).
+    Entries that no block fills stay zero, so processes with different blocks can add their arrays
+    up.
 
     Args:
-        blocks: successive ones.
-        compute: logits, labels -> a NamedTuple of tensors, of NamedTuples or None. A field whose
-            shape has a `samples` axis goes to its place, any other is added up.
-        num_samples: N, of all processes.
+        blocks: of successive samples.
+        compute: maps logits and labels to a NamedTuple of tensors, NamedTuples or None. A field
+            whose shape has a `samples` axis goes to its place, any other is added up.
+        num_samples: N, over all processes.
         first: position of the first block.
     """
     whole, position = None, first
@@ -47,7 +47,7 @@ def collect(
 
 
 def arrays(values: tuple) -> Iterator[Tensor]:
-    """All tensors of a NamedTuple, nested ones included, in a fixed order."""
+    """Yields all tensors of a NamedTuple, including nested ones, in a fixed order."""
     for value in values:
         if isinstance(value, Tensor):
             yield value
@@ -56,10 +56,10 @@ def arrays(values: tuple) -> Iterator[Tensor]:
 
 
 class HeldOut:
-    """Logits and labels of some samples, kept while the blocks go by.
+    """Logits and labels of the samples chosen by `choose_held_out`, copied as blocks pass.
 
     Args:
-        num_samples: N, of all processes.
+        num_samples: N, over all processes.
         first: position of the first block.
     """
 
@@ -69,7 +69,7 @@ class HeldOut:
         self.target: Int[Tensor, " chosen"] = torch.empty(0, dtype=torch.int64)
 
     def watch(self, blocks: Iterable[Block]) -> Iterator[Block]:
-        """The same blocks; those of their samples that `choose_held_out` chose are copied."""
+        """Yields the same blocks, after copying their chosen samples."""
         chosen, position = None, self.first
         for logits, target in blocks:
             members, length, classes = logits.shape
@@ -88,7 +88,7 @@ class HeldOut:
 
 
 def _zeros(values: Values, num_samples: int) -> Values:
-    """Arrays of zeros for all samples, shaped like the results of one block."""
+    """Zeros for all samples, shaped like the results of one block."""
     whole = []
     for value, annotation in _annotated(values):
         if isinstance(value, Tensor):
@@ -102,7 +102,7 @@ def _zeros(values: Values, num_samples: int) -> Values:
 
 
 def _add(whole: Values, values: Values, position: int) -> None:
-    """Writes the results of a block into the arrays over all samples."""
+    """Copies or adds the results of a block to the arrays over all samples."""
     for array, (value, annotation) in zip(whole, _annotated(values), strict=True):
         if isinstance(value, Tensor):
             axis = _sample_axis(annotation)
@@ -115,12 +115,12 @@ def _add(whole: Values, values: Values, position: int) -> None:
 
 
 def _annotated(values: tuple) -> Iterator[tuple[object, object]]:
-    """The fields of a NamedTuple, each with its annotation."""
+    """Fields of a NamedTuple, each with its annotation."""
     return zip(values, type(values).__annotations__.values(), strict=True)
 
 
 def _sample_axis(annotation: object) -> int | None:
-    """The place of `samples` in a jaxtyping shape, counted from its end; None without one.
+    """Position of `samples` in a jaxtyping shape, counted from the end; None if absent.
 
     >>> _sample_axis(Float[Tensor, "samples classes"]), _sample_axis(Float[Tensor, "*rows samples"])
     (-2, -1)
@@ -133,8 +133,10 @@ def _sample_axis(annotation: object) -> int | None:
 def _two_at_a_time(
     compute: Callable[[Tensor, Tensor | None], Values], blocks: Iterable[Block]
 ) -> Iterator[tuple[Block, Values]]:
-    """Each block with its result, in order. A block is many short operations, which alone leave
-    a core idle: two take three quarters of the time.
+    """Yields each block with its result, in order.
+
+    A block is many short operations, which leave a core idle: two blocks at a time take three
+    quarters of the time of one after the other.
     """
     with ThreadPoolExecutor(2) as pool:
         waiting = deque()

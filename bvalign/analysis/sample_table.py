@@ -1,4 +1,4 @@
-"""All per-sample statistics of labelled predictions: one row per test sample."""
+"""Per-sample statistics of labelled predictions: one row per test sample."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -26,30 +26,30 @@ TOP = 4
 
 
 class Leading(NamedTuple):
-    """The TOP classes of a sample (all of them where there are fewer), the most probable first."""
+    """Leading TOP classes of each sample (all classes if fewer), most probable first."""
 
     classes: Int[Tensor, "samples top"]
     probs: Float[Tensor, "samples top"]  # mean_m p_m of those classes
-    votes: Int[Tensor, "samples top"]  # members that vote for them
+    votes: Int[Tensor, "samples top"]  # members that vote for each of them
 
 
 @dataclass(frozen=True)
 class SampleTable:
-    """The per-sample statistics of one ensemble.
+    """Per-sample statistics of one ensemble.
 
     Attributes:
         index: rows of the data set (samples).
-        target: labels (samples).
+        target: class ids (samples).
         prediction: argmax of the mean probabilities (samples).
-        decomposition: under squared loss.
-        cross_entropy: under cross-entropy.
-        zero_one: of the members' votes.
-        gap: bias_sq - variance and what it is made of.
-        log_errors: squared standard errors of the logs of the unbiased values, over members; NaN
-            with fewer than three.
-        statistics: those that `BlockValues` declares under a name of their own.
-        leading: the most probable classes, and their votes.
-        weighted: the decomposition in which members count with weights, if there are any.
+        decomposition: of the squared loss.
+        cross_entropy: decomposition of the cross-entropy.
+        zero_one: decomposition of the 0-1 loss of votes.
+        gap: bias_sq - variance and its terms.
+        log_errors: squared standard errors over members of the logs of the unbiased values; NaN
+            with fewer than three members.
+        statistics: further ones, declared in `BlockValues` with a `Unit`.
+        leading: the most probable classes, with their votes.
+        weighted: the decomposition with member weights, if there are any.
     """
 
     index: Int[Tensor, " samples"]
@@ -65,7 +65,7 @@ class SampleTable:
     weighted: WeightedDecomposition | None = None
 
     def columns(self) -> dict[str, Column]:
-        """The columns of samples.csv by name, in their order."""
+        """Columns of samples.csv by name, in order."""
         decomposition = columns_of(self.decomposition)
         log = Unit("natural log")
         columns = {
@@ -77,17 +77,17 @@ class SampleTable:
             "log_bias_sq_error": Column(self.log_errors.bias_sq.sqrt(), log),
             "log_variance_error": Column(self.log_errors.variance.sqrt(), log),
         }
-        for table in (self.cross_entropy, self.zero_one, self.gap):
-            columns |= columns_of(table)
+        for statistics in (self.cross_entropy, self.zero_one, self.gap):
+            columns |= columns_of(statistics)
         if self.weighted is not None:
             weighted = columns_of(self.weighted)
             columns |= {f"weighted_{name}": column for name, column in weighted.items()}
         return columns | self.statistics
 
     def means(self) -> dict[str, Mean]:
-        """Means over samples under each loss and of further statistics; NaN if undefined."""
-        tables = (self.decomposition, self.cross_entropy, self.zero_one)
-        columns = {name: column for table in tables for name, column in columns_of(table).items()}
+        """Means over samples of each decomposition and of `statistics`; NaN if undefined."""
+        columns = columns_of(self.decomposition)
+        columns |= columns_of(self.cross_entropy) | columns_of(self.zero_one)
         return _means(columns | self.statistics)
 
     def weighted_means(self) -> dict[str, Mean] | None:
@@ -100,10 +100,10 @@ def sample_table(
     index: Int[Tensor, " samples"],
     log_errors: LogErrors,
 ) -> SampleTable:
-    """The table, from what was collected of all samples.
+    """Makes the table from the values of all samples.
 
     Args:
-        values: of all samples.
+        values: of all samples, joined.
         index: rows of the data set.
         log_errors: of the whole ensemble.
     """
@@ -127,11 +127,11 @@ def sample_table(
 def leading(
     mean_probs: Float[Tensor, "samples classes"], votes: Int[Tensor, "samples classes"]
 ) -> Leading:
-    """The classes that lead.
+    """Selects the leading classes of each sample.
 
     Args:
         mean_probs: mean_m p_m.
-        votes: `losses.vote_counts`.
+        votes: `other_losses.vote_counts`.
 
     >>> import torch
     >>> first = leading(torch.tensor([[0.1, 0.9]]), torch.tensor([[1, 3]]))

@@ -1,4 +1,4 @@
-"""Everything that is computed of one ensemble's predictions."""
+"""Analysis of one ensemble's labelled predictions: per-sample statistics, fits and summaries."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -10,14 +10,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bvalign.analysis.block_values import block_values
-from bvalign.analysis.calibration import Calibration, calibrate
+from bvalign.analysis.block_values import BlockValues, block_values
+from bvalign.analysis.calibration import Calibration, Gap, calibrate
 from bvalign.analysis.collapse import Collapse, fit_collapse
 from bvalign.analysis.collect import Block, HeldOut, arrays, collect
 from bvalign.analysis.decompositions import Column, Mean, NamedColumns
 from bvalign.analysis.sample_table import SampleTable, sample_table
 from bvalign.analysis.slopes import (
     Alignment,
+    Design,
     LocalSlope,
     Selection,
     SubsetValues,
@@ -34,25 +35,25 @@ LOSSES = {
     "cross_entropy": ("kl_variance", "kl_risk"),
     "zero_one": ("net_variance_01", "error_rate"),
 }
-"""Loss -> its variance, and the risk that this is a part of."""
+"""Loss -> names of its variance and of its risk."""
 
 
 @dataclass(frozen=True, repr=False)
 class Analysis(NamedColumns):
-    """The numbers of one ensemble on one test set; printed, the few main ones.
+    """Numbers of one ensemble on one test set; prints as the main ones.
 
     Attributes:
         samples: the per-sample statistics; `analysis["bias_sq"]` is one column as an array.
         member_accuracy: accuracy of each member (members).
-        pair_disagreement: share of samples at which two members differ (members, members).
+        pair_disagreement: fraction of samples on which two members differ (members, members).
         alignment: fits over the correct samples.
         calibration: of the mean probabilities.
-        collapse: the noise in the logits, and what the model of neural collapse predicts from it.
+        collapse: noise in the logits, and predictions of the neural-collapse model from it.
         class_slopes: slope of each class.
         decade_slopes: slope of each decade of bias_sq; the key k stands for 10^k.
         selection: which samples count as correct in the fits.
         num_classes: K.
-        notes: lines that every reader of the results must see.
+        notes: lines that every reader of the results should see.
     """
 
     samples: SampleTable
@@ -69,29 +70,31 @@ class Analysis(NamedColumns):
 
     @property
     def num_members(self) -> int:
+        """Number of members M."""
         return len(self.member_accuracy)
 
     @property
     def num_samples(self) -> int:
+        """Number of test samples N."""
         return len(self.samples.index)
 
     @property
     def accuracy(self) -> float:
-        """Share of samples that the mean of all members gets right."""
+        """Fraction of samples that the mean of all members gets right."""
         return float(self.samples.decomposition.correct.double().mean())
 
     def columns(self) -> dict[str, Column]:
-        """The per-sample statistics by name, as in samples.csv."""
+        """Per-sample statistics by name, as in samples.csv."""
         return self.samples.columns()
 
     def means(self) -> dict[str, Mean]:
-        """Mean and standard error over samples of the per-sample statistics."""
+        """Means of the per-sample statistics, with standard errors over samples."""
         return self.samples.means()
 
     def variance_share(self) -> dict[str, float]:
-        """Share of the mean risk that is variance, for each loss; NaN without either.
+        """Fraction of the mean risk that is variance, for each loss; NaN where undefined.
 
-        It is the net variance for the 0-1 loss, where variance can help, so it may be negative.
+        For the 0-1 loss it is the net variance, which can help and so be negative.
         """
         means = {name: float(mean.value) for name, mean in self.means().items()}
         return {
@@ -109,7 +112,7 @@ class Analysis(NamedColumns):
         return {name: _quantiles(ratio) for name, ratio in ratios.items()}
 
     def excess_quantiles(self) -> dict[str, dict[str, float]]:
-        """Quantiles D of max(variance - bias_sq, 0): variance <= bias_sq + D for that share."""
+        """Quantiles D of max(variance - bias_sq, 0): variance <= bias_sq + D for that fraction."""
         d = self.samples.decomposition
         excess = {
             "plug_in": d.variance - d.bias_sq,
@@ -118,7 +121,7 @@ class Analysis(NamedColumns):
         return {name: _quantiles(e.clamp(min=0)) for name, e in excess.items()}
 
     def __repr__(self) -> str:
-        """The few numbers that a reader needs, in words."""
+        """Main numbers in words."""
         means = self.means()
         lines = [
             f"{self.num_members} members on {self.num_samples} samples: accuracy of a member "
@@ -162,10 +165,10 @@ def analyze_blocks(
         index: rows of the data set (samples), in the order of the blocks.
         num_members: M.
         notes: passed on to the result.
-        selection: which samples count as correct in the fits; `design.py` explains each.
-        member_weights: how often each member counts in `weighted`, and only there.
-        first: position of the first block, where several processes share the samples.
-        reduce: adds an array up over the processes, in place; does nothing for a single one.
+        selection: which samples count as correct in the fits; see `slopes/member_subsets.py`.
+        member_weights: weight of each member in `weighted`, and only there.
+        first: position of the first block, where samples are split over several processes.
+        reduce: sums an array over processes, in place; does nothing for a single one.
     """
     plan = design(num_members, selection=selection)
     held_out = HeldOut(len(index), first)
@@ -177,38 +180,36 @@ def analyze_blocks(
     *subsets, log_errors = values.subsets
     subsets = SubsetValues(*subsets, size, log_errors, plan.error_rows)
     samples = sample_table(values, index, subsets.errors(plan.full.whole))
-    kept = held_out.logits.transpose(0, 1), held_out.target
-    with ThreadPoolExecutor(2) as pool:  # many short operations, which leave a core idle
-        alignment = pool.submit(fit_alignment, subsets, plan)
-        calibration = pool.submit(
-            calibrate,
-            values.moments,
-            values.uncertainty_sum,
-            values.votes,
-            samples.gap,
-            values.target,
-            kept,
-        )
-        of_classes = pool.submit(class_slopes, subsets, values.target, plan)
-        of_decades = pool.submit(decade_slopes, subsets, plan)
-        collapse = pool.submit(fit_collapse, *kept)
     return Analysis(
         samples=samples,
         member_accuracy=values.hits / len(index),
         pair_disagreement=values.pairs_that_differ / len(index),
-        alignment=alignment.result(),
-        class_slopes=of_classes.result(),
-        decade_slopes=of_decades.result(),
-        calibration=calibration.result(),
-        collapse=collapse.result(),
         selection=selection,
         num_classes=values.votes.shape[-1],
         notes=tuple(notes),
+        **_fits(values, subsets, samples.gap, plan, held_out),
     )
 
 
+def _fits(
+    values: BlockValues, subsets: SubsetValues, gap: Gap, plan: Design, held_out: HeldOut
+) -> dict[str, object]:
+    """Computes the fields of `Analysis` that are fits, side by side."""
+    kept = held_out.logits.transpose(0, 1), held_out.target
+    sums = values.moments, values.uncertainty_sum, values.votes
+    with ThreadPoolExecutor(2) as pool:  # many short operations, which leave a core idle
+        fits = {
+            "alignment": pool.submit(fit_alignment, subsets, plan),
+            "calibration": pool.submit(calibrate, *sums, gap, values.target, kept),
+            "class_slopes": pool.submit(class_slopes, subsets, values.target, plan),
+            "decade_slopes": pool.submit(decade_slopes, subsets, plan),
+            "collapse": pool.submit(fit_collapse, *kept),
+        }
+    return {name: fit.result() for name, fit in fits.items()}
+
+
 def _quantiles(values: Float[Tensor, " samples"]) -> dict[str, float]:
-    """Of the finite values; NaN if there are none."""
+    """Quantiles of the finite values; NaN if there are none."""
     finite = values[values.isfinite()]
     if not len(finite):
         return {str(q): math.nan for q in RATIO_QUANTILES}

@@ -1,30 +1,30 @@
-"""What an ensemble says where there are no labels: how its members vary, and the risk to expect.
+"""Analysis without labels: the variance of the members, and the risk to expect.
 
 Symbols, for one sample with M members and K classes: p_m is member m's probabilities, p̄ their
-mean, q their normalised geometric mean (`losses.py`). None of these needs a label:
+mean, q their normalised geometric mean (`decompositions/other_losses.py`). These need no label:
 
     variance, variance_unbiased    mean_m ‖p_m - p̄‖², and with M - 1
-    uncertainty                    1 - mean_m ‖p_m‖² (`gap.py`)
+    uncertainty                    1 - mean_m ‖p_m‖² (`calibration/gap.py`)
     kl_variance                    mean_m KL(q ‖ p_m), nats
-    disagreement, variance_01      share of the pairs of members that vote differently, unbiased;
-                                   share of the members that are outvoted
+    disagreement, variance_01      fraction of pairs of members that vote differently, unbiased;
+                                   fraction of members that are outvoted
 
-Squared bias, risk and calibration do. What stands in for them holds on average over samples, under
-an assumption that cannot be checked without labels:
+Squared bias, risk and calibration do. Their substitutes hold on average over samples, each under an
+assumption that cannot be checked without labels:
 
     risk            E risk = E (2 variance_unbiased + uncertainty)
-                    if the mean of infinitely many members is calibrated for each class: the gap
-                    identity of `gap.py` with a calibration residual of zero
-    risk_plug_in    the same with variance, if the mean of these M members is
+                    if the mean of infinitely many members is class-wise calibrated: the gap
+                    identity of `calibration/gap.py` with a calibration residual of zero
+    risk_plug_in    the same with variance, if the mean of these M members is calibrated so
     member_error    E (error rate of a member) = E disagreement
-                    if the vote shares of infinitely many members are calibrated, all classes taken
-                    together: the Generalization Disagreement Equality (Jiang et al. 2022)
+                    if the vote shares of infinitely many members are calibrated, with all classes
+                    pooled: the Generalization Disagreement Equality (Jiang et al. 2022)
     ensemble_error  E 1{argmax p̄ != y} = E (1 - max p̄)
                     if the largest mean probability is calibrated (Guo et al. 2017)
 
-A mean that is over-confident, as is usual when the data shift, makes each of them too small: the
-true mean risk is higher by the mean calibration residual, the error rates by the mean of what
-confidence or agreement exceed accuracy by.
+An over-confident mean, as is usual under distribution shift, makes each of them too small: the true
+mean risk is higher by the mean calibration residual, the error rates by the mean excess of
+confidence or agreement over accuracy.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -69,14 +69,14 @@ ESTIMATES = {
     "member_error": "disagreement",
     "ensemble_error": "error_label_free",
 }
-"""Estimate -> the per-sample value that it is the mean of."""
+"""Estimate -> name of the per-sample value whose mean it is."""
 
 
 class Unlabelled(NamedTuple):
-    """One number per sample, float64 except `prediction`.
+    """Statistics that need no labels, one value per sample; float64 except `prediction`.
 
-    With one member the variances, disagreement and risk_label_free are NaN; the KL variances are
-    too where a member gives a class a probability of exactly zero, as votes do.
+    With one member the variances, disagreement and risk_label_free are NaN; so are the KL variances
+    where a member gives a class a probability of exactly zero, as votes do.
     """
 
     prediction: Annotated[Int[Tensor, " samples"], Unit("class id")]  # argmax p̄
@@ -86,8 +86,8 @@ class Unlabelled(NamedTuple):
     uncertainty: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
     kl_variance: Annotated[Float[Tensor, " samples"], Unit("nats")]
     kl_variance_jackknife: Annotated[Float[Tensor, " samples"], Unit("nats")]
-    disagreement: Annotated[Float[Tensor, " samples"], Unit("share of pairs", shown=True)]
-    variance_01: Annotated[Float[Tensor, " samples"], Unit("share of members")]
+    disagreement: Annotated[Float[Tensor, " samples"], Unit("fraction of pairs", shown=True)]
+    variance_01: Annotated[Float[Tensor, " samples"], Unit("fraction of members")]
     risk_label_free: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
     risk_label_free_plug_in: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
     # 1 - max p̄, without cancellation
@@ -96,14 +96,14 @@ class Unlabelled(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class UnlabelledAnalysis(NamedColumns):
-    """The numbers of one ensemble on samples without labels; printed, the few main ones.
+    """Numbers of one ensemble on samples without labels; prints as the main ones.
 
     Attributes:
         values: one value per sample; `analysis["variance"]` is one column as an array.
         index: rows of the data set (samples).
         num_members: M.
         num_classes: K.
-        notes: lines that every reader of the results must see.
+        notes: lines that every reader of the results should see.
     """
 
     values: Unlabelled
@@ -114,26 +114,27 @@ class UnlabelledAnalysis(NamedColumns):
 
     @property
     def num_samples(self) -> int:
+        """Number of samples N."""
         return len(self.index)
 
     def columns(self) -> dict[str, Column]:
-        """The columns of samples.csv by name, in their order."""
+        """Columns of samples.csv by name, in order."""
         index = Column(self.index, Unit("row of the data set", shown=True))
         return {"index": index} | columns_of(self.values)
 
     def means(self) -> dict[str, Mean]:
-        """Mean and standard error over samples of each per-sample value; NaN if undefined."""
+        """Means of the per-sample values, with standard errors over samples; NaN if undefined."""
         return {name: mean_over_samples(getattr(self.values, name)) for name in MEANS}
 
     def estimates(self) -> dict[str, Mean]:
-        """What stands in for risk and error rates, each under the assumption of its own."""
+        """Substitutes for risk and error rates, each under its own assumption."""
         return {
             name: mean_over_samples(getattr(self.values, column))
             for name, column in ESTIMATES.items()
         }
 
     def __repr__(self) -> str:
-        """The few numbers that a reader needs, in words."""
+        """Main numbers in words."""
         means, estimates = self.means(), self.estimates()
         several = self.num_members > 1
         lines = [
@@ -168,7 +169,7 @@ def analyze_unlabelled_blocks(
     first: int = 0,
     reduce: Callable[[Tensor], object] = lambda _: None,
 ) -> UnlabelledAnalysis:
-    """Analyses predictions that come as blocks of samples, and looks at no label.
+    """Analyses predictions that come as blocks of samples, ignoring any labels.
 
     Args:
         blocks: logits (members, block, classes) of successive samples, and anything or None.
@@ -176,8 +177,8 @@ def analyze_unlabelled_blocks(
         num_members: M.
         notes: passed on to the result.
         num_classes: K.
-        first: position of the first block, where several processes share the samples.
-        reduce: adds an array up over the processes, in place; does nothing for a single one.
+        first: position of the first block, where samples are split over several processes.
+        reduce: sums an array over processes, in place; does nothing for a single one.
     """
     values = collect(blocks, lambda logits, _: unlabelled(logits), len(index), first)
     for array in arrays(values):
@@ -186,7 +187,7 @@ def analyze_unlabelled_blocks(
 
 
 def unlabelled(logits: Float[Tensor, "members samples classes"]) -> Unlabelled:
-    """The per-sample values of members that fit into memory together.
+    """Per-sample values of members that fit into memory together.
 
     >>> logits = torch.tensor([[[0.0, 0.0]], [[0.0, 0.0]]])      # two members, both undecided
     >>> values = unlabelled(logits)
