@@ -119,7 +119,7 @@ def reliability(cells: Cells, *, num_samples: int, num_members: int) -> Figure:
     axes.set_ylim(-0.03, 1.05)
     axes.set_ylabel("accuracy in the bin")
     axes.set_title(f"N = {num_samples}, M = {num_members}", fontsize=10)
-    axes.legend(fontsize=8, loc="upper left")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)  # beside the bins, not over them
     below.bar(predicted, counts, width=0.035, color=CORRECT)
     for x, count in zip(predicted, counts, strict=True):
         below.annotate(

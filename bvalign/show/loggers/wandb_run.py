@@ -21,6 +21,9 @@ STEPS_PER_START = 1_000_000
 """Offset of the steps of each further start of an offline W&B run: offline, W&B cannot know where
 the last start stopped, and it drops steps that come twice."""
 
+FIRST_COLUMNS = ("index", "label", "prediction", "correct")
+"""Of the W&B table of samples."""
+
 
 class WandbRun:
     """Logs the configuration at the start and the results of all members at the end.
@@ -145,8 +148,8 @@ def shown_columns(
     """Returns the columns of samples.csv that are marked as shown, with classes by name."""
     names = np.array(predictions.class_names or range(analysis.num_classes), dtype=object)
     columns = {k: c.values.numpy() for k, c in analysis.columns().items() if c.unit.shown}
-    first = {key: columns[key] for key in ("index", "label", "prediction", "correct")}
-    return first | columns | {key: names[columns[key]] for key in ("label", "prediction")}
+    columns |= {key: names[columns[key]] for key in ("label", "prediction")}
+    return {key: columns[key] for key in FIRST_COLUMNS} | columns
 
 
 def _result(analysis: Analysis) -> dict[str, float]:
