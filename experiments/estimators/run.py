@@ -45,7 +45,7 @@ SAMPLES_PER_BLOCK = 250
 MARGINS = {"narrow": (6.0, 9.0), "wide": (4.0, 16.0)}
 NARROW_MEMBERS = 20
 SHIFT = 0.5  # standard deviation of a member's shift of all margins
-LAWS = {  # name: (noise, its scale as a function of s', shift of members)
+DISTRIBUTIONS = {  # name: (noise, its scale as a function of s', shift of members)
     "gaussian": ("gaussian", lambda s: 1 + 0 * s, 0.0),
     "light": ("gaussian", lambda s: 0.5 + 0 * s, 0.0),
     "growing": ("gaussian", lambda s: 0.25 + 0.075 * s, 0.0),
@@ -59,9 +59,9 @@ WITH_SLOPE = [name for name, estimator in ESTIMATORS.items() if "slope" in estim
 SELECTED = ("ols", "ols_unbiased")
 
 
-def truth(law: str, margins: tuple[float, float], num_points: int) -> dict[str, float]:
+def truth(distribution: str, margins: tuple[float, float], num_points: int) -> dict[str, float]:
     """Population slope over samples, and over bins of samples."""
-    noise, scale, shift = LAWS[law]
+    noise, scale, shift = DISTRIBUTIONS[distribution]
     coarse = np.linspace(*margins, num_points)
     nodes, weights = np.polynomial.hermite_e.hermegauss(9) if shift else ([0.0], [1.0])
     columns = []
@@ -85,11 +85,11 @@ def _mixture(bias_sq: np.ndarray, variance: np.ndarray, weights: np.ndarray) -> 
 
 
 def simulate(
-    law: str, margins: tuple[float, float], members: int, samples: int, seed: int
+    distribution: str, margins: tuple[float, float], members: int, samples: int, seed: int
 ) -> torch.Tensor:
     """Logits (members, samples, classes) of an ensemble; all labels are 0."""
     generator = torch.Generator().manual_seed(seed)
-    noise, scale, shift = LAWS[law]
+    noise, scale, shift = DISTRIBUTIONS[distribution]
     s = torch.empty(samples, dtype=torch.float64).uniform_(*margins, generator=generator)
     logits = draw_noise((members, samples, NUM_CLASSES), noise, generator=generator)
     logits *= scale(s).unsqueeze(-1)
@@ -116,32 +116,40 @@ def slopes(logits: torch.Tensor, plan: Design, names: list[str]) -> Iterator[tup
 
 
 def study(
-    members: list[int], laws: list[str], repetitions: int, samples: int, points: int
+    members: list[int], distributions: list[str], repetitions: int, samples: int, points: int
 ) -> list[dict[str, object]]:
     """One row per cell and estimator."""
     cells = [
-        (law, width, m)
-        for law, width, m in product(laws, MARGINS, members)
+        (distribution, width, m)
+        for distribution, width, m in product(distributions, MARGINS, members)
         if width == "wide" or m == NARROW_MEMBERS or NARROW_MEMBERS not in members
     ]
     truths = {
-        (law, width): truth(law, MARGINS[width], points)
-        for law, width in dict.fromkeys((law, width) for law, width, _ in cells)
+        (distribution, width): truth(distribution, MARGINS[width], points)
+        for distribution, width in dict.fromkeys(
+            (distribution, width) for distribution, width, _ in cells
+        )
     }
     estimates: dict[tuple, list[tuple]] = {}
     jobs = [(seed, cell) for seed in range(repetitions) for cell in cells]
     for seed, cell in track(jobs, "simulated ensembles"):
-        law, width, m = cell
-        logits = simulate(law, MARGINS[width], m, samples, seed)
+        distribution, width, m = cell
+        logits = simulate(distribution, MARGINS[width], m, samples, seed)
         for selection in ("same", "other", "threshold"):
             plan = design(m, selection=selection, curve_draws=0)
             names = WITH_SLOPE if selection == "same" else list(SELECTED)
             for name, slope in slopes(logits, plan, names):
                 estimates.setdefault((cell, name), []).append(slope)
     rows = []
-    for ((law, width, m), name), results in estimates.items():
-        target = truths[law, width]["bins" if name == "cross_half" else "samples"]
-        cell = {"law": law, "margins": width, "members": m, "estimator": name, "truth": target}
+    for ((distribution, width, m), name), results in estimates.items():
+        target = truths[distribution, width]["bins" if name == "cross_half" else "samples"]
+        cell = {
+            "law": distribution,
+            "margins": width,
+            "members": m,
+            "estimator": name,
+            "truth": target,
+        }
         rows.append(cell | errors(np.array(results), target))
     return rows
 
@@ -205,7 +213,7 @@ def pooled(rows: list[dict[str, object]]) -> list[str]:
         cells = [name]
         for heavy in (False, True):
             of_name = [r for r in rows if r["estimator"] == name and "bias" in r]
-            some = [r for r in of_name if heavy == (LAWS[r["law"]][0] != "gaussian")]
+            some = [r for r in of_name if heavy == (DISTRIBUTIONS[r["law"]][0] != "gaussian")]
             if not some:
                 cells += ["", "", ""]
                 continue
@@ -225,7 +233,9 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=6, help="ensembles per cell")
     parser.add_argument("--num_samples", type=int, default=1000, help="test samples, N")
     parser.add_argument("--members", type=int, nargs="+", default=[8, 20, 50], help="M")
-    parser.add_argument("--laws", nargs="+", default=list(LAWS), choices=list(LAWS))
+    parser.add_argument(
+        "--laws", nargs="+", default=list(DISTRIBUTIONS), choices=list(DISTRIBUTIONS)
+    )
     parser.add_argument("--points", type=int, default=40, help="margins of the quadrature")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     args = parser.parse_args()
