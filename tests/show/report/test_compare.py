@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from bvalign.show.report import write
 from bvalign.show.report.comparison import Report, compare_reports, read_reports
 from tests.ensembles import aligned_ensemble, save_npz
 
@@ -95,11 +96,13 @@ def test_other_samples_of_the_same_data_are_not_matched():
     assert compare_reports([a, moved])["pairs"] == []
 
 
-def test_the_command_writes_page_table_and_figures(bvalign, capsys):
-    for name, samples in (("one", 120), ("two", 90)):
-        logits, target = aligned_ensemble(members=6, samples=samples)
-        save_npz(Path("p.npz"), logits.float(), target)
-        bvalign("analyze", "p.npz", "--out", name)
+def test_the_command_writes_page_table_and_figures(bvalign, monkeypatch, capsys):
+    with monkeypatch.context() as analyses:
+        analyses.setattr(write, "save_figure", lambda figure, path: b"")
+        for name, samples in (("one", 120), ("two", 90)):
+            logits, target = aligned_ensemble(members=6, samples=samples)
+            save_npz(Path("p.npz"), logits.float(), target)
+            bvalign("analyze", "p.npz", "--out", name)
     bvalign("compare", "one", "two", "--out", "out/both")
     assert capsys.readouterr().out.endswith("comparison of 2 runs: out/both/compare.html\n")
     page = Path("out/both/compare.html").read_text()
