@@ -21,4 +21,5 @@ def test_settings_logins_and_launchers_of_the_caller_are_gone(tmp_path):
 
 
 def test_the_environment_here_is_one_of_tests():
-    assert of_tests(os.environ).keys() == os.environ.keys()
+    assert os.environ["HOME"] == os.environ[HOME]
+    assert os.environ["PYTHONPATH"].split(os.pathsep)[0] == str(ROOT)
