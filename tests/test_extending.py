@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests import ROOT
+from tests.copies import writable_copy
 from tests.ensembles import aligned_ensemble, save_npz
 
 PATCHES = re.findall(r"```diff\n(.*?)```", (ROOT / "docs/extending.md").read_text(), re.DOTALL)
@@ -45,8 +45,8 @@ def apply(patch, folder):
 @pytest.fixture
 def extended(tmp_path):
     """Applies a patch and returns the files it touches and a way to run Python with it."""
-    shutil.copytree(ROOT / "bvalign", tmp_path / "bvalign")
-    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    writable_copy(ROOT / "bvalign", tmp_path / "bvalign")
+    writable_copy(ROOT / "docs", tmp_path / "docs")
     logits, target = aligned_ensemble(members=8, samples=120)
     save_npz(tmp_path / "p.npz", logits, target)
 

@@ -8,7 +8,6 @@ but for LOOSER and LEFT_OUT. `two_commits.py` compares bit by bit on one machine
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from safetensors.torch import load_file
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from tests.copies import writable_copy
 from tests.golden.differences import close, differences, listing, read_csv, read_json
 
 HERE = Path(__file__).parent
@@ -134,7 +134,7 @@ def test_the_largest_case_has_every_number():
 
 
 def test_an_old_run_is_reported_as_it_was(bvalign):
-    shutil.copytree(INPUTS / "digits-stopped", "digits-stopped")
+    writable_copy(INPUTS / "digits-stopped", "digits-stopped")
     bvalign("report", "digits-stopped")
     old, new = INPUTS / "digits-stopped", Path("digits-stopped")
     assert_as_stored("digits-stopped", old, new, "summary.json", "samples.csv")
@@ -142,13 +142,13 @@ def test_an_old_run_is_reported_as_it_was(bvalign):
 
 def test_old_runs_are_compared_as_they_lie(bvalign):
     for run in RUNS:
-        shutil.copytree(INPUTS / run, run)
+        writable_copy(INPUTS / run, run)
     bvalign("compare", *RUNS, "--out", "both")
     assert_as_stored("compare", EXPECTED, Path("both"), "compare.json")
 
 
 def test_a_finished_old_run_trains_nothing_and_is_reported_as_it_was(bvalign, steps):
-    shutil.copytree(INPUTS / "digits", "digits")
+    writable_copy(INPUTS / "digits", "digits")
     before = files(Path("digits/members"))
     bvalign("fit", *CASES["fit"], "--trainer.default_root_dir=digits")
     assert steps == [0]
@@ -159,7 +159,7 @@ def test_a_finished_old_run_trains_nothing_and_is_reported_as_it_was(bvalign, st
 def test_an_old_run_that_was_stopped_goes_on(bvalign, steps):
     """Members in training start from their checkpoint; all end where the finished run's did."""
     whole, run = INPUTS / "digits", Path("digits-stopped")
-    shutil.copytree(INPUTS / run, run)
+    writable_copy(INPUTS / run, run)
     finished, in_training, new = (
         [Path("members", f"{member:04d}") for member in pack] for pack in ((0, 1), (2, 3), (4, 5))
     )
