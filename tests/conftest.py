@@ -55,6 +55,7 @@ def _alone(tmp_path, monkeypatch):
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+    torch.use_deterministic_algorithms(False)  # a fit may have left it on
     with mock.patch.dict(os.environ):
         yield
 
