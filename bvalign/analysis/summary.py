@@ -2,32 +2,31 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.block_values import BlockValues, block_values
-from bvalign.analysis.calibration import Calibration, Gap, calibrate
+from bvalign.analysis.block_values import BlockValues, Plan, block_values
+from bvalign.analysis.calibration import Calibration, calibrate, compare_means, temperature
 from bvalign.analysis.collapse import Collapse, fit_collapse
-from bvalign.analysis.collect import Block, HeldOut, arrays, collect
-from bvalign.analysis.decompositions import Column, Mean, NamedColumns
+from bvalign.analysis.collect import Range, collect, draw_positions, one_thread_each
+from bvalign.analysis.decompositions import Column, NamedColumns, columns_of
+from bvalign.analysis.groups import MemberPart, Statistics, member_groups
+from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.sample_table import SampleTable, sample_table
 from bvalign.analysis.slopes import (
     Alignment,
-    Design,
-    LocalSlope,
-    Selection,
-    SubsetValues,
-    class_slopes,
-    decade_slopes,
-    design,
-    fit_alignment,
-    quoted_estimators,
+    check,
+    curve,
+    fit_logit_slope,
+    ols,
+    wrong_logit_skewness,
 )
+from bvalign.analysis.slopes.noise_pooling import noise_of
 
 RATIO_QUANTILES = (0.5, 0.9, 0.99, 1.0)
 LOSSES = {
@@ -37,6 +36,29 @@ LOSSES = {
 }
 """Loss -> names of its variance and of its risk."""
 
+DRAWN = 20_000
+"""Most samples behind the shape of the noise, curves over M, `cross_half` and calibration errors."""
+
+KEPT_NUMBERS = 2**22
+"""Most logits, and most probabilities, that are kept: 32 MB each in float64."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is known of the samples beside the logits.
+
+    Attributes:
+        index: rows of the data set (samples).
+        notes: lines that every reader of the results should see.
+        clusters: cluster of each sample, 0, 1, ... (samples); None if they are independent.
+        member_weights: weight of each member in `weighted`, and only there.
+    """
+
+    index: Int[Tensor, " samples"]
+    notes: tuple[str, ...] = ()
+    clusters: Int[Tensor, " samples"] | None = None
+    member_weights: Sequence[float] | None = None
+
 
 @dataclass(frozen=True, repr=False)
 class Analysis(NamedColumns):
@@ -44,28 +66,32 @@ class Analysis(NamedColumns):
 
     Attributes:
         samples: the per-sample statistics; `analysis["bias_sq"]` is one column as an array.
+        means: means over samples by name.
+        weighted_means: those of the values with member weights; None without weights.
+        accuracy: fraction of samples that the mean of all members gets right.
+        mean_member_accuracy: mean over members of their accuracy.
         member_accuracy: accuracy of each member (members).
         pair_disagreement: fraction of samples on which two members differ (members, members).
         alignment: fits over the correct samples.
         calibration: of the mean probabilities.
         collapse: noise in the logits, and predictions of the neural-collapse model from it.
-        class_slopes: slope of each class.
-        decade_slopes: slope of each decade of bias_sq; the key k stands for 10^k.
-        selection: which samples count as correct in the fits.
         num_classes: K.
+        num_drawn: samples behind curves and `cross_half`.
         notes: lines that every reader of the results should see.
     """
 
     samples: SampleTable
+    means: dict[str, Estimate]
+    weighted_means: dict[str, Estimate] | None
+    accuracy: Estimate
+    mean_member_accuracy: Estimate
     member_accuracy: Float[Tensor, " members"]
     pair_disagreement: Float[Tensor, "members members"]
     alignment: Alignment
     calibration: Calibration
     collapse: Collapse
-    class_slopes: dict[int, LocalSlope]
-    decade_slopes: dict[int, LocalSlope]
-    selection: Selection
     num_classes: int
+    num_drawn: int
     notes: tuple[str, ...] = ()
 
     @property
@@ -78,27 +104,21 @@ class Analysis(NamedColumns):
         """Number of test samples N."""
         return len(self.samples.index)
 
-    @property
-    def accuracy(self) -> float:
-        """Fraction of samples that the mean of all members gets right."""
-        return float(self.samples.decomposition.correct.double().mean())
-
     def columns(self) -> dict[str, Column]:
         """Per-sample statistics by name, as in samples.csv."""
         return self.samples.columns()
-
-    def means(self) -> dict[str, Mean]:
-        """Means of the per-sample statistics, with standard errors over samples."""
-        return self.samples.means()
 
     def variance_share(self) -> dict[str, float]:
         """Fraction of the mean risk that is variance, for each loss; NaN where undefined.
 
         For the 0-1 loss it is the net variance, which can help and so be negative.
         """
-        means = {name: float(mean.value) for name, mean in self.means().items()}
+        values = {
+            name: math.nan if mean.value is None else mean.value
+            for name, mean in self.means.items()
+        }
         return {
-            loss: math.nan if means[whole] in (0, math.inf) else means[part] / means[whole]
+            loss: math.nan if not values[whole] else values[part] / values[whole]
             for loss, (part, whole) in LOSSES.items()
         }
 
@@ -122,10 +142,10 @@ class Analysis(NamedColumns):
 
     def __repr__(self) -> str:
         """Main numbers in words."""
-        means = self.means()
+        means, slope = self.means, self.alignment.logit_slope
         lines = [
             f"{self.num_members} members on {self.num_samples} samples: accuracy of a member "
-            f"{float(self.member_accuracy.mean()):.4f}, of the ensemble {self.accuracy:.4f}"
+            f"{self.mean_member_accuracy}, of the ensemble {self.accuracy}"
         ]
         if self.num_members == 1:
             lines.append("one member has no variance: means and accuracy only")
@@ -133,85 +153,123 @@ class Analysis(NamedColumns):
             f"mean squared bias {means['bias_sq']}, variance {means['variance']} "
             f"({self.variance_share()['squared']:.0%} of the risk {means['risk']})"
         )
-        for name in quoted_estimators():
-            slope = self.alignment.estimators[name]["slope"]
-            if slope.value is None:
-                lines.append(f"slope {name}: none ({slope.reason})")
-                continue
-            interval = slope.quoted_interval
-            ends = ", 95% [{:.3f}, {:.3f}]".format(*interval) if interval else ", no interval"
-            lines.append(
-                f"slope {name}: {slope.value:.3f}{ends}, over {self.alignment.num_correct} "
-                "correct samples"
-            )
+        lines.append(f"population slope {slope.slope}, offset {slope.offset}")
+        if slope.flags:
+            lines.append(f"do not quote them: {', '.join(slope.flags)}")
+        lines.append(f"slope of these members (ols) {self.alignment.ols['slope']}")
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
 def analyze_blocks(
-    blocks: Iterable[Block],
-    index: Tensor,
-    num_members: int,
-    notes: Sequence[str] = (),
-    selection: Selection = "same",
-    *,
-    member_weights: Sequence[float] | None = None,
-    first: int = 0,
+    ranges: Callable[[], Iterable[Range]],
+    shape: tuple[int, int, int],
+    given: Given,
+    num_ranges: int,
     reduce: Callable[[Tensor], object] = lambda _: None,
 ) -> Analysis:
-    """Analyses predictions that come as blocks of samples, each with all members.
+    """Analyses predictions that come as ranges of samples, each with all members.
 
     Args:
-        blocks: logits (members, block, classes) and labels (block) of successive samples.
-        index: rows of the data set (samples), in the order of the blocks.
-        num_members: M.
-        notes: passed on to the result.
-        selection: which samples count as correct in the fits; see `slopes/member_subsets.py`.
-        member_weights: weight of each member in `weighted`, and only there.
-        first: position of the first block, where samples are split over several processes.
+        ranges: begins a pass over the ranges of this process, each with labels; called twice.
+        shape: numbers of members M, samples N and classes K.
+        given: what is known of the samples beside the logits.
+        num_ranges: over all processes.
         reduce: sums an array over processes, in place; does nothing for a single one.
     """
-    plan = design(num_members, selection=selection)
-    held_out = HeldOut(len(index), first)
-    compute = partial(block_values, plan=plan, member_weights=member_weights)
-    values = collect(held_out.watch(blocks), compute, len(index), first)
-    for array in (*arrays(values), held_out.logits, held_out.target):
-        reduce(array)
-    size = plan.subsets.sum(dim=1).double()
-    *subsets, log_errors = values.subsets
-    subsets = SubsetValues(*subsets, size, log_errors, plan.error_rows)
-    samples = sample_table(values, index, subsets.errors(plan.full.whole))
+    num_members, num_samples, num_classes = shape
+    groups = member_groups(num_members)
+    places = {
+        "samples": torch.arange(num_samples),
+        "drawn": draw_positions(num_samples, DRAWN),
+        "binned": draw_positions(num_samples, min(DRAWN, KEPT_NUMBERS // num_classes)),
+        "chosen": draw_positions(num_samples, KEPT_NUMBERS // (num_members * num_classes)),
+    }
+    noise = noise_of(ranges, groups, places, num_ranges, reduce)
+    plan = Plan(
+        groups, places["drawn"], places["binned"], places["chosen"], noise, given.member_weights
+    )
+    values = collect(ranges(), partial(block_values, plan=plan), num_ranges, places, reduce)
+    with one_thread_each():
+        return _analysis(values, plan, given)
+
+
+def _analysis(values: BlockValues, plan: Plan, given: Given) -> Analysis:
+    """Fits and summarises the values of all samples."""
+    number, clusters, groups = len(given.index), given.clusters, plan.groups
+    members = MemberPart(Statistics._fields, values.left_out, number, clusters)
+    alignment = _alignment(values, plan, clusters)
+    table = sample_table(values, given.index, alignment.logit_slope)
+    binned = None if clusters is None else clusters[plan.binned]
+    calibration = Calibration(
+        **calibrate(values.mean_probs, binned),
+        **compare_means(
+            values.gap, values.zero_one, values.decomposition, values.soft_error, members
+        ),
+        temperature=temperature(values.chosen_logits, values.chosen_target, groups),
+    )
+    weighted = None
+    if values.weighted is not None:
+        weighted = _means(columns_of(values.weighted), members, "weighted_")
+    means = _means(table.averaged(), members)
     return Analysis(
-        samples=samples,
-        member_accuracy=values.hits / len(index),
-        pair_disagreement=values.pairs_that_differ / len(index),
-        selection=selection,
-        num_classes=values.votes.shape[-1],
-        notes=tuple(notes),
-        **_fits(values, subsets, samples.gap, plan, held_out),
+        samples=table,
+        means=means,
+        weighted_means=weighted,
+        accuracy=members.mean("correct", values.decomposition.correct.double(), proportion=True),
+        mean_member_accuracy=_complement(means["error_rate"]),
+        member_accuracy=values.hits.double() / number,
+        pair_disagreement=values.pairs_that_differ.double() / number,
+        alignment=alignment,
+        calibration=calibration,
+        collapse=fit_collapse(values.chosen_logits, values.chosen_target),
+        num_classes=values.mean_probs.whole.shape[1],
+        num_drawn=len(plan.drawn),
+        notes=given.notes,
     )
 
 
-def _fits(
-    values: BlockValues, subsets: SubsetValues, gap: Gap, plan: Design, held_out: HeldOut
-) -> dict[str, object]:
-    """Computes the fields of `Analysis` that are fits, side by side."""
-    kept = held_out.logits.transpose(0, 1), held_out.target
-    sums = values.moments, values.uncertainty_sum, values.votes
-    with ThreadPoolExecutor(2) as pool:  # many short operations, which leave a core idle
-        fits = {
-            "alignment": pool.submit(fit_alignment, subsets, plan),
-            "calibration": pool.submit(calibrate, *sums, gap, values.target, kept),
-            "class_slopes": pool.submit(class_slopes, subsets, values.target, plan),
-            "decade_slopes": pool.submit(decade_slopes, subsets, plan),
-            "collapse": pool.submit(fit_collapse, *kept),
-        }
-    return {name: fit.result() for name, fit in fits.items()}
+def _alignment(values: BlockValues, plan: Plan, clusters: Tensor | None) -> Alignment:
+    correct = values.decomposition.correct
+    right = correct[plan.chosen]
+    skewness = wrong_logit_skewness(values.chosen_logits[:, right], values.chosen_target[right])
+    found = fit_logit_slope(values.logit, plan.noise, plan.groups, skewness, clusters)
+    fitted = ols(values.decomposition, values.log_errors, values.line, clusters)
+    without = int((correct & ~(values.decomposition.variance > 0)).sum())
+    rows = curve(values.smaller, values.logit, plan.groups, len(plan.drawn))
+    return Alignment(
+        found,
+        fitted,
+        check(values.parts, sum(plan.groups.sizes)),
+        list(rows),
+        int(correct.sum()),
+        {"zero variance": without} if without else {},
+    )
+
+
+def _means(
+    columns: dict[str, Column], members: MemberPart, prefix: str = ""
+) -> dict[str, Estimate]:
+    return {
+        name: members.mean(prefix + name, column.values, proportion=column.unit.proportion)
+        for name, column in columns.items()
+        if column.values.is_floating_point()
+    }
+
+
+def _complement(estimate: Estimate) -> Estimate:
+    """1 - a proportion."""
+
+    def turned(ends: tuple[float, float] | None) -> tuple[float, float] | None:
+        return ends and (1 - ends[1], 1 - ends[0])
+
+    return Estimate(1 - estimate.value, *(turned(ends) for ends in estimate[1:4]), estimate.reason)
 
 
 def _quantiles(values: Float[Tensor, " samples"]) -> dict[str, float]:
     """Quantiles of the finite values; NaN if there are none."""
-    finite = values[values.isfinite()]
+    finite = values[values.isfinite()].numpy()
     if not len(finite):
         return {str(q): math.nan for q in RATIO_QUANTILES}
-    at = torch.tensor(RATIO_QUANTILES, dtype=torch.float64)
-    return dict(zip(map(str, RATIO_QUANTILES), torch.quantile(finite, at).tolist(), strict=True))
+    return dict(
+        zip(map(str, RATIO_QUANTILES), np.quantile(finite, RATIO_QUANTILES).tolist(), strict=True)
+    )

@@ -41,6 +41,15 @@ Binning = Callable[[Tensor, int], Tensor]
 """Maps values (samples, dims) in [0, 1] and a number of bins to bin ids (`Bins`)."""
 
 
+class Items(NamedTuple):
+    """What the cells are made of: samples, or the pairs (sample, class) of one cell together."""
+
+    sample: Int[Tensor, " items"]
+    cell: Int[Tensor, " items"]
+    residual: Float[Tensor, "items dims"]  # sum over the pairs
+    pairs: Float[Tensor, " items"] | None = None  # None where each item is one
+
+
 class Cells(NamedTuple):
     """Content of a reliability diagram: one row per cell that has samples, float64.
 
@@ -52,6 +61,7 @@ class Cells(NamedTuple):
     predicted: Float[Tensor, "cells dims"]  # mean prediction
     residual: Float[Tensor, "cells dims"]  # mean residual d_b
     noise: Float[Tensor, " cells"]  # squared standard error of d_b; NaN with a single sample
+    items: Items
 
 
 class CalibrationError(NamedTuple):
@@ -97,8 +107,8 @@ def confidence(
     0.25
     """
     largest, at = probs.max(dim=-1, keepdim=True)
-    cell = _bins(largest, num_bins, binning).squeeze(-1)
-    return _cells(largest, residual(probs, target).gather(-1, at), cell, len(probs))
+    excess = residual(probs, target).gather(-1, at)
+    return confidence_cells(largest, excess, num_bins=num_bins, binning=binning)
 
 
 def top_label(
@@ -113,8 +123,30 @@ def top_label(
     Arguments and errors as for `confidence`.
     """
     largest, at = probs.max(dim=-1, keepdim=True)
-    cell = (at * num_bins + _bins(largest, num_bins, binning)).squeeze(-1)
-    return _cells(largest, residual(probs, target).gather(-1, at), cell, len(probs))
+    excess = residual(probs, target).gather(-1, at)
+    return confidence_cells(largest, excess, at, num_bins=num_bins, binning=binning)
+
+
+def confidence_cells(
+    largest: Float[Tensor, "samples 1"],
+    excess: Float[Tensor, "samples 1"],
+    predicted: Int[Tensor, "samples 1"] | None = None,
+    *,
+    num_bins: int = 15,
+    binning: Binning = equal_width,
+) -> Cells:
+    """The same cells from the largest probability alone, of each predicted class if it is given.
+
+    Args:
+        largest: largest probability.
+        excess: the same minus one where its class is the label.
+        predicted: its class; None to pool the classes.
+        num_bins: bins per probability, at least 1.
+        binning: `equal_width` or `equal_mass`.
+    """
+    cell = _bins(largest, num_bins, binning)
+    cell = cell if predicted is None else predicted * num_bins + cell
+    return _cells(largest, excess, cell.squeeze(-1), len(largest))
 
 
 def class_wise(
@@ -158,7 +190,7 @@ def class_aggregated(
     pairs = per_sample(torch.ones_like(probs))
     sample, cell = pairs.nonzero(as_tuple=True)
     values = (per_sample(v)[sample, cell, None] for v in (probs, residual(probs, target)))
-    return _cells(*values, cell, num_samples, pairs[sample, cell])
+    return _cells(*values, cell, num_samples, pairs[sample, cell], sample)
 
 
 def canonical(
@@ -189,6 +221,23 @@ def calibration_error(cells: Cells) -> CalibrationError:
     )
 
 
+def squared_influence(cells: Cells, num_samples: int) -> Float[Tensor, " samples"]:
+    """Influence of each sample on `squared_debiased`; its mean is sum_b n_b/N ‖d_b‖².
+
+    Samples alone in a cell have none, as they are left out.
+
+    Args:
+        cells: made of those samples.
+        num_samples: N.
+    """
+    sample, cell, residuals, pairs = cells.items
+    mean = torch.where(cells.noise.isnan().unsqueeze(1), 0.0, cells.residual)[cell]
+    own = 2 * (mean * residuals).sum(dim=-1)
+    square = mean.square().sum(dim=-1)
+    own -= square if pairs is None else pairs * square
+    return own.new_zeros(num_samples).index_add(0, sample, own)
+
+
 def _bins(values: Tensor, num_bins: int, binning: Binning) -> Tensor:
     if num_bins < 1:
         raise ValueError(f"num_bins must be at least 1, got {num_bins}; 15 is usual")
@@ -201,15 +250,19 @@ def _cells(
     cell: Int[Tensor, " items"],
     num_samples: int,
     pairs: Float[Tensor, " items"] | None = None,
+    sample: Int[Tensor, " items"] | None = None,
 ) -> Cells:
     """Averages over the items of each cell; an item is a sample, or its `pairs` pairs together."""
     _, cell, items = torch.unique(cell, return_inverse=True, return_counts=True)
+    if sample is None:
+        sample = torch.arange(num_samples).repeat_interleave(len(cell) // num_samples)
 
     def total(values: Tensor) -> Tensor:
         return values.new_zeros(len(items), *values.shape[1:]).index_add(0, cell, values)
 
     count = items.double() if pairs is None else total(pairs)
+    made_of = Items(sample, cell, residuals, pairs)
     spread = (residuals - (total(residuals) / items[:, None])[cell]).square().sum(dim=-1)
     noise = torch.where(items > 1, items * total(spread) / (items - 1), torch.nan) / count.square()
     predicted, residuals = total(predicted) / count[:, None], total(residuals) / count[:, None]
-    return Cells(count / num_samples, predicted, residuals, noise)
+    return Cells(count / num_samples, predicted, residuals, noise, made_of)

@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.calibration.gap import Gap, GapMeans, gap_identity, gap_means
+from bvalign.analysis.calibration.gap import Gap, gap_identity
 
 BRACKET = (1 / 64, 64.0)
 """Range of temperatures searched; an optimum outside it points to another problem."""
@@ -35,11 +35,11 @@ Objective = Callable[[Float[Tensor, "members samples"]], Float[Tensor, ""]]
 
 
 class TemperatureEffect(NamedTuple):
-    """Means over the same samples before and after scaling, and of the paired difference."""
+    """Gap identity of each sample before and after scaling, and the paired difference."""
 
-    before: GapMeans
-    after: GapMeans
-    change: GapMeans
+    before: Gap
+    after: Gap
+    change: Gap
 
 
 def nll_of_mean(log_probs: Float[Tensor, "members samples"]) -> Float[Tensor, ""]:
@@ -100,7 +100,7 @@ def temperature_effect(
     target: Int[Tensor, " samples"],
     temperature: float,
 ) -> TemperatureEffect:
-    """Effect of a temperature on the mean gap, uncertainty and calibration residual.
+    """Effect of a temperature on the gap, uncertainty and calibration residual of each sample.
 
     Args:
         logits: of all members, on samples that the temperature was not fitted on.
@@ -118,7 +118,7 @@ def temperature_effect(
     before = gap_identity(logits, target)
     after = gap_identity(logits.double() / temperature, target)
     change = Gap(*(new - old for new, old in zip(after, before, strict=True)))
-    return TemperatureEffect(gap_means(before), gap_means(after), gap_means(change))
+    return TemperatureEffect(before, after, change)
 
 
 def _slopes(nll: Objective, logits: Tensor, target: Tensor, log_t: float) -> tuple[float, float]:

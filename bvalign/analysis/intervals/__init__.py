@@ -1,0 +1,10 @@
+"""Intervals for numbers that depend on the samples and on the members that were drawn."""
+
+from bvalign.analysis.intervals.estimate import Estimate, stored
+from bvalign.analysis.intervals.two_way import (
+    Spread,
+    estimate,
+    samples_variance,
+)
+
+__all__ = ["Estimate", "Spread", "estimate", "samples_variance", "stored"]
