@@ -34,7 +34,7 @@ def softmax(folder: Path) -> Callable[[], None]:
     from bvalign import open_predictions
 
     predictions, _ = open_predictions(folder)
-    step, end = predictions.samples_per_block, predictions.num_samples
+    step, end = predictions.samples_per_range, predictions.num_samples
 
     def run() -> None:
         for start in range(0, end, step):

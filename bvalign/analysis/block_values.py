@@ -2,8 +2,8 @@
 
 `collect.py` joins the ranges by the shapes of the fields: a field with a `samples` axis holds one
 entry per sample, `drawn`, `binned` and `chosen` are axes of random subsets of them, and a field
-without any is a sum over samples. A field with a `Unit` is a finished statistic: a column of samples.csv, with
-its mean in summary.json, both under the name of the field.
+without any is a sum over samples. A field with a `Unit` is a finished statistic: a column of
+samples.csv, with its mean in summary.json, both under the name of the field.
 """
 
 from collections.abc import Sequence

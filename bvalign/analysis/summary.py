@@ -1,13 +1,13 @@
 """Analysis of one ensemble's labelled predictions: per-sample statistics, fits and summaries."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from bvalign.analysis.block_values import BlockValues, Plan, block_values
@@ -15,6 +15,7 @@ from bvalign.analysis.calibration import Calibration, calibrate, compare_means, 
 from bvalign.analysis.collapse import Collapse, fit_collapse
 from bvalign.analysis.collect import Range, collect, draw_positions, one_thread_each
 from bvalign.analysis.decompositions import Column, NamedColumns, columns_of
+from bvalign.analysis.given import Given
 from bvalign.analysis.groups import MemberPart, Statistics, member_groups
 from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.sample_table import SampleTable, sample_table
@@ -37,27 +38,10 @@ LOSSES = {
 """Loss -> names of its variance and of its risk."""
 
 DRAWN = 20_000
-"""Most samples behind the shape of the noise, curves over M, `cross_half` and calibration errors."""
+"""Most samples behind the shape of the noise, curves over M, `cross_half` and calibration."""
 
 KEPT_NUMBERS = 2**22
 """Most logits, and most probabilities, that are kept: 32 MB each in float64."""
-
-
-@dataclass(frozen=True)
-class Given:
-    """What is known of the samples beside the logits.
-
-    Attributes:
-        index: rows of the data set (samples).
-        notes: lines that every reader of the results should see.
-        clusters: cluster of each sample, 0, 1, ... (samples); None if they are independent.
-        member_weights: weight of each member in `weighted`, and only there.
-    """
-
-    index: Int[Tensor, " samples"]
-    notes: tuple[str, ...] = ()
-    clusters: Int[Tensor, " samples"] | None = None
-    member_weights: Sequence[float] | None = None
 
 
 @dataclass(frozen=True, repr=False)

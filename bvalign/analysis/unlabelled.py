@@ -27,7 +27,7 @@ mean risk is higher by the mean calibration residual, the error rates by the mea
 confidence or agreement over accuracy.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
@@ -36,10 +36,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bvalign.analysis.calibration import uncertainty_sum
-from bvalign.analysis.collect import Block, arrays, collect
+from bvalign.analysis.collect import Range, collect, one_thread_each
 from bvalign.analysis.decompositions import (
     Column,
-    Mean,
     NamedColumns,
     Unit,
     centred_squares,
@@ -47,11 +46,24 @@ from bvalign.analysis.decompositions import (
     disagreement,
     jackknife_shift,
     log_moments,
-    mean_over_samples,
     residual,
     softmax,
     vote_counts,
 )
+from bvalign.analysis.given import Given
+from bvalign.analysis.groups import (
+    LeftOut,
+    MemberGroups,
+    MemberPart,
+    Sets,
+    bias_and_variance,
+    leave_one_out,
+    left_out_sums,
+    member_groups,
+    member_sums,
+    residuals,
+)
+from bvalign.analysis.intervals import Estimate
 
 MEANS = (
     "variance",
@@ -80,18 +92,18 @@ class Unlabelled(NamedTuple):
     """
 
     prediction: Annotated[Int[Tensor, " samples"], Unit("class id")]  # argmax p̄
-    confidence: Annotated[Float[Tensor, " samples"], Unit("probability", shown=True)]  # max p̄
+    confidence: Annotated[Float[Tensor, " samples"], Unit("probability", True, True)]  # max p̄
     variance: Annotated[Float[Tensor, " samples"], Unit("squared probability", shown=True)]
     variance_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
     uncertainty: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
     kl_variance: Annotated[Float[Tensor, " samples"], Unit("nats")]
     kl_variance_jackknife: Annotated[Float[Tensor, " samples"], Unit("nats")]
-    disagreement: Annotated[Float[Tensor, " samples"], Unit("fraction of pairs", shown=True)]
-    variance_01: Annotated[Float[Tensor, " samples"], Unit("fraction of members")]
+    disagreement: Annotated[Float[Tensor, " samples"], Unit("fraction of pairs", True, True)]
+    variance_01: Annotated[Float[Tensor, " samples"], Unit("fraction of members", proportion=True)]
     risk_label_free: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
     risk_label_free_plug_in: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
     # 1 - max p̄, without cancellation
-    error_label_free: Annotated[Float[Tensor, " samples"], Unit("probability")]
+    error_label_free: Annotated[Float[Tensor, " samples"], Unit("probability", proportion=True)]
 
 
 @dataclass(frozen=True, repr=False)
@@ -100,6 +112,8 @@ class UnlabelledAnalysis(NamedColumns):
 
     Attributes:
         values: one value per sample; `analysis["variance"]` is one column as an array.
+        means: means over samples by name.
+        estimates: substitutes for risk and error rates, each under its own assumption.
         index: rows of the data set (samples).
         num_members: M.
         num_classes: K.
@@ -107,6 +121,8 @@ class UnlabelledAnalysis(NamedColumns):
     """
 
     values: Unlabelled
+    means: dict[str, Estimate]
+    estimates: dict[str, Estimate]
     index: Int[Tensor, " samples"]
     num_members: int
     num_classes: int
@@ -122,20 +138,9 @@ class UnlabelledAnalysis(NamedColumns):
         index = Column(self.index, Unit("row of the data set", shown=True))
         return {"index": index} | columns_of(self.values)
 
-    def means(self) -> dict[str, Mean]:
-        """Means of the per-sample values, with standard errors over samples; NaN if undefined."""
-        return {name: mean_over_samples(getattr(self.values, name)) for name in MEANS}
-
-    def estimates(self) -> dict[str, Mean]:
-        """Substitutes for risk and error rates, each under its own assumption."""
-        return {
-            name: mean_over_samples(getattr(self.values, column))
-            for name, column in ESTIMATES.items()
-        }
-
     def __repr__(self) -> str:
         """Main numbers in words."""
-        means, estimates = self.means(), self.estimates()
+        means, estimates = self.means, self.estimates
         several = self.num_members > 1
         lines = [
             f"{self.num_members} members on {self.num_samples} samples without labels: mean "
@@ -152,38 +157,77 @@ class UnlabelledAnalysis(NamedColumns):
         error = estimates["ensemble_error"]
         lines.append(f"error rate of the ensemble, if its confidence is calibrated: {error}")
         lines.append(
-            "where models are over-confident, as on shifted data, the true values are higher; ± is "
-            "over samples and does not cover that"
+            "where models are over-confident, as on shifted data, the true values are higher; the "
+            "intervals do not cover that"
         )
         lines.append("without labels: no bias_sq, accuracy, alignment, calibration or collapse")
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
+class UnlabelledRange(NamedTuple):
+    """Values of a range of samples or, once joined, of all samples."""
+
+    values: Unlabelled
+    left_out: LeftOut
+
+
+class UnlabelledStatistics(NamedTuple):
+    """Fields of `Unlabelled` for several sets of members."""
+
+    confidence: Sets
+    variance: Sets
+    variance_unbiased: Sets
+    uncertainty: Sets
+    kl_variance: Sets
+    kl_variance_jackknife: Sets  # Tukey's variance of a jackknifed value is that of the plain one
+    disagreement: Sets
+    variance_01: Sets
+    risk_label_free: Sets
+    risk_label_free_plug_in: Sets
+    error_label_free: Sets
+
+
 def analyze_unlabelled_blocks(
-    blocks: Iterable[Block],
-    index: Tensor,
-    num_members: int,
-    notes: Sequence[str] = (),
-    *,
-    num_classes: int,
-    first: int = 0,
+    ranges: Callable[[], Iterable[Range]],
+    shape: tuple[int, int, int],
+    given: Given,
+    num_ranges: int,
     reduce: Callable[[Tensor], object] = lambda _: None,
 ) -> UnlabelledAnalysis:
-    """Analyses predictions that come as blocks of samples, ignoring any labels.
+    """Analyses predictions that come as ranges of samples, ignoring any labels.
 
     Args:
-        blocks: logits (members, block, classes) of successive samples, and anything or None.
-        index: rows of the data set (samples), in the order of the blocks.
-        num_members: M.
-        notes: passed on to the result.
-        num_classes: K.
-        first: position of the first block, where samples are split over several processes.
+        ranges: begins a pass over the ranges of this process.
+        shape: numbers of members M, samples N and classes K.
+        given: what is known of the samples beside the logits.
+        num_ranges: over all processes.
         reduce: sums an array over processes, in place; does nothing for a single one.
     """
-    values = collect(blocks, lambda logits, _: unlabelled(logits), len(index), first)
-    for array in arrays(values):
-        reduce(array)
-    return UnlabelledAnalysis(values, index, num_members, num_classes, tuple(notes))
+    num_members, num_samples, num_classes = shape
+    groups = member_groups(num_members)
+
+    def compute(part: Range) -> UnlabelledRange:
+        without = _without_groups(part.logits, groups)
+        return UnlabelledRange(unlabelled(part.logits), left_out_sums(without))
+
+    places = {"samples": torch.arange(num_samples)}
+    values, sums = collect(ranges(), compute, num_ranges, places, reduce)
+    members = MemberPart(UnlabelledStatistics._fields, sums, num_samples, given.clusters)
+    columns = columns_of(values)
+
+    def mean(name: str) -> Estimate:
+        return members.mean(name, columns[name].values, proportion=columns[name].unit.proportion)
+
+    with one_thread_each():
+        return UnlabelledAnalysis(
+            values,
+            {name: mean(name) for name in MEANS},
+            {name: mean(column) for name, column in ESTIMATES.items()},
+            given.index,
+            num_members,
+            num_classes,
+            given.notes,
+        )
 
 
 def unlabelled(logits: Float[Tensor, "members samples classes"]) -> Unlabelled:
@@ -220,4 +264,35 @@ def unlabelled(logits: Float[Tensor, "members samples classes"]) -> Unlabelled:
         risk_label_free=2 * variance_unbiased + uncertainty,
         risk_label_free_plug_in=2 * centred / num_members + uncertainty,
         error_label_free=error / num_members,
+    )
+
+
+def _without_groups(
+    logits: Float[Tensor, "members samples classes"], groups: MemberGroups
+) -> UnlabelledStatistics:
+    """Statistics of each sample without each group of members."""
+    probs = softmax(logits)
+    reference = probs.sum(dim=0).argmax(dim=-1)  # any class serves; this one keeps digits
+    given = residuals(probs, reference)
+    sums = leave_one_out(member_sums(logits, given, groups))
+    m, magnitude, _ = sums.odds
+    at = reference.expand(magnitude.shape[:2]).unsqueeze(-1)
+    mean_probs = magnitude.scatter(-1, at, m.unsqueeze(-1) - magnitude.gather(-1, at))
+    confidence = mean_probs.amax(dim=-1) / m
+    _, variance = bias_and_variance(sums, given.magnitude.mean(dim=0))
+    variance_unbiased, uncertainty = variance * m / (m - 1), sums.uncertainty / m
+    kl_variance = -(sums.log_probs / m.unsqueeze(-1)).logsumexp(dim=-1)
+    plug_in = 1 - sums.votes.square().sum(dim=-1) / m.square()
+    return UnlabelledStatistics(
+        confidence=confidence,
+        variance=variance,
+        variance_unbiased=variance_unbiased,
+        uncertainty=uncertainty,
+        kl_variance=kl_variance,
+        kl_variance_jackknife=kl_variance,
+        disagreement=plug_in * m / (m - 1),
+        variance_01=1 - sums.votes.amax(dim=-1) / m,
+        risk_label_free=2 * variance_unbiased + uncertainty,
+        risk_label_free_plug_in=2 * variance + uncertainty,
+        error_label_free=1 - confidence,
     )

@@ -10,7 +10,8 @@ from rich.console import Console
 from torch import Tensor
 
 from bvalign.analysis.collect import Range
-from bvalign.analysis.summary import Analysis, Given, analyze_blocks
+from bvalign.analysis.given import Given
+from bvalign.analysis.summary import Analysis, analyze_blocks
 from bvalign.analysis.unlabelled import UnlabelledAnalysis, analyze_unlabelled_blocks
 from bvalign.predictions import Predictions, open_predictions
 from bvalign.show.progress_bar import progress

@@ -39,7 +39,7 @@ def test_probabilities_give_the_same_statistics(tmp_path):
 def test_blocks_cover_all_samples(tmp_path, monkeypatch):
     monkeypatch.setattr("bvalign.predictions.predictions.BLOCK_BYTES", 8 * 3 * 4 * 2)
     predictions, logits, _ = read(save_npz(tmp_path / "p.npz", LOGITS, TARGET))
-    assert predictions.samples_per_block == 2
+    assert predictions.samples_per_range == 2
     assert np.array_equal(logits.numpy(), LOGITS)
 
 

@@ -2,6 +2,7 @@
 
 from bvalign.analysis.groups.left_out import (
     LeftOut,
+    Sets,
     Statistics,
     left_out,
     left_out_sums,
@@ -33,6 +34,7 @@ __all__ = [
     "MemberSums",
     "OddsSums",
     "Residuals",
+    "Sets",
     "Statistics",
     "Sums",
     "bias_and_variance",

@@ -38,7 +38,7 @@ class Alignment(NamedTuple):
     cross_half: dict[str, Estimate]  # slope, intercept
     curve: list[Row]  # one row per size, estimator and number
     num_correct: int
-    dropped: dict[str, int]  # reason -> correct samples without a logarithm
+    dropped: dict[str, int]  # reason -> correct samples without a logarithm, in `ols`
 
 
 def ols(

@@ -12,7 +12,7 @@ from torch import Tensor
 from bvalign.predictions.predictions import (
     Predictions,
     name_members,
-    samples_per_block,
+    samples_per_range,
     without_copies,
 )
 from bvalign.predictions.readers.mapped import Rows
@@ -173,7 +173,7 @@ def _precision_note(scores: Scores) -> tuple[str, ...]:
 
 def _blocks(scores: Scores) -> list[slice]:
     num_members, num_samples, *classes = scores.shape
-    step = samples_per_block(num_members, *(classes or [1]))
+    step = samples_per_range(num_members, *(classes or [1]))
     return [slice(i, min(i + step, num_samples)) for i in range(0, num_samples, step)]
 
 
