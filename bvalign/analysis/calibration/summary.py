@@ -7,11 +7,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.calibration.disagreement import DisagreementEquality, equality
-from bvalign.analysis.calibration.errors import (
+from bvalign.analysis.calibration.cells import (
     Binning,
     Cells,
-    calibration_error,
     canonical,
     class_aggregated,
     class_wise,
@@ -19,9 +17,10 @@ from bvalign.analysis.calibration.errors import (
     confidence_cells,
     equal_mass,
     equal_width,
-    squared_influence,
     top_label,
 )
+from bvalign.analysis.calibration.disagreement import DisagreementEquality, equality
+from bvalign.analysis.calibration.errors import calibration_error, squared_influence
 from bvalign.analysis.calibration.gap import Gap, GapBounds, gap_bounds
 from bvalign.analysis.calibration.temperature import fit_temperature, temperature_effect
 from bvalign.analysis.decompositions import Decomposition, ZeroOne, softmax
