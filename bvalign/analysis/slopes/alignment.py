@@ -17,11 +17,12 @@ from bvalign.analysis.decompositions import Decomposition
 from bvalign.analysis.groups import MemberGroups, left_out_variance
 from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance
 from bvalign.analysis.slopes.cross_half import cross_half
-from bvalign.analysis.slopes.drawn import SHAPE_MEMBERS, DrawnBlock, OddsBlock, PooledNoise
+from bvalign.analysis.slopes.drawn import DrawnBlock, OddsBlock
 from bvalign.analysis.slopes.lines import LineSums, cloud, line_sums
 from bvalign.analysis.slopes.logit_block import shared_errors
 from bvalign.analysis.slopes.logit_slope import LogitSlope
 from bvalign.analysis.slopes.logit_values import LogErrors, OddsValues, log_values
+from bvalign.analysis.slopes.noise_pooling import SHAPE_MEMBERS, PooledNoise
 from bvalign.analysis.slopes.noise_shape import CentralSums
 from bvalign.analysis.slopes.quadrature import LogOdds
 from bvalign.analysis.slopes.smaller import Parts
@@ -129,7 +130,8 @@ def curve(
 ) -> Iterator[Row]:
     """Rows of each number over the number of members, from disjoint smaller ensembles.
 
-    Those of `logit_slope` have no jackknife correction, and begin with five members.
+    Those of `logit_slope` have the shape of the noise of all members, no jackknife correction, and
+    begin with five members.
 
     Args:
         drawn: values of the drawn samples.
@@ -177,7 +179,7 @@ def _smaller_slopes(
     shares = odds.bias_share, odds.variance_share
     sums = CentralSums(odds.second[few], odds.third[few], odds.fourth[few])
     values = OddsValues(LogOdds(odds.mu[few], sd), sums, *shares, odds.usable[few])
-    cloud_sums = line_sums(*log_values(values, noise.table.of_sets(few)), values.usable)
+    cloud_sums = line_sums(*log_values(values, noise.table.repeated(len(members))), values.usable)
     clouds, shared = cloud_sums.cloud(), shared_errors(errors, odds.usable[0], values.usable)
     grown = sum(groups.sizes) / members.double() / shared.count
     known = (members >= SHAPE_MEMBERS) & (cloud_sums.count >= LEAST_POINTS)

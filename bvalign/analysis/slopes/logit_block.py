@@ -17,7 +17,6 @@ from bvalign.analysis.groups import (
     set_values,
     unite,
 )
-from bvalign.analysis.slopes.drawn import PooledNoise
 from bvalign.analysis.slopes.lines import LineSums, line_sums
 from bvalign.analysis.slopes.logit_values import (
     LogErrors,
@@ -26,6 +25,7 @@ from bvalign.analysis.slopes.logit_values import (
     log_values,
     odds_values,
 )
+from bvalign.analysis.slopes.noise_pooling import PooledNoise
 from bvalign.analysis.slopes.quadrature import rare_share
 
 
@@ -44,10 +44,10 @@ class LogitBlock(NamedTuple):
     log_variance: Float[Tensor, " samples"]
     errors: LogErrors
     saturated: Int[Tensor, ""]  # correct samples with a probability of 0 or 1, or no spread
-    own: LineSums  # without each group, each with its own shape of the noise
-    fixed: LineSums  # without each group, with the shape of all members
+    without: LineSums  # without each group, at the shape of all members
     shared: SharedErrors  # without each group
     heavy: LineSums  # all members, with exponential tails
+    one_class: LineSums  # all members, if those rarer than any seen err towards one class
     rare: Float[Tensor, ""]  # sum of the shares of members rarer than any seen
 
 
@@ -79,12 +79,12 @@ def logit_block(
         without = set_values(leave_one_out(by_group), given)
     centre = given.odds.mean(dim=0)
     odds, left = odds_values(everyone, centre), odds_values(without, centre)
-    first = torch.zeros(number, dtype=torch.int64)
-    own = first + 1 + torch.arange(number)
-    x, y = log_values(odds, noise.table.of_sets(first[:1]))
-    error = errors(odds, noise.table.of_sets(first[:1]), len(given.odds))
-    usable = odds.usable[0]
-    rare = rare_share(odds.odds, noise.table.of_sets(first[:1]), noise.score)[0]
+    x, y = log_values(odds, noise.table)
+    error, usable = errors(odds, noise.table, len(given.odds)), odds.usable[0]
+    rare = rare_share(odds.odds, noise.table, noise.score)
+    # the variance that they carry counts twice: the label and one other class
+    share = odds.variance_share
+    one_class = y - share + torch.log((1 - rare) * share.exp() + 2 * rare)
 
     def scattered(values: Tensor) -> Tensor:
         result = values.new_full((samples,), torch.nan)
@@ -96,11 +96,11 @@ def logit_block(
         scattered(y[0]),
         LogErrors(*map(scattered, error)),
         correct - usable.sum(),
-        line_sums(*log_values(left, noise.table.of_sets(own)), left.usable),
-        line_sums(*log_values(left, noise.table.of_sets(first)), left.usable),
+        line_sums(*log_values(left, noise.table.repeated(number)), left.usable),
         shared_errors(error, usable, left.usable),
         line_sums(*log_values(odds, noise.heavy), odds.usable),
-        torch.where(usable, rare, 0.0).sum(),
+        line_sums(x, one_class, odds.usable),
+        torch.where(usable, rare[0], 0.0).sum(),
     )
 
 

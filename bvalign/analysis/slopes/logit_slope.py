@@ -11,16 +11,19 @@ of their errors over members:
 
     slope = (S_xy - mean C_xy) / (S_xx - mean C_xx)
 
-less the jackknife estimate, over groups of members at a fixed shape of the noise, of the bias that
-remains (curvature of the logarithms, and which samples count as correct).
+less the jackknife estimate of the bias that remains (curvature of the logarithms, and which samples
+count as correct), over groups of members at a fixed shape of the noise. It is taken to fall with
+1/(M-1), the degrees of freedom of a standard deviation.
 
 Intervals. Variance over samples by the influence values
 
     slope    (dx e - (C_xy - mean C_xy) + slope (C_xx - mean C_xx)) / (S_xx - mean C_xx)
     offset   (y - x) - offset                      with e the residual of y, dx = x - mean x
 
-over members by the jackknife of everything, the shape included, and what both count (`two_way.py`).
-The interval is stretched to the same one around the estimate with exponential tails.
+over members by the jackknife, what both count by C_xx, C_xy and C_yy, and the parts of the shape
+(`shape_part.py`). The interval is stretched to the same one around the estimate with exponential
+tails and with one wrong class for all that no member has shown; with three and four members, whose
+shape is taken as Gaussian, also to that around the estimate with a bias that falls with 1/M.
 """
 
 import math
@@ -31,36 +34,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bvalign.analysis.groups import MemberGroups, left_out_variance
-from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance
-from bvalign.analysis.slopes.drawn import (
-    LEAST_SAMPLES,
-    SHAPE_MEMBERS,
-    PooledNoise,
-    set_sizes,
-)
+from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance, stretched
+from bvalign.analysis.slopes.drawn import OddsBlock
+from bvalign.analysis.slopes.flags import Evidence, flags_of
 from bvalign.analysis.slopes.lines import Cloud
 from bvalign.analysis.slopes.logit_block import LogitBlock
+from bvalign.analysis.slopes.noise_pooling import LEAST_SAMPLES, PooledNoise
+from bvalign.analysis.slopes.shape_part import ShapePart, log_gradients, shape_part
 from bvalign.analysis.slopes.wrong_logits import Skewness
-
-FLAGS = {
-    "tail_dependent": "the answer hangs on tails of the noise that no member has shown: with "
-    "exponential tails it moves by more than its interval",
-    "tails_unknown": "no distribution with exponential tails fits the noise, so how much hangs on "
-    "them is unknown",
-    "heavy_tails": "the noise has heavier tails than exponential: no population slope is claimed",
-    "unseen_members": "more than 15% of the squared label residual comes from members rarer than "
-    "any of these",
-    "alike_margins": "the samples are too alike for so few members: less than 85% of the spread of "
-    "log squared bias is theirs",
-    "asymmetric_logits": "the logits of wrong classes are skewed, which hides the upper tail that "
-    "sets the variance of easy samples",
-    "saturated": "more than 5% of the correct samples are left out: a member gives them a "
-    "probability of exactly 0 or 1, or all members the same one",
-}
-"""Reasons not to quote the slope."""
-
-MOST_UNSEEN, LEAST_RELIABILITY, MOST_KURTOSIS, MOST_SATURATED = 0.15, 0.85, 3.0, 0.05
-MOST_SKEWNESS = 0.1
 
 
 class LogitSlope(NamedTuple):
@@ -81,159 +62,204 @@ class LogitSlope(NamedTuple):
         return self.slope.value is not None and not self.flags
 
 
+class FirstPass(NamedTuple):
+    """What the first pass knows."""
+
+    groups: MemberGroups
+    positions: Int[Tensor, " drawn"]  # of the drawn samples
+    odds: OddsBlock | None  # None with fewer than three members
+    noise: PooledNoise | None  # likewise
+    skewness: Skewness
+
+
 def fit_logit_slope(
     block: LogitBlock | None,
-    noise: PooledNoise | None,
-    groups: MemberGroups,
-    skewness: Skewness,
+    first: FirstPass,
     clusters: Int[Tensor, " samples"] | None = None,
 ) -> LogitSlope:
     """Fits slope and offset to the values and sums of all samples.
 
     Args:
         block: of all samples; None with fewer than three members.
-        noise: shapes of the first pass; None like the block.
-        groups: of the members.
-        skewness: of the logits of wrong classes.
+        first: of the first pass.
         clusters: of the samples; None if they are independent.
     """
-    num_members = sum(groups.sizes)
-    if block is None or noise is None:
-        return undefined(f"needs three members; there are {num_members}", torch.empty(0))
+    if block is None or first.noise is None or first.odds is None:
+        members = sum(first.groups.sizes)
+        return _undefined(f"needs three members; there are {members}", torch.empty(0))
     used = block.log_bias_sq.isfinite()
     number = int(used.sum())
     if number < LEAST_SAMPLES:
         saturated = int(block.saturated)
         why = f" ({saturated} others are saturated)" if saturated else ""
-        return undefined(
+        return _undefined(
             f"needs {LEAST_SAMPLES} correct samples whose members all give probabilities between 0 "
             f"and 1 that differ; there are {number}{why}",
-            torch.zeros(len(used)),
+            torch.zeros(len(used), dtype=torch.float64),
         )
-    return _Fit(block, noise, groups, used, clusters).result(skewness)
+    return _Fit(block, first, used, clusters).result()
 
 
-def undefined(reason: str, influence: Float[Tensor, " samples"]) -> LogitSlope:
-    """No slope, for a reason."""
+def _undefined(reason: str, influence: Float[Tensor, " samples"]) -> LogitSlope:
     none = Estimate(None, reason=reason)
     return LogitSlope(none, none, none, None, (), 0, influence, influence)
 
 
+class _Number(NamedTuple):
+    """One of slope and offset, before its interval."""
+
+    raw: float
+    without: Float[Tensor, " groups"]  # at the shape of all members
+    influence: Float[Tensor, " samples"]
+    both: Float[Tensor, " samples"]  # squared error over members of each sample's part
+    by_level: tuple[Tensor, Tensor]  # derivative by each sample's x and y, times their number
+    shifts: tuple[float, float]  # with exponential tails; with one wrong class for rare members
+
+
 class _Fit:
-    """Moments of the cloud, shared by the three numbers."""
+    """Moments of the cloud, shared by all numbers."""
 
     def __init__(
         self,
         block: LogitBlock,
-        noise: PooledNoise,
-        groups: MemberGroups,
+        first: FirstPass,
         used: Bool[Tensor, " samples"],
         clusters: Int[Tensor, " samples"] | None,
     ) -> None:
-        self.block, self.noise, self.used = block, noise, used
+        self.block, self.first, self.used = block, first, used
         self.clusters = None if clusters is None else clusters[used]
-        self.num_members, self.num_groups = sum(groups.sizes), len(groups.members)
-        sizes = set_sizes(groups)[1 : self.num_groups + 1]
-        self.grown = self.num_members / sizes.double()  # of errors, without a group
+        sizes = torch.tensor(first.groups.sizes, dtype=torch.float64)
+        self.num_members, self.num_groups = int(sizes.sum()), len(sizes)
+        # errors are larger without a group
+        self.grown = self.num_members / (self.num_members - sizes)
         self.x, self.y = block.log_bias_sq[used], block.log_variance[used]
         self.xx, self.yy, self.xy = (error[used] for error in block.errors)
         self.dx, self.dy = self.x - self.x.mean(), self.y - self.y.mean()
-        self.signal = float(self.dx.square().mean() - self.xx.mean())
         self.total = float(self.dx.square().mean())
+        self.signal = self.total - float(self.xx.mean())
+        self.shape = self._shape_parts(clusters)
 
-    def result(self, skewness: Skewness) -> LogitSlope:
-        slope, influence, slope_shift = self._slope()
-        offset, offset_influence, offset_shift = self._offset()
-        flags = self._flags(skewness, (slope, slope_shift), (offset, offset_shift))
-        intercept = None
-        if slope.value is not None:
-            intercept = float(self.y.mean() - slope.value * self.x.mean())
+    def result(self) -> LogitSlope:
+        """All numbers."""
+        if self.signal <= 0:
+            reason = "the samples differ less than the errors of the members"
+            return _undefined(reason, torch.zeros(len(self.used), dtype=torch.float64))
+        slope, offset = self._slope(), self._offset()
+        found, corrections = [], []
+        for number in (slope, offset):
+            value, correction = self._corrected(number)
+            found.append(estimate(value, self._spread_of(number)))
+            corrections.append(correction)
+        evidence = Evidence(
+            half_widths=tuple(_half_width(f) for f in found),
+            tail_shifts=(slope.shifts[0], offset.shifts[0]),
+            change=self.first.noise.change,
+            unseen=float(self.block.rare) / len(self.x),
+            reliability=self.signal / self.total,
+            skewness=self.first.skewness,
+            saturated=int(self.block.saturated),
+            samples=len(self.x),
+        )
+        slope_found, offset_found = (
+            self._stretched(*parts)
+            for parts in zip(found, (slope, offset), corrections, strict=True)
+        )
         return LogitSlope(
-            _stretched(slope, slope_shift),
-            _stretched(offset, offset_shift),
+            slope_found,
+            offset_found,
             self._spread(),
-            intercept,
-            flags,
+            float(self.y.mean() - slope_found.value * self.x.mean()),
+            flags_of(evidence),
             len(self.x),
-            self._scattered(influence),
-            self._scattered(offset_influence),
+            self._scattered(slope.influence),
+            self._scattered(offset.influence),
         )
 
-    def _slope(self) -> tuple[Estimate, Tensor, float]:
-        block = self.block
-        if self.signal <= 0:
-            none = Estimate(None, reason="the samples differ less than the errors of the members")
-            return none, torch.zeros_like(self.x), 0.0
-        raw = float((self.dx * self.dy).mean() - self.xy.mean()) / self.signal
-        own, fixed = (_slopes(c.cloud(), self._errors()) for c in (block.own, block.fixed))
-        slope = raw - (self.num_groups - 1) * (float(fixed.mean()) - raw)
-        e = self.dy - slope * self.dx
-        errors = (self.xy - self.xy.mean()) - slope * (self.xx - self.xx.mean())
-        influence = (self.dx * e - errors) / self.signal
-        across = self.xy - slope * self.xx
-        along = self.yy - 2 * slope * self.xy + slope**2 * self.xx
+    def _slope(self) -> _Number:
+        block, errors = self.block, (float(self.xx.mean()), float(self.xy.mean()))
+        raw = (float((self.dx * self.dy).mean()) - errors[1]) / self.signal
+        e = self.dy - raw * self.dx
+        error = (self.xy - errors[1]) - raw * (self.xx - errors[0])
+        across, along = self.xy - raw * self.xx, self.yy - 2 * raw * self.xy + raw**2 * self.xx
         both = self.dx.square() * along + 2 * self.dx * e * across + e.square() * self.xx
-        spread = self._variances(influence, own, both / self.signal**2)
-        heavy = float(block.heavy.cloud().slope(self.xx.mean(), self.xy.mean()))
-        return estimate(slope, spread), influence, heavy - raw
+        grown = self.grown / block.shared.count
+        clouds = (block.heavy.cloud(), block.one_class.cloud())
+        return _Number(
+            raw,
+            block.without.cloud().slope(grown * block.shared.xx, grown * block.shared.xy),
+            (self.dx * e - error) / self.signal,
+            both / self.signal**2,
+            ((e - raw * self.dx) / self.signal, self.dx / self.signal),
+            tuple(float(cloud.slope(*errors)) - raw for cloud in clouds),
+        )
 
-    def _offset(self) -> tuple[Estimate, Tensor, float]:
-        own, fixed = (c.cloud().y - c.cloud().x for c in (self.block.own, self.block.fixed))
-        raw = float((self.y - self.x).mean())
-        offset = raw - (self.num_groups - 1) * (float(fixed.mean()) - raw)
-        influence = (self.y - self.x) - raw
-        spread = self._variances(influence, own, self.xx + self.yy - 2 * self.xy)
-        heavy = self.block.heavy.cloud()
-        return estimate(offset, spread), influence, float(heavy.y - heavy.x) - raw
+    def _offset(self) -> _Number:
+        block, raw, one = self.block, float((self.y - self.x).mean()), torch.ones_like(self.x)
+        return _Number(
+            raw,
+            _offsets(block.without.cloud()),
+            (self.y - self.x) - raw,
+            self.xx + self.yy - 2 * self.xy,
+            (-one, one),
+            tuple(float(_offsets(c.cloud())) - raw for c in (block.heavy, block.one_class)),
+        )
+
+    def _corrected(self, number: _Number) -> tuple[float, float]:
+        """The value without its bias, and how far a bias that falls with 1/M would move it."""
+        gap = float(number.without.mean()) - number.raw
+        left = self.num_members - self.num_members / self.num_groups
+        value = number.raw - (left - 1) / (self.num_members - left) * gap
+        return value, -gap
+
+    def _spread_of(self, number: _Number) -> Spread:
+        samples, units = samples_variance(number.influence, self.clusters)
+        both, members = float(number.both.mean()) / len(self.x), number.without
+        if self.shape is not None:
+            part = self.shape(number)
+            samples, both, members = (
+                samples + part.samples,
+                both + part.both,
+                members + part.members,
+            )
+        return Spread(samples, units, float(left_out_variance(members)), both, self.num_groups)
+
+    def _shape_parts(self, clusters: Tensor | None) -> object:
+        """The part of the shape in each number; None where the shape is assumed."""
+        change, odds, positions = self.first.noise.change, self.first.odds, self.first.positions
+        if change is None:
+            return None
+        drawn = torch.full((len(self.used),), -1, dtype=torch.int64)
+        drawn[self.used] = torch.arange(len(self.x))
+        rows = drawn[positions[odds.usable[0]]]
+        by = log_gradients(odds, change, odds.usable[0], self.num_members)
+        own = None if clusters is None else clusters[positions[odds.usable[0]]]
+
+        def part(number: _Number) -> ShapePart:
+            i, j = (level[rows] for level in number.by_level)
+            return shape_part(change, i * by.bias_sq + j * by.variance, by.basis, own)
+
+        return part
+
+    def _stretched(self, found: Estimate, number: _Number, correction: float) -> Estimate:
+        assumed = self.first.noise.change is None
+        tail, one_class = (0.0 if math.isnan(s) else s for s in number.shifts)
+        pull, further = (one_class, correction) if assumed else (tail + one_class, 0.0)
+        return stretched(found, min(pull, 0) + min(further, 0), max(pull, 0) + max(further, 0))
 
     def _spread(self) -> Estimate:
         """Standard deviation of log variance - log bias_sq, less the mean error of members."""
-        difference = self.dy - self.dx
-        error = self.xx + self.yy - 2 * self.xy
+        difference, error = self.dy - self.dx, self.xx + self.yy - 2 * self.xy
         squares = difference.square() - error
         variance = float(squares.mean())
         if variance <= 0:
             return Estimate(None, reason="the samples differ less than the errors of the members")
-        clouds = self.block.own.cloud()
+        clouds = self.block.without.cloud()
         own = clouds.xx + clouds.yy - 2 * clouds.xy - self.grown * float(error.mean())
         samples, units = samples_variance(squares, self.clusters)
-        both = 4 * difference.square() * error
-        spread = Spread(
-            samples / (4 * variance),
-            units,
-            float(left_out_variance(own)) / (4 * variance),
-            float(both.mean()) / len(self.x) / (4 * variance),
-            self.num_groups,
-        )
+        both = float((4 * difference.square() * error).mean()) / len(self.x)
+        members, scale = float(left_out_variance(own)), 4 * variance
+        spread = Spread(samples / scale, units, members / scale, both / scale, self.num_groups)
         return estimate(math.sqrt(variance), spread)
-
-    def _errors(self) -> tuple[Tensor, Tensor]:
-        """Mean errors of log b, and their covariance, without each group."""
-        shared = self.block.shared
-        return self.grown * shared.xx / shared.count, self.grown * shared.xy / shared.count
-
-    def _variances(self, influence: Tensor, own: Tensor, both: Tensor) -> Spread:
-        samples, units = samples_variance(influence, self.clusters)
-        members = float(left_out_variance(own))
-        return Spread(samples, units, members, float(both.mean()) / len(self.x), self.num_groups)
-
-    def _flags(self, skewness: Skewness, *estimates: tuple[Estimate, float]) -> tuple[str, ...]:
-        number, shapes = len(self.x), self.noise.shapes
-        kurtoses = torch.tensor([s.kurtosis for s in shapes[1 : self.num_groups + 1]])
-        kurtosis_error = float(left_out_variance(kurtoses.double())) ** 0.5
-        assumed = self.num_members < SHAPE_MEMBERS
-        shifts = [shift for _, shift in estimates]
-        saturated = int(self.block.saturated)
-        found = {
-            "tail_dependent": any(_exceeds(*pair) for pair in estimates) and not assumed,
-            "tails_unknown": not all(map(math.isfinite, shifts)),
-            "heavy_tails": shapes[0].kurtosis - 2 * kurtosis_error > MOST_KURTOSIS,
-            "unseen_members": float(self.block.rare) / number > MOST_UNSEEN,
-            "alike_margins": self.signal / self.total < LEAST_RELIABILITY,
-            "asymmetric_logits": abs(skewness.value) - 2 * skewness.standard_error > MOST_SKEWNESS,
-            "saturated": saturated > MOST_SATURATED * (number + saturated),
-        }
-        return tuple(name for name in FLAGS if found[name])
 
     def _scattered(self, influence: Tensor) -> Tensor:
         result = influence.new_zeros(len(self.used))
@@ -241,24 +267,9 @@ class _Fit:
         return result
 
 
-def _slopes(clouds: Cloud, errors: tuple[Tensor, Tensor]) -> Float[Tensor, " sets"]:
-    return clouds.slope(*errors)
+def _offsets(clouds: Cloud) -> Float[Tensor, " sets"]:
+    return clouds.y - clouds.x
 
 
-def _exceeds(number: Estimate, shift: float) -> bool:
-    if number.interval is None:
-        return False
-    return abs(shift) > (number.interval[1] - number.interval[0]) / 2
-
-
-def _stretched(number: Estimate, shift: float) -> Estimate:
-    """Extends the intervals over members to hold the same ones around the other estimate."""
-    if number.value is None or not math.isfinite(shift):
-        return number
-
-    def stretched(ends: tuple[float, float] | None) -> tuple[float, float] | None:
-        return ends and (ends[0] + min(shift, 0.0), ends[1] + max(shift, 0.0))
-
-    return number._replace(
-        interval=stretched(number.interval), interval_members=stretched(number.interval_members)
-    )
+def _half_width(number: Estimate) -> float:
+    return math.inf if number.interval is None else (number.interval[1] - number.interval[0]) / 2
