@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bvalign.analysis.groups import (
@@ -28,6 +28,8 @@ from bvalign.analysis.slopes.logit_values import (
 from bvalign.analysis.slopes.noise_pooling import PooledNoise
 from bvalign.analysis.slopes.quadrature import rare_share
 
+NUM_TERMS = 5
+
 
 class SharedErrors(NamedTuple):
     """Sums of the errors of all members, over samples that they and a set both get right."""
@@ -43,6 +45,7 @@ class LogitBlock(NamedTuple):
     log_bias_sq: Float[Tensor, " samples"]  # NaN where it is not in the fit, natural log
     log_variance: Float[Tensor, " samples"]
     errors: LogErrors
+    terms: Float[Tensor, "samples terms"]  # of the corrected sums, see `_terms`; zero likewise
     saturated: Int[Tensor, ""]  # correct samples with a probability of 0 or 1, or no spread
     without: LineSums  # without each group, at the shape of all members
     shared: SharedErrors  # without each group
@@ -86,6 +89,14 @@ def logit_block(
     share = odds.variance_share
     one_class = y - share + torch.log((1 - rare) * share.exp() + 2 * rare)
 
+    x_left, y_left = log_values(left, noise.table.repeated(number))
+    terms = torch.zeros(samples, NUM_TERMS, dtype=torch.float64)
+    terms[kept] = _terms(
+        _summands(x, y, odds.usable, error),
+        _summands(x_left, y_left, left.usable, _larger(error, groups)),
+        groups,
+    )
+
     def scattered(values: Tensor) -> Tensor:
         result = values.new_full((samples,), torch.nan)
         result[kept[usable]] = values[usable]
@@ -95,8 +106,9 @@ def logit_block(
         scattered(x[0]),
         scattered(y[0]),
         LogErrors(*map(scattered, error)),
+        terms,
         correct - usable.sum(),
-        line_sums(*log_values(left, noise.table.repeated(number)), left.usable),
+        line_sums(x_left, y_left, left.usable),
         shared_errors(error, usable, left.usable),
         line_sums(*log_values(odds, noise.heavy), odds.usable),
         line_sums(x, one_class, odds.usable),
@@ -109,3 +121,40 @@ def shared_errors(error: LogErrors, usable: Tensor, of_sets: Tensor) -> SharedEr
     both = of_sets & usable
     parts = (both.double(), *(torch.where(both, e, 0.0) for e in (error.bias_sq, error.covariance)))
     return SharedErrors(*(part.sum(dim=1) for part in parts))
+
+
+def correction(groups: MemberGroups) -> float:
+    """What the jackknife takes off per unit of mean change: the bias falls with 1/(M-1)."""
+    members = sum(groups.sizes)
+    left = members - members / len(groups.members)
+    return (left - 1) / (members - left)
+
+
+def _summands(
+    x: Float[Tensor, "sets samples"],
+    y: Float[Tensor, "sets samples"],
+    usable: Bool[Tensor, "sets samples"],
+    error: LogErrors,
+) -> Float[Tensor, "sets samples terms"]:
+    """What each sample adds to the sums behind slope and offset; zero where it is not correct."""
+    parts = (torch.ones_like(x), x, y, x * x - error.bias_sq, x * y - error.covariance)
+    return torch.where(usable.unsqueeze(-1), torch.stack(parts, dim=-1), 0.0)
+
+
+def _terms(
+    whole: Float[Tensor, "1 samples terms"],
+    without: Float[Tensor, "groups samples terms"],
+    groups: MemberGroups,
+) -> Float[Tensor, "samples terms"]:
+    """The same with the jackknife's correction, so that their variance is that of corrected numbers.
+
+    Samples that are right with some members and wrong with others count by as much as they move.
+    """
+    return whole[0] + correction(groups) * (whole[0] - without.mean(dim=0))
+
+
+def _larger(error: LogErrors, groups: MemberGroups) -> LogErrors:
+    """Errors without each group of members."""
+    members = sum(groups.sizes)
+    grown = torch.tensor([[members / (members - size)] for size in groups.sizes]).double()
+    return LogErrors(*(grown * part for part in error))

@@ -17,13 +17,14 @@ count as correct), over groups of members at a fixed shape of the noise. It is t
 
 Intervals. Variance over samples by the influence values
 
-    slope    (dx e - (C_xy - mean C_xy) + slope (C_xx - mean C_xx)) / (S_xx - mean C_xx)
+    slope    (dx e - C_xy + slope C_xx) / (S_xx - mean C_xx)
     offset   (y - x) - offset                      with e the residual of y, dx = x - mean x
 
-over members by the jackknife, what both count by C_xx, C_xy and C_yy, and the parts of the shape
-(`shape_part.py`). The interval is stretched to the same one around the estimate with exponential
-tails and with one wrong class for all that no member has shown; with three and four members, whose
-shape is taken as Gaussian, also to that around the estimate with a bias that falls with 1/M.
+with the sums in them corrected by the jackknife, sample by sample; over members by the jackknife,
+what both count by C_xx, C_xy and C_yy, and the parts of the shape (`shape_part.py`). The interval is
+stretched to the same one around the estimate with exponential tails and with one wrong class for all
+that no member has shown; with three and four members, whose shape is taken as Gaussian, also to that
+around the estimate with a bias that falls with 1/M.
 """
 
 import math
@@ -38,7 +39,7 @@ from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_varia
 from bvalign.analysis.slopes.drawn import OddsBlock
 from bvalign.analysis.slopes.flags import Evidence, flags_of
 from bvalign.analysis.slopes.lines import Cloud
-from bvalign.analysis.slopes.logit_block import LogitBlock
+from bvalign.analysis.slopes.logit_block import LogitBlock, correction
 from bvalign.analysis.slopes.noise_pooling import LEAST_SAMPLES, PooledNoise
 from bvalign.analysis.slopes.shape_part import ShapePart, log_gradients, shape_part
 from bvalign.analysis.slopes.wrong_logits import Skewness
@@ -53,7 +54,7 @@ class LogitSlope(NamedTuple):
     intercept: float | None
     flags: tuple[str, ...]  # keys of FLAGS
     samples: int  # in the fit
-    slope_influence: Float[Tensor, " samples"]  # zero for samples outside the fit
+    slope_influence: Float[Tensor, " samples"]  # variance over samples: sum of squares / samples²
     offset_influence: Float[Tensor, " samples"]
 
     @property
@@ -110,7 +111,7 @@ class _Number(NamedTuple):
 
     raw: float
     without: Float[Tensor, " groups"]  # at the shape of all members
-    influence: Float[Tensor, " samples"]
+    influence: Float[Tensor, " samples"]  # of all samples, also those outside the fit
     both: Float[Tensor, " samples"]  # squared error over members of each sample's part
     by_level: tuple[Tensor, Tensor]  # derivative by each sample's x and y, times their number
     shifts: tuple[float, float]  # with exponential tails; with one wrong class for rare members
@@ -127,7 +128,7 @@ class _Fit:
         clusters: Int[Tensor, " samples"] | None,
     ) -> None:
         self.block, self.first, self.used = block, first, used
-        self.clusters = None if clusters is None else clusters[used]
+        self.clusters = clusters
         sizes = torch.tensor(first.groups.sizes, dtype=torch.float64)
         self.num_members, self.num_groups = int(sizes.sum()), len(sizes)
         # errors are larger without a group
@@ -171,15 +172,14 @@ class _Fit:
             float(self.y.mean() - slope_found.value * self.x.mean()),
             flags_of(evidence),
             len(self.x),
-            self._scattered(slope.influence),
-            self._scattered(offset.influence),
+            slope.influence,
+            offset.influence,
         )
 
     def _slope(self) -> _Number:
         block, errors = self.block, (float(self.xx.mean()), float(self.xy.mean()))
         raw = (float((self.dx * self.dy).mean()) - errors[1]) / self.signal
         e = self.dy - raw * self.dx
-        error = (self.xy - errors[1]) - raw * (self.xx - errors[0])
         across, along = self.xy - raw * self.xx, self.yy - 2 * raw * self.xy + raw**2 * self.xx
         both = self.dx.square() * along + 2 * self.dx * e * across + e.square() * self.xx
         grown = self.grown / block.shared.count
@@ -187,7 +187,7 @@ class _Fit:
         return _Number(
             raw,
             block.without.cloud().slope(grown * block.shared.xx, grown * block.shared.xy),
-            (self.dx * e - error) / self.signal,
+            self.block.terms @ self._slope_weights(raw),
             both / self.signal**2,
             ((e - raw * self.dx) / self.signal, self.dx / self.signal),
             tuple(float(cloud.slope(*errors)) - raw for cloud in clouds),
@@ -198,21 +198,27 @@ class _Fit:
         return _Number(
             raw,
             _offsets(block.without.cloud()),
-            (self.y - self.x) - raw,
+            self.block.terms @ torch.tensor([-raw, -1.0, 1.0, 0.0, 0.0], dtype=torch.float64),
             self.xx + self.yy - 2 * self.xy,
             (-one, one),
             tuple(float(_offsets(c.cloud())) - raw for c in (block.heavy, block.one_class)),
         )
 
+    def _slope_weights(self, slope: float) -> Float[Tensor, " terms"]:
+        """Of the terms 1, x, y, x² - C_xx, xy - C_xy in (x - mean x) e - C_xy + slope C_xx."""
+        x, y = float(self.x.mean()), float(self.y.mean())
+        level = y - slope * x
+        weights = torch.tensor([x * level, slope * x - level, -x, -slope, 1.0])
+        return weights.double() / self.signal
+
     def _corrected(self, number: _Number) -> tuple[float, float]:
         """The value without its bias, and how far a bias that falls with 1/M would move it."""
         gap = float(number.without.mean()) - number.raw
-        left = self.num_members - self.num_members / self.num_groups
-        value = number.raw - (left - 1) / (self.num_members - left) * gap
-        return value, -gap
+        return number.raw - correction(self.first.groups) * gap, -gap
 
     def _spread_of(self, number: _Number) -> Spread:
         samples, units = samples_variance(number.influence, self.clusters)
+        samples *= (len(self.used) / len(self.x)) ** 2  # the mean is over samples in the fit
         both, members = float(number.both.mean()) / len(self.x), number.without
         if self.shape is not None:
             part = self.shape(number)
@@ -255,16 +261,12 @@ class _Fit:
             return Estimate(None, reason="the samples differ less than the errors of the members")
         clouds = self.block.without.cloud()
         own = clouds.xx + clouds.yy - 2 * clouds.xy - self.grown * float(error.mean())
-        samples, units = samples_variance(squares, self.clusters)
+        own_clusters = None if self.clusters is None else self.clusters[self.used]
+        samples, units = samples_variance(squares, own_clusters)
         both = float((4 * difference.square() * error).mean()) / len(self.x)
         members, scale = float(left_out_variance(own)), 4 * variance
         spread = Spread(samples / scale, units, members / scale, both / scale, self.num_groups)
         return estimate(math.sqrt(variance), spread)
-
-    def _scattered(self, influence: Tensor) -> Tensor:
-        result = influence.new_zeros(len(self.used))
-        result[self.used] = influence
-        return result
 
 
 def _offsets(clouds: Cloud) -> Float[Tensor, " sets"]:
