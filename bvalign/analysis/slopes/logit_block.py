@@ -146,7 +146,7 @@ def _terms(
     without: Float[Tensor, "groups samples terms"],
     groups: MemberGroups,
 ) -> Float[Tensor, "samples terms"]:
-    """The same with the jackknife's correction, so that their variance is that of corrected numbers.
+    """The same with the jackknife's correction, for the variance over samples of the result.
 
     Samples that are right with some members and wrong with others count by as much as they move.
     """

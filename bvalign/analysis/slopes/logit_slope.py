@@ -21,10 +21,10 @@ Intervals. Variance over samples by the influence values
     offset   (y - x) - offset                      with e the residual of y, dx = x - mean x
 
 with the sums in them corrected by the jackknife, sample by sample; over members by the jackknife,
-what both count by C_xx, C_xy and C_yy, and the parts of the shape (`shape_part.py`). The interval is
-stretched to the same one around the estimate with exponential tails and with one wrong class for all
-that no member has shown; with three and four members, whose shape is taken as Gaussian, also to that
-around the estimate with a bias that falls with 1/M.
+what both count by C_xx, C_xy and C_yy, and the parts of the shape (`shape_part.py`). The interval
+is stretched to the same one around the estimate with exponential tails, and with one wrong class
+for all that no member has shown. With three and four members the shape is taken as Gaussian, and
+the interval also holds the one around the estimate with a bias that falls with 1/M.
 """
 
 import math
