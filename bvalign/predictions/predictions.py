@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Int64, UInt8
 from torch import Tensor
 
-RANGE_BYTES = 2**22
+RANGE_BYTES = 2**21
 """Bytes of float64 logits per range: enough to keep the processor busy, few enough to cache."""
 
 

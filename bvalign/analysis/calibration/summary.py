@@ -25,9 +25,9 @@ from bvalign.analysis.calibration.gap import Gap, GapBounds, gap_bounds
 from bvalign.analysis.calibration.temperature import fit_temperature, temperature_effect
 from bvalign.analysis.decompositions import Decomposition, ZeroOne, softmax
 from bvalign.analysis.groups import (
+    LeftOut,
     MemberGroups,
     MemberPart,
-    Statistics,
     leave_one_out,
     left_out,
     left_out_sums,
@@ -46,6 +46,9 @@ NOTIONS = {
     "class_aggregated": class_aggregated,
     "canonical": canonical,
 }
+CHUNK = 2**18
+"""Logits at a time."""
+
 OF_CONFIDENCE = ("confidence", "top_label")
 """Notions that need no more of the probabilities than the largest one."""
 
@@ -165,23 +168,41 @@ def temperature(
         found = fit_temperature(logits[:, fit], target[fit])
     except ValueError as error:
         return Temperature(None, half, reason=str(error))
-    logits, target = logits[:, judge].double(), target[judge]
+    logits, target = logits[:, judge], target[judge]
     effect = temperature_effect(logits, target, found)
-    before, after = (_left_out(scaled, target, groups) for scaled in (logits, logits / found))
-    change = [new - old for new, old in zip(after, before, strict=True)]
+    without = _left_out_effect(logits, target, found, groups)
     means = {
-        name: MemberPart(Statistics._fields, left_out_sums(without), half).means(gap._asdict())
-        for (name, gap), without in zip(
-            effect._asdict().items(), (before, after, change), strict=True
-        )
+        name: MemberPart(Gap._fields, sums, half).means(gap._asdict())
+        for (name, gap), sums in zip(effect._asdict().items(), without, strict=True)
     }
     return Temperature(found, half, means)
 
 
-def _left_out(logits: Tensor, target: Tensor, groups: MemberGroups) -> Statistics:
+def _left_out_effect(
+    logits: Float[Tensor, "members samples classes"],
+    target: Int[Tensor, " samples"],
+    temperature: float,
+    groups: MemberGroups,
+) -> list[LeftOut]:
+    """Sums of the gap without each group of members: before, after and change."""
+    length = max(1, CHUNK // (logits.shape[0] * logits.shape[2]))
+    sums = []
+    for rows in torch.arange(len(target)).split(length):
+        part, label = logits[:, rows].double(), target[rows]
+        before, after = (_gap_left_out(z, label, groups) for z in (part, part / temperature))
+        change = Gap(*(new - old for new, old in zip(after, before, strict=True)))
+        sums.append([left_out_sums(gap) for gap in (before, after, change)])
+    return [
+        LeftOut(*(torch.stack(parts).sum(dim=0) for parts in zip(*of_kind, strict=True)))
+        for of_kind in zip(*sums, strict=True)
+    ]
+
+
+def _gap_left_out(logits: Tensor, target: Tensor, groups: MemberGroups) -> Gap:
     given = residuals(softmax(logits), target)
     values = set_values(leave_one_out(member_sums(given, groups)), given)
-    return left_out(values, leave_one_out(loss_sums(logits, given, groups)), target)
+    found = left_out(values, leave_one_out(loss_sums(logits, given, groups)), target)
+    return Gap(*(getattr(found, name) for name in Gap._fields))
 
 
 def _equality_means(
