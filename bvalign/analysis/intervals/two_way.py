@@ -96,7 +96,7 @@ def estimate(
         half = quantile * math.sqrt(variance)
         return value - half, value + half
 
-    over_samples = around(samples, units - 1)
+    over_samples = around(samples, units - 1.0)
     if members is None or not math.isfinite(members):
         return Estimate(value, None, over_samples, None, without_members)
     extra = max(members - both, 0.0)
@@ -127,10 +127,15 @@ def stretched(number: Estimate, below: float, above: float) -> Estimate:
 
 
 def _wilson(p: float, variance: float, quantile: float, units: int) -> Interval:
-    number = p * (1 - p) / variance if variance > 0 else units
+    inside = min(max(p, 0.0), 1.0)  # rounding may put it outside
+    product, number = inside * (1 - inside), float(units)
+    if variance > 0 and product > 0:
+        number = product / variance
+    elif variance > 0:  # 0 or 1 with members that differ: p (1 - p) at the centre of the interval
+        number = min(number, quantile / math.sqrt(2 * variance))
     square = quantile**2 / number if number > 0 else math.inf
     if not math.isfinite(square):
-        return 0.0, 1.0
-    centre = (p + square / 2) / (1 + square)
-    half = math.sqrt(square * (p * (1 - p) + square / 4)) / (1 + square)
+        return min(0.0, p), max(1.0, p)
+    centre = (inside + square / 2) / (1 + square)
+    half = math.sqrt(square * (product + square / 4)) / (1 + square)
     return min(max(centre - half, 0.0), p), max(min(centre + half, 1.0), p)
