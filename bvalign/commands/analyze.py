@@ -21,7 +21,10 @@ ALONE = (0, 1)
 
 
 def analyze(
-    source: Path | str | Predictions, selection: Selection = "same"
+    source: Path | str | Predictions,
+    selection: Selection = "same",
+    *,
+    clusters: Path | str | None = None,
 ) -> Analysis | UnlabelledAnalysis:
     """Analyses the predictions of an ensemble, with labels or without.
 
@@ -32,13 +35,21 @@ def analyze(
         source: a file or folder as for `bvalign analyze`, or opened predictions.
         selection: of correct samples for the fits: by the members whose values are fitted
             ("same"), by other members ("other"), or by bias_sq_unbiased < 0.1 ("threshold").
+        clusters: file with the cluster of each sample, as for `open_predictions`.
 
     Raises:
         FileNotFoundError: the path does not exist.
-        ValueError: the predictions cannot be read, or a selection needs labels that are missing.
+        ValueError: the predictions cannot be read, a selection needs labels that are missing, or
+            clusters are given for opened predictions.
     """
-    predictions = source if isinstance(source, Predictions) else open_predictions(source)[0]
-    return analyze_predictions(predictions, selection)
+    if not isinstance(source, Predictions):
+        return analyze_predictions(open_predictions(source, clusters=clusters)[0], selection)
+    if clusters is not None:
+        raise ValueError(
+            f"clusters must be given where predictions are opened, got {clusters} for opened ones; "
+            "use open_predictions(source, clusters=...)"
+        )
+    return analyze_predictions(source, selection)
 
 
 def analyze_predictions(
