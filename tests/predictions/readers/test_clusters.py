@@ -195,7 +195,7 @@ def test_a_npy_beside_predictions_has_the_order_of_their_rows():
 
 @pytest.mark.parametrize("column", ["index", "sample"])
 def test_a_csv_beside_predictions_may_have_any_order(column):
-    text = f"\ufeffage, {column} ,cluster\n5,9, b\n6,1,c\n\n7,4,a\n8,7,b \n9,3,a\n"
+    text = f"\ufeff{column} ,age,cluster\n9,5, b\n1,6,c\n\n4,7,a\n7,8,b \n3,9,a\n"
     Path("c.csv").write_text(text, encoding="utf-8")
     for source in (npz(), folder(), table("csv"), table("parquet")):
         found, _ = open_predictions(source, clusters="c.csv")
