@@ -123,7 +123,7 @@ def _alignment(
         errors = LogErrors(*(error[positions] for error in values.logit.errors))
     constant = int((correct & ~(values.decomposition.variance > 0)).sum())
     return Alignment(
-        fit_logit_slope(values.logit, first, clusters),
+        fit_logit_slope(values.logit, first, len(correct), clusters),
         ols(values.decomposition, values.log_errors, values.line, clusters),
         check(drawn.parts, sum(groups.sizes)),
         list(curve(drawn, plan.noise, errors, groups)),

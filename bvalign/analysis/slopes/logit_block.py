@@ -70,8 +70,7 @@ def logit_block(
         groups: of the members.
         noise: shapes of the first pass.
     """
-    number, samples = len(groups.members), len(given.target)
-    whole = torch.ones(1, number, dtype=torch.bool)
+    samples, whole = len(given.target), torch.ones(1, len(groups.members), dtype=torch.bool)
     everyone = set_values(unite(by_group, whole), given)
     correct = int(everyone.correct.sum())
     kept = torch.nonzero(has_spread(given.odds)).flatten()
@@ -86,10 +85,9 @@ def logit_block(
     error, usable = errors(odds, noise.table, len(given.odds)), odds.usable[0]
     rare = rare_share(odds.odds, noise.table, noise.score)
     # the variance that they carry counts twice: the label and one other class
-    share = odds.variance_share
-    one_class = y - share + torch.log((1 - rare) * share.exp() + 2 * rare)
-
-    x_left, y_left = log_values(left, noise.table.repeated(number))
+    one_class = torch.log((1 - rare) * odds.variance_share.exp() + 2 * rare)
+    one_class += y - odds.variance_share
+    x_left, y_left = log_values(left, noise.table.repeated(len(groups.members)))
     terms = torch.zeros(samples, NUM_TERMS, dtype=torch.float64)
     terms[kept] = _terms(
         _summands(x, y, odds.usable, error),

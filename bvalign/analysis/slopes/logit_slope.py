@@ -6,43 +6,21 @@ these are N, let b = ‖E p - e_y‖² and v = E ‖p - E p‖² for each sample
     slope    Cov(log v, log b) / Var(log b)        the paper's least-squares slope, at infinite M, N
     offset   E (log v - log b)                     so variance is about e^offset times squared bias
 
-Estimate. x and y are log b and log v of each sample by `logit_values.py`, C_xx, C_xy the covariance
-of their errors over members:
-
-    slope = (S_xy - mean C_xy) / (S_xx - mean C_xx)
-
-less the jackknife estimate of the bias that remains (curvature of the logarithms, and which samples
-count as correct), over groups of members at a fixed shape of the noise. It is taken to fall with
-1/(M-1), the degrees of freedom of a standard deviation.
-
-Intervals. Variance over samples by the influence values
-
-    slope    (dx e - C_xy + slope C_xx) / (S_xx - mean C_xx)
-    offset   (y - x) - offset                      with e the residual of y, dx = x - mean x
-
-with the sums in them corrected by the jackknife, sample by sample; over members by the jackknife,
-what both count by C_xx, C_xy and C_yy, and the parts of the shape (`shape_part.py`). The interval
-is stretched to the same one around the estimate with exponential tails, and with one wrong class
-for all that no member has shown. With three and four members the shape is taken as Gaussian, and
-the interval also holds the one around the estimate with a bias that falls with 1/M.
+`logit_values.py` estimates log b and log v of each sample, `logit_fit.py` the two numbers from
+them, `flags.py` says when not to quote them.
 """
 
-import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.groups import MemberGroups, left_out_variance
-from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance, stretched
-from bvalign.analysis.slopes.drawn import OddsBlock
-from bvalign.analysis.slopes.flags import Evidence, flags_of
-from bvalign.analysis.slopes.lines import Cloud
-from bvalign.analysis.slopes.logit_block import LogitBlock, correction
-from bvalign.analysis.slopes.noise_pooling import LEAST_SAMPLES, PooledNoise
-from bvalign.analysis.slopes.shape_part import ShapePart, log_gradients, shape_part
-from bvalign.analysis.slopes.wrong_logits import Skewness
+from bvalign.analysis.intervals import Estimate
+from bvalign.analysis.slopes.flags import flags_of
+from bvalign.analysis.slopes.logit_block import LogitBlock
+from bvalign.analysis.slopes.logit_fit import FirstPass, LogitFit
+from bvalign.analysis.slopes.noise_pooling import LEAST_SAMPLES
 
 
 class LogitSlope(NamedTuple):
@@ -63,19 +41,10 @@ class LogitSlope(NamedTuple):
         return self.slope.value is not None and not self.flags
 
 
-class FirstPass(NamedTuple):
-    """What the first pass knows."""
-
-    groups: MemberGroups
-    positions: Int[Tensor, " drawn"]  # of the drawn samples
-    odds: OddsBlock | None  # None with fewer than three members
-    noise: PooledNoise | None  # likewise
-    skewness: Skewness
-
-
 def fit_logit_slope(
     block: LogitBlock | None,
     first: FirstPass,
+    num_samples: int,
     clusters: Int[Tensor, " samples"] | None = None,
 ) -> LogitSlope:
     """Fits slope and offset to the values and sums of all samples.
@@ -83,11 +52,12 @@ def fit_logit_slope(
     Args:
         block: of all samples; None with fewer than three members.
         first: of the first pass.
+        num_samples: N.
         clusters: of the samples; None if they are independent.
     """
-    if block is None or first.noise is None or first.odds is None:
+    if block is None or first.noise is None:
         members = sum(first.groups.sizes)
-        return _undefined(f"needs three members; there are {members}", torch.empty(0))
+        return _undefined(f"needs three members; there are {members}", num_samples)
     used = block.log_bias_sq.isfinite()
     number = int(used.sum())
     if number < LEAST_SAMPLES:
@@ -96,182 +66,26 @@ def fit_logit_slope(
         return _undefined(
             f"needs {LEAST_SAMPLES} correct samples whose members all give probabilities between 0 "
             f"and 1 that differ; there are {number}{why}",
-            torch.zeros(len(used), dtype=torch.float64),
+            num_samples,
         )
-    return _Fit(block, first, used, clusters).result()
+    fit = LogitFit(block, first, used, clusters)
+    if fit.signal <= 0:
+        return _undefined("the samples differ less than the errors of the members", num_samples)
+    slope, offset = fit.slope(), fit.offset()
+    found = fit.estimate(slope), fit.estimate(offset)
+    flags = flags_of(fit.evidence((slope, offset), found))
+    numbers = [fit.stretched(*pair) for pair in zip(found, (slope, offset), strict=True)]
+    return LogitSlope(
+        *numbers,
+        fit.spread(),
+        fit.intercept(numbers[0].value),
+        flags,
+        number,
+        slope.influence,
+        offset.influence,
+    )
 
 
-def _undefined(reason: str, influence: Float[Tensor, " samples"]) -> LogitSlope:
-    none = Estimate(None, reason=reason)
+def _undefined(reason: str, num_samples: int) -> LogitSlope:
+    none, influence = Estimate(None, reason=reason), torch.zeros(num_samples, dtype=torch.float64)
     return LogitSlope(none, none, none, None, (), 0, influence, influence)
-
-
-class _Number(NamedTuple):
-    """One of slope and offset, before its interval."""
-
-    raw: float
-    without: Float[Tensor, " groups"]  # at the shape of all members
-    influence: Float[Tensor, " samples"]  # of all samples, also those outside the fit
-    both: Float[Tensor, " samples"]  # squared error over members of each sample's part
-    by_level: tuple[Tensor, Tensor]  # derivative by each sample's x and y, times their number
-    shifts: tuple[float, float]  # with exponential tails; with one wrong class for rare members
-
-
-class _Fit:
-    """Moments of the cloud, shared by all numbers."""
-
-    def __init__(
-        self,
-        block: LogitBlock,
-        first: FirstPass,
-        used: Bool[Tensor, " samples"],
-        clusters: Int[Tensor, " samples"] | None,
-    ) -> None:
-        self.block, self.first, self.used = block, first, used
-        self.clusters = clusters
-        sizes = torch.tensor(first.groups.sizes, dtype=torch.float64)
-        self.num_members, self.num_groups = int(sizes.sum()), len(sizes)
-        # errors are larger without a group
-        self.grown = self.num_members / (self.num_members - sizes)
-        self.x, self.y = block.log_bias_sq[used], block.log_variance[used]
-        self.xx, self.yy, self.xy = (error[used] for error in block.errors)
-        self.dx, self.dy = self.x - self.x.mean(), self.y - self.y.mean()
-        self.total = float(self.dx.square().mean())
-        self.signal = self.total - float(self.xx.mean())
-        self.shape = self._shape_parts(clusters)
-
-    def result(self) -> LogitSlope:
-        """All numbers."""
-        if self.signal <= 0:
-            reason = "the samples differ less than the errors of the members"
-            return _undefined(reason, torch.zeros(len(self.used), dtype=torch.float64))
-        slope, offset = self._slope(), self._offset()
-        found, corrections = [], []
-        for number in (slope, offset):
-            value, correction = self._corrected(number)
-            found.append(estimate(value, self._spread_of(number)))
-            corrections.append(correction)
-        evidence = Evidence(
-            half_widths=tuple(_half_width(f) for f in found),
-            tail_shifts=(slope.shifts[0], offset.shifts[0]),
-            change=self.first.noise.change,
-            unseen=float(self.block.rare) / len(self.x),
-            reliability=self.signal / self.total,
-            skewness=self.first.skewness,
-            saturated=int(self.block.saturated),
-            samples=len(self.x),
-        )
-        slope_found, offset_found = (
-            self._stretched(*parts)
-            for parts in zip(found, (slope, offset), corrections, strict=True)
-        )
-        return LogitSlope(
-            slope_found,
-            offset_found,
-            self._spread(),
-            float(self.y.mean() - slope_found.value * self.x.mean()),
-            flags_of(evidence),
-            len(self.x),
-            slope.influence,
-            offset.influence,
-        )
-
-    def _slope(self) -> _Number:
-        block, errors = self.block, (float(self.xx.mean()), float(self.xy.mean()))
-        raw = (float((self.dx * self.dy).mean()) - errors[1]) / self.signal
-        e = self.dy - raw * self.dx
-        across, along = self.xy - raw * self.xx, self.yy - 2 * raw * self.xy + raw**2 * self.xx
-        both = self.dx.square() * along + 2 * self.dx * e * across + e.square() * self.xx
-        grown = self.grown / block.shared.count
-        clouds = (block.heavy.cloud(), block.one_class.cloud())
-        return _Number(
-            raw,
-            block.without.cloud().slope(grown * block.shared.xx, grown * block.shared.xy),
-            self.block.terms @ self._slope_weights(raw),
-            both / self.signal**2,
-            ((e - raw * self.dx) / self.signal, self.dx / self.signal),
-            tuple(float(cloud.slope(*errors)) - raw for cloud in clouds),
-        )
-
-    def _offset(self) -> _Number:
-        block, raw, one = self.block, float((self.y - self.x).mean()), torch.ones_like(self.x)
-        return _Number(
-            raw,
-            _offsets(block.without.cloud()),
-            self.block.terms @ torch.tensor([-raw, -1.0, 1.0, 0.0, 0.0], dtype=torch.float64),
-            self.xx + self.yy - 2 * self.xy,
-            (-one, one),
-            tuple(float(_offsets(c.cloud())) - raw for c in (block.heavy, block.one_class)),
-        )
-
-    def _slope_weights(self, slope: float) -> Float[Tensor, " terms"]:
-        """Of the terms 1, x, y, x² - C_xx, xy - C_xy in (x - mean x) e - C_xy + slope C_xx."""
-        x, y = float(self.x.mean()), float(self.y.mean())
-        level = y - slope * x
-        weights = torch.tensor([x * level, slope * x - level, -x, -slope, 1.0])
-        return weights.double() / self.signal
-
-    def _corrected(self, number: _Number) -> tuple[float, float]:
-        """The value without its bias, and how far a bias that falls with 1/M would move it."""
-        gap = float(number.without.mean()) - number.raw
-        return number.raw - correction(self.first.groups) * gap, -gap
-
-    def _spread_of(self, number: _Number) -> Spread:
-        samples, units = samples_variance(number.influence, self.clusters)
-        samples *= (len(self.used) / len(self.x)) ** 2  # the mean is over samples in the fit
-        both, members = float(number.both.mean()) / len(self.x), number.without
-        if self.shape is not None:
-            part = self.shape(number)
-            samples, both, members = (
-                samples + part.samples,
-                both + part.both,
-                members + part.members,
-            )
-        return Spread(samples, units, float(left_out_variance(members)), both, self.num_groups)
-
-    def _shape_parts(self, clusters: Tensor | None) -> object:
-        """The part of the shape in each number; None where the shape is assumed."""
-        change, odds, positions = self.first.noise.change, self.first.odds, self.first.positions
-        if change is None:
-            return None
-        drawn = torch.full((len(self.used),), -1, dtype=torch.int64)
-        drawn[self.used] = torch.arange(len(self.x))
-        rows = drawn[positions[odds.usable[0]]]
-        by = log_gradients(odds, change, odds.usable[0], self.num_members)
-        own = None if clusters is None else clusters[positions[odds.usable[0]]]
-
-        def part(number: _Number) -> ShapePart:
-            i, j = (level[rows] for level in number.by_level)
-            return shape_part(change, i * by.bias_sq + j * by.variance, by.basis, own)
-
-        return part
-
-    def _stretched(self, found: Estimate, number: _Number, correction: float) -> Estimate:
-        assumed = self.first.noise.change is None
-        tail, one_class = (0.0 if math.isnan(s) else s for s in number.shifts)
-        pull, further = (one_class, correction) if assumed else (tail + one_class, 0.0)
-        return stretched(found, min(pull, 0) + min(further, 0), max(pull, 0) + max(further, 0))
-
-    def _spread(self) -> Estimate:
-        """Standard deviation of log variance - log bias_sq, less the mean error of members."""
-        difference, error = self.dy - self.dx, self.xx + self.yy - 2 * self.xy
-        squares = difference.square() - error
-        variance = float(squares.mean())
-        if variance <= 0:
-            return Estimate(None, reason="the samples differ less than the errors of the members")
-        clouds = self.block.without.cloud()
-        own = clouds.xx + clouds.yy - 2 * clouds.xy - self.grown * float(error.mean())
-        own_clusters = None if self.clusters is None else self.clusters[self.used]
-        samples, units = samples_variance(squares, own_clusters)
-        both = float((4 * difference.square() * error).mean()) / len(self.x)
-        members, scale = float(left_out_variance(own)), 4 * variance
-        spread = Spread(samples / scale, units, members / scale, both / scale, self.num_groups)
-        return estimate(math.sqrt(variance), spread)
-
-
-def _offsets(clouds: Cloud) -> Float[Tensor, " sets"]:
-    return clouds.y - clouds.x
-
-
-def _half_width(number: Estimate) -> float:
-    return math.inf if number.interval is None else (number.interval[1] - number.interval[0]) / 2
