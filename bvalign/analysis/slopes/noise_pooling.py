@@ -133,6 +133,6 @@ def _padded(without: PooledShape, shape: PooledShape) -> Float[np.ndarray, "term
     return np.concatenate([without.coefficients, np.zeros((missing, 2))])
 
 
-def _jackknife(values: Float[np.ndarray, "groups ..."]) -> Float[np.ndarray, "..."]:
+def _jackknife(values: Float[np.ndarray, "groups ..."]) -> Float[np.ndarray, "..."] | float:
     number = len(values)
     return ((values - values.mean(axis=0)) ** 2).sum(axis=0) * (number - 1) / number
