@@ -192,7 +192,8 @@ class LogitFit:
         own = None if clusters is None else clusters[positions[odds.usable[0]]]
 
         def part(number: Number) -> ShapePart:
-            i, j = (level[rows] for level in number.by_level)
+            # a sample of the shape whose variance underflows is not in the fit
+            i, j = (torch.where(rows < 0, 0.0, level[rows]) for level in number.by_level)
             return shape_part(change, i * by.bias_sq + j * by.variance, by.basis, own)
 
         return part
