@@ -77,13 +77,15 @@ def _analysis(values: BlockValues, alignment: Alignment, plan: Plan, given: Give
     number, clusters, groups = len(given.index), given.clusters, plan.groups
     members = MemberPart(Statistics._fields, values.left_out, number, clusters)
     table = sample_table(values, given.index, alignment.logit_slope)
-    binned = None if clusters is None else clusters[plan.binned]
+    binned, chosen = (
+        None if clusters is None else clusters[rows] for rows in (plan.binned, plan.chosen)
+    )
     calibration = Calibration(
         **calibrate(values.mean_probs, binned),
         **compare_means(
             values.gap, values.zero_one, values.decomposition, values.soft_error, members
         ),
-        temperature=temperature(values.chosen_logits, values.chosen_target, groups),
+        temperature=temperature(values.chosen_logits, values.chosen_target, groups, chosen),
     )
     weighted = None
     if values.weighted is not None:
