@@ -11,7 +11,8 @@ from torch import Tensor
 
 from bvalign.analysis.collect import Range
 from bvalign.analysis.given import Given
-from bvalign.analysis.summary import Analysis, analyze_blocks
+from bvalign.analysis.labelled import analyze_blocks
+from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis, analyze_unlabelled_blocks
 from bvalign.predictions import Predictions, open_predictions
 from bvalign.show.progress_bar import progress

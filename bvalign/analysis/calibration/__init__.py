@@ -1,5 +1,6 @@
 """Calibration of the mean prediction: errors, the gap identity, disagreement, temperature."""
 
+from bvalign.analysis.calibration.cells import Cells
 from bvalign.analysis.calibration.disagreement import (
     DisagreementEquality,
     equality,
@@ -7,7 +8,7 @@ from bvalign.analysis.calibration.disagreement import (
     pair_disagreement,
     soft_equality,
 )
-from bvalign.analysis.calibration.errors import CalibrationError, Cells, calibration_error
+from bvalign.analysis.calibration.errors import CalibrationError, calibration_error
 from bvalign.analysis.calibration.gap import (
     Gap,
     GapBounds,

@@ -7,11 +7,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.calibration.disagreement import DisagreementEquality, equality
-from bvalign.analysis.calibration.errors import (
+from bvalign.analysis.calibration.cells import (
     Binning,
     Cells,
-    calibration_error,
     canonical,
     class_aggregated,
     class_wise,
@@ -19,9 +17,10 @@ from bvalign.analysis.calibration.errors import (
     confidence_cells,
     equal_mass,
     equal_width,
-    squared_influence,
     top_label,
 )
+from bvalign.analysis.calibration.disagreement import DisagreementEquality, equality
+from bvalign.analysis.calibration.errors import calibration_error, squared_influence
 from bvalign.analysis.calibration.gap import Gap, GapBounds, gap_bounds
 from bvalign.analysis.calibration.temperature import fit_temperature, temperature_effect
 from bvalign.analysis.decompositions import Decomposition, ZeroOne, softmax
@@ -33,8 +32,10 @@ from bvalign.analysis.groups import (
     left_out,
     left_out_sums,
     left_out_variance,
+    loss_sums,
     member_sums,
     residuals,
+    set_values,
 )
 from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance
 
@@ -179,8 +180,8 @@ def temperature(
 
 def _left_out(logits: Tensor, target: Tensor, groups: MemberGroups) -> Statistics:
     given = residuals(softmax(logits), target)
-    sums = leave_one_out(member_sums(logits, given, groups))
-    return left_out(sums, given.magnitude.mean(dim=0), target)
+    values = set_values(leave_one_out(member_sums(given, groups)), given)
+    return left_out(values, leave_one_out(loss_sums(logits, given, groups)), target)
 
 
 def _equality_means(
