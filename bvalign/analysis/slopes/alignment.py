@@ -92,7 +92,9 @@ def ols(
     bias, variance, covariance = (error[keep] for error in log_errors)
     for name, value in line.items():
         i, j = change[name]
-        both = float((i * i * bias + 2 * i * j * covariance + j * j * variance).mean()) / number
+        # a sample without variance in a smaller ensemble has no logarithm there, so no error
+        errors = i * i * bias + 2 * i * j * covariance + j * j * variance
+        both = float(errors[errors.isfinite()].sum()) / number**2
         samples, units = samples_variance(influence[name], own)
         known = groups >= 3 and bool(members[name].isfinite().all())
         spread = Spread(
