@@ -43,6 +43,24 @@ class Line(NamedTuple):
         """Predicts the variance; clipped, so that an absurdly steep line stays finite."""
         return np.exp(np.clip(self.intercept + self.slope * np.log(bias_sq), -700, 700))
 
+    def band(
+        self, bias_sq: Float[np.ndarray, " points"], centre: float
+    ) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, " points"]] | None:
+        """Lowest and highest line that the intervals of slope and offset allow, if there are any.
+
+        Args:
+            bias_sq: where the band is wanted.
+            centre: log bias_sq about which the line turns.
+        """
+        if self.interval is None:
+            return None
+        edges = [self.turned(slope, centre).at(bias_sq) for slope in self.interval]
+        low, high = np.log(np.minimum(*edges)), np.log(np.maximum(*edges))
+        if self.offset is not None and self.offset.interval:
+            low = low + self.offset.interval[0] - self.offset.value
+            high = high + self.offset.interval[1] - self.offset.value
+        return np.exp(np.clip(low, -700, 700)), np.exp(np.clip(high, -700, 700))
+
     def turned(self, slope: float, centre: float) -> "Line":
         """Rotates the line to another slope about its point at log bias_sq = centre."""
         intercept = self.intercept + (self.slope - slope) * centre

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -43,22 +44,24 @@ def slope_over_members(
     if offsets:
         panels.append(("offset: mean of log variance - log squared bias", offsets))
     figure = Figure(figsize=(5.6 * len(panels), 4.8), layout="constrained")
-    grid = figure.subplots(1, len(panels), squeeze=False)[0]
-    for (name, curves), axes in zip(panels, grid, strict=True):
-        for place, (estimator, curve) in enumerate(curves.items()):
-            _plot_curve(axes, estimator, curve, num_members, place, flags)
-        sizes = {row[0] for curve in curves.values() for row in curve.rows} | {num_members}
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(sorted(sizes), [str(size) for size in sorted(sizes)])
-        axes.minorticks_off()
-        axes.set_xlabel("members M (bars: one standard deviation over disjoint ensembles)")
+    grid = figure.subplots(1, len(panels), sharex=True, squeeze=False)[0]
+    curves = [curve for _, of_panel in panels for curve in of_panel.values()]
+    sizes = sorted({row[0] for curve in curves for row in curve.rows} | {num_members})
+    handles = []
+    for (name, of_panel), axes in zip(panels, grid, strict=True):
+        for place, (estimator, curve) in enumerate(of_panel.items()):
+            handles += _plot_curve(axes, estimator, curve, num_members, place, flags)
+        axes.set_xlabel("members M (thin bars: one standard deviation over ensembles)")
         axes.set_ylabel(name)
         axes.grid(True, **GRID)
         axes.set_axisbelow(True)
-    figure.axes[0].axhline(1, color=BOUND, ls="--", lw=1, label="slope one")
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.minorticks_off()
+    handles.insert(0, grid[0].axhline(1, color=BOUND, ls="--", lw=1, label="slope one"))
     figure.suptitle(f"N = {num_samples}, M = {num_members}", fontsize=10)
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8)
+    shown = {handle.get_label(): handle for handle in handles}
+    figure.legend(handles=shown.values(), loc="outside lower center", ncols=2, fontsize=8)
     return figure
 
 
@@ -104,24 +107,31 @@ def _curves(analysis: Analysis, number: str, whole: Mapping[str, Estimate]) -> d
 
 def _plot_curve(
     axes: Axes, name: str, curve: Curve, num_members: int, place: int, flags: Sequence[str]
-) -> None:
-    colour = LINES.get(name, OTHER_LINE)
-    flagged = name == "logit_slope" and flags
-    rows = [*curve.rows, (num_members, curve.whole.value, None)]
-    members, mean, deviation = (np.array([row[i] or 0.0 for row in rows]) for i in range(3))
-    axes.errorbar(
-        members,
-        mean,
-        deviation,
-        marker=MARKERS.get(name, "d"),
-        color=colour,
-        capsize=3,
-        lw=1.5,
-        ls=":" if flagged else "-",
-        label=TITLES[name] + (f", do not quote: {', '.join(flags)}" if flagged else ""),
+) -> list[Artist]:
+    """Plots one curve and, beside its end, the number of all members; returns both for legends.
+
+    They are not joined: the curve of logit_slope has no jackknife correction.
+    """
+    colour, flagged = LINES.get(name, OTHER_LINE), name == "logit_slope" and flags
+    style = {"marker": MARKERS.get(name, "d"), "color": colour, "capsize": 3}
+    shown = []
+    if curve.rows:
+        members, mean, deviation = (
+            np.array([row[i] or 0.0 for row in curve.rows]) for i in (0, 1, 2)
+        )
+        text = f"{TITLES[name]}: smaller ensembles"
+        shown.append(axes.errorbar(members, mean, deviation, lw=1.5, label=text, **style))
+    value, interval = curve.whole.value, curve.whole.quoted_interval
+    text = f"{TITLES[name]}: all {num_members} members"
+    if interval:
+        text += f", 95% interval{'' if curve.whole.interval else ' over samples alone'}"
+    if flagged:
+        text += f"\ndo not quote: {', '.join(flags)}"
+    low, high = interval or (value, value)
+    bars = [[value - low], [high - value]]
+    beside = num_members * 1.05**place
+    style |= {"ms": 8, "mfc": "white" if flagged else colour}
+    shown.append(
+        axes.errorbar(beside, value, bars, ls="", elinewidth=4, alpha=0.6, label=text, **style)
     )
-    if interval := curve.whole.quoted_interval:
-        alone = "" if curve.whole.interval else " over samples alone"
-        text = f"its 95% interval{alone}, all {num_members} members"
-        beside = num_members * 1.04 ** (place + 1)
-        axes.vlines(beside, *interval, color=colour, lw=4, alpha=0.5, label=text)
+    return shown

@@ -1,5 +1,7 @@
 """Further figures of the samples: ratio, reliability, collapse, without labels."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
@@ -25,6 +27,7 @@ def ratio_histogram(
     population: Estimate,
     *,
     num_members: int,
+    flags: Sequence[str] = (),
 ) -> Figure:
     """Plots a histogram of variance / squared bias with its ceiling M - 1.
 
@@ -33,6 +36,7 @@ def ratio_histogram(
         correct: whether the mean prediction is right.
         population: geometric mean of the correct samples at infinitely many members.
         num_members: M.
+        flags: reasons not to quote the population's number, for the legend.
     """
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot()
@@ -53,7 +57,7 @@ def ratio_histogram(
         axes.axvline(
             num_members - 1, color=BOUND, lw=1.5, label=f"ceiling M - 1 = {num_members - 1}"
         )
-    _plot_population(axes, population)
+    _plot_population(axes, population, flags)
     axes.set_xlabel("variance / squared bias (of these members, plug-in)")
     axes.set_ylabel("test samples")
     axes.set_title(f"N = {len(ratio)}, M = {num_members}", fontsize=10)
@@ -61,7 +65,7 @@ def ratio_histogram(
     return figure
 
 
-def _plot_population(axes: Axes, mean: Estimate) -> None:
+def _plot_population(axes: Axes, mean: Estimate, flags: Sequence[str]) -> None:
     """Plots the population's geometric mean with its interval, within the limits of the axes."""
     if mean.value is None:
         return
@@ -69,7 +73,9 @@ def _plot_population(axes: Axes, mean: Estimate) -> None:
     if mean.interval:
         axes.axvspan(*np.clip(mean.interval, *limits), color=OTHER_LINE, alpha=0.2, lw=0)
         text += ", 95% {:.3g} to {:.3g}".format(*mean.interval)
-    axes.axvline(mean.value, color=OTHER_LINE, lw=2, label=text)
+    if flags:
+        text += f"\n   do not quote: {', '.join(flags)}"
+    axes.axvline(mean.value, color=OTHER_LINE, lw=2, ls=":" if flags else "-", label=text)
     axes.set_xlim(limits)
 
 

@@ -34,7 +34,7 @@ class Panel(NamedTuple):
     estimator: Literal["plug-in", "unbiased"]  # the bounds hold for plug-in values only
     bias_sq: Float[np.ndarray, " samples"]
     variance: Float[np.ndarray, " samples"]
-    lines: Sequence[Line] = ()  # dotted if flagged; the interval of the first is a band
+    lines: Sequence[Line] = ()  # dotted if flagged; the first has a band
 
 
 def alignment_scatter(
@@ -211,16 +211,16 @@ def _plot_lines(axes: Axes, panel: Panel, correct: Bool[np.ndarray, " samples"])
     centre = float(np.log(x).mean())
     for number, line in enumerate(panel.lines):
         colour = LINES.get(line.name, OTHER_LINE)
-        if line.interval is not None and not number:
-            edges = [line.turned(slope, centre).at(b) for slope in line.interval]
-            axes.fill_between(b, *edges, color=colour, alpha=0.2, lw=0, zorder=4)
+        band = None if number else line.band(b, centre)
+        if band is not None:
+            axes.fill_between(b, *band, color=colour, alpha=0.2, lw=0, zorder=4)
         axes.plot(
             b,
             line.at(b),
             color=colour,
             lw=1.8,
             ls=":" if line.flags else "-",
-            label=fill(str(line), LABEL_WIDTH, subsequent_indent="    "),
+            label="\n   ".join(fill(part, LABEL_WIDTH) for part in str(line).split("; ")),
             zorder=5,
             path_effects=[withStroke(linewidth=3.2, foreground="white")],
         )

@@ -37,7 +37,7 @@ class WandbRun:
     | `members/val_accuracy/mean`, `low`, `high` | the same, where validated |
     | `members/curves` | an image of both: mean and band |
     | `result/accuracy`, `bias_sq`, `variance`, `risk` | of all members, in the run's summary |
-    | `result/slope`, `result/offset` | of the population, the numbers to quote if `result/quotable` |
+    | `result/slope`, `result/offset` | of the population: quote both if `result/quotable` |
     | `result/ols` | slope of these members, the paper's |
     | `result/slope_low`, `result/slope_high`, ... | ends of the 95% interval of each of the three |
 

@@ -37,9 +37,14 @@ def plot(analysis: Analysis) -> dict[str, Figure]:
         plots |= member_slopes(analysis)
         decomposition = analysis.samples.decomposition
         ratio = (decomposition.variance / decomposition.bias_sq).numpy()
-        mean = geometric_mean(analysis.alignment.logit_slope.offset)
-        members = analysis.num_members
-        plots["ratio"] = figures.ratio_histogram(ratio, correct, mean, num_members=members)
+        population = analysis.alignment.logit_slope
+        plots["ratio"] = figures.ratio_histogram(
+            ratio,
+            correct,
+            geometric_mean(population.offset),
+            num_members=analysis.num_members,
+            flags=population.flags,
+        )
         plots |= member_figures(analysis)
     if analysis.collapse.noise is not None:
         plots["collapse"] = figures.collapse(analysis.collapse, **size)

@@ -16,17 +16,18 @@ REST_BYTES = 300_000
 CAPTIONS = {
     "alignment_log": "One point per test sample, darker where they are denser. Both axes span the "
     "same decades, so slope one is the dashed diagonal. Left: the values of these members. Right: "
-    "the unbiased estimates for infinitely many members. The line of the population "
-    "(logit_slope, with the interval of its slope as a band) is for infinitely many members, so "
-    "with few of them it need not run through the points; that of these members (ols) does, on "
-    "the left. A dotted line is flagged: do not quote it.",
+    "values that are unbiased for infinitely many members; their logarithms are not, so that most "
+    "points lie too low. The line of the population (logit_slope; band: the intervals of slope "
+    "and offset) allows for both, and need not run through the points; that of these members "
+    "(ols) does, on the left. A dotted line is flagged: do not quote it.",
     "alignment_linear": "The same on linear axes: samples that the ensemble gets wrong lie to the "
     "right of squared bias 1/2, below the feasibility bound.",
     "slope_over_members": "Slope and offset of smaller ensembles of these members, no two with a "
     "member in common (with many samples, over 20,000 of them drawn at random), and at the right "
     "end those of all members with their 95% intervals. ols is about ensembles of just so many "
-    "members and changes with their number; logit_slope is about infinitely many, whatever their "
-    "number, and needs five.",
+    "members and changes with their number. logit_slope is about infinitely many, and needs five; "
+    "its smaller ensembles lack the last correction (a jackknife over members), so that all "
+    "members may lie beside their curve.",
     "ratio": "The ratio of variance to squared bias of these members, sample by sample. No "
     "ensemble of M members can exceed M - 1, whatever its models are. Green: the geometric mean "
     "over the correct samples at infinitely many members, with its 95% interval.",

@@ -85,9 +85,7 @@ def how_it_was_made(predictions: Predictions, origin: dict[str, object]) -> dict
     }
 
 
-def explained(
-    numbers: Numbers, num_members: int, one_suffices: Sequence[str] = ()
-) -> Numbers:
+def explained(numbers: Numbers, num_members: int, one_suffices: Sequence[str] = ()) -> Numbers:
     """Gives the numbers that are null the reason.
 
     Args:
@@ -100,8 +98,7 @@ def explained(
     return {
         name: number
         if number["value"] is not None
-        else number
-        | {"reason": few if num_members == 1 and name not in one_suffices else zero}
+        else number | {"reason": few if num_members == 1 and name not in one_suffices else zero}
         for name, number in numbers.items()
     }
 

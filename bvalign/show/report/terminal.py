@@ -25,7 +25,9 @@ def print_main_numbers(
         print(analysis, file=console.file)
         return
     population = analysis.alignment.logit_slope
-    said = list(cautions(population.slope, population.offset, population.flags, analysis.num_members))
+    said = list(
+        cautions(population.slope, population.offset, population.flags, analysis.num_members)
+    )
     if not console.is_terminal:
         print(analysis, *said, sep="\n", file=console.file)
         return
