@@ -66,10 +66,11 @@ def _parser() -> argparse.ArgumentParser:
         "predictions",
         type=Path,
         help="a run directory; a .npz with logits or probs (members, samples, classes) or integer "
-        "votes (members, samples), optionally labels (samples), index, members; a folder of one "
-        ".npy or .safetensors (samples, classes) per member and optionally labels.npy; a .csv or "
-        ".parquet with columns member, sample, optionally label, and logit0, logit1, ... or p0, "
-        "p1, ...; without labels the report has the numbers that need none",
+        "votes (members, samples), optionally labels (samples), index, members, clusters; a folder "
+        "of one .npy or .safetensors (samples, classes) per member and optionally labels.npy, "
+        "clusters.npy; a .csv or .parquet with columns member, sample, optionally label, cluster, "
+        "and logit0, logit1, ... or p0, p1, ...; without labels the report has the numbers that "
+        "need none",
     )
     analyze.add_argument("--out", type=Path, required=True, help="folder for the report")
     analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a))
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
             help="write no samples.csv, which takes about half a kilobyte a sample; one of before "
             "is removed",
         )
+    _add_clusters(analyze, report)
     compare = commands.add_parser("compare", help="compare the reports of several runs")
     compare.add_argument(
         "runs", type=Path, nargs="+", help="run directories, or folders of reports"
@@ -90,6 +92,19 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--out", type=Path, required=True, help="folder for the comparison")
     compare.set_defaults(run=lambda a: _compare(a.runs, a.out))
     return parser
+
+
+def _add_clusters(*commands: argparse.ArgumentParser) -> None:
+    for command in commands:
+        command.add_argument(
+            "--clusters",
+            type=Path,
+            metavar="FILE",
+            help="which samples belong together (a patient, a video, a family of questions), where "
+            "the predictions do not say so: a .npy with an integer or string per sample, in their "
+            "order, or a .csv with columns index and cluster; intervals then treat clusters, not "
+            "samples, as drawn at random",
+        )
 
 
 def _compare(runs: list[Path], out: Path) -> None:
@@ -101,7 +116,7 @@ def _compare(runs: list[Path], out: Path) -> None:
 def _report(source: Path, out: Path, options: argparse.Namespace) -> None:
     from bvalign.commands.report import analyze_and_report
 
-    analyze_and_report(source, out, samples=not options.no_samples)
+    analyze_and_report(source, out, clusters=options.clusters, samples=not options.no_samples)
 
 
 def _rank() -> str:

@@ -19,6 +19,7 @@ from bvalign.analysis.sample_table import sample_table
 from bvalign.analysis.slopes import (
     Alignment,
     DrawnBlock,
+    FirstPass,
     LogErrors,
     check,
     curve,
@@ -116,12 +117,13 @@ def _alignment(
     correct, groups = values.decomposition.correct, plan.groups
     right = correct[plan.chosen]
     skewness = wrong_logit_skewness(values.chosen_logits[:, right], values.chosen_target[right])
+    first = FirstPass(groups, positions, drawn.odds, plan.noise, skewness)
     errors = None
     if values.logit is not None:
         errors = LogErrors(*(error[positions] for error in values.logit.errors))
     constant = int((correct & ~(values.decomposition.variance > 0)).sum())
     return Alignment(
-        fit_logit_slope(values.logit, plan.noise, groups, skewness, clusters),
+        fit_logit_slope(values.logit, first, len(correct), clusters),
         ols(values.decomposition, values.log_errors, values.line, clusters),
         check(drawn.parts, sum(groups.sizes)),
         list(curve(drawn, plan.noise, errors, groups)),

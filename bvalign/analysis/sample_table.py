@@ -110,12 +110,7 @@ def sample_table(
         log_errors=values.log_errors,
         statistics=columns_of(values),
         leading=values.leading,
-        slope_influence=_of_all(slope.slope_influence, len(index)),
-        offset_influence=_of_all(slope.offset_influence, len(index)),
+        slope_influence=slope.slope_influence,
+        offset_influence=slope.offset_influence,
         weighted=values.weighted,
     )
-
-
-def _of_all(influence: Float[Tensor, " some"], number: int) -> Float[Tensor, " samples"]:
-    """The influence of every sample: none without a fit."""
-    return influence if len(influence) else influence.new_zeros(number)

@@ -18,6 +18,7 @@ def analyze_and_report(
     out: Path | str,
     place: tuple[int, int] | None = None,
     *,
+    clusters: Path | None = None,
     samples: bool = True,
 ) -> Analysis | UnlabelledAnalysis:
     """Analyses predictions, writes the report and prints the main numbers.
@@ -26,12 +27,13 @@ def analyze_and_report(
         source: as for `open_predictions`.
         out: folder of the report.
         place: rank of this process and number of processes; from torchrun by default.
+        clusters: file with the cluster of each sample, as for `open_predictions`.
         samples: whether to write samples.csv.
 
     Raises:
         ValueError: the predictions cannot be read, or there are fewer samples than processes.
     """
-    predictions, origin = open_predictions(source)
+    predictions, origin = open_predictions(source, clusters=clusters)
     place = place or tuple(int(os.environ.get(name, default)) for name, default in PLACE)
     analysis = analyze_predictions(predictions, place)
     if place[0] == 0:

@@ -23,13 +23,13 @@ from bvalign.analysis.calibration.summary import (
     MeanProbs,
     calibrate,
     compare_means,
-    temperature,
 )
 from bvalign.analysis.calibration.temperature import (
     TemperatureEffect,
     fit_temperature,
     nll_of_mean,
     nll_of_members,
+    temperature,
     temperature_effect,
 )
 

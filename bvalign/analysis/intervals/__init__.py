@@ -5,6 +5,7 @@ from bvalign.analysis.intervals.two_way import (
     Spread,
     estimate,
     samples_variance,
+    stretched,
 )
 
-__all__ = ["Estimate", "Spread", "estimate", "samples_variance", "stored"]
+__all__ = ["Estimate", "Spread", "estimate", "samples_variance", "stored", "stretched"]

@@ -20,6 +20,7 @@ s_2, s_3, s_4 of L over M members, the covariance of the errors of x and y over 
 and likewise C_xx and C_yy; c_1 = M/(M-2) and c_2 = M²/((M-1)(M-2)) make them unbiased.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -31,12 +32,16 @@ from bvalign.analysis.slopes.noise_shape import CentralSums
 from bvalign.analysis.slopes.quadrature import LogOdds, NoiseTable, derivatives, expectations
 
 
+LEAST_ODDS = -350.0
+"""Nats. The square of a smaller probability is below the smallest float64."""
+
+
 class LogErrors(NamedTuple):
     """Squared standard errors over members of two logarithms, and their covariance; float64."""
 
-    bias_sq: Float[Tensor, " samples"]
-    variance: Float[Tensor, " samples"]
-    covariance: Float[Tensor, " samples"]
+    bias_sq: Float[Tensor, "*sets samples"]
+    variance: Float[Tensor, "*sets samples"]
+    covariance: Float[Tensor, "*sets samples"]
 
 
 class OddsValues(NamedTuple):
@@ -51,7 +56,8 @@ class OddsValues(NamedTuple):
 
 def has_spread(odds: Float[Tensor, "members samples"]) -> Bool[Tensor, " samples"]:
     """Tells where all log odds are finite and differ; not where a probability is exactly 0 or 1."""
-    return odds.isfinite().all(dim=0) & (odds.amax(dim=0) > odds.amin(dim=0))
+    least, most = odds.amin(dim=0), odds.amax(dim=0)
+    return (least > LEAST_ODDS) & (least < most) & (most < math.inf)
 
 
 def odds_values(values: SetValues, centre: Float[Tensor, " samples"]) -> OddsValues:
