@@ -73,19 +73,16 @@ def _parser() -> argparse.ArgumentParser:
         "need none",
     )
     analyze.add_argument("--out", type=Path, required=True, help="folder for the report")
-    analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a.selection, a.clusters))
+    analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a))
     report = commands.add_parser("report", help="write the report of a run directory again")
     report.add_argument("run_directory", type=Path, help="a run directory")
-    report.set_defaults(
-        run=lambda a: _report(a.run_directory, a.run_directory, a.selection, a.clusters)
-    )
+    report.set_defaults(run=lambda a: _report(a.run_directory, a.run_directory, a))
     for command in (analyze, report):
         command.add_argument(
-            "--selection",
-            choices=("same", "other", "threshold"),
-            default="same",
-            help="selection of correct samples for the fits: by the members that are fitted "
-            "(same), by other members (other), or by bias_sq_unbiased < 0.1 (threshold)",
+            "--no-samples",
+            action="store_true",
+            help="write no samples.csv, which takes about half a kilobyte a sample; one of before "
+            "is removed",
         )
     _add_clusters(analyze, report)
     compare = commands.add_parser("compare", help="compare the reports of several runs")
@@ -116,10 +113,10 @@ def _compare(runs: list[Path], out: Path) -> None:
     compare_runs(runs, out)
 
 
-def _report(source: Path, out: Path, selection: str, clusters: Path | None) -> None:
+def _report(source: Path, out: Path, options: argparse.Namespace) -> None:
     from bvalign.commands.report import analyze_and_report
 
-    analyze_and_report(source, out, selection, clusters=clusters)
+    analyze_and_report(source, out, clusters=options.clusters, samples=not options.no_samples)
 
 
 def _rank() -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
-from bvalign.analysis.slopes import stored_estimates
+from bvalign.analysis.intervals import stored
 from bvalign.show.report.galleries import distance_to_line, largest
 from bvalign.show.report.summary_json import SCHEMA
 
@@ -129,9 +129,8 @@ def _row(report: Report) -> dict[str, object]:
     for name in MEANS:
         mean = summary["means"][name]
         row |= {name: mean["value"], f"{name}_standard_error": mean["standard_error"]}
-    fits = stored_estimates(summary["alignment"])
     for name in SLOPES:
-        slope = fits[name]["slope"]
+        slope = stored(summary["alignment"][name]["slope"])
         low, high = slope.quoted_interval or (None, None)
         row |= {name: slope.value, f"{name}_low": low, f"{name}_high": high}
     return row

@@ -11,7 +11,7 @@ from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.atomic import write_atomic
 from bvalign.predictions import Predictions
 from bvalign.show.report import labelled, unlabelled
-from bvalign.show.report.samples_csv import samples_csv
+from bvalign.show.report.samples_csv import write_samples
 
 FORMATS = {"png": {"dpi": 150}, "pdf": {"dpi": 200}}
 """Options of savefig; the dpi of PDF is that of its rasterized points."""
@@ -22,6 +22,8 @@ def write_report(
     predictions: Predictions,
     origin: dict[str, object],
     out: Path,
+    *,
+    samples: bool = True,
 ) -> None:
     """Writes summary.json, samples.csv, figures/ and report.html.
 
@@ -30,12 +32,17 @@ def write_report(
         predictions: for class names, images and texts.
         origin: how the predictions were made, for summary.json.
         out: a folder, created if missing.
+        samples: whether to write samples.csv; without, one of before is removed, as it would not
+            belong to the other files.
     """
     report = unlabelled if isinstance(analysis, UnlabelledAnalysis) else labelled
     summary = report.summarise(analysis, predictions, origin)
     (out / "figures").mkdir(parents=True, exist_ok=True)
     write_atomic(out / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
-    write_atomic(out / "samples.csv", samples_csv(analysis.columns()).encode())
+    if samples:
+        write_samples(out / "samples.csv", analysis.columns())
+    else:
+        (out / "samples.csv").unlink(missing_ok=True)
     images = {}
     for name, figure in report.plot(analysis).items():
         images[name] = save_figure(figure, out / "figures" / name)
