@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -39,6 +40,7 @@ class SampleTable:
         slope_influence: of each sample on the population slope (samples).
         offset_influence: likewise on the offset.
         weighted: the decomposition with member weights, if there are any.
+        cluster: of each sample (samples), if they are not independent.
     """
 
     index: Int[Tensor, " samples"]
@@ -55,6 +57,7 @@ class SampleTable:
     slope_influence: Float[Tensor, " samples"]
     offset_influence: Float[Tensor, " samples"]
     weighted: WeightedDecomposition | None = None
+    cluster: Int[Tensor, " samples"] | None = None
 
     def columns(self) -> dict[str, Column]:
         """Columns of samples.csv by name, in order."""
@@ -78,6 +81,8 @@ class SampleTable:
             "slope_influence": Column(self.slope_influence, Unit("slope")),
             "offset_influence": Column(self.offset_influence, log),
         }
+        if self.cluster is not None:
+            columns["cluster"] = Column(self.cluster, Unit("number"))
         return columns | self.statistics
 
     def averaged(self) -> dict[str, Column]:
@@ -89,7 +94,10 @@ class SampleTable:
 
 
 def sample_table(
-    values: BlockValues, index: Int[Tensor, " samples"], slope: LogitSlope
+    values: BlockValues,
+    index: Int[Tensor, " samples"],
+    slope: LogitSlope,
+    cluster: Int[Tensor, " samples"] | None = None,
 ) -> SampleTable:
     """Makes the table from the values of all samples.
 
@@ -97,7 +105,10 @@ def sample_table(
         values: of all samples, joined.
         index: rows of the data set.
         slope: fitted to the same values.
+        cluster: of the samples; None if they are independent.
     """
+    none = torch.zeros(len(index), dtype=torch.float64)
+    fitted = len(slope.slope_influence) > 0
     return SampleTable(
         index=index,
         target=values.target,
@@ -110,7 +121,8 @@ def sample_table(
         log_errors=values.log_errors,
         statistics=columns_of(values),
         leading=values.leading,
-        slope_influence=slope.slope_influence,
-        offset_influence=slope.offset_influence,
+        slope_influence=slope.slope_influence if fitted else none,
+        offset_influence=slope.offset_influence if fitted else none,
         weighted=values.weighted,
+        cluster=cluster,
     )

@@ -182,7 +182,7 @@ def _analysis(values: BlockValues, plan: Plan, given: Given) -> Analysis:
     number, clusters, groups = len(given.index), given.clusters, plan.groups
     members = MemberPart(Statistics._fields, values.left_out, number, clusters)
     alignment = _alignment(values, plan, clusters)
-    table = sample_table(values, given.index, alignment.logit_slope)
+    table = sample_table(values, given.index, alignment.logit_slope, clusters)
     binned = None if clusters is None else clusters[plan.binned]
     calibration = Calibration(
         **calibrate(values.mean_probs, binned),
@@ -246,7 +246,7 @@ def _complement(estimate: Estimate) -> Estimate:
     def turned(ends: tuple[float, float] | None) -> tuple[float, float] | None:
         return ends and (1 - ends[1], 1 - ends[0])
 
-    return Estimate(1 - estimate.value, *(turned(ends) for ends in estimate[1:4]), estimate.reason)
+    return Estimate(1 - estimate.value, *(turned(ends) for ends in estimate[1:4]), *estimate[4:])
 
 
 def _quantiles(values: Float[Tensor, " samples"]) -> dict[str, float]:

@@ -50,6 +50,7 @@ def samples_variance(
         influence: of each sample on the mean, such as its value; centred here.
         clusters: cluster of each sample, 0, 1, ...; None if samples are independent.
 
+    >>> import torch
     >>> samples_variance(torch.tensor([1.0, 2.0, 3.0]).double())
     (0.3333333333333333, 3)
     >>> samples_variance(torch.tensor([1.0, 1.0, 3.0]).double(), torch.tensor([0, 0, 1]))[1]
@@ -81,7 +82,7 @@ def estimate(
     >>> print(estimate(1.0, Spread(0.01, 100)))
     1 (0.8016 to 1.198, samples alone)
     >>> print(estimate(1.0, Spread(0.0, 100), proportion=True))  # 100 of 100
-    1 (0.9622 to 1, samples alone)
+    1 (0.9621 to 1, samples alone)
     """
     if not math.isfinite(value):
         return Estimate(None, reason="undefined")
@@ -96,7 +97,7 @@ def estimate(
         half = quantile * math.sqrt(variance)
         return value - half, value + half
 
-    over_samples = around(samples, units - 1)
+    over_samples = around(samples, units - 1.0)
     if members is None or not math.isfinite(members):
         return Estimate(value, None, over_samples, None, without_members)
     extra = max(members - both, 0.0)
@@ -104,7 +105,13 @@ def estimate(
     if extra:
         freedom = total**2 / (samples**2 / (units - 1) + members**2 / (groups - 1))
         freedom = max(freedom, 1.0)
-    return Estimate(value, around(total, freedom), over_samples, around(members, groups - 1.0))
+    return Estimate(
+        value,
+        around(total, freedom),
+        over_samples,
+        around(members, groups - 1.0),
+        standard_error_members=math.sqrt(extra),
+    )
 
 
 def _wilson(p: float, variance: float, quantile: float, units: int) -> Interval:
