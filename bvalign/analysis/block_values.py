@@ -1,8 +1,8 @@
 """All values that one pass over the logits computes for a range of samples.
 
 `collect.py` joins the ranges by the shapes of the fields: a field with a `samples` axis holds one
-entry per sample, `drawn`, `binned` and `chosen` are axes of random subsets of them, and a field
-without any is a sum over samples. A field with a `Unit` is a finished statistic: a column of
+entry per sample, `binned` and `chosen` are axes of random subsets of them, and a field without any
+is a sum over samples. A field with a `Unit` is a finished statistic: a column of
 samples.csv, with its mean in summary.json, both under the name of the field.
 """
 
@@ -18,7 +18,6 @@ from bvalign.analysis.calibration import (
     MeanProbs,
     decompose_gap,
     pair_disagreement,
-    uncertainty_sum,
 )
 from bvalign.analysis.collect import Range
 from bvalign.analysis.decompositions import (
@@ -37,26 +36,23 @@ from bvalign.analysis.decompositions import (
 from bvalign.analysis.groups import (
     LeftOut,
     MemberGroups,
-    OddsSums,
+    SetValues,
     leave_one_out,
     left_out,
     left_out_sums,
     left_out_variance,
+    loss_sums,
     member_sums,
-    of_samples,
     residuals,
+    set_values,
 )
 from bvalign.analysis.slopes import (
     LineSums,
     LogErrors,
     LogitBlock,
-    Parts,
     PooledNoise,
-    Smaller,
     line_sums,
     logit_block,
-    parts,
-    smaller,
 )
 
 TOP = 4
@@ -66,7 +62,6 @@ class Plan(NamedTuple):
     """What a pass computes beside the values of all members on all samples."""
 
     groups: MemberGroups
-    drawn: Int[Tensor, " drawn"]  # samples of curves and of `cross_half`
     binned: Int[Tensor, " binned"]  # samples of calibration errors
     chosen: Int[Tensor, " chosen"]  # samples whose logits are kept
     noise: PooledNoise | None  # None where the population slope is undefined
@@ -98,8 +93,6 @@ class BlockValues(NamedTuple):
     left_out: LeftOut
     line: LineSums  # of the correct samples without each group
     logit: LogitBlock | None
-    parts: Parts
-    smaller: Smaller
     mean_probs: MeanProbs
     chosen_logits: Float[Tensor, "members chosen classes"]
     chosen_target: Int[Tensor, " chosen"]
@@ -108,43 +101,37 @@ class BlockValues(NamedTuple):
 
 def block_values(part: Range, plan: Plan) -> BlockValues:
     """Computes all values of a range."""
-    logits, target = part.logits, part.target
-    drawn, binned, chosen = map(part.rows, (plan.drawn, plan.binned, plan.chosen))
-    votes, state, probs = logits.argmax(dim=-1), moments(logits, target), softmax(logits)
-    given = residuals(probs, target)
-    by_group, mean = member_sums(logits, given, plan.groups), given.magnitude.mean(dim=0)
-    without = leave_one_out(by_group)
+    logits, target, groups = part.logits, part.target, plan.groups
+    binned, chosen = map(part.rows, (plan.binned, plan.chosen))
+    votes, state = logits.argmax(dim=-1), moments(logits, target)
+    given = residuals(softmax(logits), target)
+    by_group, losses = member_sums(given, groups), loss_sums(logits, given, groups)
+    without = set_values(leave_one_out(by_group), given)
     counts = vote_counts(votes, logits.shape[-1])
-    decomposition = decompose(state, target)
-    replicates = left_out(without, mean, target)
+    replicates = left_out(without, leave_one_out(losses), target)
     x, y = replicates.bias_sq.log(), replicates.variance.log()
     weighted = None
     if plan.member_weights is not None:
         weighted = weighted_decompose(logits, target, torch.tensor(plan.member_weights).double())
-    of_drawn = of_samples(by_group, drawn), mean[drawn], target[drawn], plan.groups
     logit = None
     if plan.noise is not None:
-        logit = logit_block(given, by_group, plan.groups, plan.noise, drawn)
+        logit = logit_block(given, by_group, without, groups, plan.noise)
     return BlockValues(
         hits=(votes == target).sum(dim=1),
         pairs_that_differ=pair_disagreement(votes),
         target=target,
         prediction=state.prob_sum.argmax(dim=-1),
-        decomposition=decomposition,
+        decomposition=decompose(state, target),
         cross_entropy=cross_entropy(logits, target),
         zero_one=zero_one(counts, target),
-        gap=decompose_gap(state, uncertainty_sum(logits), target),
-        soft_error=mean.gather(-1, target.unsqueeze(-1)).squeeze(-1),
+        gap=decompose_gap(state, losses.uncertainty.sum(dim=0), target),
+        soft_error=given.mean.gather(-1, target.unsqueeze(-1)).squeeze(-1),
         leading=leading(state.prob_sum / len(logits), counts),
         log_errors=_log_errors(x, y),
         left_out=left_out_sums(replicates),
-        line=line_sums(x, y, (replicates.correct == 1) & x.isfinite() & y.isfinite()),
+        line=line_sums(x, y, without.correct & x.isfinite() & y.isfinite()),
         logit=logit,
-        parts=parts(*of_drawn),
-        smaller=smaller(*of_drawn),
-        mean_probs=_mean_probs(
-            of_samples(without.odds, binned), state.prob_sum[binned] / len(logits), target[binned]
-        ),
+        mean_probs=_mean_probs(without, binned, state.prob_sum / len(logits), target),
         chosen_logits=logits[:, chosen],
         chosen_target=target[chosen],
         weighted=weighted,
@@ -182,10 +169,13 @@ def _log_errors(
 
 
 def _mean_probs(
-    without: OddsSums, whole: Float[Tensor, "samples classes"], target: Int[Tensor, " samples"]
+    without: SetValues,
+    binned: Int[Tensor, " binned"],
+    whole: Float[Tensor, "samples classes"],
+    target: Int[Tensor, " samples"],
 ) -> MeanProbs:
-    count, magnitude, _ = without
-    at = target.expand(magnitude.shape[:2]).unsqueeze(-1)
-    probs = magnitude.scatter(-1, at, count.unsqueeze(-1) - magnitude.gather(-1, at))
-    largest, predicted = (probs / count.unsqueeze(-1)).max(dim=-1)
-    return MeanProbs(target, whole, largest, predicted)
+    others = without.sums.magnitude[:, binned].scatter(
+        -1, target[binned].expand(len(without.label), -1).unsqueeze(-1), 0.0
+    )
+    predicted = torch.where(without.correct[:, binned], target[binned], others.argmax(dim=-1))
+    return MeanProbs(target[binned], whole[binned], without.largest[:, binned], predicted)

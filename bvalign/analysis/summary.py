@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from bvalign.analysis.block_values import BlockValues, Plan, block_values
@@ -21,13 +21,16 @@ from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.sample_table import SampleTable, sample_table
 from bvalign.analysis.slopes import (
     Alignment,
+    DrawnBlock,
+    LogErrors,
     check,
     curve,
     fit_logit_slope,
     ols,
+    pool_noise,
+    read_drawn,
     wrong_logit_skewness,
 )
-from bvalign.analysis.slopes.noise_pooling import noise_of
 
 RATIO_QUANTILES = (0.5, 0.9, 0.99, 1.0)
 LOSSES = {
@@ -168,20 +171,20 @@ def analyze_blocks(
         "binned": draw_positions(num_samples, min(DRAWN, KEPT_NUMBERS // num_classes)),
         "chosen": draw_positions(num_samples, KEPT_NUMBERS // (num_members * num_classes)),
     }
-    noise = noise_of(ranges, groups, places, num_ranges, reduce)
-    plan = Plan(
-        groups, places["drawn"], places["binned"], places["chosen"], noise, given.member_weights
-    )
+    drawn = read_drawn(ranges, groups, places, num_ranges, reduce)
+    with one_thread_each():
+        noise = pool_noise(drawn.odds, groups, num_samples)
+    plan = Plan(groups, places["binned"], places["chosen"], noise, given.member_weights)
     values = collect(ranges(), partial(block_values, plan=plan), num_ranges, places, reduce)
     with one_thread_each():
-        return _analysis(values, plan, given)
+        alignment = _alignment(values, drawn, places["drawn"], plan, given.clusters)
+        return _analysis(values, alignment, plan, given)
 
 
-def _analysis(values: BlockValues, plan: Plan, given: Given) -> Analysis:
-    """Fits and summarises the values of all samples."""
+def _analysis(values: BlockValues, alignment: Alignment, plan: Plan, given: Given) -> Analysis:
+    """Summarises the values of all samples."""
     number, clusters, groups = len(given.index), given.clusters, plan.groups
     members = MemberPart(Statistics._fields, values.left_out, number, clusters)
-    alignment = _alignment(values, plan, clusters)
     table = sample_table(values, given.index, alignment.logit_slope, clusters)
     binned = None if clusters is None else clusters[plan.binned]
     calibration = Calibration(
@@ -207,26 +210,33 @@ def _analysis(values: BlockValues, plan: Plan, given: Given) -> Analysis:
         calibration=calibration,
         collapse=fit_collapse(values.chosen_logits, values.chosen_target),
         num_classes=values.mean_probs.whole.shape[1],
-        num_drawn=len(plan.drawn),
+        num_drawn=min(number, DRAWN),
         notes=given.notes,
     )
 
 
-def _alignment(values: BlockValues, plan: Plan, clusters: Tensor | None) -> Alignment:
-    correct = values.decomposition.correct
+def _alignment(
+    values: BlockValues,
+    drawn: DrawnBlock,
+    positions: Int[Tensor, " drawn"],
+    plan: Plan,
+    clusters: Int[Tensor, " samples"] | None,
+) -> Alignment:
+    """Fits of log variance on log bias_sq, in four ways."""
+    correct, groups = values.decomposition.correct, plan.groups
     right = correct[plan.chosen]
     skewness = wrong_logit_skewness(values.chosen_logits[:, right], values.chosen_target[right])
-    found = fit_logit_slope(values.logit, plan.noise, plan.groups, skewness, clusters)
-    fitted = ols(values.decomposition, values.log_errors, values.line, clusters)
-    without = int((correct & ~(values.decomposition.variance > 0)).sum())
-    rows = curve(values.smaller, values.logit, plan.groups, len(plan.drawn))
+    errors = None
+    if values.logit is not None:
+        errors = LogErrors(*(error[positions] for error in values.logit.errors))
+    constant = int((correct & ~(values.decomposition.variance > 0)).sum())
     return Alignment(
-        found,
-        fitted,
-        check(values.parts, sum(plan.groups.sizes)),
-        list(rows),
+        fit_logit_slope(values.logit, plan.noise, groups, skewness, clusters),
+        ols(values.decomposition, values.log_errors, values.line, clusters),
+        check(drawn.parts, sum(groups.sizes)),
+        list(curve(drawn, plan.noise, errors, groups)),
         int(correct.sum()),
-        {"zero variance": without} if without else {},
+        {"zero variance": constant} if constant else {},
     )
 
 

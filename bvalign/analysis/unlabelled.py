@@ -56,12 +56,13 @@ from bvalign.analysis.groups import (
     MemberGroups,
     MemberPart,
     Sets,
-    bias_and_variance,
     leave_one_out,
     left_out_sums,
+    loss_sums,
     member_groups,
     member_sums,
     residuals,
+    set_values,
 )
 from bvalign.analysis.intervals import Estimate
 
@@ -272,14 +273,11 @@ def _without_groups(
 ) -> UnlabelledStatistics:
     """Statistics of each sample without each group of members."""
     probs = softmax(logits)
-    reference = probs.sum(dim=0).argmax(dim=-1)  # any class serves; this one keeps digits
-    given = residuals(probs, reference)
-    sums = leave_one_out(member_sums(logits, given, groups))
-    m, magnitude, _ = sums.odds
-    at = reference.expand(magnitude.shape[:2]).unsqueeze(-1)
-    mean_probs = magnitude.scatter(-1, at, m.unsqueeze(-1) - magnitude.gather(-1, at))
-    confidence = mean_probs.amax(dim=-1) / m
-    _, variance = bias_and_variance(sums, given.magnitude.mean(dim=0))
+    # any class serves as the label; the most probable one keeps digits
+    given = residuals(probs, probs.sum(dim=0).argmax(dim=-1))
+    values = set_values(leave_one_out(member_sums(given, groups)), given)
+    sums = leave_one_out(loss_sums(logits, given, groups))
+    m, confidence, variance = values.sums.count, values.largest, values.variance
     variance_unbiased, uncertainty = variance * m / (m - 1), sums.uncertainty / m
     kl_variance = -(sums.log_probs / m.unsqueeze(-1)).logsumexp(dim=-1)
     plug_in = 1 - sums.votes.square().sum(dim=-1) / m.square()

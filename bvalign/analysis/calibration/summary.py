@@ -33,8 +33,10 @@ from bvalign.analysis.groups import (
     left_out,
     left_out_sums,
     left_out_variance,
+    loss_sums,
     member_sums,
     residuals,
+    set_values,
 )
 from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance
 
@@ -179,8 +181,8 @@ def temperature(
 
 def _left_out(logits: Tensor, target: Tensor, groups: MemberGroups) -> Statistics:
     given = residuals(softmax(logits), target)
-    sums = leave_one_out(member_sums(logits, given, groups))
-    return left_out(sums, given.magnitude.mean(dim=0), target)
+    values = set_values(leave_one_out(member_sums(given, groups)), given)
+    return left_out(values, leave_one_out(loss_sums(logits, given, groups)), target)
 
 
 def _equality_means(

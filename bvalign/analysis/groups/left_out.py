@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.groups.member_sums import MemberSums, bias_and_variance, is_correct
+from bvalign.analysis.groups.member_sums import LossSums, SetValues
 
 Sets = Float[Tensor, "groups samples"]
 
@@ -65,19 +65,16 @@ class LeftOut(NamedTuple):
     both: Float[Tensor, " statistics"]  # of the jackknife variance of a single sample
 
 
-def left_out(
-    sums: MemberSums, mean: Float[Tensor, "samples classes"], target: Int[Tensor, " samples"]
-) -> Statistics:
+def left_out(values: SetValues, sums: LossSums, target: Int[Tensor, " samples"]) -> Statistics:
     """Statistics of each sample for each set of members.
 
     Args:
-        sums: of all members without each group.
-        mean: the mean magnitude of all members.
+        values: of all members without each group.
+        sums: of the same sets.
         target: class ids.
     """
-    m, magnitude, _ = sums.odds
-    at = target.expand(magnitude.shape[:2]).unsqueeze(-1)
-    bias_sq, variance = bias_and_variance(sums, mean)
+    m, bias_sq, variance = values.sums.count, values.bias_sq, values.variance
+    at = target.expand(bias_sq.shape).unsqueeze(-1)
     variance_unbiased = variance * m / (m - 1)
     uncertainty = sums.uncertainty / m
     residual = bias_sq - variance - uncertainty
@@ -88,9 +85,9 @@ def left_out(
     main, votes = sums.votes.argmax(dim=-1), sums.votes.amax(dim=-1)
     bias_01 = (main != target).double()
     plug_in = 1 - sums.votes.square().sum(dim=-1) / m.square()
-    soft_error = magnitude.gather(-1, at).squeeze(-1) / m
+    soft_error = values.label / m
     return Statistics(
-        correct=is_correct(sums.odds, target).double(),
+        correct=values.correct.double(),
         bias_sq=bias_sq,
         variance=variance,
         risk=bias_sq + variance,

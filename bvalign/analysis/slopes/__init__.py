@@ -1,37 +1,32 @@
 """Slopes of log variance on log squared bias: of the population, and of these members."""
 
 from bvalign.analysis.slopes.alignment import Alignment, check, curve, ols, row
+from bvalign.analysis.slopes.drawn import DrawnBlock, PooledNoise, pool_noise, read_drawn
 from bvalign.analysis.slopes.lines import LineSums, line_sums, log_log_line
 from bvalign.analysis.slopes.logit_block import LogitBlock, logit_block
 from bvalign.analysis.slopes.logit_slope import FLAGS, LogitSlope, fit_logit_slope
 from bvalign.analysis.slopes.logit_values import LogErrors
-from bvalign.analysis.slopes.noise_pooling import OddsBlock, PooledNoise, odds_block, pool_noise
-from bvalign.analysis.slopes.smaller import Parts, Smaller, parts, smaller
 from bvalign.analysis.slopes.wrong_logits import Skewness, wrong_logit_skewness
 
 __all__ = [
     "FLAGS",
     "Alignment",
+    "DrawnBlock",
     "LineSums",
     "LogErrors",
     "LogitBlock",
     "LogitSlope",
-    "OddsBlock",
-    "Parts",
     "PooledNoise",
     "Skewness",
-    "Smaller",
     "check",
     "curve",
     "fit_logit_slope",
     "line_sums",
     "log_log_line",
     "logit_block",
-    "odds_block",
     "ols",
-    "parts",
     "pool_noise",
+    "read_drawn",
     "row",
-    "smaller",
     "wrong_logit_skewness",
 ]

@@ -17,12 +17,14 @@ from bvalign.analysis.decompositions import Decomposition
 from bvalign.analysis.groups import MemberGroups, left_out_variance
 from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance
 from bvalign.analysis.slopes.cross_half import cross_half
-from bvalign.analysis.slopes.lines import LineSums, cloud
-from bvalign.analysis.slopes.logit_block import LogitBlock
+from bvalign.analysis.slopes.drawn import SHAPE_MEMBERS, DrawnBlock, OddsBlock, PooledNoise
+from bvalign.analysis.slopes.lines import LineSums, cloud, line_sums
+from bvalign.analysis.slopes.logit_block import shared_errors
 from bvalign.analysis.slopes.logit_slope import LogitSlope
-from bvalign.analysis.slopes.logit_values import LogErrors
-from bvalign.analysis.slopes.noise_pooling import SHAPE_MEMBERS
-from bvalign.analysis.slopes.smaller import Parts, Smaller
+from bvalign.analysis.slopes.logit_values import LogErrors, OddsValues, log_values
+from bvalign.analysis.slopes.noise_shape import CentralSums
+from bvalign.analysis.slopes.quadrature import LogOdds
+from bvalign.analysis.slopes.smaller import Parts
 
 LEAST_POINTS = 3
 CHECK = "a check, not a number to quote: no interval"
@@ -120,43 +122,70 @@ def check(parts: Parts, num_members: int) -> dict[str, Estimate]:
 
 
 def curve(
-    smaller: Smaller, block: LogitBlock | None, groups: MemberGroups, num_drawn: int
+    drawn: DrawnBlock,
+    noise: PooledNoise | None,
+    errors: LogErrors | None,
+    groups: MemberGroups,
 ) -> Iterator[Row]:
     """Rows of each number over the number of members, from disjoint smaller ensembles.
 
+    Those of `logit_slope` have no jackknife correction, and begin with five members.
+
     Args:
-        smaller: sums of the ensembles over the drawn samples, that of all members last.
-        block: sums of the population slope.
+        drawn: values of the drawn samples.
+        noise: pooled from them; None with fewer than three members.
+        errors: of all members' logarithms on the drawn samples, NaN outside the fit; None likewise.
         groups: of the members.
-        num_drawn: drawn samples.
     """
+    smaller, number = drawn.smaller, drawn.parts.bias_sq.shape[-1]
     sizes = torch.tensor(groups.sizes)
     members = torch.cat([groups.smaller.long() @ sizes, sizes.sum().unsqueeze(0)])
     units = torch.cat([groups.smaller.sum(dim=1), torch.tensor([len(sizes)])])
     line = smaller.line.cloud().line()
     usable = smaller.line.count >= LEAST_POINTS
     values: dict[tuple[str, str], Tensor] = {
-        ("mean", "bias_sq"): smaller.bias_sq / num_drawn,
-        ("mean", "error"): smaller.error / num_drawn,
-        ("mean", "variance"): smaller.variance / num_drawn,
+        ("mean", "bias_sq"): smaller.bias_sq / number,
+        ("mean", "error"): smaller.error / number,
+        ("mean", "variance"): smaller.variance / number,
         ("ols", "slope"): torch.where(usable, line["slope"], torch.nan),
         ("ols", "r_squared"): torch.where(usable, line["r_squared"], torch.nan),
     }
-    if block is not None:
-        clouds, shared = block.smaller.cloud(), block.smaller_errors
-        grown = sizes.sum() / members[:-1].double()
-        slope = clouds.slope(grown * shared.xx / shared.count, grown * shared.xy / shared.count)
-        known = (members[:-1] >= SHAPE_MEMBERS) & (block.smaller.count >= LEAST_POINTS)
-        for number, of_sets in (("slope", slope), ("offset", clouds.y - clouds.x)):
-            values["logit_slope", number] = torch.where(known, of_sets, torch.nan)
+    if noise is not None and drawn.odds is not None and errors is not None:
+        fits = _smaller_slopes(drawn.odds, noise, errors, groups, members[:-1])
+        values |= {("logit_slope", name): fit for name, fit in fits.items()}
     for unit in units.unique().tolist():
         rows = torch.nonzero(units == unit).flatten()
         size = round(float(members[rows].double().mean()))
-        for (name, number), of_sets in values.items():
+        for (name, number_name), of_sets in values.items():
             kept = of_sets[rows[rows < len(of_sets)]]
             kept = kept[kept.isfinite()]
             if len(kept):
-                yield row(name, number, size, kept)
+                yield row(name, number_name, size, kept)
+
+
+def _smaller_slopes(
+    odds: OddsBlock,
+    noise: PooledNoise,
+    errors: LogErrors,
+    groups: MemberGroups,
+    members: Int[Tensor, " ensembles"],
+) -> dict[str, Float[Tensor, " ensembles"]]:
+    """Population slope and offset of each smaller ensemble; NaN below five members."""
+    few = slice(1 + len(groups.members), None)
+    m = members.double().unsqueeze(1)
+    sd = (odds.second[few].clamp(min=1e-300) / (m - 1)).sqrt()
+    shares = odds.bias_share, odds.variance_share
+    sums = CentralSums(odds.second[few], odds.third[few], odds.fourth[few])
+    values = OddsValues(LogOdds(odds.mu[few], sd), sums, *shares, odds.usable[few])
+    cloud_sums = line_sums(*log_values(values, noise.table.of_sets(few)), values.usable)
+    clouds, shared = cloud_sums.cloud(), shared_errors(errors, odds.usable[0], values.usable)
+    grown = sum(groups.sizes) / members.double() / shared.count
+    known = (members >= SHAPE_MEMBERS) & (cloud_sums.count >= LEAST_POINTS)
+    fits = {
+        "slope": clouds.slope(grown * shared.xx, grown * shared.xy),
+        "offset": clouds.y - clouds.x,
+    }
+    return {name: torch.where(known, fit, torch.nan) for name, fit in fits.items()}
 
 
 def row(estimator: str, number: str, members: int, values: Float[Tensor, " ensembles"]) -> Row:

@@ -32,14 +32,14 @@ from torch import Tensor
 
 from bvalign.analysis.groups import MemberGroups, left_out_variance
 from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance
-from bvalign.analysis.slopes.lines import Cloud
-from bvalign.analysis.slopes.logit_block import LogitBlock
-from bvalign.analysis.slopes.noise_pooling import (
+from bvalign.analysis.slopes.drawn import (
     LEAST_SAMPLES,
     SHAPE_MEMBERS,
     PooledNoise,
     set_sizes,
 )
+from bvalign.analysis.slopes.lines import Cloud
+from bvalign.analysis.slopes.logit_block import LogitBlock
 from bvalign.analysis.slopes.wrong_logits import Skewness
 
 FLAGS = {
@@ -209,7 +209,7 @@ class _Fit:
 
     def _errors(self) -> tuple[Tensor, Tensor]:
         """Mean errors of log b, and their covariance, without each group."""
-        shared = self.block.without
+        shared = self.block.shared
         return self.grown * shared.xx / shared.count, self.grown * shared.xy / shared.count
 
     def _variances(self, influence: Tensor, own: Tensor, both: Tensor) -> Spread:

@@ -6,7 +6,8 @@ scores: eps = h(score). With f = expit(mu + sd eps):
     mean = E f    variance = E (f - E f)²
 
 The rule is the trapezoidal one in the normal score, which converges exponentially for these smooth
-integrands. The nodes reach further up than down, as large f carry the variance.
+integrands. The nodes reach further up than down, as large f carry the variance. Between two points
+in mu, h is interpolated, scaled to unit variance.
 """
 
 from collections.abc import Iterator
@@ -33,94 +34,90 @@ class NoiseTable(NamedTuple):
     high: Float[Tensor, " sets"]  # last point
     values: Float[Tensor, "sets points nodes"]
 
-    def at(
-        self, mu: Float[Tensor, " samples"], sets: Int[Tensor, " samples"]
-    ) -> Float[Tensor, "samples nodes"]:
-        """Interpolates between the points, to unit variance; constant beyond the ends.
-
-        Args:
-            mu: mean log odds, nats.
-            sets: the set of members that each of them belongs to.
-        """
-        last = self.values.shape[1] - 1
-        low, high = self.low[sets], self.high[sets]
-        place = ((mu - low) / (high - low) * last).clamp(0, last)
-        left = place.long().clamp(max=last - 1)
-        values = torch.lerp(
-            self.values[sets, left], self.values[sets, left + 1], (place - left).unsqueeze(1)
-        )
-        return values.div_((values.square() @ WEIGHTS).sqrt_().unsqueeze(1))
-
-    def of_sets(self, sets: Int[Tensor, " some"]) -> "NoiseTable":
+    def of_sets(self, sets: slice | Int[Tensor, " some"]) -> "NoiseTable":
         """The tables of some sets, in a given order; a set may occur several times."""
         return NoiseTable(*(part[sets] for part in self))
 
 
 class Expectations(NamedTuple):
-    """Mean and variance of the label entry, one per sample; probability and its square."""
+    """Mean and variance of the label entry; probability and its square."""
 
-    mean: Float[Tensor, " samples"]
-    variance: Float[Tensor, " samples"]
+    mean: Float[Tensor, "sets samples"]
+    variance: Float[Tensor, "sets samples"]
 
 
 class Derivatives(NamedTuple):
-    """Derivatives of `Expectations`, one per sample."""
+    """Derivatives of `Expectations` by mu and sd."""
 
-    mean_by_mu: Float[Tensor, " samples"]
-    mean_by_sd: Float[Tensor, " samples"]
-    variance_by_mu: Float[Tensor, " samples"]
-    variance_by_sd: Float[Tensor, " samples"]
+    mean_by_mu: Float[Tensor, "sets samples"]
+    mean_by_sd: Float[Tensor, "sets samples"]
+    variance_by_mu: Float[Tensor, "sets samples"]
+    variance_by_sd: Float[Tensor, "sets samples"]
 
 
 class LogOdds(NamedTuple):
-    """Mean and standard deviation of the log odds over members, and whose members these are."""
+    """Mean and standard deviation over members of the log odds of a wrong answer, nats."""
 
-    mu: Float[Tensor, " samples"]  # nats
-    sd: Float[Tensor, " samples"]  # nats
-    sets: Int[Tensor, " samples"]  # rows of a `NoiseTable`
+    mu: Float[Tensor, "sets samples"]
+    sd: Float[Tensor, "sets samples"]
 
 
 def expectations(odds: LogOdds, table: NoiseTable) -> Expectations:
     """Computes mean and variance of expit(mu + sd eps).
 
     Args:
-        odds: of each sample.
-        table: distributions of eps.
+        odds: of each set and sample.
+        table: distributions of eps, one row per set.
     """
-    result = odds.mu.new_empty(2, len(odds.mu))
-    for rows, f, _ in _chunks(odds, table):
+    result = odds.mu.new_empty(2, *odds.mu.shape)
+    for at, f, _ in _pieces(odds, table):
         mean = f @ WEIGHTS
-        result[0, rows] = mean
-        result[1, rows] = (f - mean.unsqueeze(1)).square_() @ WEIGHTS
+        result[0][at] = mean
+        result[1][at] = (f.sub_(mean.unsqueeze(1))).square_() @ WEIGHTS
     return Expectations(*result)
 
 
 def derivatives(odds: LogOdds, table: NoiseTable) -> Derivatives:
-    """Computes the derivatives of both expectations by mu and by sd; arguments as before."""
-    result = odds.mu.new_empty(4, len(odds.mu))
-    for rows, f, h in _chunks(odds, table):
+    """Computes the derivatives of both expectations; arguments as before."""
+    result = odds.mu.new_empty(4, *odds.mu.shape)
+    for at, f, h in _pieces(odds, table):
         slope = f * (1 - f)
-        result[0, rows] = slope @ WEIGHTS
-        result[1, rows] = (slope * h) @ WEIGHTS
+        result[0][at] = slope @ WEIGHTS
+        result[1][at] = (slope * h) @ WEIGHTS
         slope *= 2 * (f - (f @ WEIGHTS).unsqueeze(1))
-        result[2, rows] = slope @ WEIGHTS
-        result[3, rows] = (slope * h) @ WEIGHTS
+        result[2][at] = slope @ WEIGHTS
+        result[3][at] = (slope * h) @ WEIGHTS
     return Derivatives(*result)
 
 
-def rare_share(odds: LogOdds, table: NoiseTable, score: float) -> Float[Tensor, " samples"]:
+def rare_share(odds: LogOdds, table: NoiseTable, score: float) -> Float[Tensor, "sets samples"]:
     """Fraction of E f² that comes from members beyond a normal score, which are rarer than it."""
     result, beyond = torch.empty_like(odds.mu), score < NODES
-    for rows, f, _ in _chunks(odds, table):
+    for at, f, _ in _pieces(odds, table):
         terms = f.square_().mul_(WEIGHTS)
-        result[rows] = terms[:, beyond].sum(dim=1) / terms.sum(dim=1)
+        result[at] = terms[:, beyond].sum(dim=1) / terms.sum(dim=1)
     return result
 
 
-def _chunks(odds: LogOdds, table: NoiseTable) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Yields rows, expit(mu + sd h) and h of some samples at a time."""
-    for start in range(0, len(odds.mu), CHUNK):
-        rows = slice(start, start + CHUNK)
-        mu, sd, sets = (part[rows] for part in odds)
-        h = table.at(mu, sets)
-        yield rows, torch.addcmul(mu.unsqueeze(1), sd.unsqueeze(1), h).sigmoid_(), h
+def _pieces(
+    odds: LogOdds, table: NoiseTable
+) -> Iterator[tuple[tuple[int, Tensor], Tensor, Tensor]]:
+    """Yields set and rows, expit(mu + sd h) and h, for samples between the same two points."""
+    last = table.values.shape[1] - 1
+    for number, (mu, sd) in enumerate(zip(odds.mu, odds.sd, strict=True)):
+        low, high = table.low[number], table.high[number]
+        place = ((mu - low) / (high - low) * last).clamp(0, last)
+        left = place.long().clamp(max=last - 1)
+        for point in range(last):
+            ends = table.values[number, point : point + 2]
+            overlap = (WEIGHTS * ends[0] * ends[1]).sum()
+            for rows in torch.nonzero(left == point).flatten().split(CHUNK):
+                if not len(rows):
+                    continue
+                right = place[rows] - point
+                parts = torch.stack([1 - right, right], dim=1)
+                # the ends have unit variance, so that of the mixture is known
+                parts /= (1 - 2 * parts[:, 0] * right * (1 - overlap)).sqrt_().unsqueeze(1)
+                h = parts @ ends
+                f = torch.addcmul(mu[rows].unsqueeze(1), sd[rows].unsqueeze(1), h).sigmoid_()
+                yield (number, rows), f, h

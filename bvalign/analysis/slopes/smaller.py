@@ -2,15 +2,15 @@
 
 from typing import NamedTuple
 
-import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from bvalign.analysis.groups import (
     MemberGroups,
     MemberSums,
-    bias_and_variance,
-    is_correct,
+    Residuals,
+    SetValues,
+    set_values,
     unite,
 )
 from bvalign.analysis.slopes.lines import LineSums, line_sums
@@ -25,7 +25,7 @@ class Parts(NamedTuple):
 
 
 class Smaller(NamedTuple):
-    """Sums over the drawn samples of each smaller ensemble, and of all members (last); plug-in."""
+    """Sums over the drawn samples of each smaller ensemble; plug-in values."""
 
     bias_sq: Float[Tensor, " ensembles"]
     variance: Float[Tensor, " ensembles"]
@@ -33,40 +33,25 @@ class Smaller(NamedTuple):
     line: LineSums  # log variance over log bias_sq of the correct samples
 
 
-def parts(
-    by_group: MemberSums,
-    mean: Float[Tensor, "samples classes"],
-    target: Int[Tensor, " samples"],
-    groups: MemberGroups,
-) -> Parts:
+def parts(by_group: MemberSums, given: Residuals, groups: MemberGroups) -> Parts:
     """Values of the three parts.
 
     Args:
         by_group: sums over each group.
-        mean: mean magnitude of all members.
-        target: class ids.
+        given: residuals of all members.
         groups: of the members.
     """
     splits, three, number = groups.thirds.shape
-    sums = unite(by_group, groups.thirds.reshape(-1, number))
-    m = sums.odds.count
-    variance = bias_and_variance(sums, mean)[1] * m / (m - 1)
-    pairs = sums.odds.magnitude.square().sum(dim=-1) - sums.square
-    values = (pairs / (m * (m - 1)), variance, is_correct(sums.odds, target))
-    return Parts(*(value.reshape(splits, three, len(target)) for value in values))
+    values = set_values(unite(by_group, groups.thirds.reshape(-1, number)), given)
+    m = values.sums.count
+    pairs = (values.square_of_sum - values.sums.square) / (m * (m - 1))
+    found = (pairs, values.variance * m / (m - 1), values.correct)
+    return Parts(*(value.reshape(splits, three, len(given.target)) for value in found))
 
 
-def smaller(
-    by_group: MemberSums,
-    mean: Float[Tensor, "samples classes"],
-    target: Int[Tensor, " samples"],
-    groups: MemberGroups,
-) -> Smaller:
-    """Sums of the smaller ensembles; arguments as for `parts`."""
-    everyone = torch.ones(1, groups.smaller.shape[1], dtype=torch.bool)
-    sums = unite(by_group, torch.cat([groups.smaller, everyone]))
-    bias_sq, variance = bias_and_variance(sums, mean)
-    correct = is_correct(sums.odds, target)
+def smaller(values: SetValues) -> Smaller:
+    """Sums of the smaller ensembles, from their values."""
+    bias_sq, variance, correct = values.bias_sq, values.variance, values.correct
     usable = correct & (bias_sq > 0) & (variance > 0)
     totals = (bias_sq, variance, (~correct).double())
     line = line_sums(bias_sq.log(), variance.log(), usable)
