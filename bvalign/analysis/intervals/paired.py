@@ -14,9 +14,9 @@ for C independent samples and G groups of members. A difference of proportions c
 more, one for each side, so that V_s is not zero where no sample differs (Bonett & Price 2012).
 Where an ensemble's own interval is stretched, so is that of the difference, for either ensemble.
 
-Projection: c times the samples divide V_s by c, c times the members E_A and E_B. If the difference
-stays as it is, its interval excludes zero from some c on, or for no c if the other part is too
-large.
+Projection: c times the samples divide V_s and V_b by c, c times the members V_m and V_b. If the
+difference stays as it is, its interval excludes zero from some c on, or for no c if the other part
+is too large.
 """
 
 import math
@@ -39,10 +39,11 @@ class MembersPart(NamedTuple):
     groups: float  # G, of members
     stretch: tuple[float, float] = (0.0, 0.0)  # of the interval, below zero and above
 
-    def grown(self, factor: float, most_groups: int) -> "MembersPart":
-        """The same of so many times the members, in at most so many groups."""
-        groups = min(self.groups * factor, float(most_groups))
-        return self._replace(added=self.added / factor, alone=self.alone / factor, groups=groups)
+    def grown(self, samples: float, members: float, most_groups: int) -> "MembersPart":
+        """The same of so many times the samples and members, in at most so many groups."""
+        groups = min(self.groups * members, float(most_groups))
+        alone = self.added + (self.alone - self.added) / samples  # V_b falls with both
+        return self._replace(added=self.added / members, alone=alone / members, groups=groups)
 
 
 class Needed(NamedTuple):
@@ -89,7 +90,9 @@ class Difference(NamedTuple):
 
     def grown(self, *, samples: float, members: float, most_groups: int) -> "Difference":
         """Projects the same difference to so many times the samples and members."""
-        parts = self.members and tuple(part.grown(members, most_groups) for part in self.members)
+        parts = self.members and tuple(
+            part.grown(samples, members, most_groups) for part in self.members
+        )
         return self._replace(
             samples=self.samples / samples, units=self.units * samples, members=parts
         )

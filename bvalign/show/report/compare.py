@@ -15,14 +15,17 @@ LINES_SHOWN = ("logit_slope", "ols")
 MOST_PAIRS = 12
 """Pairs of runs in the figure of differences; the table has all."""
 
+UNITS = {"accuracy": "fraction", "slope": "", "offset": "natural log"}
+"""Of the numbers that are no squared probability."""
+
 CAPTIONS = {
     "alignment": "One point per test sample, plug-in values, the same axes for all runs. Lines "
     "are those of the samples that the ensemble gets right.",
     "slopes": "Slope and offset of the population, and the slope of these members. Whether two "
     "runs differ is in the paired differences: intervals that overlap do not say.",
-    "differences": "First run minus second, over the same samples, with 95% intervals, and the "
-    "shares of its variance: more samples reduce one, more members of either run the others. The "
-    f"first {MOST_PAIRS} pairs; the table has all.",
+    "differences": "Δ is the first run minus the second, over the same samples, with 95% "
+    "intervals, and the shares of its variance: more samples reduce one, more members of either "
+    f"run the others. At most {MOST_PAIRS} pairs; the tables have all.",
 }
 
 
@@ -76,11 +79,16 @@ def comparison_figures(
         figures["slopes"] = slopes(sloped)
     pairs = {
         " − ".join(pair["runs"]): {
-            TITLES[name]: _paired(found) for name, found in pair["differences"].items()
+            _axis(name): _paired(found) for name, found in pair["differences"].items()
         }
         for pair in comparison["pairs"][:MOST_PAIRS]
     }
     return figures | ({"differences": paired_differences(pairs)} if pairs else {})
+
+
+def _axis(name: str) -> str:
+    unit = UNITS.get(name, "squared probability")
+    return f"Δ {TITLES[name]}" + (f" ({unit})" if unit else "")
 
 
 def _paired(found: dict[str, object]) -> PairedDifference:
@@ -97,9 +105,8 @@ def _shares(found: dict[str, object]) -> list[float]:
     return [part / sum(parts) for part in parts] if sum(parts) else []
 
 
-def _percentages(found: dict[str, object]) -> list[str]:
-    """The same as the three cells of a row."""
-    return [f"{share:.0%}" for share in _shares(found)] or ["unknown"] * 3
+def _percentages(found: dict[str, object]) -> str:
+    return ", ".join(f"{share:.0%}" for share in _shares(found)) or "unknown"
 
 
 def _made(reports: Sequence[Report]) -> dict[str, object]:

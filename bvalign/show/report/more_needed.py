@@ -10,6 +10,9 @@ from bvalign.analysis.intervals import Difference
 DIGITS = 2
 """Of numbers in a sentence, which are rounded up."""
 
+FAR = 1000
+"""Times as many as today, beyond which a sentence gives no number."""
+
 
 class Sizes(NamedTuple):
     """What two reports were made from."""
@@ -70,32 +73,32 @@ def _sentences(found: Difference, sizes: Sizes, needed: dict[str, object] | None
     if not found.value:
         yield "There is no difference, so no number of samples or members would do."
         return
-    few = f"{_rounded(needed['samples'])} samples" if needed["samples"] else None
-    now = f"{sizes.samples:,}"
     projection = "Projected, if the difference stays as it is:"
+    samples = needed["samples"] and _samples(needed["samples"], sizes)
+    members = needed["members"] and _members(needed["members"], sizes)
+    both = needed["both"]
     if alone:
-        ways = f"about {few} instead of {now}" if few else "no number of samples"
-        yield f"{projection} {ways} would do for these members; the members' part is unknown."
-        return
-    if few and needed["members"]:
-        members = _members(needed["members"], sizes)
-        yield f"{projection} about {few} instead of {now} would do, or {members}."
-    elif few:
         yield (
-            f"{projection} about {few} instead of {now} would do; no number of members alone, as "
-            "the samples' part is too large."
+            f"{projection} {samples or 'no number of samples'} would do for these members; the "
+            "members' part is unknown."
         )
-    elif needed["members"]:
+    elif samples and members:
+        yield f"{projection} {samples} would do, or {members}."
+    elif samples:
         yield (
-            f"{projection} {_members(needed['members'], sizes)} would do; no number of samples "
-            "alone, as the members' part is too large."
+            f"{projection} {samples} would do; no number of members alone, as the samples' part is "
+            "too large."
         )
-    elif needed["both"]:
-        both = needed["both"]
+    elif members:
         yield (
-            f"{projection} neither more samples nor more members alone would do; together, about "
-            f"{_rounded(both['samples'])} samples instead of {now} and "
-            f"{_members(both['members'], sizes)}."
+            f"{projection} {members} would do; no number of samples alone, as the members' part is "
+            "too large."
+        )
+    elif both:
+        together = _samples(both["samples"], sizes), _members(both["members"], sizes)
+        yield (
+            f"{projection} neither more samples nor more members alone would do; together, "
+            f"{together[0]} and {together[1]}."
         )
     else:
         yield "No number of samples or members would do, as the tails of the noise are unknown."
@@ -106,12 +109,20 @@ def _warning(flags: Sequence[str]) -> Iterator[str]:
         yield f"Do not quote it ({'; '.join(flags)})."
 
 
+def _samples(number: int, sizes: Sizes) -> str:
+    if number > FAR * sizes.samples:
+        return f"more than {FAR:,} times the samples"
+    return f"about {_rounded(number)} samples instead of {sizes.samples:,}"
+
+
 def _members(numbers: Sequence[int], sizes: Sizes) -> str:
     """Writes numbers of members, of each run or of both in turn."""
+    if numbers[0] > FAR * sizes.members[0]:
+        return f"more than {FAR:,} times the members"
     if sizes.members[0] == sizes.members[1]:
-        return f"{_rounded(numbers[0])} members of each instead of {sizes.members[0]:,}"
+        return f"about {_rounded(numbers[0])} members of each instead of {sizes.members[0]:,}"
     a, b = map(_rounded, numbers)
-    return f"{a} and {b} members instead of {sizes.members[0]:,} and {sizes.members[1]:,}"
+    return f"about {a} and {b} members instead of {sizes.members[0]:,} and {sizes.members[1]:,}"
 
 
 def _times(factor: float, number: int) -> int:
