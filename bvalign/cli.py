@@ -66,16 +66,19 @@ def _parser() -> argparse.ArgumentParser:
         "predictions",
         type=Path,
         help="a run directory; a .npz with logits or probs (members, samples, classes) or integer "
-        "votes (members, samples), optionally labels (samples), index, members; a folder of one "
-        ".npy or .safetensors (samples, classes) per member and optionally labels.npy; a .csv or "
-        ".parquet with columns member, sample, optionally label, and logit0, logit1, ... or p0, "
-        "p1, ...; without labels the report has the numbers that need none",
+        "votes (members, samples), optionally labels (samples), index, members, clusters; a folder "
+        "of one .npy or .safetensors (samples, classes) per member and optionally labels.npy, "
+        "clusters.npy; a .csv or .parquet with columns member, sample, optionally label, cluster, "
+        "and logit0, logit1, ... or p0, p1, ...; without labels the report has the numbers that "
+        "need none",
     )
     analyze.add_argument("--out", type=Path, required=True, help="folder for the report")
-    analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a.selection))
+    analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a.selection, a.clusters))
     report = commands.add_parser("report", help="write the report of a run directory again")
     report.add_argument("run_directory", type=Path, help="a run directory")
-    report.set_defaults(run=lambda a: _report(a.run_directory, a.run_directory, a.selection))
+    report.set_defaults(
+        run=lambda a: _report(a.run_directory, a.run_directory, a.selection, a.clusters)
+    )
     for command in (analyze, report):
         command.add_argument(
             "--selection",
@@ -84,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
             help="selection of correct samples for the fits: by the members that are fitted "
             "(same), by other members (other), or by bias_sq_unbiased < 0.1 (threshold)",
         )
+    _add_clusters(analyze, report)
     compare = commands.add_parser("compare", help="compare the reports of several runs")
     compare.add_argument(
         "runs", type=Path, nargs="+", help="run directories, or folders of reports"
@@ -93,16 +97,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_clusters(*commands: argparse.ArgumentParser) -> None:
+    for command in commands:
+        command.add_argument(
+            "--clusters",
+            type=Path,
+            metavar="FILE",
+            help="which samples belong together (a patient, a video, a family of questions), where "
+            "the predictions do not say so: a .npy with an integer or string per sample, in their "
+            "order, or a .csv with columns index and cluster; intervals then treat clusters, not "
+            "samples, as drawn at random",
+        )
+
+
 def _compare(runs: list[Path], out: Path) -> None:
     from bvalign.commands.compare import compare_runs
 
     compare_runs(runs, out)
 
 
-def _report(source: Path, out: Path, selection: str) -> None:
+def _report(source: Path, out: Path, selection: str, clusters: Path | None) -> None:
     from bvalign.commands.report import analyze_and_report
 
-    analyze_and_report(source, out, selection)
+    analyze_and_report(source, out, selection, clusters=clusters)
 
 
 def _rank() -> str:

@@ -125,6 +125,8 @@ def _finished(
     for array, annotation in _annotated(whole):
         if isinstance(array, Tensor):
             reduce(array)
+            if array.is_floating_point():
+                array += 0.0  # the sum over processes has no -0, nor should a single one
             summed = array.is_floating_point() and _place(annotation, places)[0] is None
             finished.append(array.sum(dim=0) if summed else array)
         else:

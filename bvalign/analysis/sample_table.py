@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -107,8 +106,6 @@ def sample_table(
         slope: fitted to the same values.
         cluster: of the samples; None if they are independent.
     """
-    none = torch.zeros(len(index), dtype=torch.float64)
-    fitted = len(slope.slope_influence) > 0
     return SampleTable(
         index=index,
         target=values.target,
@@ -121,8 +118,8 @@ def sample_table(
         log_errors=values.log_errors,
         statistics=columns_of(values),
         leading=values.leading,
-        slope_influence=slope.slope_influence if fitted else none,
-        offset_influence=slope.offset_influence if fitted else none,
+        slope_influence=slope.slope_influence,
+        offset_influence=slope.offset_influence,
         weighted=values.weighted,
         cluster=cluster,
     )

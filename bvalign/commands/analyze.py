@@ -11,7 +11,8 @@ from torch import Tensor
 
 from bvalign.analysis.collect import Range
 from bvalign.analysis.given import Given
-from bvalign.analysis.summary import Analysis, analyze_blocks
+from bvalign.analysis.labelled import analyze_blocks
+from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis, analyze_unlabelled_blocks
 from bvalign.predictions import Predictions, open_predictions
 from bvalign.show.progress_bar import progress
@@ -20,7 +21,9 @@ ALONE = (0, 1)
 """Rank and world size of a process that works alone."""
 
 
-def analyze(source: Path | str | Predictions) -> Analysis | UnlabelledAnalysis:
+def analyze(
+    source: Path | str | Predictions, *, clusters: Path | str | None = None
+) -> Analysis | UnlabelledAnalysis:
     """Analyses the predictions of an ensemble, with labels or without.
 
     The result prints as its main numbers; `result["variance"]` is a column of samples.csv as an
@@ -28,13 +31,20 @@ def analyze(source: Path | str | Predictions) -> Analysis | UnlabelledAnalysis:
 
     Args:
         source: a file or folder as for `bvalign analyze`, or opened predictions.
+        clusters: file with the cluster of each sample, as for `open_predictions`.
 
     Raises:
         FileNotFoundError: the path does not exist.
-        ValueError: the predictions cannot be read.
+        ValueError: the predictions cannot be read, or clusters are given for opened predictions.
     """
-    predictions = source if isinstance(source, Predictions) else open_predictions(source)[0]
-    return analyze_predictions(predictions)
+    if not isinstance(source, Predictions):
+        return analyze_predictions(open_predictions(source, clusters=clusters)[0])
+    if clusters is not None:
+        raise ValueError(
+            f"clusters must be given where predictions are opened, got {clusters} for opened ones; "
+            "use open_predictions(source, clusters=...)"
+        )
+    return analyze_predictions(source)
 
 
 def analyze_predictions(

@@ -19,6 +19,8 @@ def analyze_and_report(
     out: Path | str,
     selection: Selection = "same",
     place: tuple[int, int] | None = None,
+    *,
+    clusters: Path | None = None,
 ) -> Analysis | UnlabelledAnalysis:
     """Analyses predictions, writes the report and prints the main numbers.
 
@@ -27,12 +29,13 @@ def analyze_and_report(
         out: folder of the report.
         selection: of correct samples for the fits.
         place: rank of this process and number of processes; from torchrun by default.
+        clusters: file with the cluster of each sample, as for `open_predictions`.
 
     Raises:
         ValueError: the predictions cannot be read, there are fewer samples than processes, or a
             selection lacks labels.
     """
-    predictions, origin = open_predictions(source)
+    predictions, origin = open_predictions(source, clusters=clusters)
     place = place or tuple(int(os.environ.get(name, default)) for name, default in PLACE)
     analysis = analyze_predictions(predictions, selection, place)
     if place[0] == 0:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Int64, UInt8
 from torch import Tensor
 
-RANGE_BYTES = 2**22
+RANGE_BYTES = 2**21
 """Bytes of float64 logits per range: enough to keep the processor busy, few enough to cache."""
 
 
@@ -27,7 +27,8 @@ class Predictions:
         notes: remarks that everybody who uses the results must see.
         texts: the samples as the report shows them where they are text, or None.
         weights: member weights, how often each member counts; None where all count once.
-        clusters: cluster of each sample, 0, 1, ...; None where samples are independent.
+        clusters: number of each sample's cluster, 0, 1, ... in the order in which they first
+            appear; None where samples are independent.
     """
 
     read: Callable[[int, int], Float[Tensor, "members block classes"]]

@@ -315,7 +315,7 @@ def test_a_place_that_cannot_be_written_is_one_line(bvalign, fit, monkeypatch):
 
 
 def test_a_bug_is_not_hidden_behind_one_line(bvalign, monkeypatch):
-    def broken(*_):
+    def broken(*_, **__):
         return int("not a number")
 
     monkeypatch.setattr("bvalign.commands.report.analyze_and_report", broken)
@@ -356,8 +356,12 @@ def test_the_live_metric_is_what_users_import():
 def test_two_processes_share_the_samples_of_an_analysis(bvalign):
     logits, target = aligned_ensemble(samples=201)
     save_npz(Path("p.npz"), logits.float(), target)
-    bvalign("analyze", "p.npz", "--out", "one")
-    run_process(bvalign_process("analyze", "p.npz", "--out", "two", ranks=2))
+    np.save("families.npy", np.arange(201) // 3)
+    analyze = ("analyze", "p.npz", "--clusters", "families.npy", "--out")
+    bvalign(*analyze, "one")
+    run_process(bvalign_process(*analyze, "two", ranks=2))
+    assert "clusters: 201 samples in 67 clusters" in summary("two")["notes"][-1]
+    assert summary("two")["notes"] == summary("one")["notes"]
     first, second = (Path(out, "samples.csv").read_text() for out in ("one", "two"))
     a, b = (
         np.array([row.split(",") for row in t.split()[1:]], dtype=float) for t in (first, second)

@@ -1,5 +1,6 @@
 """Calibration of the mean prediction: errors, the gap identity, disagreement, temperature."""
 
+from bvalign.analysis.calibration.cells import Cells
 from bvalign.analysis.calibration.disagreement import (
     DisagreementEquality,
     equality,
@@ -7,7 +8,7 @@ from bvalign.analysis.calibration.disagreement import (
     pair_disagreement,
     soft_equality,
 )
-from bvalign.analysis.calibration.errors import CalibrationError, Cells, calibration_error
+from bvalign.analysis.calibration.errors import CalibrationError, calibration_error
 from bvalign.analysis.calibration.gap import (
     Gap,
     GapBounds,
@@ -22,13 +23,13 @@ from bvalign.analysis.calibration.summary import (
     MeanProbs,
     calibrate,
     compare_means,
-    temperature,
 )
 from bvalign.analysis.calibration.temperature import (
     TemperatureEffect,
     fit_temperature,
     nll_of_mean,
     nll_of_members,
+    temperature,
     temperature_effect,
 )
 

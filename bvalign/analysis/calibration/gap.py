@@ -28,7 +28,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.calibration.errors import (
+from bvalign.analysis.calibration.cells import (
     Cells,
     canonical,
     class_aggregated,

@@ -1,17 +1,14 @@
-"""Calibration of one ensemble: errors, the gap, disagreement, temperature."""
+"""Calibration of one ensemble: errors, the gap, disagreement."""
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.calibration.disagreement import DisagreementEquality, equality
-from bvalign.analysis.calibration.errors import (
+from bvalign.analysis.calibration.cells import (
     Binning,
     Cells,
-    calibration_error,
     canonical,
     class_aggregated,
     class_wise,
@@ -19,25 +16,14 @@ from bvalign.analysis.calibration.errors import (
     confidence_cells,
     equal_mass,
     equal_width,
-    squared_influence,
     top_label,
 )
+from bvalign.analysis.calibration.disagreement import DisagreementEquality, equality
+from bvalign.analysis.calibration.errors import calibration_error, squared_influence
 from bvalign.analysis.calibration.gap import Gap, GapBounds, gap_bounds
-from bvalign.analysis.calibration.temperature import fit_temperature, temperature_effect
-from bvalign.analysis.decompositions import Decomposition, ZeroOne, softmax
-from bvalign.analysis.groups import (
-    MemberGroups,
-    MemberPart,
-    Statistics,
-    leave_one_out,
-    left_out,
-    left_out_sums,
-    left_out_variance,
-    loss_sums,
-    member_sums,
-    residuals,
-    set_values,
-)
+from bvalign.analysis.calibration.temperature import Temperature
+from bvalign.analysis.decompositions import Decomposition, ZeroOne
+from bvalign.analysis.groups import MemberPart, left_out_variance
 from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance
 
 NOTIONS = {
@@ -72,15 +58,6 @@ class ErrorEstimates(NamedTuple):
     absolute: Estimate
     squared_debiased: Estimate
     alone: float
-
-
-class Temperature(NamedTuple):
-    """Temperature scaling fitted on one half of some test samples and evaluated on the other."""
-
-    temperature: float | None  # None where it is undefined; `reason` says why
-    num_samples: int  # in each half
-    effect: dict[str, dict[str, Estimate]] | None = None  # before, after, change -> field of Gap
-    reason: str | None = None
 
 
 class Calibration(NamedTuple):
@@ -143,46 +120,6 @@ def compare_means(
         "hard_equality": _equality_means(hard, "hard", members),
         "soft_equality": _equality_means(soft, "soft", members),
     }
-
-
-def temperature(
-    logits: Float[Tensor, "members chosen classes"],
-    target: Int[Tensor, " chosen"],
-    groups: MemberGroups,
-) -> Temperature:
-    """Fits a temperature on a random half of some samples, and measures it on the other.
-
-    Args:
-        logits: of all members.
-        target: class ids.
-        groups: of the members.
-    """
-    half = len(target) // 2
-    if half < 5 or not logits.isfinite().all():
-        return Temperature(None, half, reason="needs ten samples with finite logits")
-    order = torch.from_numpy(np.random.default_rng(0).permutation(len(target)))
-    fit, judge = order[:half], order[half : 2 * half]
-    try:
-        found = fit_temperature(logits[:, fit], target[fit])
-    except ValueError as error:
-        return Temperature(None, half, reason=str(error))
-    logits, target = logits[:, judge].double(), target[judge]
-    effect = temperature_effect(logits, target, found)
-    before, after = (_left_out(scaled, target, groups) for scaled in (logits, logits / found))
-    change = [new - old for new, old in zip(after, before, strict=True)]
-    means = {
-        name: MemberPart(Statistics._fields, left_out_sums(without), half).means(gap._asdict())
-        for (name, gap), without in zip(
-            effect._asdict().items(), (before, after, change), strict=True
-        )
-    }
-    return Temperature(found, half, means)
-
-
-def _left_out(logits: Tensor, target: Tensor, groups: MemberGroups) -> Statistics:
-    given = residuals(softmax(logits), target)
-    values = set_values(leave_one_out(member_sums(given, groups)), given)
-    return left_out(values, leave_one_out(loss_sums(logits, given, groups)), target)
 
 
 def _equality_means(

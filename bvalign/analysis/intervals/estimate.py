@@ -14,6 +14,7 @@ class Estimate(NamedTuple):
     interval_members: Interval | None = None  # on these samples
     reason: str | None = None
     standard_error_members: float | None = None  # what members add to the error over samples
+    freedom_members: float | None = None  # degrees of freedom of its square
 
     @property
     def quoted_interval(self) -> Interval | None:

@@ -5,10 +5,12 @@ For a number of ensemble A minus that of B, from N samples and from members draw
     V = V_s + E_A + E_B        E = max(V_m - V_b, 0) of each ensemble (`two_way.py`)
 
 V_s is the variance over samples for these members, of the difference sample by sample: what makes a
-sample hard for both is left out of it. E is what the draw of an ensemble's members adds. The
-interval is the difference ± t sqrt(V), with Satterthwaite's degrees of freedom
+sample hard for both is left out of it. What an ensemble's own variance over samples has beyond that
+of its influence values (the shape of the noise, for the slope) is added to V_s. E is what the draw
+of an ensemble's members adds. The interval is the difference ± t sqrt(V), with Satterthwaite's
+degrees of freedom
 
-    V² / (V_s² / (C - 1) + V_mA² / (G_A - 1) + V_mB² / (G_B - 1))
+    V² / (V_s² / (C - 1) + E_A V_mA / (G_A - 1) + E_B V_mB / (G_B - 1))
 
 for C independent samples and G groups of members. A difference of proportions counts two samples
 more, one for each side, so that V_s is not zero where no sample differs (Bonett & Price 2012).
@@ -31,6 +33,15 @@ from bvalign.analysis.intervals.estimate import Estimate, Interval
 from bvalign.analysis.intervals.two_way import samples_variance
 
 
+class Side(NamedTuple):
+    """A number of one ensemble, and what is known of its samples and members."""
+
+    number: Estimate  # with a value
+    influence: Float[Tensor, " samples"]  # of each sample on the number, as on a mean
+    groups: int  # of members, which are the members themselves if there are few
+    clusters: Int[Tensor, " samples"] | None = None  # those of its own intervals
+
+
 class MembersPart(NamedTuple):
     """What the draw of one ensemble's members adds to the variance of its number."""
 
@@ -44,6 +55,10 @@ class MembersPart(NamedTuple):
         groups = min(self.groups * members, float(most_groups))
         alone = self.added + (self.alone - self.added) / samples  # V_b falls with both
         return self._replace(added=self.added / members, alone=alone / members, groups=groups)
+
+
+NOTHING = MembersPart(0.0, 0.0, 2.0)
+"""The part of members that do not differ."""
 
 
 class Needed(NamedTuple):
@@ -74,8 +89,8 @@ class Difference(NamedTuple):
         if self.members is None:
             return None
         total = self.samples + sum(part.added for part in self.members)
-        uncertain = _over(self.samples, self.units) + sum(
-            _over(part.alone, part.groups) for part in self.members if part.added
+        uncertain = self.samples**2 / (self.units - 1) + sum(
+            part.added * part.alone / (part.groups - 1) for part in self.members
         )
         freedom = total**2 / uncertain if uncertain else math.inf
         low, high = self._around(total, max(freedom, 1.0))
@@ -119,66 +134,65 @@ class Difference(NamedTuple):
         return max(self.value - half, self.least), min(self.value + half, -self.least)
 
 
-def members_part(number: Estimate, groups: int, *, proportion: bool = False) -> MembersPart | None:
-    """Reads the members' part of a number back from its intervals; None if it has none.
-
-    Args:
-        number: with its intervals.
-        groups: of members, which are the members themselves if there are few.
-        proportion: whether the intervals are those of a proportion.
-    """
-    error, ends, p = number.standard_error_members, number.interval_members, number.value
-    if error is None or ends is None or p is None:
-        return None
-    below, above = p - ends[0], ends[1] - p
-    quantile = float(stdtrit(groups - 1.0, 0.975))
-    if proportion:
-        end = ends[0] if ends[0] > 0 else ends[1]
-        square = (p - end) ** 2 / (end * (1 - end)) if 0 < end < 1 else 0.0
-        alone = max(p * (1 - p) * square / quantile**2, error**2)
-        return MembersPart(error**2, alone, float(groups))
-    half = min(below, above)
-    stretch = half - below, above - half
-    return MembersPart(error**2, (half / quantile) ** 2, float(groups), stretch)
-
-
 def paired(
-    numbers: tuple[Estimate, Estimate],
-    influence: Float[Tensor, " samples"],
-    members: tuple[MembersPart | None, MembersPart | None],
-    *,
+    a: Side,
+    b: Side,
     clusters: Int[Tensor, " samples"] | None = None,
+    *,
     proportion: bool = False,
+    same_members: bool = False,
 ) -> Difference:
-    """Difference of a number of ensemble A and the same number of ensemble B.
+    """Difference of the number of A and the same number of B.
 
     Args:
-        numbers: of A and B, with values.
-        influence: of each sample on the difference, as on a mean over the samples; for means the
-            difference of A's value and B's.
-        members: parts of A and B.
+        a: of the first ensemble.
+        b: of the second, over the same samples.
         clusters: of the samples; None if they are independent.
-        proportion: whether it is a difference of proportions.
+        proportion: whether the numbers are proportions.
+        same_members: whether the two have members in common, whose part is then unknown.
 
     >>> import torch
-    >>> a, b = Estimate(0.75), Estimate(0.5)
     >>> right = torch.tensor([[1.0, 1, 1, 0], [1.0, 1, 0, 0]]).double()
-    >>> found = paired((a, b), right[0] - right[1], (None, None))
+    >>> a, b = (Side(Estimate(float(row.mean())), row, 2) for row in right)
+    >>> found = paired(a, b)
     >>> found.value, found.samples  # one of four differs: (1/4 - 1/16) / 3
     (0.25, 0.0625)
     """
-    samples, units = samples_variance(influence, clusters)
+    samples, units = samples_variance(a.influence - b.influence, clusters)
+    value, least = a.number.value - b.number.value, -math.inf
+    parts = None if same_members else (_members_part(a, proportion), _members_part(b, proportion))
+    members = None if parts is None or None in parts else parts
     if proportion:
-        samples += 2 / units**2
-    a, b = members
-    known = None if a is None or b is None else (a, b)
-    value = numbers[0].value - numbers[1].value
-    return Difference(value, samples, float(units), known, -1.0 if proportion else -math.inf)
+        samples, least = samples + 2 / units**2, -1.0
+    else:
+        own = (_own_samples(side) for side in (a, b))
+        samples += sum(max(whole - seen, 0.0) for whole, seen, _ in own)
+    return Difference(value, samples, float(units), members, least)
 
 
-def _over(variance: float, number: float) -> float:
-    """Squared variance over the degrees of freedom that it was estimated with."""
-    return variance**2 / (number - 1)
+def _own_samples(side: Side) -> tuple[float, float, float]:
+    """V_s of a number, that of no proportion, that of its influence values, and samples."""
+    seen, units = samples_variance(side.influence, side.clusters)
+    if side.number.interval_samples is None:
+        return seen, seen, float(units)
+    low, high = side.number.interval_samples
+    return ((high - low) / 2 / float(stdtrit(units - 1.0, 0.975))) ** 2, seen, float(units)
+
+
+def _members_part(side: Side, proportion: bool) -> MembersPart | None:
+    """Reads E and V_m back, and by how much an interval is stretched; None if they are unknown."""
+    number = side.number
+    if number.interval is None or number.standard_error_members is None:
+        return None
+    added = number.standard_error_members**2
+    alone = added * (side.groups - 1) / number.freedom_members if added else 0.0
+    part = MembersPart(added, alone, float(side.groups))
+    if proportion:
+        return part
+    samples, _, units = _own_samples(side)
+    plain = Difference(number.value, samples, units, (part, NOTHING)).interval
+    below, above = (end - own for end, own in zip(number.interval, plain, strict=True))
+    return part._replace(stretch=(min(below, 0.0), max(above, 0.0)))
 
 
 def _smallest(apart: Callable[[float], bool]) -> float | None:

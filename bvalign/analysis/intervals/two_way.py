@@ -9,7 +9,7 @@ single samples do not share, which is in V_s as well,
 estimates the variance over both (Efron & Stein 1981; Owen 2007). The interval is the estimate ± t
 standard errors, with Satterthwaite's degrees of freedom for a sum of two estimated variances:
 
-    V² / (V_s² / (C - 1) + V_m² / (G - 1))        C independent samples, G groups of members
+    V² / (V_s² / (C - 1) + max(V_m - V_b, 0) V_m / (G - 1))    C independent samples, G groups
 
 A proportion has Wilson's interval (1927) with n = p (1 - p) / V in place of the sample size, as for
 complex surveys (Korn & Graubard 1998): near 0 and 1 it stays inside [0, 1] and does not shrink to a
@@ -102,23 +102,48 @@ def estimate(
         return Estimate(value, None, over_samples, None, without_members)
     extra = max(members - both, 0.0)
     total, freedom = samples + extra, units - 1.0
-    if extra:
-        freedom = total**2 / (samples**2 / (units - 1) + members**2 / (groups - 1))
-        freedom = max(freedom, 1.0)
+    uncertain = samples**2 / (units - 1) + extra * members / (groups - 1)
+    if extra and uncertain:  # squares of the smallest numbers are zero
+        freedom = max(total**2 / uncertain, 1.0)
+    # V_b is part of V_s, so an estimate beyond it is error
+    of_members = around(extra + min(both, samples), groups - 1.0)
     return Estimate(
         value,
         around(total, freedom),
         over_samples,
-        around(members, groups - 1.0),
+        of_members,
         standard_error_members=math.sqrt(extra),
+        freedom_members=(groups - 1) * extra / members if extra else 0.0,
+    )
+
+
+def stretched(number: Estimate, below: float, above: float) -> Estimate:
+    """Extends the intervals over members, for what the spread does not hold.
+
+    Args:
+        number: with its intervals.
+        below: at most zero, added to the lower ends.
+        above: at least zero, added to the upper ends.
+    """
+
+    def longer(ends: Interval | None) -> Interval | None:
+        return ends and (ends[0] + below, ends[1] + above)
+
+    return number._replace(
+        interval=longer(number.interval), interval_members=longer(number.interval_members)
     )
 
 
 def _wilson(p: float, variance: float, quantile: float, units: int) -> Interval:
-    number = p * (1 - p) / variance if variance > 0 else units
+    inside = min(max(p, 0.0), 1.0)  # rounding may put it outside
+    product, number = inside * (1 - inside), float(units)
+    if variance > 0 and product > 0:
+        number = product / variance
+    elif variance > 0:  # 0 or 1 with members that differ: p (1 - p) at the centre of the interval
+        number = min(number, quantile / math.sqrt(2 * variance))
     square = quantile**2 / number if number > 0 else math.inf
     if not math.isfinite(square):
-        return 0.0, 1.0
-    centre = (p + square / 2) / (1 + square)
-    half = math.sqrt(square * (p * (1 - p) + square / 4)) / (1 + square)
+        return min(0.0, p), max(1.0, p)
+    centre = (inside + square / 2) / (1 + square)
+    half = math.sqrt(square * (product + square / 4)) / (1 + square)
     return min(max(centre - half, 0.0), p), max(min(centre + half, 1.0), p)

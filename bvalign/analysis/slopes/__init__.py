@@ -1,17 +1,22 @@
 """Slopes of log variance on log squared bias: of the population, and of these members."""
 
-from bvalign.analysis.slopes.alignment import Alignment, check, curve, ols, row
-from bvalign.analysis.slopes.drawn import DrawnBlock, PooledNoise, pool_noise, read_drawn
+from bvalign.analysis.slopes.alignment import Alignment, check, curve
+from bvalign.analysis.slopes.drawn import DrawnBlock, read_drawn
+from bvalign.analysis.slopes.flags import FLAGS
 from bvalign.analysis.slopes.lines import LineSums, line_sums, log_log_line
 from bvalign.analysis.slopes.logit_block import LogitBlock, logit_block
-from bvalign.analysis.slopes.logit_slope import FLAGS, LogitSlope, fit_logit_slope
+from bvalign.analysis.slopes.logit_fit import FirstPass
+from bvalign.analysis.slopes.logit_slope import LogitSlope, fit_logit_slope
 from bvalign.analysis.slopes.logit_values import LogErrors
+from bvalign.analysis.slopes.noise_pooling import PooledNoise, pool_noise
+from bvalign.analysis.slopes.ols import ols
 from bvalign.analysis.slopes.wrong_logits import Skewness, wrong_logit_skewness
 
 __all__ = [
     "FLAGS",
     "Alignment",
     "DrawnBlock",
+    "FirstPass",
     "LineSums",
     "LogErrors",
     "LogitBlock",
@@ -27,6 +32,5 @@ __all__ = [
     "ols",
     "pool_noise",
     "read_drawn",
-    "row",
     "wrong_logit_skewness",
 ]

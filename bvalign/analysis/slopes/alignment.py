@@ -1,9 +1,6 @@
 """Everything that summary.json says of the alignment: fits, a check, and curves over M.
 
-`ols` describes these M members, as in the paper: least squares of log variance on log bias_sq,
-plug-in, over the samples that their mean gets right. Both axes share the members' errors and the
-ceiling variance <= (M-1) bias_sq, which pull it towards one; its interval is for the slope that
-other ensembles of M members have. `logit_slope` is for infinitely many members.
+`logit_slope` is for infinitely many members and samples, `ols` and `cross_half` describe these.
 """
 
 from collections.abc import Iterator
@@ -13,20 +10,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.decompositions import Decomposition
-from bvalign.analysis.groups import MemberGroups, left_out_variance
-from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance
+from bvalign.analysis.groups import MemberGroups
+from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.slopes.cross_half import cross_half
-from bvalign.analysis.slopes.drawn import SHAPE_MEMBERS, DrawnBlock, OddsBlock, PooledNoise
-from bvalign.analysis.slopes.lines import LineSums, cloud, line_sums
+from bvalign.analysis.slopes.drawn import DrawnBlock, OddsBlock
+from bvalign.analysis.slopes.lines import line_sums
 from bvalign.analysis.slopes.logit_block import shared_errors
 from bvalign.analysis.slopes.logit_slope import LogitSlope
 from bvalign.analysis.slopes.logit_values import LogErrors, OddsValues, log_values
+from bvalign.analysis.slopes.noise_pooling import SHAPE_MEMBERS, PooledNoise
 from bvalign.analysis.slopes.noise_shape import CentralSums
+from bvalign.analysis.slopes.ols import LEAST_POINTS
 from bvalign.analysis.slopes.quadrature import LogOdds
 from bvalign.analysis.slopes.smaller import Parts
 
-LEAST_POINTS = 3
 CHECK = "a check, not a number to quote: no interval"
 
 Row = dict[str, float | int | str | None]
@@ -41,69 +38,6 @@ class Alignment(NamedTuple):
     curve: list[Row]  # one row per size, estimator and number
     num_correct: int
     dropped: dict[str, int]  # reason -> correct samples without a logarithm, in `ols`
-
-
-def ols(
-    values: Decomposition,
-    log_errors: LogErrors,
-    without: LineSums,
-    clusters: Int[Tensor, " samples"] | None = None,
-) -> dict[str, Estimate]:
-    """Least squares over the correct samples of these members.
-
-    Args:
-        values: of all samples.
-        log_errors: of log bias_sq and log variance.
-        without: sums of the same points without each group of members.
-        clusters: of the samples; None if they are independent.
-    """
-    keep = values.correct & (values.bias_sq > 0) & (values.variance > 0)
-    number = int(keep.sum())
-    if number < LEAST_POINTS:
-        reason = (
-            f"needs {LEAST_POINTS} correct samples with variance above zero; there are {number}"
-        )
-        return dict.fromkeys(("slope", "intercept", "r_squared"), Estimate(None, reason=reason))
-    x, y = values.bias_sq[keep].log(), values.variance[keep].log()
-    if float(x.max() - x.min()) < 1e-12 * float(x.abs().max() + 1):
-        reason = "undefined: the squared bias of the correct samples does not vary"
-        return dict.fromkeys(("slope", "intercept", "r_squared"), Estimate(None, reason=reason))
-    points = cloud(x, y, torch.ones(1, number, dtype=torch.float64))
-    line = {name: float(value) for name, value in points.line().items()}
-    members, groups = without.cloud().line(), len(without.count)
-    slope, xx, yy = line["slope"], float(points.xx), float(points.yy)
-    dx, dy = x - x.mean(), y - y.mean()
-    e = dy - slope * dx
-    influence = {
-        "slope": dx * e / xx,
-        "intercept": e - float(points.x) * dx * e / xx,
-        "r_squared": 2 * slope * dx * dy / yy
-        - slope**2 * dx.square() / yy
-        - line["r_squared"] * dy.square() / yy,
-    }
-    # what a change of one sample's logarithms does to each number
-    by_x, by_y = (e - slope * dx) / xx, dx / xx
-    change = {
-        "slope": (by_x, by_y),
-        "intercept": (-slope - float(points.x) * by_x, 1 - float(points.x) * by_y),
-        "r_squared": (2 * slope * e / yy, 2 * (slope * dx - line["r_squared"] * dy) / yy),
-    }
-    own, found = clusters if clusters is None else clusters[keep], {}
-    bias, variance, covariance = (error[keep] for error in log_errors)
-    for name, value in line.items():
-        i, j = change[name]
-        both = float((i * i * bias + 2 * i * j * covariance + j * j * variance).mean()) / number
-        samples, units = samples_variance(influence[name], own)
-        known = groups >= 3 and bool(members[name].isfinite().all())
-        spread = Spread(
-            samples,
-            units,
-            float(left_out_variance(members[name])) if known else None,
-            both if known else 0.0,
-            groups,
-        )
-        found[name] = estimate(value, spread)
-    return found
 
 
 def check(parts: Parts, num_members: int) -> dict[str, Estimate]:
@@ -129,7 +63,8 @@ def curve(
 ) -> Iterator[Row]:
     """Rows of each number over the number of members, from disjoint smaller ensembles.
 
-    Those of `logit_slope` have no jackknife correction, and begin with five members.
+    Those of `logit_slope` have the shape of the noise of all members, no jackknife correction, and
+    begin with five members.
 
     Args:
         drawn: values of the drawn samples.
@@ -160,7 +95,7 @@ def curve(
             kept = of_sets[rows[rows < len(of_sets)]]
             kept = kept[kept.isfinite()]
             if len(kept):
-                yield row(name, number_name, size, kept)
+                yield _row(name, number_name, size, kept)
 
 
 def _smaller_slopes(
@@ -177,7 +112,7 @@ def _smaller_slopes(
     shares = odds.bias_share, odds.variance_share
     sums = CentralSums(odds.second[few], odds.third[few], odds.fourth[few])
     values = OddsValues(LogOdds(odds.mu[few], sd), sums, *shares, odds.usable[few])
-    cloud_sums = line_sums(*log_values(values, noise.table.of_sets(few)), values.usable)
+    cloud_sums = line_sums(*log_values(values, noise.table.repeated(len(members))), values.usable)
     clouds, shared = cloud_sums.cloud(), shared_errors(errors, odds.usable[0], values.usable)
     grown = sum(groups.sizes) / members.double() / shared.count
     known = (members >= SHAPE_MEMBERS) & (cloud_sums.count >= LEAST_POINTS)
@@ -188,7 +123,7 @@ def _smaller_slopes(
     return {name: torch.where(known, fit, torch.nan) for name, fit in fits.items()}
 
 
-def row(estimator: str, number: str, members: int, values: Float[Tensor, " ensembles"]) -> Row:
+def _row(estimator: str, number: str, members: int, values: Float[Tensor, " ensembles"]) -> Row:
     """One row: mean and standard deviation over disjoint ensembles of one size."""
     return {
         "estimator": estimator,

@@ -1,6 +1,6 @@
 """The first pass: what at most 20,000 drawn samples say of the noise and of smaller ensembles.
 
-The shape of the noise comes before the pass that needs it. Sets of members are, in this order
+Sets of members are, in this order
 everywhere: all of them, all without each group, and the smaller ensembles of `MemberGroups`.
 """
 
@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.special import ndtri
 from torch import Tensor
 
 from bvalign.analysis.collect import Range, collect
@@ -27,24 +26,10 @@ from bvalign.analysis.groups import (
     unite,
 )
 from bvalign.analysis.slopes.logit_values import has_spread, odds_values
-from bvalign.analysis.slopes.noise_shape import (
-    GAUSSIAN,
-    CentralSums,
-    NoiseShape,
-    noise_table,
-    pooled_shape,
-)
-from bvalign.analysis.slopes.quadrature import NoiseTable
 from bvalign.analysis.slopes.smaller import Parts, Smaller, parts, smaller
-
-SHAPE_MEMBERS = 5
-"""Fewest members whose noise has an estimated shape; with fewer it is taken as Gaussian."""
 
 LEAST_MEMBERS = 3
 """Fewest members with a variance when one is left out."""
-
-LEAST_SAMPLES = 30
-"""Fewest correct samples of a slope."""
 
 
 class OddsBlock(NamedTuple):
@@ -65,15 +50,6 @@ class DrawnBlock(NamedTuple):
     odds: OddsBlock | None  # None with fewer than three members
     parts: Parts
     smaller: Smaller  # the smaller ensembles, and all members (last)
-
-
-class PooledNoise(NamedTuple):
-    """Distribution of the noise in the log odds of each set."""
-
-    shapes: tuple[NoiseShape, ...]
-    table: NoiseTable  # of each set
-    heavy: NoiseTable  # of all members, with exponential tails
-    score: float  # normal score beyond which no member of these samples is expected
 
 
 def read_drawn(
@@ -121,33 +97,6 @@ def set_sizes(groups: MemberGroups) -> Int[Tensor, " sets"]:
     """Members of every set."""
     sizes = torch.tensor(groups.sizes)
     return torch.cat([sizes.sum().unsqueeze(0), sizes.sum() - sizes, groups.smaller.long() @ sizes])
-
-
-def pool_noise(
-    odds: OddsBlock | None, groups: MemberGroups, num_samples: int
-) -> PooledNoise | None:
-    """Pools the shape over the drawn samples that each set gets right.
-
-    Args:
-        odds: of all drawn samples; None with fewer than three members.
-        groups: of the members.
-        num_samples: N, of which the drawn ones are a part.
-    """
-    if odds is None:
-        return None
-    sizes, shapes = set_sizes(groups).tolist(), []
-    estimated = sizes[0] >= SHAPE_MEMBERS
-    for size, mu, second, third, fourth, usable in zip(sizes, *odds[:5], strict=True):
-        enough = estimated and size >= SHAPE_MEMBERS - 1 and int(usable.sum()) >= LEAST_SAMPLES
-        sums = CentralSums(*(part[usable] for part in (second, third, fourth)))
-        shapes.append(pooled_shape(mu[usable], sums, size) if enough else GAUSSIAN)
-    correct = int(odds.usable[0].sum()) * num_samples / max(odds.usable.shape[1], 1)
-    return PooledNoise(
-        tuple(shapes),
-        noise_table(shapes),
-        noise_table(shapes[:1], "log_f"),
-        float(-ndtri(1 / max(correct * sizes[0], 2.0))),
-    )
 
 
 def _odds_block(

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bvalign.analysis.groups import (
@@ -17,7 +17,6 @@ from bvalign.analysis.groups import (
     set_values,
     unite,
 )
-from bvalign.analysis.slopes.drawn import PooledNoise
 from bvalign.analysis.slopes.lines import LineSums, line_sums
 from bvalign.analysis.slopes.logit_values import (
     LogErrors,
@@ -26,7 +25,10 @@ from bvalign.analysis.slopes.logit_values import (
     log_values,
     odds_values,
 )
+from bvalign.analysis.slopes.noise_pooling import PooledNoise
 from bvalign.analysis.slopes.quadrature import rare_share
+
+NUM_TERMS = 5
 
 
 class SharedErrors(NamedTuple):
@@ -43,11 +45,12 @@ class LogitBlock(NamedTuple):
     log_bias_sq: Float[Tensor, " samples"]  # NaN where it is not in the fit, natural log
     log_variance: Float[Tensor, " samples"]
     errors: LogErrors
+    terms: Float[Tensor, "samples terms"]  # of the corrected sums, see `_terms`; zero likewise
     saturated: Int[Tensor, ""]  # correct samples with a probability of 0 or 1, or no spread
-    own: LineSums  # without each group, each with its own shape of the noise
-    fixed: LineSums  # without each group, with the shape of all members
+    without: LineSums  # without each group, at the shape of all members
     shared: SharedErrors  # without each group
     heavy: LineSums  # all members, with exponential tails
+    one_class: LineSums  # all members, if those rarer than any seen err towards one class
     rare: Float[Tensor, ""]  # sum of the shares of members rarer than any seen
 
 
@@ -67,8 +70,7 @@ def logit_block(
         groups: of the members.
         noise: shapes of the first pass.
     """
-    number, samples = len(groups.members), len(given.target)
-    whole = torch.ones(1, number, dtype=torch.bool)
+    samples, whole = len(given.target), torch.ones(1, len(groups.members), dtype=torch.bool)
     everyone = set_values(unite(by_group, whole), given)
     correct = int(everyone.correct.sum())
     kept = torch.nonzero(has_spread(given.odds)).flatten()
@@ -79,12 +81,19 @@ def logit_block(
         without = set_values(leave_one_out(by_group), given)
     centre = given.odds.mean(dim=0)
     odds, left = odds_values(everyone, centre), odds_values(without, centre)
-    first = torch.zeros(number, dtype=torch.int64)
-    own = first + 1 + torch.arange(number)
-    x, y = log_values(odds, noise.table.of_sets(first[:1]))
-    error = errors(odds, noise.table.of_sets(first[:1]), len(given.odds))
-    usable = odds.usable[0]
-    rare = rare_share(odds.odds, noise.table.of_sets(first[:1]), noise.score)[0]
+    x, y = log_values(odds, noise.table)
+    error, usable = errors(odds, noise.table, len(given.odds)), odds.usable[0]
+    rare = rare_share(odds.odds, noise.table, noise.score)
+    # the variance that they carry counts twice: the label and one other class
+    one_class = torch.log((1 - rare) * odds.variance_share.exp() + 2 * rare)
+    one_class += y - odds.variance_share
+    x_left, y_left = log_values(left, noise.table.repeated(len(groups.members)))
+    terms = torch.zeros(samples, NUM_TERMS, dtype=torch.float64)
+    terms[kept] = _terms(
+        _summands(x, y, odds.usable, error),
+        _summands(x_left, y_left, left.usable, _larger(error, groups)),
+        groups,
+    )
 
     def scattered(values: Tensor) -> Tensor:
         result = values.new_full((samples,), torch.nan)
@@ -95,12 +104,13 @@ def logit_block(
         scattered(x[0]),
         scattered(y[0]),
         LogErrors(*map(scattered, error)),
+        terms,
         correct - usable.sum(),
-        line_sums(*log_values(left, noise.table.of_sets(own)), left.usable),
-        line_sums(*log_values(left, noise.table.of_sets(first)), left.usable),
+        line_sums(x_left, y_left, left.usable),
         shared_errors(error, usable, left.usable),
         line_sums(*log_values(odds, noise.heavy), odds.usable),
-        torch.where(usable, rare, 0.0).sum(),
+        line_sums(x, one_class, odds.usable),
+        torch.where(usable, rare[0], 0.0).sum(),
     )
 
 
@@ -109,3 +119,40 @@ def shared_errors(error: LogErrors, usable: Tensor, of_sets: Tensor) -> SharedEr
     both = of_sets & usable
     parts = (both.double(), *(torch.where(both, e, 0.0) for e in (error.bias_sq, error.covariance)))
     return SharedErrors(*(part.sum(dim=1) for part in parts))
+
+
+def correction(groups: MemberGroups) -> float:
+    """What the jackknife takes off per unit of mean change: the bias falls with 1/(M-1)."""
+    members = sum(groups.sizes)
+    left = members - members / len(groups.members)
+    return (left - 1) / (members - left)
+
+
+def _summands(
+    x: Float[Tensor, "sets samples"],
+    y: Float[Tensor, "sets samples"],
+    usable: Bool[Tensor, "sets samples"],
+    error: LogErrors,
+) -> Float[Tensor, "sets samples terms"]:
+    """What each sample adds to the sums behind slope and offset; zero where it is not correct."""
+    parts = (torch.ones_like(x), x, y, x * x - error.bias_sq, x * y - error.covariance)
+    return torch.where(usable.unsqueeze(-1), torch.stack(parts, dim=-1), 0.0)
+
+
+def _terms(
+    whole: Float[Tensor, "1 samples terms"],
+    without: Float[Tensor, "groups samples terms"],
+    groups: MemberGroups,
+) -> Float[Tensor, "samples terms"]:
+    """The same with the jackknife's correction, for the variance over samples of the result.
+
+    Samples that are right with some members and wrong with others count by as much as they move.
+    """
+    return whole[0] + correction(groups) * (whole[0] - without.mean(dim=0))
+
+
+def _larger(error: LogErrors, groups: MemberGroups) -> LogErrors:
+    """Errors without each group of members."""
+    members = sum(groups.sizes)
+    grown = torch.tensor([[members / (members - size)] for size in groups.sizes]).double()
+    return LogErrors(*(grown * part for part in error))

@@ -34,9 +34,9 @@ from bvalign.analysis.slopes.quadrature import LogOdds, NoiseTable, derivatives,
 class LogErrors(NamedTuple):
     """Squared standard errors over members of two logarithms, and their covariance; float64."""
 
-    bias_sq: Float[Tensor, " samples"]
-    variance: Float[Tensor, " samples"]
-    covariance: Float[Tensor, " samples"]
+    bias_sq: Float[Tensor, "*sets samples"]
+    variance: Float[Tensor, "*sets samples"]
+    covariance: Float[Tensor, "*sets samples"]
 
 
 class OddsValues(NamedTuple):

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 STEP = 0.4
@@ -34,9 +34,9 @@ class NoiseTable(NamedTuple):
     high: Float[Tensor, " sets"]  # last point
     values: Float[Tensor, "sets points nodes"]
 
-    def of_sets(self, sets: slice | Int[Tensor, " some"]) -> "NoiseTable":
-        """The tables of some sets, in a given order; a set may occur several times."""
-        return NoiseTable(*(part[sets] for part in self))
+    def repeated(self, number: int) -> "NoiseTable":
+        """The table of one set, for several."""
+        return NoiseTable(*(part.expand(number, *part.shape[1:]) for part in self))
 
 
 class Expectations(NamedTuple):

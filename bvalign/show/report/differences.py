@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from scipy.sparse import coo_array
+from jaxtyping import Int
+from scipy.sparse import block_array, coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from bvalign.analysis.groups import NUM_GROUPS
-from bvalign.analysis.intervals import Difference, Estimate, members_part, paired
+from bvalign.analysis.intervals import Difference, Estimate, Side, paired
 from bvalign.show.report.more_needed import Sizes, in_a_sentence, more_needed
 from bvalign.show.report.stored_reports import CLUSTER, Report, main_numbers
 
@@ -36,7 +36,7 @@ def differences(a: Report, b: Report) -> dict[str, object]:
         a: report whose samples are those of `b`, in the same order.
         b: the other report.
     """
-    clusters = joined_clusters(a, b)
+    clusters = _joined_clusters(a, b)
     numbers = [main_numbers(report.summary) for report in (a, b)]
     shared = _shared_members(a, b)
     return {
@@ -49,18 +49,22 @@ def differences(a: Report, b: Report) -> dict[str, object]:
     }
 
 
-def joined_clusters(a: Report, b: Report) -> Int[Tensor, " samples"] | None:
+def _joined_clusters(a: Report, b: Report) -> Int[Tensor, " samples"] | None:
     """Puts samples together that either report has in one cluster; None if none has clusters."""
-    given = [r.samples[CLUSTER].astype(np.int64) for r in (a, b) if CLUSTER in r.samples]
-    if not given:
+    first, second = _clusters(a), _clusters(b)
+    if first is None or second is None:
+        return second if first is None else first
+    links = (np.ones(len(first)), (first.numpy(), second.numpy()))
+    shape = int(first.max()) + 1, int(second.max()) + 1
+    graph = block_array([[None, coo_array(links, shape)], [coo_array(links, shape).T, None]])
+    _, labels = connected_components(graph, directed=False)
+    return torch.from_numpy(np.unique(labels[first.numpy()], return_inverse=True)[1])
+
+
+def _clusters(report: Report) -> Int[Tensor, " samples"] | None:
+    if CLUSTER not in report.samples:
         return None
-    if len(given) == 1:
-        return torch.from_numpy(np.unique(given[0], return_inverse=True)[1])
-    first, second = (np.unique(values, return_inverse=True)[1] for values in given)
-    size = int(first.max()) + int(second.max()) + 2
-    links = coo_array((np.ones(len(first)), (first, second + first.max() + 1)), shape=(size, size))
-    _, labels = connected_components(links, directed=False)
-    return torch.from_numpy(np.unique(labels[first], return_inverse=True)[1])
+    return torch.from_numpy(np.unique(report.samples[CLUSTER], return_inverse=True)[1])
 
 
 def _shared_members(a: Report, b: Report) -> bool:
@@ -104,26 +108,15 @@ def _difference(
     ]
     if missing:
         return _undefined(None, "; ".join(missing))
-    influence, rows = _influence(reports, name)
-    sizes = [report.summary["num_members"] for report in reports]
     proportion = name == "accuracy"
-    parts = [
-        members_part(number, min(NUM_GROUPS, size), proportion=proportion)
-        for number, size in zip(numbers, sizes, strict=True)
-    ]
-    found = paired(
-        numbers,
-        influence,
-        (None, None) if shared else (parts[0], parts[1]),
-        clusters=None if clusters is None else clusters[rows],
-        proportion=proportion,
-    )
+    sides = [_side(*pair, name) for pair in zip(reports, numbers, strict=True)]
+    found = paired(*sides, clusters, proportion=proportion, same_members=shared)
     if found.units < 2:
         return _undefined(found.value, ONE_UNIT)
     alone = [
         f"{report.name}: {number.reason}"
-        for report, number, part in zip(reports, numbers, parts, strict=True)
-        if part is None
+        for report, number in zip(reports, numbers, strict=True)
+        if number.interval is None
     ]
     flags = [
         f"{report.name}: {flag}"
@@ -131,26 +124,21 @@ def _difference(
         if name in SLOPES
         for flag in report.summary["alignment"]["logit_slope"]["flags"]
     ]
-    known = Sizes(reports[0].summary["num_samples"], (sizes[0], sizes[1]))
-    return _plain(found, known, SHARED if shared else "; ".join(alone) or None, flags)
+    a, b = (report.summary["num_members"] for report in reports)
+    sizes = Sizes(reports[0].summary["num_samples"], (a, b))
+    return _plain(found, sizes, SHARED if shared else "; ".join(alone) or None, flags)
 
 
-def _influence(
-    reports: tuple[Report, Report], name: str
-) -> tuple[Float[Tensor, " rows"], Int[Tensor, " rows"]]:
-    """What each sample has to do with a difference, and the samples that have any."""
-    a, b = (report.samples for report in reports)
-    everything = torch.arange(len(a["index"]))
-    if name not in SLOPES:
-        key = "correct" if name == "accuracy" else name
-        return torch.from_numpy(a[key] * 1.0 - b[key]), everything
-    first, second = (
-        torch.from_numpy(report.samples[f"{name}_influence"])
-        / report.summary["alignment"]["logit_slope"]["samples"]
-        for report in reports
-    )
-    fitted = torch.nonzero((first != 0) | (second != 0)).flatten()
-    return len(fitted) * (first - second)[fitted], fitted
+def _side(report: Report, number: Estimate, name: str) -> Side:
+    """A number of a report with the influence of each sample on it."""
+    size = report.summary["num_samples"]
+    if name in SLOPES:
+        fitted = report.summary["alignment"]["logit_slope"]["samples"]
+        influence = report.samples[f"{name}_influence"] * (size / fitted)
+    else:
+        influence = report.samples["correct" if name == "accuracy" else name] * 1.0
+    groups = min(NUM_GROUPS, report.summary["num_members"])
+    return Side(number, torch.from_numpy(influence), groups, _clusters(report))
 
 
 def _undefined(value: float | None, reason: str) -> dict[str, object]:

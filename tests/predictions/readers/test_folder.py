@@ -148,6 +148,17 @@ def test_empty_and_integer_scores_are_told(tmp_path, scores, message):
             read(tmp_path / kind)
 
 
+@pytest.mark.parametrize("kind", ["npy", "safetensors"])
+@pytest.mark.parametrize("which", ["all", "one"])
+@pytest.mark.parametrize("number", [torch.tensor(1.5), torch.tensor(1)])
+def test_a_member_that_is_a_single_number_is_told(tmp_path, kind, which, number):
+    write(tmp_path, [number if which == "all" or m == 1 else LOGITS[m] for m in range(3)], kind)
+    name = "a" if which == "all" else "seed10"
+    message = rf"{name}.{kind}: a member must be scores \(samples, classes\) or votes .*, got a sin"
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path)
+
+
 def test_nan_is_named_by_member(tmp_path):
     bad = LOGITS.clone()
     bad[0, [1, 2], 0] = torch.nan

@@ -120,6 +120,9 @@ def test_bad_csv_is_told(tmp_path):
     path.write_text("\n".join([*lines[:3], "", "5,3,1,x,0,0,0"]))
     with pytest.raises(ValueError, match="line 5: could not convert string to float: 'x'"):
         read(path)
+    path.write_text("\n".join([*lines[:3], f"5,{10**20},1,0,0,0,0"]))
+    with pytest.raises(ValueError, match="line 4: .*int too "):
+        read(path)
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match="not a complete .csv in UTF-8"):
         read(path)
