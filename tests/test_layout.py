@@ -27,9 +27,11 @@ ROOMS = {
 
 CORNERS = {
     "analysis.decompositions": set(),
-    "analysis.slopes": {"analysis.decompositions"},
-    "analysis.calibration": {"analysis.decompositions"},
-    "analysis.collapse": {"analysis.decompositions", "analysis.slopes", "analysis.calibration"},
+    "analysis.intervals": set(),
+    "analysis.groups": {"analysis.decompositions", "analysis.intervals"},
+    "analysis.slopes": {"analysis.decompositions", "analysis.groups", "analysis.intervals"},
+    "analysis.calibration": {"analysis.decompositions", "analysis.groups", "analysis.intervals"},
+    "analysis.collapse": {"analysis.decompositions", "analysis.slopes"},
     "predictions.readers": set(),
     "predictions.run": set(),
     "show.figures": set(),
@@ -73,6 +75,18 @@ def test_a_file_imports_only_what_its_room_and_corner_may(path):
         own = {".".join(module[:2]) for module in imported(path) if module[0] == room} - {corner}
         beside = {name for name in own if name not in CORNERS and (PACKAGE / room).is_dir()}
         assert own - beside <= CORNERS[corner]
+
+
+def test_every_arrow_between_corners_is_used():
+    used = {name: set() for name in CORNERS}
+    for path in FILES:
+        room, *rest = names(path)
+        corner = f"{room}.{rest[0]}" if len(rest) > 1 else None
+        if corner in CORNERS:
+            used[corner] |= {".".join(module[:2]) for module in imported(path)}
+    assert {
+        name: arrows - used[name] for name, arrows in CORNERS.items() if arrows - used[name]
+    } == {}
 
 
 def test_the_arrows_have_no_circle():

@@ -7,7 +7,8 @@ T_g = mean_i t_ig, and the delete-a-group jackknife estimates, for a mean over N
     both      1/N² sum_i (G-1)/G sum_g (t_ig - mean t_i)²  the part of it that samples do not share
 
 `both` is part of the spread over samples as well, so that it counts once in the sum of the two
-(Efron & Stein 1981; Owen 2007 for two-way data).
+(Efron & Stein 1981; Owen 2007 for two-way data). Where samples come in clusters it is still that of
+single samples, which leaves intervals a little too wide.
 """
 
 from typing import NamedTuple

@@ -83,8 +83,10 @@ def _shape_change(odds: OddsBlock, groups: MemberGroups) -> ShapeChange:
     shape = PooledShape(mu[0][right], k(0, members, right))
     own, change, influences = shape.influence(shape.k), [], []
     for row, size in enumerate(groups.sizes, start=1):
-        left = members - size
-        without = PooledShape(mu[row][usable[row]], k(row, left, usable[row]))
+        left, of_left = members - size, usable[row]
+        if not of_left.any():  # nothing to estimate from: as with all members
+            of_left = right
+        without = PooledShape(mu[row][of_left], k(row, left, of_left))
         change.append(_padded(without, shape) - shape.coefficients)
         influences.append(shape.influence(k(row, left, right)) - own)
     change, influences = np.stack(change), np.stack(influences)
@@ -133,6 +135,6 @@ def _padded(without: PooledShape, shape: PooledShape) -> Float[np.ndarray, "term
     return np.concatenate([without.coefficients, np.zeros((missing, 2))])
 
 
-def _jackknife(values: Float[np.ndarray, "groups ..."]) -> Float[np.ndarray, "..."]:
+def _jackknife(values: Float[np.ndarray, "groups ..."]) -> Float[np.ndarray, "..."] | float:
     number = len(values)
     return ((values - values.mean(axis=0)) ** 2).sum(axis=0) * (number - 1) / number
