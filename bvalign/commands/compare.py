@@ -32,7 +32,7 @@ def compare_runs(folders: Sequence[Path | str], out: Path | str) -> None:
     csv.writer(rows, lineterminator="\n").writerows(csv_rows(comparison["runs"]))
     write_atomic(out / "compare.csv", rows.getvalue().encode())
     images = {}
-    for name, figure in comparison_figures(reports).items():
+    for name, figure in comparison_figures(reports, comparison).items():
         images[name] = save_figure(figure, out / "figures" / name)
     write_atomic(out / "compare.html", comparison_page(reports, comparison, images).encode())
     print(f"comparison of {len(reports)} runs: {out / 'compare.html'}")
