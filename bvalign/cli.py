@@ -72,10 +72,10 @@ def _parser() -> argparse.ArgumentParser:
         "p1, ...; without labels the report has the numbers that need none",
     )
     analyze.add_argument("--out", type=Path, required=True, help="folder for the report")
-    analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a.selection))
+    analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a))
     report = commands.add_parser("report", help="write the report of a run directory again")
     report.add_argument("run_directory", type=Path, help="a run directory")
-    report.set_defaults(run=lambda a: _report(a.run_directory, a.run_directory, a.selection))
+    report.set_defaults(run=lambda a: _report(a.run_directory, a.run_directory, a))
     for command in (analyze, report):
         command.add_argument(
             "--selection",
@@ -89,20 +89,22 @@ def _parser() -> argparse.ArgumentParser:
         "runs", type=Path, nargs="+", help="run directories, or folders of reports"
     )
     compare.add_argument("--out", type=Path, required=True, help="folder for the comparison")
-    compare.set_defaults(run=lambda a: _compare(a.runs, a.out))
+    for command in (analyze, report, compare):
+        command.add_argument("--pdf", action="store_true", help="figures also as PDF, for papers")
+    compare.set_defaults(run=lambda a: _compare(a.runs, a.out, a.pdf))
     return parser
 
 
-def _compare(runs: list[Path], out: Path) -> None:
+def _compare(runs: list[Path], out: Path, pdf: bool) -> None:
     from bvalign.commands.compare import compare_runs
 
-    compare_runs(runs, out)
+    compare_runs(runs, out, pdf=pdf)
 
 
-def _report(source: Path, out: Path, selection: str) -> None:
+def _report(source: Path, out: Path, options: argparse.Namespace) -> None:
     from bvalign.commands.report import analyze_and_report
 
-    analyze_and_report(source, out, selection)
+    analyze_and_report(source, out, options.selection, pdf=options.pdf)
 
 
 def _rank() -> str:

@@ -19,6 +19,8 @@ def analyze_and_report(
     out: Path | str,
     selection: Selection = "same",
     place: tuple[int, int] | None = None,
+    *,
+    pdf: bool = False,
 ) -> Analysis | UnlabelledAnalysis:
     """Analyses predictions, writes the report and prints the main numbers.
 
@@ -27,6 +29,7 @@ def analyze_and_report(
         out: folder of the report.
         selection: of correct samples for the fits.
         place: rank of this process and number of processes; from torchrun by default.
+        pdf: figures also as PDF.
 
     Raises:
         ValueError: the predictions cannot be read, there are fewer samples than processes, or a
@@ -36,7 +39,7 @@ def analyze_and_report(
     place = place or tuple(int(os.environ.get(name, default)) for name, default in PLACE)
     analysis = analyze_predictions(predictions, selection, place)
     if place[0] == 0:
-        write_report(analysis, predictions, origin, Path(out))
+        write_report(analysis, predictions, origin, Path(out), pdf=pdf)
         print_main_numbers(analysis)
         print(f"report: {Path(out) / 'report.html'}")
     return analysis

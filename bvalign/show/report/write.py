@@ -13,8 +13,8 @@ from bvalign.predictions import Predictions
 from bvalign.show.report import labelled, unlabelled
 from bvalign.show.report.samples_csv import samples_csv
 
-FORMATS = {"png": {"dpi": 150}, "pdf": {"dpi": 200}}
-"""Options of savefig; the dpi of PDF is that of its rasterized points."""
+DPI = {"png": 150, "pdf": 200}
+"""Dots per inch of each format; in a PDF those of its rasterized points."""
 
 
 def write_report(
@@ -22,6 +22,8 @@ def write_report(
     predictions: Predictions,
     origin: dict[str, object],
     out: Path,
+    *,
+    pdf: bool = False,
 ) -> None:
     """Writes summary.json, samples.csv, figures/ and report.html.
 
@@ -30,6 +32,7 @@ def write_report(
         predictions: for class names, images and texts.
         origin: how the predictions were made, for summary.json.
         out: a folder, created if missing.
+        pdf: see `save_figure`.
     """
     report = unlabelled if isinstance(analysis, UnlabelledAnalysis) else labelled
     summary = report.summarise(analysis, predictions, origin)
@@ -38,27 +41,35 @@ def write_report(
     write_atomic(out / "samples.csv", samples_csv(analysis.columns()).encode())
     images = {}
     for name, figure in report.plot(analysis).items():
-        images[name] = save_figure(figure, out / "figures" / name)
+        images[name] = save_figure(figure, out / "figures" / name, pdf=pdf)
     page = report.page(analysis, predictions, summary, images)
     write_atomic(out / "report.html", page.encode())
 
 
-def save_figure(figure: Figure, path: Path) -> bytes:
-    """Saves a figure as PNG for pages and PDF for papers; returns the PNG.
+def save_figure(figure: Figure, path: Path, *, pdf: bool = False) -> bytes:
+    """Saves a figure as PNG for pages; returns the PNG.
 
     Args:
         figure: its layout is fixed from now on.
         path: without a suffix.
+        pdf: also as PDF for papers, which takes as long again. Without it, a PDF that an earlier
+            report left there is removed, as it need not show the same numbers.
     """
+    figure.set_dpi(DPI["png"])  # laid out and drawn at the same size, text is measured once
     if engine := figure.get_layout_engine():  # lays out once for all formats
         engine.execute(figure)
         figure.set_layout_engine(None)  # "none" would lay out again: 1.5 times the time
-    contents = {}
-    for kind, options in FORMATS.items():
-        content = io.BytesIO()
+    png = _drawn(figure, "png")
+    write_atomic(path.with_suffix(".png"), png)
+    if pdf:
         # without a date, the same numbers give the same file
-        metadata = {"CreationDate": None} if kind == "pdf" else {}
-        figure.savefig(content, format=kind, metadata=metadata, **options)
-        contents[kind] = content.getvalue()
-        write_atomic(path.with_suffix(f".{kind}"), contents[kind])
-    return contents["png"]
+        write_atomic(path.with_suffix(".pdf"), _drawn(figure, "pdf", {"CreationDate": None}))
+    else:
+        path.with_suffix(".pdf").unlink(missing_ok=True)
+    return png
+
+
+def _drawn(figure: Figure, kind: str, metadata: dict[str, None] | None = None) -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, format=kind, metadata=metadata, dpi=DPI[kind])
+    return content.getvalue()

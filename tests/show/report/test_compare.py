@@ -98,12 +98,12 @@ def test_other_samples_of_the_same_data_are_not_matched():
 
 def test_the_command_writes_page_table_and_figures(bvalign, monkeypatch, capsys):
     with monkeypatch.context() as analyses:
-        analyses.setattr(write, "save_figure", lambda figure, path: b"")
+        analyses.setattr(write, "save_figure", lambda *_, **__: b"")
         for name, samples in (("one", 120), ("two", 90)):
             logits, target = aligned_ensemble(members=6, samples=samples)
             save_npz(Path("p.npz"), logits.float(), target)
             bvalign("analyze", "p.npz", "--out", name)
-    bvalign("compare", "one", "two", "--out", "out/both")
+    bvalign("compare", "one", "two", "--out", "out/both", "--pdf")
     assert capsys.readouterr().out.endswith("comparison of 2 runs: out/both/compare.html\n")
     page = Path("out/both/compare.html").read_text()
     assert "No two runs have the same data fingerprint" in page
@@ -117,7 +117,8 @@ def test_the_command_writes_page_table_and_figures(bvalign, monkeypatch, capsys)
         slope = summary["alignment"]["cross_half"]["slope"]
         assert run["cross_half"] == slope["value"]
         assert run["variance"] == summary["means"]["variance"]["value"]
-    assert {f.stem for f in Path("out/both/figures").iterdir()} == {"alignment", "slopes"}
+    figures = {f"{name}.{kind}" for name in ("alignment", "slopes") for kind in ("png", "pdf")}
+    assert {f.name for f in Path("out/both/figures").iterdir()} == figures
 
 
 def damaged(folder, name, text):
