@@ -12,6 +12,7 @@ import traceback
 from pathlib import Path
 
 from bvalign import __version__
+from bvalign.quick_imports import quick_imports
 
 EPILOG = """training, through LightningCLI (see `bvalign fit --help`):
   fit         train the missing members of an ensemble, then write its report
@@ -35,7 +36,8 @@ def main() -> None:
     argv = sys.argv[1:]
     try:
         if argv and argv[0] in ("fit", "test"):
-            from bvalign.commands.fit import EnsembleCLI
+            with quick_imports():
+                from bvalign.commands.fit import EnsembleCLI
 
             EnsembleCLI()  # reads sys.argv itself
         else:
@@ -96,13 +98,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _compare(runs: list[Path], out: Path, pdf: bool) -> None:
-    from bvalign.commands.compare import compare_runs
+    with quick_imports():
+        from bvalign.commands.compare import compare_runs
 
     compare_runs(runs, out, pdf=pdf)
 
 
 def _report(source: Path, out: Path, options: argparse.Namespace) -> None:
-    from bvalign.commands.report import analyze_and_report
+    with quick_imports():
+        from bvalign.commands.report import analyze_and_report
 
     analyze_and_report(source, out, options.selection, pdf=options.pdf)
 
