@@ -272,12 +272,12 @@ def test_other_samples_of_the_same_data_are_not_matched():
 
 def test_the_command_writes_page_table_and_figures(bvalign, monkeypatch, capsys):
     with monkeypatch.context() as analyses:
-        analyses.setattr(write, "save_figure", lambda figure, path: b"")
+        analyses.setattr(write, "save_figure", lambda *_, **__: b"")
         for name, samples, sigma in (("one", 120, 1.0), ("two", 90, 1.0), ("three", 120, 1.2)):
             logits, target = aligned_ensemble(members=6, samples=samples, sigma=sigma)
             save_npz(Path("p.npz"), logits.float(), target)
             bvalign("analyze", "p.npz", "--out", name)
-    bvalign("compare", "one", "two", "three", "--out", "out/all")
+    bvalign("compare", "one", "two", "three", "--out", "out/all", "--pdf")
     assert capsys.readouterr().out.endswith("comparison of 3 runs: out/all/compare.html\n")
     page = Path("out/all/compare.html").read_text()
     assert "No difference of one and two: tested on different samples" in page
@@ -300,8 +300,9 @@ def test_the_command_writes_page_table_and_figures(bvalign, monkeypatch, capsys)
         assert difference["value"] == pytest.approx(a - b, abs=1e-12)
         assert difference["interval"][0] <= difference["value"] <= difference["interval"][1]
         assert difference["sentence"] in page
-    figures = {f.stem for f in Path("out/all/figures").iterdir()}
-    assert figures == {"alignment", "slopes", "differences"}
+    names = ("alignment", "slopes", "differences")
+    figures = {f"{name}.{kind}" for name in names for kind in ("png", "pdf")}
+    assert {f.name for f in Path("out/all/figures").iterdir()} == figures
 
 
 def damaged(folder, name, text):
