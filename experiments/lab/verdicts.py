@@ -25,8 +25,8 @@ from typing import NamedTuple
 BOTH = "samples and members"
 
 Number = dict[str, object]
-"""`value`, and `interval` [low, high] or None. Some have `over`, what the interval is over; `flags`,
-reasons not to quote it; `reason`, why it has no value."""
+"""`value`, and `interval` [low, high] or None. Some have `over`, what the interval is over;
+`flags`, reasons not to quote it; `reason`, why it has no value."""
 
 Numbers = dict[str, Number]
 """The numbers of one run, or of one pair of runs, by name."""

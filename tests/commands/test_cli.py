@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bvalign.analysis.slopes.jackknife import subset_errors
+from bvalign.analysis.slopes.pairs import pair_matrices
 
 from bvalign import BiasVariance, RunDirectory
 from bvalign.analysis.decompositions.squared_loss import softmax
-from bvalign.analysis.slopes.jackknife import subset_errors
-from bvalign.analysis.slopes.pairs import pair_matrices
 from bvalign.show.callbacks import alignment_scatter as callbacks
 from tests.ensembles import aligned_ensemble, random_ensemble, save_npz
 from tests.processes import TINY, bvalign_process, run_process

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from bvalign.analysis.intervals import Estimate, stored
 from bvalign.analysis.slopes import FLAGS
-from bvalign.analysis.slopes.logit_slope import SHAPE_MEMBERS
+from bvalign.analysis.slopes.noise_pooling import SHAPE_MEMBERS
 
 Summary = dict[str, object]
 
