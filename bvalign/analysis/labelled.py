@@ -124,11 +124,12 @@ def _alignment(
     if values.logit is not None:
         errors = LogErrors(*(error[positions] for error in values.logit.errors))
     constant = int((correct & ~(values.decomposition.variance > 0)).sum())
+    found = fit_logit_slope(values.logit, first, len(correct), clusters)
     return Alignment(
-        fit_logit_slope(values.logit, first, len(correct), clusters),
+        found,
         ols(values.decomposition, values.log_errors, values.line, clusters),
         check(drawn.parts, sum(groups.sizes)),
-        list(curve(drawn, plan.noise, errors, groups)),
+        list(curve(drawn, plan.noise, errors, groups, found)),
         int(correct.sum()),
         {"zero variance": constant} if constant else {},
     )
