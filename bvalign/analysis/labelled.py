@@ -76,7 +76,7 @@ def _analysis(values: BlockValues, alignment: Alignment, plan: Plan, given: Give
     """Summarises the values of all samples."""
     number, clusters, groups = len(given.index), given.clusters, plan.groups
     members = MemberPart(Statistics._fields, values.left_out, number, clusters)
-    table = sample_table(values, given.index, alignment.logit_slope)
+    table = sample_table(values, given.index, alignment.logit_slope, clusters)
     binned, chosen = (
         None if clusters is None else clusters[rows] for rows in (plan.binned, plan.chosen)
     )
@@ -150,4 +150,4 @@ def _complement(estimate: Estimate) -> Estimate:
     def turned(ends: tuple[float, float] | None) -> tuple[float, float] | None:
         return ends and (1 - ends[1], 1 - ends[0])
 
-    return Estimate(1 - estimate.value, *(turned(ends) for ends in estimate[1:4]), estimate.reason)
+    return Estimate(1 - estimate.value, *(turned(ends) for ends in estimate[1:4]), *estimate[4:])

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bvalign.analysis.slopes.jackknife import subset_errors
+from bvalign.analysis.slopes.pairs import pair_matrices
 
 from bvalign import BiasVariance, RunDirectory
 from bvalign.analysis.decompositions.squared_loss import softmax
-from bvalign.analysis.slopes.jackknife import subset_errors
-from bvalign.analysis.slopes.pairs import pair_matrices
 from bvalign.show.callbacks import alignment_scatter as callbacks
 from tests.ensembles import aligned_ensemble, random_ensemble, save_npz
 from tests.processes import TINY, bvalign_process, run_process
@@ -239,13 +239,23 @@ def test_analyze_writes_a_report_for_anybodys_predictions(bvalign, capsys):
     assert "report: out/report.html" in capsys.readouterr().out
 
 
+def test_pdfs_are_written_on_request_and_none_stays_beside_other_numbers(bvalign):
+    logits, target = aligned_ensemble(members=2, samples=40)
+    save_npz(Path("p.npz"), logits.float(), target)
+    for options in (["--pdf"], []):
+        bvalign("analyze", "p.npz", "--out", "out", *options)
+        found = {f.relative_to("out") for f in Path("out").rglob("*.pdf")}
+        pngs = {f.relative_to("out").with_suffix(".pdf") for f in Path("out").rglob("*.png")}
+        assert found == (pngs if options else set())
+
+
 def test_analyze_and_report_write_of_a_run_what_fit_does(bvalign, fit):
     fit("--model.members=2")
     root = Path("runs/digits-mlp")
     bvalign("analyze", root, "--out", "again")
     assert Path("again/samples.csv").read_bytes() == (root / "samples.csv").read_bytes()
     (root / "samples.csv").unlink()
-    bvalign("report", root)
+    bvalign("report", root, "--pdf")
     assert Path("again/samples.csv").read_bytes() == (root / "samples.csv").read_bytes()
 
 

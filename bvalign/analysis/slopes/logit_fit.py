@@ -126,18 +126,24 @@ class LogitFit:
         """Intercept of the line of that slope through the centre, natural logarithm."""
         return float(self.y.mean() - slope * self.x.mean())
 
-    def slope(self) -> Number:
-        """The slope and what determines its interval."""
+    def slope(self) -> Number | None:
+        """The slope and what determines its interval.
+
+        None where the errors of the members exceed the spread of log b, also without some of them.
+        """
         block, errors = self.block, (float(self.xx.mean()), float(self.xy.mean()))
+        grown = self.grown / block.shared.count
+        without = block.without.cloud().slope(grown * block.shared.xx, grown * block.shared.xy)
+        if self.signal <= 0 or not bool(without.isfinite().all()):
+            return None
         raw = (float((self.dx * self.dy).mean()) - errors[1]) / self.signal
         e = self.dy - raw * self.dx
         across, along = self.xy - raw * self.xx, self.yy - 2 * raw * self.xy + raw**2 * self.xx
         both = self.dx.square() * along + 2 * self.dx * e * across + e.square() * self.xx
-        grown = self.grown / block.shared.count
         clouds = (block.heavy.cloud(), block.one_class.cloud())
         return Number(
             raw,
-            block.without.cloud().slope(grown * block.shared.xx, grown * block.shared.xy),
+            without,
             self.block.terms @ self._slope_weights(raw),
             both / self.signal**2,
             ((e - raw * self.dx) / self.signal, self.dx / self.signal),

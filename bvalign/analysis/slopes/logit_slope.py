@@ -69,19 +69,24 @@ def fit_logit_slope(
             num_samples,
         )
     fit = LogitFit(block, first, used, clusters)
-    if fit.signal <= 0:
-        return _undefined("the samples differ less than the errors of the members", num_samples)
     slope, offset = fit.slope(), fit.offset()
-    found = fit.estimate(slope), fit.estimate(offset)
-    flags = flags_of(fit.evidence((slope, offset), found))
-    numbers = [fit.stretched(*pair) for pair in zip(found, (slope, offset), strict=True)]
+    numbers = [number for number in (slope, offset) if number is not None]
+    found = [fit.estimate(number) for number in numbers]
+    flags = flags_of(fit.evidence(numbers, found))
+    *slope_found, offset_found = map(fit.stretched, found, numbers)
+    if slope is None:
+        none = Estimate(None, reason="the samples differ less than the errors of the members")
+        influence, intercept, slope_found = torch.zeros_like(offset.influence), None, [none]
+    else:
+        influence, intercept = slope.influence, fit.intercept(slope_found[0].value)
     return LogitSlope(
-        *numbers,
+        slope_found[0],
+        offset_found,
         fit.spread(),
-        fit.intercept(numbers[0].value),
+        intercept,
         flags,
-        number,
-        slope.influence,
+        len(fit.x),
+        influence,
         offset.influence,
     )
 

@@ -21,6 +21,7 @@ and likewise C_xx and C_yy. c_1 = M/(M-2) makes them unbiased, c_2 = M²/((M-1)(
 of an excess kurtosis it holds (M-2)/(M-1).
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -30,6 +31,9 @@ from torch import Tensor
 from bvalign.analysis.groups import SetValues
 from bvalign.analysis.slopes.noise_shape import CentralSums
 from bvalign.analysis.slopes.quadrature import LogOdds, NoiseTable, derivatives, expectations
+
+LEAST_ODDS = -350.0
+"""Nats. The square of a smaller probability is below the smallest float64."""
 
 
 class LogErrors(NamedTuple):
@@ -52,7 +56,8 @@ class OddsValues(NamedTuple):
 
 def has_spread(odds: Float[Tensor, "members samples"]) -> Bool[Tensor, " samples"]:
     """Tells where all log odds are finite and differ; not where a probability is exactly 0 or 1."""
-    return odds.isfinite().all(dim=0) & (odds.amax(dim=0) > odds.amin(dim=0))
+    least, most = odds.amin(dim=0), odds.amax(dim=0)
+    return (least > LEAST_ODDS) & (least < most) & (most < math.inf)
 
 
 def odds_values(values: SetValues, centre: Float[Tensor, " samples"]) -> OddsValues:
