@@ -12,6 +12,7 @@ import traceback
 from pathlib import Path
 
 from bvalign import __version__
+from bvalign.quick_imports import quick_imports
 
 EPILOG = """training, through LightningCLI (see `bvalign fit --help`):
   fit         train the missing members of an ensemble, then write its report
@@ -35,7 +36,8 @@ def main() -> None:
     argv = sys.argv[1:]
     try:
         if argv and argv[0] in ("fit", "test"):
-            from bvalign.commands.fit import EnsembleCLI
+            with quick_imports():
+                from bvalign.commands.fit import EnsembleCLI
 
             EnsembleCLI()  # reads sys.argv itself
         else:
@@ -90,7 +92,9 @@ def _parser() -> argparse.ArgumentParser:
         "runs", type=Path, nargs="+", help="run directories, or folders of reports"
     )
     compare.add_argument("--out", type=Path, required=True, help="folder for the comparison")
-    compare.set_defaults(run=lambda a: _compare(a.runs, a.out))
+    for command in (analyze, report, compare):
+        command.add_argument("--pdf", action="store_true", help="figures also as PDF, for papers")
+    compare.set_defaults(run=lambda a: _compare(a.runs, a.out, a.pdf))
     return parser
 
 
@@ -107,16 +111,24 @@ def _add_clusters(*commands: argparse.ArgumentParser) -> None:
         )
 
 
-def _compare(runs: list[Path], out: Path) -> None:
-    from bvalign.commands.compare import compare_runs
+def _compare(runs: list[Path], out: Path, pdf: bool) -> None:
+    with quick_imports():
+        from bvalign.commands.compare import compare_runs
 
-    compare_runs(runs, out)
+    compare_runs(runs, out, pdf=pdf)
 
 
 def _report(source: Path, out: Path, options: argparse.Namespace) -> None:
-    from bvalign.commands.report import analyze_and_report
+    with quick_imports():
+        from bvalign.commands.report import analyze_and_report
 
-    analyze_and_report(source, out, clusters=options.clusters, samples=not options.no_samples)
+    analyze_and_report(
+        source,
+        out,
+        clusters=options.clusters,
+        samples=not options.no_samples,
+        pdf=options.pdf,
+    )
 
 
 def _rank() -> str:

@@ -20,6 +20,7 @@ def analyze_and_report(
     *,
     clusters: Path | None = None,
     samples: bool = True,
+    pdf: bool = False,
 ) -> Analysis | UnlabelledAnalysis:
     """Analyses predictions, writes the report and prints the main numbers.
 
@@ -29,6 +30,7 @@ def analyze_and_report(
         place: rank of this process and number of processes; from torchrun by default.
         clusters: file with the cluster of each sample, as for `open_predictions`.
         samples: whether to write samples.csv.
+        pdf: figures also as PDF.
 
     Raises:
         ValueError: the predictions cannot be read, or there are fewer samples than processes.
@@ -37,7 +39,7 @@ def analyze_and_report(
     place = place or tuple(int(os.environ.get(name, default)) for name, default in PLACE)
     analysis = analyze_predictions(predictions, place)
     if place[0] == 0:
-        write_report(analysis, predictions, origin, Path(out), samples=samples)
+        write_report(analysis, predictions, origin, Path(out), samples=samples, pdf=pdf)
         print_main_numbers(analysis)
         print(f"report: {Path(out) / 'report.html'}")
     return analysis

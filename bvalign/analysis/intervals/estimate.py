@@ -13,6 +13,8 @@ class Estimate(NamedTuple):
     interval_samples: Interval | None = None  # of these members
     interval_members: Interval | None = None  # on these samples
     reason: str | None = None
+    standard_error_members: float | None = None  # what members add to the error over samples
+    freedom_members: float | None = None  # degrees of freedom of its square
 
     @property
     def quoted_interval(self) -> Interval | None:

@@ -31,7 +31,6 @@ from bvalign.analysis.groups import SetValues
 from bvalign.analysis.slopes.noise_shape import CentralSums
 from bvalign.analysis.slopes.quadrature import LogOdds, NoiseTable, derivatives, expectations
 
-
 LEAST_ODDS = -350.0
 """Nats. The square of a smaller probability is below the smallest float64."""
 

@@ -92,7 +92,9 @@ def test_member_weights_and_clusters_have_intervals_too():
         assert low <= number["value"] <= high, name
     alone = summary_of(logits, target)
     assert alone["weighted"] is None
-    assert weighted["means"]["risk"]["interval_samples"] != alone["means"]["risk"]["interval_samples"]
+    assert (
+        weighted["means"]["risk"]["interval_samples"] != alone["means"]["risk"]["interval_samples"]
+    )
 
 
 def test_the_population_is_shown_as_slope_and_offset_with_their_flags():
