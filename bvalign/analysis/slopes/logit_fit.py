@@ -102,7 +102,9 @@ class LogitFit:
             pull, further = one_class, number.raw - float(number.without.mean())
         else:
             pull, further = tail + one_class, 0.0
-        return stretched(found, min(pull, 0) + min(further, 0), max(pull, 0) + max(further, 0))
+        return stretched(
+            found, min(pull, 0.0) + min(further, 0.0), max(pull, 0.0) + max(further, 0.0)
+        )
 
     def evidence(self, numbers: Sequence[Number], found: Sequence[Estimate]) -> Evidence:
         """What the flags look at.

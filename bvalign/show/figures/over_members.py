@@ -108,30 +108,18 @@ def _curves(analysis: Analysis, number: str, whole: Mapping[str, Estimate]) -> d
 def _plot_curve(
     axes: Axes, name: str, curve: Curve, num_members: int, place: int, flags: Sequence[str]
 ) -> list[Artist]:
-    """Plots one curve and, beside its end, the number of all members; returns both for legends.
-
-    They are not joined: the curve of logit_slope has no jackknife correction.
-    """
+    """Plots one curve that ends at all members, with their interval; returns both for legends."""
     colour, flagged = LINES.get(name, OTHER_LINE), name == "logit_slope" and flags
-    style = {"marker": MARKERS.get(name, "d"), "color": colour, "capsize": 3}
-    shown = []
-    if curve.rows:
-        members, mean, deviation = (
-            np.array([row[i] or 0.0 for row in curve.rows]) for i in (0, 1, 2)
-        )
-        text = f"{TITLES[name]}: smaller ensembles"
-        shown.append(axes.errorbar(members, mean, deviation, lw=1.5, label=text, **style))
-    value, interval = curve.whole.value, curve.whole.quoted_interval
-    text = f"{TITLES[name]}: all {num_members} members"
-    if interval:
-        text += f", 95% interval{'' if curve.whole.interval else ' over samples alone'}"
-    if flagged:
-        text += f"\ndo not quote: {', '.join(flags)}"
-    low, high = interval or (value, value)
-    bars = [[value - low], [high - value]]
-    beside = num_members * 1.05**place
-    style |= {"ms": 8, "mfc": "white" if flagged else colour}
-    shown.append(
-        axes.errorbar(beside, value, bars, ls="", elinewidth=4, alpha=0.6, label=text, **style)
-    )
-    return shown
+    end = num_members * 1.05**place  # side by side, or one interval would hide the other
+    rows = [*curve.rows, (end, curve.whole.value, None)]
+    members, mean, deviation = (np.array([row[i] or 0.0 for row in rows]) for i in range(3))
+    label = TITLES[name] + (f"\ndo not quote: {', '.join(flags)}" if flagged else "")
+    style = {"marker": MARKERS.get(name, "d"), "color": colour, "capsize": 3, "lw": 1.5}
+    style |= {"ls": ":" if flagged else "-", "mfc": "white" if flagged else colour}
+    bars = axes.errorbar(members, mean, deviation, label=label, **style)
+    interval = curve.whole.quoted_interval
+    if not interval:
+        return [bars]
+    alone = "" if curve.whole.interval else " over samples alone"
+    text = f"{name}: 95% interval{alone} of all {num_members} members"
+    return [bars, axes.vlines(end, *interval, color=colour, lw=5, alpha=0.5, label=text)]

@@ -25,9 +25,7 @@ CAPTIONS = {
     "slope_over_members": "Slope and offset of smaller ensembles of these members, no two with a "
     "member in common (with many samples, over 20,000 of them drawn at random), and at the right "
     "end those of all members with their 95% intervals. ols is about ensembles of just so many "
-    "members and changes with their number. logit_slope is about infinitely many, and needs five; "
-    "its smaller ensembles lack the last correction (a jackknife over members), so that all "
-    "members may lie beside their curve.",
+    "members and changes with their number. logit_slope is about infinitely many, and needs five.",
     "ratio": "The ratio of variance to squared bias of these members, sample by sample. No "
     "ensemble of M members can exceed M - 1, whatever its models are. Green: the geometric mean "
     "over the correct samples at infinitely many members, with its 95% interval.",

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from bvalign.analysis.intervals import Estimate, stored
-from bvalign.analysis.slopes import FLAGS
-from bvalign.analysis.slopes.noise_pooling import SHAPE_MEMBERS
+from bvalign.analysis.slopes import FLAGS, SHAPE_MEMBERS
 
 Summary = dict[str, object]
 
@@ -68,15 +67,19 @@ def _accuracy(summary: Summary) -> Iterator[str]:
 
 def _risk(summary: Summary) -> Iterator[str]:
     means = summary["means"]
-    risk, bias_sq, variance = (stored(means[name]) for name in ("risk", "bias_sq", "variance"))
-    if summary["num_members"] == 1 or not risk.value:
-        yield f"Its mean risk is {_quoted(risk, '.3g', least=0)}; one member has no variance."
+    numbers = [stored(means[name]) for name in ("risk", "bias_sq", "variance")]
+    risk, bias_sq, variance = (_quoted(number, ".3g", least=0.0) for number in numbers)
+    if summary["num_members"] == 1:
+        yield f"Its mean risk is {risk}; one member has no variance."
         return
-    share = variance.value / risk.value
+    share = summary["variance_share"]["squared"]
+    if share is None:
+        yield f"The mean risk of a member is {risk}."
+        return
     yield (
-        f"The mean risk of a member is {_quoted(risk, '.3g', least=0)}. {1 - share:.0%} of it is "
-        f"squared bias, {_quoted(bias_sq, '.3g', least=0)}: what members get wrong together. "
-        f"{share:.0%} is variance, {_quoted(variance, '.3g', least=0)}: what they disagree on."
+        f"The mean risk of a member is {risk}. {1 - share:.0%} of it is squared bias, {bias_sq}: "
+        f"what members get wrong together. {share:.0%} is variance, {variance}: what they "
+        "disagree on."
     )
 
 
