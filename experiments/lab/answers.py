@@ -20,8 +20,8 @@ BEGIN, END = "<!-- answers: made by answers.py, do not edit -->", "<!-- end of a
 MADE_WITH = {
     1: "`cross_half`, `ols` and `slope_one` of schema 1 of `summary.json` (without `logit_slope`; "
     "intervals of other numbers are mostly over samples alone)",
-    2: "`logit_slope` of the population, and `ols` (slope, R²) and `ratio` of these members, of schema "
-    "2 of `summary.json`",
+    2: "`logit_slope` of the population, and `ols` (slope, R²) and `ratio` of these members, of "
+    "schema 2 of `summary.json`",
 }
 """Schema of the results -> estimators behind the slopes."""
 
