@@ -109,9 +109,10 @@ def _spread(
 
 
 def _inside(number: Estimate) -> Estimate:
-    """Intervals of a number that cannot leave [0, 1]."""
-    ends = (e and (max(e[0], 0.0), min(e[1], 1.0)) for e in number[1:4])
-    return Estimate(number.value, *ends, number.reason)
+    """A number that cannot leave [0, 1] but by rounding, with its intervals."""
+    value = min(number.value, 1.0)
+    ends = (e and (max(e[0], 0.0), max(min(e[1], 1.0), value)) for e in number[1:4])
+    return Estimate(value, *ends, *number[4:])
 
 
 def _none(reason: str) -> dict[str, Estimate]:
