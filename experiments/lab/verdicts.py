@@ -25,8 +25,8 @@ from typing import NamedTuple
 BOTH = "samples and members"
 
 Number = dict[str, object]
-"""`value`, and `interval` [low, high] or None. Some have `over`, what the interval is over;
-`flags`, reasons not to quote it; `reason`, why it has no value."""
+"""`value`, `interval` [low, high] or None; and for some `over`, what the interval is over, `flags`,
+names of reasons not to quote it, and `reason`, why there is no value."""
 
 Numbers = dict[str, Number]
 """The numbers of one run, or of one pair of runs, by name."""
@@ -104,7 +104,7 @@ def sentences(judged: dict[str, object]) -> str:
     ]
     flagged = sum(bool(e["flags"]) for e in evidence)
     if flagged:
-        parts.append(f"{flagged} must not be quoted and decide nothing.")
+        parts.append(f"{flagged} of them must not be quoted and count for neither.")
     parts.append(f"It is {extremes_text(evidence)}.")
     if judged.get("beside", {}).get("evidence"):
         beside = judged["beside"]

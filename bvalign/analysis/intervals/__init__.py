@@ -1,9 +1,8 @@
 """Intervals for numbers that depend on the samples and on the members that were drawn."""
 
-from bvalign.analysis.intervals.estimate import Estimate, stored
+from bvalign.analysis.intervals.estimate import Estimate, Spread, stored
 from bvalign.analysis.intervals.paired import Difference, MembersPart, Needed, Side, paired
 from bvalign.analysis.intervals.two_way import (
-    Spread,
     estimate,
     samples_variance,
     stretched,

@@ -16,9 +16,9 @@ for C independent samples and G groups of members. A difference of proportions c
 more, one for each side, so that V_s is not zero where no sample differs (Bonett & Price 2012).
 Where an ensemble's own interval is stretched, so is that of the difference, for either ensemble.
 
-Projection: c times the samples divide V_s and V_b by c, c times the members V_m and V_b. If the
-difference stays as it is, its interval excludes zero from some c on, or for no c if the other part
-is too large.
+Projection: c times the samples divide V_s and V_b by c, c times the members divide V_m and V_b by
+c, and so the part of V_s that is V_b of A and of B. If the difference stays as it is, its interval
+excludes zero from some c on, or for no c if the other part is too large.
 """
 
 import math
@@ -38,7 +38,6 @@ class Side(NamedTuple):
 
     number: Estimate  # with a value
     influence: Float[Tensor, " samples"]  # of each sample on the number, as on a mean
-    groups: int  # of members, which are the members themselves if there are few
     clusters: Int[Tensor, " samples"] | None = None  # those of its own intervals
 
 
@@ -46,15 +45,22 @@ class MembersPart(NamedTuple):
     """What the draw of one ensemble's members adds to the variance of its number."""
 
     added: float  # E
-    alone: float  # V_m
+    both: float  # V_b
     groups: float  # G, of members
     stretch: tuple[float, float] = (0.0, 0.0)  # of the interval, below zero and above
 
+    @property
+    def uncertainty(self) -> float:
+        """E V_m over the degrees of freedom."""
+        return self.added * (self.added + self.both) / (self.groups - 1)
+
     def grown(self, samples: float, members: float, most_groups: int) -> "MembersPart":
         """The same of so many times the samples and members, in at most so many groups."""
-        groups = min(self.groups * members, float(most_groups))
-        alone = self.added + (self.alone - self.added) / samples  # V_b falls with both
-        return self._replace(added=self.added / members, alone=alone / members, groups=groups)
+        return self._replace(
+            added=self.added / members,
+            both=self.both / samples / members,
+            groups=min(self.groups * members, float(most_groups)),
+        )
 
 
 NOTHING = MembersPart(0.0, 0.0, 2.0)
@@ -89,9 +95,8 @@ class Difference(NamedTuple):
         if self.members is None:
             return None
         total = self.samples + sum(part.added for part in self.members)
-        uncertain = self.samples**2 / (self.units - 1) + sum(
-            part.added * part.alone / (part.groups - 1) for part in self.members
-        )
+        uncertain = self.samples**2 / (self.units - 1)
+        uncertain += sum(part.uncertainty for part in self.members)
         freedom = total**2 / uncertain if uncertain else math.inf
         low, high = self._around(total, max(freedom, 1.0))
         a, b = (part.stretch for part in self.members)
@@ -105,12 +110,12 @@ class Difference(NamedTuple):
 
     def grown(self, *, samples: float, members: float, most_groups: int) -> "Difference":
         """Projects the same difference to so many times the samples and members."""
-        parts = self.members and tuple(
-            part.grown(samples, members, most_groups) for part in self.members
-        )
-        return self._replace(
-            samples=self.samples / samples, units=self.units * samples, members=parts
-        )
+        parts, shared = self.members, 0.0
+        if parts is not None:
+            shared = min(sum(part.both for part in parts), self.samples)
+            parts = tuple(part.grown(samples, members, most_groups) for part in parts)
+        left = self.samples - shared + shared / members
+        return self._replace(samples=left / samples, units=self.units * samples, members=parts)
 
     def needed(self, most_groups: int) -> Needed:
         """Projects how many times as many samples, members or both would tell the two apart.
@@ -153,44 +158,39 @@ def paired(
 
     >>> import torch
     >>> right = torch.tensor([[1.0, 1, 1, 0], [1.0, 1, 0, 0]]).double()
-    >>> a, b = (Side(Estimate(float(row.mean())), row, 2) for row in right)
+    >>> a, b = (Side(Estimate(float(row.mean())), row) for row in right)
     >>> found = paired(a, b)
     >>> found.value, found.samples  # one of four differs: (1/4 - 1/16) / 3
     (0.25, 0.0625)
     """
     samples, units = samples_variance(a.influence - b.influence, clusters)
     value, least = a.number.value - b.number.value, -math.inf
-    parts = None if same_members else (_members_part(a, proportion), _members_part(b, proportion))
-    members = None if parts is None or None in parts else parts
+    parts = tuple(_members_part(side.number, proportion) for side in (a, b))
+    members = None if same_members or None in parts else parts
     if proportion:
         samples, least = samples + 2 / units**2, -1.0
     else:
-        own = (_own_samples(side) for side in (a, b))
-        samples += sum(max(whole - seen, 0.0) for whole, seen, _ in own)
+        samples += _unseen(a) + _unseen(b)
     return Difference(value, samples, float(units), members, least)
 
 
-def _own_samples(side: Side) -> tuple[float, float, float]:
-    """V_s of a number, that of no proportion, that of its influence values, and samples."""
-    seen, units = samples_variance(side.influence, side.clusters)
-    if side.number.interval_samples is None:
-        return seen, seen, float(units)
-    low, high = side.number.interval_samples
-    return ((high - low) / 2 / float(stdtrit(units - 1.0, 0.975))) ** 2, seen, float(units)
+def _unseen(side: Side) -> float:
+    """Variance over samples of a number that its influence values do not show."""
+    if side.number.variances is None:
+        return 0.0
+    seen, _ = samples_variance(side.influence, side.clusters)
+    return max(side.number.variances.samples - seen, 0.0)
 
 
-def _members_part(side: Side, proportion: bool) -> MembersPart | None:
-    """Reads E and V_m back, and by how much an interval is stretched; None if they are unknown."""
-    number = side.number
-    if number.interval is None or number.standard_error_members is None:
+def _members_part(number: Estimate, proportion: bool) -> MembersPart | None:
+    """The part of its members, and by how much its interval is stretched; None if unknown."""
+    if number.interval is None or number.variances is None:
         return None
-    added = number.standard_error_members**2
-    alone = added * (side.groups - 1) / number.freedom_members if added else 0.0
-    part = MembersPart(added, alone, float(side.groups))
+    samples, units, members, both, groups = number.variances
+    part = MembersPart(max(members - both, 0.0), both, float(groups))
     if proportion:
         return part
-    samples, _, units = _own_samples(side)
-    plain = Difference(number.value, samples, units, (part, NOTHING)).interval
+    plain = Difference(number.value, samples, float(units), (part, NOTHING)).interval
     below, above = (end - own for end, own in zip(number.interval, plain, strict=True))
     return part._replace(stretch=(min(below, 0.0), max(above, 0.0)))
 

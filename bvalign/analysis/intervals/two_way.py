@@ -17,28 +17,17 @@ point. Wilson, not Clopper-Pearson, as that covers more than it says (Brown, Cai
 """
 
 import math
-from typing import NamedTuple
 
 from jaxtyping import Float, Int
 from scipy.special import stdtrit
 from torch import Tensor
 
-from bvalign.analysis.intervals.estimate import Estimate, Interval
+from bvalign.analysis.intervals.estimate import Estimate, Interval, Spread
 
 LEAST_MEMBERS = 3
 """Fewest members with a variance when one is left out."""
 
 SAMPLES_ALONE = "over samples alone: an interval over members needs three of them"
-
-
-class Spread(NamedTuple):
-    """Variances of an estimate, by what is drawn at random."""
-
-    samples: float  # V_s
-    units: int  # independent samples or clusters
-    members: float | None = None  # V_m; None if unknown
-    both: float = 0.0  # V_b
-    groups: int = 0  # groups of members behind V_m
 
 
 def samples_variance(
@@ -99,7 +88,7 @@ def estimate(
 
     over_samples = around(samples, units - 1.0)
     if members is None or not math.isfinite(members):
-        return Estimate(value, None, over_samples, None, without_members)
+        return Estimate(value, None, over_samples, None, without_members, spread)
     extra = max(members - both, 0.0)
     total, freedom = samples + extra, units - 1.0
     uncertain = samples**2 / (units - 1) + extra * members / (groups - 1)
@@ -107,14 +96,7 @@ def estimate(
         freedom = max(total**2 / uncertain, 1.0)
     # V_b is part of V_s, so an estimate beyond it is error
     of_members = around(extra + min(both, samples), groups - 1.0)
-    return Estimate(
-        value,
-        around(total, freedom),
-        over_samples,
-        of_members,
-        standard_error_members=math.sqrt(extra),
-        freedom_members=(groups - 1) * extra / members if extra else 0.0,
-    )
+    return Estimate(value, around(total, freedom), over_samples, of_members, variances=spread)
 
 
 def stretched(number: Estimate, below: float, above: float) -> Estimate:

@@ -17,7 +17,8 @@ s_2, s_3, s_4 of L over M members, the covariance of the errors of x and y over 
 
     C_xy = (α_x α_y s_2 + c_1 (α_x β_y + β_x α_y) s_3 + c_2 β_x β_y (s_4 - s_2² / M)) / (M (M-1))
 
-and likewise C_xx and C_yy; c_1 = M/(M-2) and c_2 = M²/((M-1)(M-2)) make them unbiased.
+and likewise C_xx and C_yy. c_1 = M/(M-2) makes them unbiased, c_2 = M²/((M-1)(M-2)) for normal L:
+of an excess kurtosis it holds (M-2)/(M-1).
 """
 
 import math

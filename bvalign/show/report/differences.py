@@ -9,7 +9,6 @@ from scipy.sparse import block_array, coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from bvalign.analysis.groups import NUM_GROUPS
 from bvalign.analysis.intervals import Difference, Estimate, Side, paired
 from bvalign.show.report.more_needed import Sizes, in_a_sentence, more_needed
 from bvalign.show.report.stored_reports import CLUSTER, Report, main_numbers
@@ -137,8 +136,7 @@ def _side(report: Report, number: Estimate, name: str) -> Side:
         influence = report.samples[f"{name}_influence"] * (size / fitted)
     else:
         influence = report.samples["correct" if name == "accuracy" else name] * 1.0
-    groups = min(NUM_GROUPS, report.summary["num_members"])
-    return Side(number, torch.from_numpy(influence), groups, _clusters(report))
+    return Side(number, torch.from_numpy(influence), _clusters(report))
 
 
 def _undefined(value: float | None, reason: str) -> dict[str, object]:

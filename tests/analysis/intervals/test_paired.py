@@ -32,13 +32,13 @@ def mean_of(values, clusters=None):
         both,
         number,
     )
-    return Side(estimate(float(column.mean()), spread), column, number, clusters)
+    return Side(estimate(float(column.mean()), spread), column, clusters)
 
 
 def flat(value, samples=50):
     """A number that neither samples nor members change."""
     spread = Spread(0.0, samples, 0.0, 0.0, 9)
-    return Side(estimate(value, spread), torch.full((samples,), value).double(), 9)
+    return Side(estimate(value, spread), torch.full((samples,), value).double())
 
 
 def around(value, variance, *, samples=400, members=None, groups=10):
@@ -46,7 +46,7 @@ def around(value, variance, *, samples=400, members=None, groups=10):
     column = torch.randn(samples, generator=torch.Generator().manual_seed(0)).double()
     column = (column - column.mean()) / column.std() * math.sqrt(variance * samples) + value
     spread = Spread(variance, samples, *(members or (None,)), groups=groups)
-    return Side(estimate(value, spread), column, groups)
+    return Side(estimate(value, spread), column)
 
 
 def test_without_spread_of_the_other_it_is_the_interval_of_the_one():
@@ -63,7 +63,7 @@ def test_without_spread_of_the_other_it_is_the_interval_of_the_one():
 def test_variances_add_up_as_documented():
     """V and its degrees of freedom from the formula, of two sides that share no sample's value."""
     a, b = around(0.6, 4e-4, members=(9e-4, 2e-4), groups=7), flat(0.2, 400)
-    b = b._replace(number=estimate(0.2, Spread(0.0, 400, 5e-4, 1e-4, 12)), groups=12)
+    b = b._replace(number=estimate(0.2, Spread(0.0, 400, 5e-4, 1e-4, 12)))
     found = paired(a, b)
     assert found.samples == pytest.approx(4e-4)
     assert [part.added for part in found.members] == pytest.approx([7e-4, 4e-4])
@@ -102,12 +102,12 @@ def test_a_stretched_interval_stretches_the_difference():
 
 def test_as_many_more_as_are_needed_bring_the_interval_to_zero():
     a = around(0.53, 3e-4, members=(9e-5, 2e-5))
-    b = flat(0.5, 400)._replace(number=estimate(0.5, Spread(0.0, 400, 9e-5, 2e-5, 10)), groups=10)
+    b = flat(0.5, 400)._replace(number=estimate(0.5, Spread(0.0, 400, 9e-5, 2e-5, 10)))
     found = paired(a, b)
     assert not found.apart
     needed = found.needed(GROUPS)
     assert needed.samples > 1
-    assert needed.members is None  # t sqrt(3e-4) > 0.03, however many members
+    assert needed.members is None  # t sqrt(3e-4 - 4e-5) > 0.03, however many members
     for samples, members in ((needed.samples, 1.0), (needed.both, needed.both)):
         grown = found.grown(samples=samples, members=members, most_groups=GROUPS)
         assert grown.interval[0] == pytest.approx(0, abs=1e-9)
@@ -118,10 +118,11 @@ def test_as_many_more_as_are_needed_bring_the_interval_to_zero():
 
 
 def test_a_projection_is_what_so_many_samples_and_members_would_give():
-    """Four times the samples quarter V_s and V_b, three times the members V_m and V_b."""
+    """Four times the samples: a quarter of V_s and V_b; three times the members: a third of V_m."""
     found = paired(around(0.53, 3e-4, members=(9e-5, 2e-5)), flat(0.5, 400))
     then = found.grown(samples=4.0, members=3.0, most_groups=GROUPS)
-    spread = Spread(3e-4 / 4, 1600, (7e-5 + 2e-5 / 4) / 3, 2e-5 / 12, 16)
+    samples = (3e-4 - 2e-5 + 2e-5 / 3) / 4
+    spread = Spread(samples, 1600, (7e-5 + 2e-5 / 4) / 3, 2e-5 / 12, 16)
     expected = estimate(0.53, spread).interval
     assert then.interval == pytest.approx([end - 0.5 for end in expected])
 
@@ -177,6 +178,6 @@ def test_coverage_of_a_difference_of_proportions_where_few_samples_differ():
     misses = np.zeros(2)
     for _ in range(draws):
         kind = torch.from_numpy(rng.choice([-1.0, 0.0, 1.0], p=[0.005, 0.98, 0.015], size=num))
-        found = paired(Side(Estimate(float(kind.mean())), kind, 2), flat(0.0, num), proportion=True)
+        found = paired(Side(Estimate(float(kind.mean())), kind), flat(0.0, num), proportion=True)
         misses += (found.interval_samples[0] > 0.01, found.interval_samples[1] < 0.01)
     assert misses.sum() <= 33, misses

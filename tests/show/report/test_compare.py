@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import spearmanr, t
 
-from bvalign.analysis.intervals import Spread, estimate
+from bvalign.analysis.intervals import Spread, estimate, samples_variance
 from bvalign.show.report import write
 from bvalign.show.report.comparison import compare_reports
 from bvalign.show.report.stored_reports import Report, read_reports
+from bvalign.show.report.summary_json import plain
 from tests.ensembles import aligned_ensemble, save_npz
 
 HASH = "0123456789abcdef"
@@ -40,24 +42,29 @@ def report(folder, *, schema=2, noise=0.0, rows=200, **summary):
         "risk": bias_sq + variance,
     }
     means = {key: float(columns[key].mean()) for key in ("risk", "bias_sq", "variance")}
+    accuracy = 0.9
+    number = {k: {"value": v, "standard_error": 0.01} for k, v in means.items()}
     if schema == 2:
-        members = summary.get("num_members", 4)
-        parts = (2e-5, 5e-6, members) if members > 2 else ()
-        spread = Spread(1e-5, rows, *parts)
-        number = {k: estimate(v, spread)._asdict() for k, v in means.items()}
-        accuracy = estimate(0.9, spread, proportion=True)._asdict()
-        fitted = {"flags": [], "samples": rows, "intercept": 0.0}
-        alignment["logit_slope"] = fitted | {
-            "slope": estimate(1.2 + noise, spread)._asdict(),
-            "offset": estimate(-0.5, spread)._asdict(),
-        }
         columns |= {
             "slope_influence": 0.2 * rng.standard_normal(rows),
             "offset_influence": shift,
         }
-    else:
-        number = {k: {"value": v, "standard_error": 0.01} for k, v in means.items()}
-        accuracy = 0.9
+        members = summary.get("num_members", 4)
+
+        def found(value, column, **options):
+            over = samples_variance(torch.from_numpy(columns[column] * 1.0))
+            spread = Spread(*over, *((2e-5, 5e-6, members) if members > 2 else ()))
+            return plain(estimate(value, spread, **options))
+
+        number = {name: found(value, name) for name, value in means.items()}
+        accuracy = found(0.9, "correct", proportion=True)
+        alignment["logit_slope"] = {
+            "slope": found(1.2 + noise, "slope_influence"),
+            "offset": found(-0.5, "offset_influence"),
+            "flags": [],
+            "samples": rows,
+            "intercept": 0.0,
+        }
     number["variance_unbiased"] = {"value": means["variance"]}
     content = {
         "schema": schema,
@@ -147,7 +154,7 @@ def test_a_difference_has_the_variance_of_the_samples_and_of_both_ensembles():
         }
         low, high = got["interval"]
         freedom = (samples + 3e-5) ** 2 / (
-            samples**2 / (size - 1) + 4e-10 / 3 + 4e-10 / 8  # V_m² / (M - 1) of each
+            samples**2 / (size - 1) + 3e-10 / 3 + 3e-10 / 8  # E V_m / (M - 1) of each
         )
         assert (high - low) / 2 == pytest.approx(t.ppf(0.975, freedom) * (samples + 3e-5) ** 0.5)
         assert (low + high) / 2 == pytest.approx(got["value"])

@@ -1,4 +1,4 @@
-"""What a reader is told in words: the sentences of the page, and the table at the end of a command."""
+"""What a reader is told in words: sentences of the page, and the table at the end of a command."""
 
 import io
 import re
