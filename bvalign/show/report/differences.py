@@ -25,7 +25,7 @@ TITLES = {
 
 SLOPES = ("slope", "offset")
 SHARED = "over samples alone: the two have members in common"
-ONE_UNIT = "one independent sample has no variance: no interval"
+ONE_UNIT = "one independent sample has no variance"
 
 
 def differences(a: Report, b: Report) -> dict[str, object]:
