@@ -19,7 +19,6 @@ sys.path.insert(0, str(EXPERIMENTS / "lab"))
 import answers  # noqa: E402
 import extras  # noqa: E402
 import measures  # noqa: E402
-import plots  # noqa: E402
 import run  # noqa: E402
 import study  # noqa: E402
 import verdicts  # noqa: E402
@@ -308,8 +307,6 @@ def test_collapse_over_training_takes_the_last_row_of_a_member_and_epoch(tmp_pat
     assert fall["value"] == pytest.approx(np.log10([0.05, 0.15]).mean())
     assert fall["interval"][0] < fall["value"] < fall["interval"][1]
     assert set(found.rows) == {"r"}
-    figure = plots.curves({"*: nc*": "epoch"}, found.curves)
-    assert figure.axes[0].get_xlabel() == "epoch"
 
 
 def test_one_source_is_compared_with_all_sources_on_otherwise_equal_runs(tmp_path):
@@ -329,19 +326,6 @@ def test_one_source_is_compared_with_all_sources_on_otherwise_equal_runs(tmp_pat
     rows = extras.share_of_all_sources(runs, summaries).rows
     assert set(rows) == {"order"}
     assert rows["order"]["variance.of_all_sources"]["value"] == pytest.approx(0.7)
-
-
-def test_grids_are_drawn_over_their_size():
-    runs = {f"mlp-depth-{size}": {} for size in (0, 2, 10)}
-    for name in runs:
-        means = {f"mean.{key}": number(0.1, 0.01) for key in ("risk", "bias_sq_unbiased")}
-        runs[name] = means | {"mean.variance_unbiased": number(0.05), "accuracy": number(0.9)}
-    summaries = {name: {"num_samples": 100, "num_members": 4} for name in runs}
-    figure = plots.sizes("mlp-depth", "hidden layers", runs, summaries)
-    left, right = figure.axes
-    assert left.get_xlabel() == "hidden layers + 1 (log scale)"
-    assert [label.get_text() for label in right.get_xticklabels()] == ["1", "3", "11"]
-    assert plots.sizes("cnn-width", "channels", runs, summaries) is None
 
 
 def test_options_may_name_variables_of_the_environment(monkeypatch):
