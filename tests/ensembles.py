@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 
+from bvalign import Predictions, analyze
+
 
 def random_ensemble(members=3, samples=5, classes=4, scale=2.0, seed=0):
     """Logits (members, samples, classes) and labels; every axis has its own length."""
@@ -39,3 +41,20 @@ def save_npz(path, logits, target, **more):
     """Writes predictions as one .npz file and gives its path."""
     np.savez(path, logits=np.asarray(logits), labels=np.asarray(target), **more)
     return path
+
+
+def predictions_of(logits, target=None, **more):
+    """Opened predictions of logits (members, samples, classes) that are in memory."""
+    members, samples, classes = logits.shape
+    fields = {"index": np.arange(samples), "members": tuple(range(members))} | more
+    return Predictions(
+        read=lambda start, stop: logits[:, start:stop],
+        target=None if target is None else np.asarray(target),
+        num_classes=classes,
+        **fields,
+    )
+
+
+def analysed(logits, target=None, **more):
+    """The analysis of the same."""
+    return analyze(predictions_of(logits, target, **more))

@@ -3,9 +3,9 @@
     python benchmarks/analysis/run.py                    # all shapes, this checkout alone
     python benchmarks/analysis/run.py --against COMMIT   # both, in turns, in one run
 
-Each command is a process of its own that imports torch first. `memory` is the most that it ever held
-(VmHWM) above what it held after that import; `seconds` is the whole command. Predictions are made
-anew in TMPDIR (2.5 GB for all shapes): logits of members with Gaussian noise around a mean of their
+Each command is a process of its own that imports torch first. `memory` is the most that it held
+(VmHWM) above what it held after that import, `seconds` is the whole command. Predictions are made
+anew in TMPDIR (2.5 GB for all shapes): Gaussian noise of each member around a mean of the
 sample. A shape that a checkout cannot do (time, memory) is written down as such.
 
 Writes results.json and results.md beside this file.

@@ -76,14 +76,16 @@ def _analysis(values: BlockValues, alignment: Alignment, plan: Plan, given: Give
     """Summarises the values of all samples."""
     number, clusters, groups = len(given.index), given.clusters, plan.groups
     members = MemberPart(Statistics._fields, values.left_out, number, clusters)
-    table = sample_table(values, given.index, alignment.logit_slope)
-    binned = None if clusters is None else clusters[plan.binned]
+    table = sample_table(values, given.index, alignment.logit_slope, clusters)
+    binned, chosen = (
+        None if clusters is None else clusters[rows] for rows in (plan.binned, plan.chosen)
+    )
     calibration = Calibration(
         **calibrate(values.mean_probs, binned),
         **compare_means(
             values.gap, values.zero_one, values.decomposition, values.soft_error, members
         ),
-        temperature=temperature(values.chosen_logits, values.chosen_target, groups),
+        temperature=temperature(values.chosen_logits, values.chosen_target, groups, chosen),
     )
     weighted = None
     if values.weighted is not None:
@@ -122,11 +124,12 @@ def _alignment(
     if values.logit is not None:
         errors = LogErrors(*(error[positions] for error in values.logit.errors))
     constant = int((correct & ~(values.decomposition.variance > 0)).sum())
+    found = fit_logit_slope(values.logit, first, len(correct), clusters)
     return Alignment(
-        fit_logit_slope(values.logit, first, len(correct), clusters),
+        found,
         ols(values.decomposition, values.log_errors, values.line, clusters),
         check(drawn.parts, sum(groups.sizes)),
-        list(curve(drawn, plan.noise, errors, groups)),
+        list(curve(drawn, plan.noise, errors, groups, found)),
         int(correct.sum()),
         {"zero variance": constant} if constant else {},
     )
@@ -148,4 +151,4 @@ def _complement(estimate: Estimate) -> Estimate:
     def turned(ends: tuple[float, float] | None) -> tuple[float, float] | None:
         return ends and (1 - ends[1], 1 - ends[0])
 
-    return Estimate(1 - estimate.value, *(turned(ends) for ends in estimate[1:4]), estimate.reason)
+    return Estimate(1 - estimate.value, *(turned(ends) for ends in estimate[1:4]), *estimate[4:])

@@ -39,6 +39,7 @@ class SampleTable:
         slope_influence: of each sample on the population slope (samples).
         offset_influence: likewise on the offset.
         weighted: the decomposition with member weights, if there are any.
+        cluster: of each sample (samples), if they are not independent.
     """
 
     index: Int[Tensor, " samples"]
@@ -55,6 +56,7 @@ class SampleTable:
     slope_influence: Float[Tensor, " samples"]
     offset_influence: Float[Tensor, " samples"]
     weighted: WeightedDecomposition | None = None
+    cluster: Int[Tensor, " samples"] | None = None
 
     def columns(self) -> dict[str, Column]:
         """Columns of samples.csv by name, in order."""
@@ -78,6 +80,8 @@ class SampleTable:
             "slope_influence": Column(self.slope_influence, Unit("slope")),
             "offset_influence": Column(self.offset_influence, log),
         }
+        if self.cluster is not None:
+            columns["cluster"] = Column(self.cluster, Unit("number"))
         return columns | self.statistics
 
     def averaged(self) -> dict[str, Column]:
@@ -89,7 +93,10 @@ class SampleTable:
 
 
 def sample_table(
-    values: BlockValues, index: Int[Tensor, " samples"], slope: LogitSlope
+    values: BlockValues,
+    index: Int[Tensor, " samples"],
+    slope: LogitSlope,
+    cluster: Int[Tensor, " samples"] | None = None,
 ) -> SampleTable:
     """Makes the table from the values of all samples.
 
@@ -97,6 +104,7 @@ def sample_table(
         values: of all samples, joined.
         index: rows of the data set.
         slope: fitted to the same values.
+        cluster: of the samples; None if they are independent.
     """
     return SampleTable(
         index=index,
@@ -113,4 +121,5 @@ def sample_table(
         slope_influence=slope.slope_influence,
         offset_influence=slope.offset_influence,
         weighted=values.weighted,
+        cluster=cluster,
     )

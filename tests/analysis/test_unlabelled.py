@@ -16,7 +16,6 @@ from bvalign.analysis.decompositions.means import mean_over_samples
 from bvalign.analysis.decompositions.other_losses import cross_entropy, vote_counts, zero_one
 from bvalign.analysis.decompositions.squared_loss import decompose, moments, softmax
 from bvalign.analysis.unlabelled import ESTIMATES, analyze_unlabelled_blocks, unlabelled
-from bvalign.show.report.write import FORMATS
 from tests import ROOT
 from tests.ensembles import aligned_ensemble, calibrated_members, random_ensemble
 from tests.processes import bare_environment, bvalign_process, run_process
@@ -214,7 +213,7 @@ def test_samples_are_the_same_with_and_without_labels(bvalign):
     assert "where models are over-confident" in said
     assert said.strip().endswith("report: b/report.html")
     files = {str(f.relative_to("b")) for f in Path("b").rglob("*") if f.is_file()}
-    figures = {f"figures/{f}.{k}" for f in ("variance", "disagreement") for k in FORMATS}
+    figures = {f"figures/{name}.png" for name in ("variance", "disagreement")}
     assert files == {"summary.json", "samples.csv", "report.html"} | figures
     found, labelled = summary("b"), summary("a")
     assert (found["labels"], labelled["labels"], labelled["missing"]) == (False, True, [])

@@ -18,9 +18,7 @@ import pytest
 import torch
 
 from bvalign import BiasVariance, RunDirectory
-from bvalign.analysis.decompositions.squared_loss import softmax
-from bvalign.analysis.slopes.jackknife import subset_errors
-from bvalign.analysis.slopes.pairs import pair_matrices
+from bvalign.analysis.decompositions.squared_loss import decompose, moments
 from bvalign.show.callbacks import alignment_scatter as callbacks
 from tests.ensembles import aligned_ensemble, random_ensemble, save_npz
 from tests.processes import TINY, bvalign_process, run_process
@@ -239,30 +237,37 @@ def test_analyze_writes_a_report_for_anybodys_predictions(bvalign, capsys):
     assert "report: out/report.html" in capsys.readouterr().out
 
 
+def test_pdfs_are_written_on_request_and_none_stays_beside_other_numbers(bvalign):
+    logits, target = aligned_ensemble(members=2, samples=40)
+    save_npz(Path("p.npz"), logits.float(), target)
+    for options in (["--pdf"], []):
+        bvalign("analyze", "p.npz", "--out", "out", *options)
+        found = {f.relative_to("out") for f in Path("out").rglob("*.pdf")}
+        pngs = {f.relative_to("out").with_suffix(".pdf") for f in Path("out").rglob("*.png")}
+        assert found == (pngs if options else set())
+
+
 def test_analyze_and_report_write_of_a_run_what_fit_does(bvalign, fit):
     fit("--model.members=2")
     root = Path("runs/digits-mlp")
     bvalign("analyze", root, "--out", "again")
     assert Path("again/samples.csv").read_bytes() == (root / "samples.csv").read_bytes()
     (root / "samples.csv").unlink()
-    bvalign("report", root)
+    bvalign("report", root, "--pdf")
     assert Path("again/samples.csv").read_bytes() == (root / "samples.csv").read_bytes()
 
 
 @pytest.mark.usefixtures("without_figures")
-def test_analyze_takes_a_selection_and_gives_errors_of_logs(bvalign):
+def test_analyze_gives_errors_of_logs(bvalign):
     logits, target = random_ensemble(members=6, samples=60, classes=3, scale=2.0)
     save_npz("p.npz", logits.numpy(), target.numpy())
-    bvalign("analyze", "p.npz", "--out", "same")
-    bvalign("analyze", "p.npz", "--out", "other", "--selection", "other")
-    assert summary("same")["alignment_selection"] == "same"
-    assert summary("other")["alignment_selection"] == "other"
-    assert summary("same")["alignment"]["ols"] != summary("other")["alignment"]["ols"]
-    row = samples("same")[0]
-    pairs = torch.ones(1, 6, dtype=torch.float64)
-    errors = subset_errors(*pair_matrices(softmax(logits), target), pairs)
-    assert float(row["log_bias_sq_error"]) == pytest.approx(float(errors.bias_sq[0, 0].sqrt()))
-    assert float(row["log_variance_error"]) == pytest.approx(float(errors.variance[0, 0].sqrt()))
+    bvalign("analyze", "p.npz", "--out", "out")
+    row, left = samples("out")[0], [[j for j in range(6) if j != i] for i in range(6)]
+    parts = [decompose(moments(logits[kept], target), target) for kept in left]
+    for name in ("bias_sq", "variance"):
+        logs = np.log([float(getattr(part, name)[0]) for part in parts])
+        error = np.sqrt(5 / 6 * ((logs - logs.mean()) ** 2).sum())
+        assert float(row[f"log_{name}_error"]) == pytest.approx(error)
 
 
 def test_golden_ensembles_through_analyze(bvalign, golden, monkeypatch):

@@ -108,7 +108,7 @@ def compare_means(
         soft_error: 1 - p̄_y.
         members: what members add to the spread of a mean.
     """
-    pairs = (votes.count - 1) / votes.count
+    pairs = 1 - 1 / votes.count.double()
     # a single member never disagrees with itself
     plug_in = torch.where(votes.count > 1, votes.disagreement * pairs, 0.0)
     hard = equality(votes.error_rate, votes.disagreement, plug_in)

@@ -152,6 +152,7 @@ def temperature(
     logits: Float[Tensor, "members chosen classes"],
     target: Int[Tensor, " chosen"],
     groups: MemberGroups,
+    clusters: Int[Tensor, " chosen"] | None = None,
 ) -> Temperature:
     """Fits a temperature on a random half of some samples, and measures it on the other.
 
@@ -159,11 +160,13 @@ def temperature(
         logits: of all members.
         target: class ids.
         groups: of the members.
+        clusters: of the samples, each in one half but for the one in the middle; None if samples
+            are independent.
     """
     half = len(target) // 2
     if half < 5 or not logits.isfinite().all():
         return Temperature(None, half, reason="needs ten samples with finite logits")
-    order = torch.from_numpy(np.random.default_rng(0).permutation(len(target)))
+    order = _shuffled(len(target), clusters)
     fit, judge = order[:half], order[half : 2 * half]
     try:
         found = fit_temperature(logits[:, fit], target[fit])
@@ -172,11 +175,22 @@ def temperature(
     logits, target = logits[:, judge], target[judge]
     effect = temperature_effect(logits, target, found)
     without = _left_out_effect(logits, target, found, groups)
+    own = None if clusters is None else clusters[judge]
     means = {
-        name: MemberPart(Gap._fields, sums, half).means(gap._asdict())
+        name: MemberPart(Gap._fields, sums, half, own).means(gap._asdict())
         for (name, gap), sums in zip(effect._asdict().items(), without, strict=True)
     }
     return Temperature(found, half, means)
+
+
+def _shuffled(number: int, clusters: Int[Tensor, " chosen"] | None) -> Int[Tensor, " chosen"]:
+    """Samples in random order, those of a cluster together."""
+    rng = np.random.default_rng(0)
+    if clusters is None:
+        return torch.from_numpy(rng.permutation(number))
+    _, place = clusters.unique(return_inverse=True)
+    rank = rng.permutation(int(place.max()) + 1)[place.numpy()]
+    return torch.from_numpy(np.argsort(rank, kind="stable"))
 
 
 def _left_out_effect(

@@ -5,6 +5,16 @@ from typing import NamedTuple
 Interval = tuple[float, float]
 
 
+class Spread(NamedTuple):
+    """Variances of an estimate, by what is drawn at random."""
+
+    samples: float  # V_s
+    units: int  # independent samples or clusters
+    members: float | None = None  # V_m; None if unknown
+    both: float = 0.0  # V_b
+    groups: int = 0  # groups of members behind V_m
+
+
 class Estimate(NamedTuple):
     """Number with 95% intervals; None where undefined, and `reason` says why."""
 
@@ -13,6 +23,7 @@ class Estimate(NamedTuple):
     interval_samples: Interval | None = None  # of these members
     interval_members: Interval | None = None  # on these samples
     reason: str | None = None
+    variances: Spread | None = None  # behind the intervals
 
     @property
     def quoted_interval(self) -> Interval | None:
@@ -37,4 +48,7 @@ def stored(number: dict[str, object]) -> Estimate:
     (0.4, 0.6)
     """
     fields = {key: number[key] for key in Estimate._fields if key in number}
-    return Estimate(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+    if fields.get("variances") is not None:
+        fields["variances"] = Spread(**fields["variances"])
+    return Estimate(**fields)

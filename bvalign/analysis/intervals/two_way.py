@@ -17,28 +17,17 @@ point. Wilson, not Clopper-Pearson, as that covers more than it says (Brown, Cai
 """
 
 import math
-from typing import NamedTuple
 
 from jaxtyping import Float, Int
 from scipy.special import stdtrit
 from torch import Tensor
 
-from bvalign.analysis.intervals.estimate import Estimate, Interval
+from bvalign.analysis.intervals.estimate import Estimate, Interval, Spread
 
 LEAST_MEMBERS = 3
 """Fewest members with a variance when one is left out."""
 
 SAMPLES_ALONE = "over samples alone: an interval over members needs three of them"
-
-
-class Spread(NamedTuple):
-    """Variances of an estimate, by what is drawn at random."""
-
-    samples: float  # V_s
-    units: int  # independent samples or clusters
-    members: float | None = None  # V_m; None if unknown
-    both: float = 0.0  # V_b
-    groups: int = 0  # groups of members behind V_m
 
 
 def samples_variance(
@@ -50,6 +39,7 @@ def samples_variance(
         influence: of each sample on the mean, such as its value; centred here.
         clusters: cluster of each sample, 0, 1, ...; None if samples are independent.
 
+    >>> import torch
     >>> samples_variance(torch.tensor([1.0, 2.0, 3.0]).double())
     (0.3333333333333333, 3)
     >>> samples_variance(torch.tensor([1.0, 1.0, 3.0]).double(), torch.tensor([0, 0, 1]))[1]
@@ -81,7 +71,7 @@ def estimate(
     >>> print(estimate(1.0, Spread(0.01, 100)))
     1 (0.8016 to 1.198, samples alone)
     >>> print(estimate(1.0, Spread(0.0, 100), proportion=True))  # 100 of 100
-    1 (0.9622 to 1, samples alone)
+    1 (0.9621 to 1, samples alone)
     """
     if not math.isfinite(value):
         return Estimate(None, reason="undefined")
@@ -98,15 +88,15 @@ def estimate(
 
     over_samples = around(samples, units - 1.0)
     if members is None or not math.isfinite(members):
-        return Estimate(value, None, over_samples, None, without_members)
+        return Estimate(value, None, over_samples, None, without_members, spread)
     extra = max(members - both, 0.0)
     total, freedom = samples + extra, units - 1.0
-    if extra:
-        freedom = total**2 / (samples**2 / (units - 1) + extra * members / (groups - 1))
-        freedom = max(freedom, 1.0)
+    uncertain = samples**2 / (units - 1) + extra * members / (groups - 1)
+    if extra and uncertain:  # squares of the smallest numbers are zero
+        freedom = max(total**2 / uncertain, 1.0)
     # V_b is part of V_s, so an estimate beyond it is error
     of_members = around(extra + min(both, samples), groups - 1.0)
-    return Estimate(value, around(total, freedom), over_samples, of_members)
+    return Estimate(value, around(total, freedom), over_samples, of_members, variances=spread)
 
 
 def stretched(number: Estimate, below: float, above: float) -> Estimate:

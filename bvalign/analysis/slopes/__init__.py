@@ -8,12 +8,13 @@ from bvalign.analysis.slopes.logit_block import LogitBlock, logit_block
 from bvalign.analysis.slopes.logit_fit import FirstPass
 from bvalign.analysis.slopes.logit_slope import LogitSlope, fit_logit_slope
 from bvalign.analysis.slopes.logit_values import LogErrors
-from bvalign.analysis.slopes.noise_pooling import PooledNoise, pool_noise
+from bvalign.analysis.slopes.noise_pooling import SHAPE_MEMBERS, PooledNoise, pool_noise
 from bvalign.analysis.slopes.ols import ols
 from bvalign.analysis.slopes.wrong_logits import Skewness, wrong_logit_skewness
 
 __all__ = [
     "FLAGS",
+    "SHAPE_MEMBERS",
     "Alignment",
     "DrawnBlock",
     "FirstPass",

@@ -3,6 +3,7 @@
 `logit_slope` is for infinitely many members and samples, `ols` and `cross_half` describe these.
 """
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -60,17 +61,19 @@ def curve(
     noise: PooledNoise | None,
     errors: LogErrors | None,
     groups: MemberGroups,
+    found: LogitSlope,
 ) -> Iterator[Row]:
     """Rows of each number over the number of members, from disjoint smaller ensembles.
 
-    Those of `logit_slope` have the shape of the noise of all members, no jackknife correction, and
-    begin with five members.
+    Those of `logit_slope` have the shape of the noise of all M members and their correction times
+    (M-1)/(m-1), and begin with five members.
 
     Args:
         drawn: values of the drawn samples.
         noise: pooled from them; None with fewer than three members.
         errors: of all members' logarithms on the drawn samples, NaN outside the fit; None likewise.
         groups: of the members.
+        found: population slope of all members.
     """
     smaller, number = drawn.smaller, drawn.parts.bias_sq.shape[-1]
     sizes = torch.tensor(groups.sizes)
@@ -87,12 +90,17 @@ def curve(
     }
     if noise is not None and drawn.odds is not None and errors is not None:
         fits = _smaller_slopes(drawn.odds, noise, errors, groups, members[:-1])
-        values |= {("logit_slope", name): fit for name, fit in fits.items()}
+        larger = (members[-1] - 1) / (members[:-1] - 1).clamp(min=1)
+        numbers = (("slope", found.slope), ("offset", found.offset))
+        for (name, whole), correction in zip(numbers, found.corrections, strict=True):
+            value = torch.tensor([math.nan if whole.value is None else whole.value]).double()
+            of_ensembles = fits[name] + correction * larger
+            values["logit_slope", name] = torch.cat([of_ensembles, value])
     for unit in units.unique().tolist():
         rows = torch.nonzero(units == unit).flatten()
         size = round(float(members[rows].double().mean()))
         for (name, number_name), of_sets in values.items():
-            kept = of_sets[rows[rows < len(of_sets)]]
+            kept = of_sets[rows]
             kept = kept[kept.isfinite()]
             if len(kept):
                 yield _row(name, number_name, size, kept)

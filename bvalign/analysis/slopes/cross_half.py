@@ -2,9 +2,10 @@
 
 Of three separate parts of the members, one sorts the samples into bins, one gives the mean unbiased
 bias_sq and variance of each bin, and one decides which samples count as correct; the slope is that
-of the logs of bin means. The errors of the parts are independent, so the noise of members alone
-cannot create a line. Averaged over splits and over the six ways to assign the parts. It describes
-ensembles of a third of the members and is pulled towards one, like `ols` but less.
+of the logs of bin means. The errors of the parts are independent and those within a bin average
+out, so the noise of members creates a line only where all samples are alike. Averaged over splits
+and over the six ways to assign the parts. It describes ensembles of a third of the members and is
+pulled towards one, like `ols` but less.
 """
 
 from itertools import permutations

@@ -93,7 +93,7 @@ class LogitFit:
 
     def estimate(self, number: Number) -> Estimate:
         """The number without its bias, with intervals for what these members show."""
-        return estimate(number.raw + self._shift(number), self._variances(number))
+        return estimate(number.raw + self.correction(number), self._variances(number))
 
     def stretched(self, found: Estimate, number: Number) -> Estimate:
         """The estimate with intervals that also hold what no member has shown."""
@@ -102,7 +102,9 @@ class LogitFit:
             pull, further = one_class, number.raw - float(number.without.mean())
         else:
             pull, further = tail + one_class, 0.0
-        return stretched(found, min(pull, 0) + min(further, 0), max(pull, 0) + max(further, 0))
+        return stretched(
+            found, min(pull, 0.0) + min(further, 0.0), max(pull, 0.0) + max(further, 0.0)
+        )
 
     def evidence(self, numbers: Sequence[Number], found: Sequence[Estimate]) -> Evidence:
         """What the flags look at.
@@ -169,7 +171,7 @@ class LogitFit:
         weights = torch.tensor([x * level, slope * x - level, -x, -slope, 1.0])
         return weights.double() / self.signal
 
-    def _shift(self, number: Number) -> float:
+    def correction(self, number: Number) -> float:
         """What the jackknife adds to the number."""
         return -correction(self.first.groups) * (float(number.without.mean()) - number.raw)
 

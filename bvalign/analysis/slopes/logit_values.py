@@ -17,9 +17,11 @@ s_2, s_3, s_4 of L over M members, the covariance of the errors of x and y over 
 
     C_xy = (α_x α_y s_2 + c_1 (α_x β_y + β_x α_y) s_3 + c_2 β_x β_y (s_4 - s_2² / M)) / (M (M-1))
 
-and likewise C_xx and C_yy; c_1 = M/(M-2) and c_2 = M²/((M-1)(M-2)) make them unbiased.
+and likewise C_xx and C_yy. c_1 = M/(M-2) makes them unbiased, c_2 = M²/((M-1)(M-2)) for normal L:
+of an excess kurtosis it holds (M-2)/(M-1).
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -29,6 +31,9 @@ from torch import Tensor
 from bvalign.analysis.groups import SetValues
 from bvalign.analysis.slopes.noise_shape import CentralSums
 from bvalign.analysis.slopes.quadrature import LogOdds, NoiseTable, derivatives, expectations
+
+LEAST_ODDS = -350.0
+"""Nats. The square of a smaller probability is below the smallest float64."""
 
 
 class LogErrors(NamedTuple):
@@ -51,7 +56,8 @@ class OddsValues(NamedTuple):
 
 def has_spread(odds: Float[Tensor, "members samples"]) -> Bool[Tensor, " samples"]:
     """Tells where all log odds are finite and differ; not where a probability is exactly 0 or 1."""
-    return odds.isfinite().all(dim=0) & (odds.amax(dim=0) > odds.amin(dim=0))
+    least, most = odds.amin(dim=0), odds.amax(dim=0)
+    return (least > LEAST_ODDS) & (least < most) & (most < math.inf)
 
 
 def odds_values(values: SetValues, centre: Float[Tensor, " samples"]) -> OddsValues:

@@ -23,7 +23,7 @@ from bvalign.analysis.slopes.lines import LineSums, cloud
 from bvalign.analysis.slopes.logit_values import LogErrors
 
 NUMBERS = ("slope", "intercept", "r_squared")
-LEAST_POINTS, LEAST_GROUPS = 3, 3
+LEAST_MEMBERS, LEAST_POINTS, LEAST_GROUPS = 2, 3, 3
 
 
 class _Influence(NamedTuple):
@@ -48,6 +48,8 @@ def ols(
         without: sums of the same points without each group of members.
         clusters: of the samples; None if they are independent.
     """
+    if int(values.count.max()) < LEAST_MEMBERS:
+        return _none("needs two members, as one has no variance")
     keep = values.correct & (values.bias_sq > 0) & (values.variance > 0)
     number = int(keep.sum())
     if number < LEAST_POINTS:

@@ -94,6 +94,8 @@ def _check_samples(
     file: Path, found: Int64[np.ndarray, " rows"], index: Int64[np.ndarray, " samples"]
 ) -> None:
     """Refuses samples that are missing, repeated or unknown; `found` is sorted."""
+    if np.array_equal(found, np.sort(index)):
+        return
     wrong = (
         ("missing", np.setdiff1d(index, found)),
         ("repeated", np.unique(found[1:][found[1:] == found[:-1]])),
@@ -104,8 +106,7 @@ def _check_samples(
         for what, ids in wrong
         if len(ids)
     ]
-    if told:
-        raise ValueError(
-            f"{file}: each of the {len(index)} samples must occur exactly once, but by their "
-            f"index {'; '.join(told)}"
-        )
+    raise ValueError(
+        f"{file}: each of the {len(index)} samples must occur exactly once, but by their index "
+        f"{'; '.join(told)}"
+    )

@@ -241,8 +241,9 @@ def _check_votes(
         highest = max(highest, int(labels.max()))
     note = (
         "votes: each counts as probability one, so risk is twice the members' error rate; bias_sq, "
-        "variance, their means and cross_half are meaningful for votes, but ols, ols_unbiased and "
-        f"slope_one are not: they leave out samples with a value of zero ({agreed} of "
-        f"{scores.shape[1]} by agreement alone), and the rest are counts out of {scores.shape[0]}"
+        "variance, their means and cross_half are meaningful for votes, but the slope of these "
+        f"members (ols) is not: it leaves out samples with a value of zero ({agreed} of "
+        f"{scores.shape[1]} by agreement alone), and the rest are counts out of {scores.shape[0]}; "
+        "the population slope needs probabilities"
     )
     return highest + 1, (note,)

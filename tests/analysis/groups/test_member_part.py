@@ -72,7 +72,7 @@ def test_what_is_missing_has_its_reason():
     ("of_sample", "of_member", "own"), [(1.0, 0.5, 1.0), (0.3, 0.6, 0.5), (1.0, 0.05, 0.5)]
 )
 def test_intervals_cover_known_components_19_times_of_20(of_sample, of_member, own):
-    """y = sample + member + error, 8 members and 60 samples: 900 draws know 95% to 0.7%."""
+    """Sample + member + error, 8 members and 60 samples: 900 draws know 95% to 0.7%."""
     rng, hits = np.random.default_rng(7), np.zeros(2)
     draws = 900
     for _ in range(draws):

@@ -1,4 +1,4 @@
-"""Expectations of expit(mu + sd eps) against mpmath, and the interpolation between distributions."""
+"""Expectations of expit(mu + sd eps) against mpmath, and noise between two distributions."""
 
 import mpmath
 import numpy as np
@@ -64,7 +64,10 @@ def test_sinh_arcsinh_noise(shift, log_scale):
     def plain(x):
         return mp.sinh((mp.asinh(x) + shift) / mp.exp(log_scale))
 
-    raw = [mp.quad(lambda x: plain(x) ** k * normal(x), range(-12, 14, 2)) for k in (1, 2, 3, 4)]
+    def moment(power):
+        return mp.quad(lambda x: plain(x) ** power * normal(x), range(-12, 14, 2))
+
+    raw = [moment(power) for power in (1, 2, 3, 4)]
     mean, variance = raw[0], raw[1] - raw[0] ** 2
     third = raw[2] - 3 * mean * raw[1] + 2 * mean**3
     fourth = raw[3] - 4 * mean * raw[2] + 6 * mean**2 * raw[1] - 3 * mean**4
