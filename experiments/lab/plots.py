@@ -70,7 +70,8 @@ def numbers(names: list[str], runs: dict[str, Numbers], claims: list[dict]) -> F
 def curves(patterns: dict[str, str], measured: Curves) -> Figure | None:
     """The curves of the extras, on logarithmic axes where they span more than a decade.
 
-    None where no pattern has any. A curve is named "<run>: <quantity>". A run with several curves of a pattern has its own panel.
+    None where no pattern has any. A curve is named "<run>: <quantity>". A run with several curves
+    of a pattern has its own panel.
     """
     panels = []
     for pattern, label in patterns.items():

@@ -15,8 +15,9 @@ from verdicts import BOTH
 
 
 def number(value, half=None, **more):
-    interval = None if half is None else [value - half, value + half]
-    return {"value": value, "interval": interval, "over": BOTH} | more
+    if half is None:
+        return {"value": value, "interval": None} | more
+    return {"value": value, "interval": [value - half, value + half], "over": BOTH} | more
 
 
 def test_a_number_shows_what_its_interval_is_over_and_that_it_must_not_be_quoted():
