@@ -8,11 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from bvalign import Predictions, open_predictions, write_report
-from bvalign.analysis.summary import analyze_blocks
 from bvalign.show.figures.scatter import Panel, alignment_scatter
 from bvalign.show.report import explorer as interactive
 from bvalign.show.report import write
@@ -46,13 +44,10 @@ def images(samples=150, side=SIDE, channels=3, seed=0):
     return rng.integers(256, size=(samples, channels, side, side), dtype=np.uint8)
 
 
-def analysed(source):
-    index = torch.from_numpy(source.index)
-    return analyze_blocks(source.blocks(), index, len(source.members), source.notes)
 
 
 def html(source, analysis=None):
-    analysis = analysis or analysed(source)
+    analysis = analysis or analyze(source)
     return page(
         analysis, source, summarise(analysis, source, {"source": "test"}), {"alignment_log": b""}
     )
