@@ -19,8 +19,7 @@ from bvalign.show.figures.members import (
     over_size,
 )
 from bvalign.show.report.labelled import plot
-from tests.analysed import analysed
-from tests.ensembles import aligned_ensemble, random_ensemble
+from tests.ensembles import aligned_ensemble, analysed, random_ensemble
 
 
 def drawn(figure):
@@ -63,7 +62,9 @@ def test_disagreement_over_error_shows_every_pair():
     )
     # the mean of the pairs is what the equality of hard votes compares
     hard = found.calibration.hard_equality
-    np.testing.assert_allclose(points.mean(axis=0), [hard.error.value, hard.disagreement.value])
+    np.testing.assert_allclose(
+        points.mean(axis=0), [hard[name].value for name in ("error", "disagreement")]
+    )
 
 
 def test_disagreement_of_many_pairs_draws_a_part_and_says_so():
@@ -108,7 +109,7 @@ def test_gain_follows_the_law_of_the_mean():
     logits, target = aligned_ensemble(members=9, samples=100)
     logits[:, :30] *= 0.05
     found = analysed(logits, target)
-    means = {name: float(mean.value) for name, mean in found.means().items()}
+    means = {name: mean.value for name, mean in found.means.items()}
     figure = drawn(member_figures(found)["gain_from_members"])
     left, right = figure.axes
     curve = dict(zip(*left.containers[0].lines[0].get_data(), strict=True))
@@ -116,8 +117,8 @@ def test_gain_follows_the_law_of_the_mean():
     assert curve[1] == pytest.approx(means["risk"], rel=1e-12)
     limit, variance = means["bias_sq_unbiased"], means["variance_unbiased"]
     assert curve[9] == pytest.approx(limit + variance / 9, rel=1e-9)
-    # eight random subsets of eight members each are nearly all there are
-    assert curve[8] == pytest.approx(limit + variance / 8, rel=0.05)
+    # of eight members there is one ensemble, which leaves out one of nine
+    assert curve[8] == pytest.approx(limit + variance / 8, rel=0.15)
     assert left.get_ylim()[1] > 1.1 * means["risk"]
     errors = dict(zip(*right.containers[0].lines[0].get_data(), strict=True))
     assert errors[9] == pytest.approx(float((~found.samples.decomposition.correct).double().mean()))
