@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bvalign.show.report.samples_csv import samples_csv
 from tests import reference_losses as reference
+from tests.analysed import analysed
 from tests.reference_losses import ensemble, mean, mp, pairs
 
 SAMPLES = 4
