@@ -366,14 +366,9 @@ def test_two_processes_share_the_samples_of_an_analysis(bvalign):
     bvalign(*analyze, "one")
     run_process(bvalign_process(*analyze, "two", ranks=2))
     assert "clusters: 201 samples in 67 clusters" in summary("two")["notes"][-1]
-    assert summary("two")["notes"] == summary("one")["notes"]
-    first, second = (Path(out, "samples.csv").read_text() for out in ("one", "two"))
-    a, b = (
-        np.array([row.split(",") for row in t.split()[1:]], dtype=float) for t in (first, second)
-    )
-    np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-300)
-    slopes = [summary(out)["alignment"]["ols"]["slope"]["value"] for out in ("one", "two")]
-    assert slopes[0] == pytest.approx(slopes[1], rel=1e-9)
+    assert summary("two") == summary("one")
+    first, second = (Path(out, "samples.csv").read_bytes() for out in ("one", "two"))
+    assert first == second
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
