@@ -15,22 +15,22 @@ from contextlib import contextmanager
 
 @contextmanager
 def quick_imports() -> Iterator[None]:
-    """Imports torch, and runs the block, as imports of a command, without garbage collections.
+    """Runs a block of imports without garbage collections, after importing torch.
 
-    The objects of torch are left out of all later collections too. Those of other packages are
-    not: triton, which comes with torch's compiler, prints what it takes for leaks if its objects
-    outlive the interpreter. The collection at the very end is left out; what waits for one there,
-    Python takes apart in any case. Where torch has been imported before, nothing changes.
+    In a new process the objects of torch are left out of all later collections too. Those of other
+    packages are not: triton, which comes with torch's compiler, prints what it takes for leaks if
+    its objects outlive the interpreter. The collection when the process ends is left out; what
+    waits for one there, Python takes apart in any case.
     """
-    if "torch" in sys.modules:
-        yield
-        return
-    atexit.register(gc.disable)
+    collects = gc.isenabled()
     gc.disable()
     try:
-        import torch  # noqa: F401 (so that its objects, and no others, are frozen)
+        if "torch" not in sys.modules:
+            import torch  # noqa: F401 (so that its objects, and no others, are frozen)
 
-        gc.freeze()
+            gc.freeze()
+            atexit.register(gc.disable)
         yield
     finally:
-        gc.enable()
+        if collects:
+            gc.enable()

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from bvalign import Predictions, analyze
+from bvalign import Predictions
 
 
 def random_ensemble(members=3, samples=5, classes=4, scale=2.0, seed=0):
@@ -20,6 +20,15 @@ def aligned_ensemble(members=12, samples=900, classes=5, sigma=1.0, seed=0):
     target = rng.integers(classes, size=samples)
     logits = sigma * rng.standard_normal((members, samples, classes))
     logits[:, np.arange(samples), target] += rng.uniform(8, 20, size=samples)
+    return torch.from_numpy(logits), torch.from_numpy(target)
+
+
+def mixed_ensemble(members=5, samples=80, classes=3, seed=0):
+    """Logits with margins of a few standard deviations: some samples are right, some wrong."""
+    rng = np.random.default_rng(seed)
+    target = rng.integers(classes, size=samples)
+    logits = 1.5 * rng.standard_normal((members, samples, classes))
+    logits[:, np.arange(samples), target] += rng.uniform(-1, 6, size=samples)
     return torch.from_numpy(logits), torch.from_numpy(target)
 
 
@@ -53,8 +62,3 @@ def predictions_of(logits, target=None, **more):
         num_classes=classes,
         **fields,
     )
-
-
-def analysed(logits, target=None, **more):
-    """The analysis of the same."""
-    return analyze(predictions_of(logits, target, **more))

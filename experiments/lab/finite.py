@@ -34,8 +34,8 @@ def finite_members(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
     unbiased b and v of all members; the OLS slope by a simulation of M members with the margins of
     the data and the noise distribution fitted to all members. Errors are those at the worst M, of
     the means at the worst with several ensembles. `drift.<estimator>` is the slope of all members
-    minus the mean slope of disjoint ensembles of a quarter of them, or the size nearest to that;
-    `logit_slope` has sizes from five members on, without the correction that is in that of all.
+    minus the mean slope of disjoint ensembles of a quarter of them, or of the size nearest to that;
+    `logit_slope` has sizes from five members on.
     """
     rows, curves = {}, {}
     for name, path in runs.items():
@@ -75,11 +75,6 @@ def _over_members(summary: dict) -> dict[tuple[str, str], list[dict[str, float]]
         point = {"x": row["members"], "y": row["mean"], "error": row["spread"]}
         point["draws"] = row["draws"]
         curves[row["estimator"], row["number"]].append(point)
-    for number in ("slope", "offset"):
-        whole = summary["alignment"]["logit_slope"][number]["value"]
-        if whole is not None:
-            point = {"x": summary["num_members"], "y": whole, "error": None, "draws": 1}
-            curves["logit_slope", number].append(point)
     return dict(curves)
 
 

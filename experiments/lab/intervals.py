@@ -35,11 +35,9 @@ def quoted(number: dict[str, object], flags: Sequence[str] = ()) -> Number:
     found = stored(number)
     if found.value is None:
         return exact(None) | {"reason": found.reason}
-    ends = found.quoted_interval
-    if ends is None:
-        return exact(found.value)
-    result = {"value": found.value, "interval": list(ends)}
-    result["over"] = BOTH if found.interval else "samples"
+    result = exact(found.value)
+    if ends := found.quoted_interval:
+        result |= {"interval": list(ends), "over": BOTH if found.interval else "samples"}
     return result | ({"flags": list(flags)} if flags else {})
 
 
@@ -53,8 +51,8 @@ def around(value: float, variance: float, units: int, over: str) -> Number:
             freedom.
         over: what the units are.
 
-    >>> around(1.0, 0.01, 10, "bins")["interval"][1]  # 1 + 2.262 * 0.1
-    1.2262157162740992
+    >>> round(around(1.0, 0.01, 10, "bins")["interval"][1], 4)  # 1 + 2.262 * 0.1
+    1.2262
     """
     if units < 2 or not (math.isfinite(value) and math.isfinite(variance)):
         return exact(value if math.isfinite(value) else None)

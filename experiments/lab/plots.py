@@ -67,10 +67,11 @@ def numbers(names: list[str], runs: dict[str, Numbers], claims: list[dict]) -> F
     return figure
 
 
-def curves(patterns: dict[str, str], measured: Curves) -> Figure:
+def curves(patterns: dict[str, str], measured: Curves) -> Figure | None:
     """The curves of the extras, on logarithmic axes where they span more than a decade.
 
-    A curve is named "<run>: <quantity>". A run with several curves of a pattern has its own panel.
+    None where no pattern has any. A curve is named "<run>: <quantity>". A run with several curves
+    of a pattern has its own panel.
     """
     panels = []
     for pattern, label in patterns.items():
@@ -88,6 +89,8 @@ def curves(patterns: dict[str, str], measured: Curves) -> Figure:
             panels.append((title, label, lines))
         else:
             panels += [(run, label, lines) for run, lines in by_run.items()]
+    if not panels:
+        return None
     figure, axes_of_panels = _grid(len(panels), (5.4, 3.4), most=2)
     for (title, label, lines), axes in zip(panels, axes_of_panels, strict=True):
         for number, (name, points) in enumerate(lines.items()):

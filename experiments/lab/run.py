@@ -69,7 +69,7 @@ def answer(question: str, size: str, root: Path, out: Path, workers: int) -> dic
         **provenance(),
     }
     out.mkdir(parents=True, exist_ok=True)
-    for name, figure in _figures(study, paths, summaries, numbers, curves):
+    for name, figure in _figures(study, paths, summaries, numbers, curves).items():
         figure.savefig(out / f"{name}-{size}.png", dpi=130)
     _copy_report_figures(study, paths, size, out)
     (out / f"results-{size}.json").write_text(json.dumps(results, indent=1) + "\n")
@@ -119,27 +119,23 @@ def _figures(
     summaries: dict[str, dict],
     numbers: dict[str, Numbers],
     curves: Curves,
-) -> list[tuple[str, Figure]]:
+) -> dict[str, Figure]:
     wanted = study.get("figures", {})
-    figures = [
-        (f"alignment-{name}", plots.scatter(paths[name], summaries[name]))
+    figures = {
+        f"alignment-{name}": plots.scatter(paths[name], summaries[name])
         for name in wanted.get("scatter", [])
         if name in paths
-    ]
+    }
     for grid, label in wanted.get("sizes", {}).items():
-        figure = plots.sizes(grid, label, numbers, summaries)
-        if figure is not None:
-            figures.append((f"size-{grid}", figure))
+        figures[f"size-{grid}"] = plots.sizes(grid, label, numbers, summaries)
     known = {
         n for row in numbers.values() for n, found in row.items() if found["value"] is not None
     }
     measured = [name for name in wanted.get("numbers", []) if name in known]
     if measured:
-        claims = study.get("claims", [])
-        figures.append(("numbers", plots.numbers(measured, numbers, claims)))
-    if curves and wanted.get("curves"):
-        figures.append(("curves", plots.curves(wanted["curves"], curves)))
-    return figures
+        figures["numbers"] = plots.numbers(measured, numbers, study.get("claims", []))
+    figures["curves"] = plots.curves(wanted.get("curves", {}), curves)
+    return {name: figure for name, figure in figures.items() if figure is not None}
 
 
 def _copy_report_figures(study: dict, paths: dict[str, Path], size: str, out: Path) -> None:

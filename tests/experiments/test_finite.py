@@ -30,13 +30,13 @@ def summary(num_members=32, flags=(), slope=0.9):
             row("mean", "variance", m, VARIANCE * (1 - 1 / m), spread, draws),
             row("ols", "slope", m, 1 + 1 / m, spread, draws),
         ]
-        if divisor > 1:
-            rows.append(row("logit_slope", "slope", m, 0.8, 0.04, draws))
-            rows.append(row("logit_slope", "offset", m, -1.0, 0.04, draws))
-    population = {"slope": {"value": slope}, "offset": {"value": -1.1}, "flags": list(flags)}
+        if divisor > 1 or slope:
+            at = slope if divisor == 1 else 0.8
+            rows.append(row("logit_slope", "slope", m, at, 2 * spread if spread else None, draws))
+            rows.append(row("logit_slope", "offset", m, -1.0, spread, draws))
     return {
         "num_members": num_members,
-        "alignment": {"logit_slope": population},
+        "alignment": {"logit_slope": {"flags": list(flags)}},
         "alignment_over_members": rows,
     }
 
@@ -69,7 +69,7 @@ def test_the_slope_of_all_members_is_held_against_that_of_quarters():
     assert rows["drift.ols"]["value"] == pytest.approx(1 / 32 - 1 / 8)
     assert "flags" not in rows["drift.logit_slope"]
     assert [point["x"] for point in curves["r: logit_slope slope"]] == [8, 16, 32]
-    assert curves["r: logit_slope offset"][-1]["y"] == -1.1
+    assert len(curves["r: logit_slope offset"]) == 3
 
 
 def test_reasons_not_to_quote_the_slope_hold_for_its_drift():
@@ -97,5 +97,4 @@ def test_one_member_has_nothing_to_predict():
     content = summary()
     content["num_members"] = 1
     content["alignment_over_members"] = [row("mean", "bias_sq", 1, 0.3, None, 1)]
-    content["alignment"]["logit_slope"]["slope"]["value"] = None
     assert finite.finite_members({"r": None}, {"r": content}).rows == {}

@@ -125,7 +125,7 @@ def paired_differences(pairs: Mapping[str, Mapping[str, PairedDifference]]) -> F
     cells = grid.reshape(-1, 2)
     for number, (axes, shares) in zip(numbers, cells, strict=False):
         for height, found in enumerate(pair[number] for pair in pairs.values()):
-            _plot_interval(axes, found.difference, height, CORRECT if found.apart else FIT)
+            _plot_interval(axes, found.difference, float(height), CORRECT if found.apart else FIT)
             start = 0.0
             for part, colour in zip(found.shares, PARTS.values(), strict=False):
                 shares.barh(height, part, left=start, height=0.5, color=colour)

@@ -1,6 +1,6 @@
 """Paired differences of two reports, with what would tell them apart in a sentence."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ TITLES = {
 
 SLOPES = ("slope", "offset")
 SHARED = "over samples alone: the two have members in common"
-ONE_UNIT = "one independent sample has no variance: no interval"
+ONE_UNIT = "one independent sample has no variance"
 
 
 def differences(a: Report, b: Report) -> dict[str, object]:
@@ -100,23 +100,14 @@ def _difference(
     clusters: Int[Tensor, " samples"] | None,
     shared: bool,
 ) -> dict[str, object]:
-    missing = [
-        f"{report.name}: {number.reason}"
-        for report, number in zip(reports, numbers, strict=True)
-        if number.value is None
-    ]
-    if missing:
-        return _undefined(None, "; ".join(missing))
+    if missing := _reasons(reports, numbers, [number.value is None for number in numbers]):
+        return _undefined(None, missing)
     proportion = name == "accuracy"
     sides = [_side(*pair, name) for pair in zip(reports, numbers, strict=True)]
     found = paired(*sides, clusters, proportion=proportion, same_members=shared)
     if found.units < 2:
         return _undefined(found.value, ONE_UNIT)
-    alone = [
-        f"{report.name}: {number.reason}"
-        for report, number in zip(reports, numbers, strict=True)
-        if number.interval is None
-    ]
+    alone = _reasons(reports, numbers, [number.interval is None for number in numbers])
     flags = [
         f"{report.name}: {flag}"
         for report in reports
@@ -125,7 +116,18 @@ def _difference(
     ]
     a, b = (report.summary["num_members"] for report in reports)
     sizes = Sizes(reports[0].summary["num_samples"], (a, b))
-    return _plain(found, sizes, SHARED if shared else "; ".join(alone) or None, flags)
+    return _plain(found, sizes, SHARED if shared else alone, flags)
+
+
+def _reasons(
+    reports: tuple[Report, Report], numbers: tuple[Estimate, Estimate], lacking: Sequence[bool]
+) -> str | None:
+    """Joins the reasons of the runs that lack something; None if neither does."""
+    each = zip(reports, numbers, lacking, strict=True)
+    found = [(report.name, number.reason) for report, number, lacks in each if lacks]
+    if len(found) == 2 and found[0][1] == found[1][1]:
+        return f"both runs: {found[0][1]}"
+    return "; ".join(f"{name}: {reason}" for name, reason in found) or None
 
 
 def _side(report: Report, number: Estimate, name: str) -> Side:

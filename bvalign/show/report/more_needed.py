@@ -63,11 +63,8 @@ def in_a_sentence(
 def _sentences(found: Difference, sizes: Sizes, needed: dict[str, object] | None) -> Iterator[str]:
     alone = found.members is None
     if needed is None:
-        yield (
-            "Told apart over these samples alone; other members could change it."
-            if alone
-            else ("Told apart.")
-        )
+        others = " for these members; other members could change it" if alone else ""
+        yield f"Told apart{others}."
         return
     yield "Not told apart."
     if not found.value:
@@ -101,7 +98,10 @@ def _sentences(found: Difference, sizes: Sizes, needed: dict[str, object] | None
             f"{together[0]} and {together[1]}."
         )
     else:
-        yield "No number of samples or members would do, as the tails of the noise are unknown."
+        yield (
+            "No number of samples or members would do, as noise that no member has shown may "
+            "explain the difference."
+        )
 
 
 def _warning(flags: Sequence[str]) -> Iterator[str]:

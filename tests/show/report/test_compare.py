@@ -1,6 +1,7 @@
 """`bvalign compare`: what it writes of several runs, and what it refuses."""
 
 import csv
+import html
 import json
 from pathlib import Path
 
@@ -22,7 +23,7 @@ SEVEN = '{"schema": 7}'
 NUMBERS = ("accuracy", "risk", "bias_sq", "variance", "slope", "offset")
 
 
-def report(folder, *, schema=2, noise=0.0, rows=200, **summary):
+def report(folder, *, schema=2, noise=0.0, rows=200, cluster=None, **summary):
     """A report as `bvalign fit` leaves it, with samples on a line of slope one and a half."""
     rng = np.random.default_rng(0)
     bias_sq = 10 ** rng.uniform(-6, -1, rows)
@@ -49,10 +50,12 @@ def report(folder, *, schema=2, noise=0.0, rows=200, **summary):
             "slope_influence": 0.2 * rng.standard_normal(rows),
             "offset_influence": shift,
         }
+        columns |= {} if cluster is None else {"cluster": cluster}
         members = summary.get("num_members", 4)
+        own = None if cluster is None else torch.from_numpy(cluster)
 
         def found(value, column, **options):
-            over = samples_variance(torch.from_numpy(columns[column] * 1.0))
+            over = samples_variance(torch.from_numpy(columns[column] * 1.0), own)
             spread = Spread(*over, *((2e-5, 5e-6, members) if members > 2 else ()))
             return plain(estimate(value, spread, **options))
 
@@ -163,24 +166,26 @@ def test_a_difference_has_the_variance_of_the_samples_and_of_both_ensembles():
 
 
 def test_clusters_of_either_report_are_respected():
-    a, b = two(noise=0.3)
-    size = len(a.samples["index"])
-    fours, shifted = np.arange(size) // 4 + 7.0, (np.arange(size) + 2) // 4 * 1.0
-    alone = pair_of(a, b)["differences"]["risk"]["variance"]["samples"]
-    found = pair_of(with_samples(a, cluster=fours), b)
-    assert found["clusters"] == size // 4
+    fours, shifted = np.arange(200) // 4 + 7, (np.arange(200) + 2) // 4
+    a, b, crossed = read_reports(
+        [report("a", cluster=fours), report("b", noise=0.3), report("c", cluster=shifted)]
+    )
+    found = pair_of(a, b)
+    assert found["clusters"] == 50
     assert found["notes"] == ["200 samples in 50 clusters, which count as drawn at random"]
     difference = a.samples["risk"] - b.samples["risk"]
     sums = (difference - difference.mean()).reshape(-1, 4).sum(axis=1)
-    expected = (sums**2).sum() / size**2 * 50 / 49
-    assert found["differences"]["risk"]["variance"]["samples"] == pytest.approx(expected)
-    assert expected != pytest.approx(alone, rel=1e-3)
-    assert pair_of(a, with_samples(b, cluster=fours))["differences"] == found["differences"]
-    crossed = pair_of(with_samples(a, cluster=fours), with_samples(b, cluster=shifted))
-    assert crossed["clusters"] == 1  # every cluster of one overlaps two of the other
-    assert crossed["differences"]["risk"]["interval_samples"] is None
-    assert crossed["differences"]["risk"]["sentence"] == (
-        "No interval: one independent sample has no variance: no interval."
+    expected = (sums**2).sum() / 200**2 * 50 / 49
+    variance = found["differences"]["risk"]["variance"]["samples"]
+    assert variance == pytest.approx(expected, rel=1e-9)
+    assert variance != pytest.approx(np.var(difference, ddof=1) / 200, rel=1e-3)
+    turned = pair_of(b, a)["differences"]["risk"]
+    assert turned["variance"]["samples"] == pytest.approx(variance)
+    joined = pair_of(a, crossed)  # every cluster of one overlaps two of the other
+    assert joined["clusters"] == 1
+    assert joined["differences"]["risk"]["interval_samples"] is None
+    assert joined["differences"]["risk"]["sentence"] == (
+        "No interval: one independent sample has no variance."
     )
 
 
@@ -286,7 +291,7 @@ def test_the_command_writes_page_table_and_figures(bvalign, monkeypatch, capsys)
             bvalign("analyze", "p.npz", "--out", name)
     bvalign("compare", "one", "two", "three", "--out", "out/all", "--pdf")
     assert capsys.readouterr().out.endswith("comparison of 3 runs: out/all/compare.html\n")
-    page = Path("out/all/compare.html").read_text()
+    page = html.unescape(Path("out/all/compare.html").read_text())
     assert "No difference of one and two: tested on different samples" in page
     assert '<th scope="row">two</th>' in page
     with Path("out/all/compare.csv").open() as file:

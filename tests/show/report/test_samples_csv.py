@@ -12,7 +12,8 @@ from bvalign import write_report
 from bvalign.analysis.decompositions import Column, Unit
 from bvalign.show.report import samples_csv
 from bvalign.show.report.samples_csv import write_samples
-from tests.ensembles import aligned_ensemble, analysed, predictions_of
+from tests.analysed import analysed
+from tests.ensembles import aligned_ensemble, predictions_of
 
 
 def columns_of(number):
