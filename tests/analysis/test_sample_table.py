@@ -64,7 +64,7 @@ def expected_row(logits, label):
 
 
 def log_errors(probs, residuals):
-    """Delete-one standard errors of the logs of the plug-in values; without one if digits are lost."""
+    """Delete-one standard errors of the logs of the plug-in values; none where digits are lost."""
     num = len(probs)
     if num < 3:
         return {"log_bias_sq_error": None, "log_variance_error": None}
