@@ -23,6 +23,15 @@ def aligned_ensemble(members=12, samples=900, classes=5, sigma=1.0, seed=0):
     return torch.from_numpy(logits), torch.from_numpy(target)
 
 
+def mixed_ensemble(members=5, samples=80, classes=3, seed=0):
+    """Logits with margins of a few standard deviations: some samples are right, some wrong."""
+    rng = np.random.default_rng(seed)
+    target = rng.integers(classes, size=samples)
+    logits = 1.5 * rng.standard_normal((members, samples, classes))
+    logits[:, np.arange(samples), target] += rng.uniform(-1, 6, size=samples)
+    return torch.from_numpy(logits), torch.from_numpy(target)
+
+
 def calibrated_members(seed, samples=4000):
     """Members with Dirichlet noise around a mean per sample, and labels drawn from that mean.
 

@@ -51,6 +51,7 @@ from bvalign.analysis.slopes import (
     LogErrors,
     LogitBlock,
     PooledNoise,
+    has_logs,
     line_sums,
     logit_block,
 )
@@ -109,7 +110,10 @@ def block_values(part: Range, plan: Plan) -> BlockValues:
     without = set_values(leave_one_out(by_group), given)
     counts = vote_counts(votes, logits.shape[-1])
     replicates = left_out(without, leave_one_out(losses), target)
-    x, y = replicates.bias_sq.log(), replicates.variance.log()
+    usable = has_logs(replicates.bias_sq, replicates.variance)
+    x, y = (
+        torch.where(usable, v, torch.nan).log() for v in (replicates.bias_sq, replicates.variance)
+    )
     weighted = None
     if plan.member_weights is not None:
         weighted = weighted_decompose(logits, target, torch.tensor(plan.member_weights).double())
@@ -129,7 +133,7 @@ def block_values(part: Range, plan: Plan) -> BlockValues:
         leading=leading(state.prob_sum / len(logits), counts),
         log_errors=_log_errors(x, y),
         left_out=left_out_sums(replicates),
-        line=line_sums(x, y, without.correct & x.isfinite() & y.isfinite()),
+        line=line_sums(x, y, without.correct & usable),
         logit=logit,
         mean_probs=_mean_probs(without, binned, state.prob_sum / len(logits), target),
         chosen_logits=logits[:, chosen],

@@ -24,6 +24,7 @@ from bvalign.analysis.slopes import (
     check,
     curve,
     fit_logit_slope,
+    has_logs,
     ols,
     pool_noise,
     read_drawn,
@@ -123,7 +124,8 @@ def _alignment(
     errors = None
     if values.logit is not None:
         errors = LogErrors(*(error[positions] for error in values.logit.errors))
-    constant = int((correct & ~(values.decomposition.variance > 0)).sum())
+    usable = has_logs(values.decomposition.bias_sq, values.decomposition.variance)
+    constant = int((correct & ~usable).sum())
     found = fit_logit_slope(values.logit, first, len(correct), clusters)
     return Alignment(
         found,

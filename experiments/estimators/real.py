@@ -142,7 +142,7 @@ def _text(number: Number) -> str:
 
 
 def _arrays(predictions: bvalign.Predictions) -> tuple[np.ndarray, np.ndarray]:
-    logits = torch.cat([block for block, _ in predictions.blocks()], dim=1)
+    logits = torch.cat([block for block, _ in predictions.ranges()], dim=1)
     return logits.numpy(), predictions.target
 
 

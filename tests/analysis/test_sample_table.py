@@ -7,11 +7,9 @@ import csv
 
 import mpmath
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bvalign.analysis.summary import analyze_blocks
 from bvalign.show.report.samples_csv import samples_csv
 from tests import reference_losses as reference
 from tests.reference_losses import ensemble, mean, mp, pairs
@@ -103,9 +101,7 @@ def scale(name, row):
 def test_every_column_of_samples_is_its_definition(members, classes, margin, block, seed):
     logits, target = ensemble(members, SAMPLES, classes, margin, seed)
     weights = [float(m) for m in range(1, members + 1)]
-    cuts = range(0, SAMPLES, block)
-    blocks = [(logits[:, i : i + block], target[i : i + block]) for i in cuts]
-    found = analyze_blocks(blocks, torch.arange(SAMPLES), members, member_weights=weights)
+    found = analysed(logits, target, block, member_weights=weights)
     rows = list(csv.DictReader(samples_csv(found.columns()).splitlines()))
     sums = {}
     for n, row in enumerate(rows):

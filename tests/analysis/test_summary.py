@@ -8,21 +8,15 @@ import torch
 from bvalign import open_predictions
 from bvalign.analysis.calibration.gap import gap_identity
 from bvalign.analysis.decompositions.other_losses import cross_entropy, vote_counts, zero_one
-from bvalign.analysis.summary import analyze_blocks
 from bvalign.show.report.samples_csv import samples_csv
 from bvalign.show.report.summary_json import plain, summarise
 from tests import ROOT
+from tests.analysed import analysed
 from tests.ensembles import aligned_ensemble, random_ensemble, save_npz
 
 PAGE = (ROOT / "docs" / "summary.md").read_text()
 DOCUMENTED = set(re.findall(r"\w+", " ".join(re.findall("`[^`]+`", PAGE))))
 KEYED_BY_DATA = ("identity", "provenance", "versions", "slope_by_class", "slope_by_decade")
-
-
-def analysed(logits, target, block=101):
-    starts = range(0, len(target), block)
-    blocks = [(logits[:, i : i + block], target[i : i + block]) for i in starts]
-    return analyze_blocks(blocks, torch.arange(len(target)), len(logits))
 
 
 def test_every_table_equals_its_function_whatever_the_blocks():

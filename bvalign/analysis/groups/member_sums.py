@@ -20,6 +20,9 @@ from torch import Tensor
 from bvalign.analysis.decompositions import log_softmax, residual
 from bvalign.analysis.groups.member_groups import MemberGroups
 
+ROUNDING = 1e-14
+"""Error of a difference of two sums of squares, relative to either."""
+
 
 class Residuals(NamedTuple):
     """What members say of each sample, relative to its label."""
@@ -70,7 +73,9 @@ class SetValues(NamedTuple):
     def variance(self) -> Float[Tensor, "sets samples"]:
         """Plug-in variance."""
         centred = self.sums.centred - self.shift / self.sums.count
-        return centred.clamp_(min=0) / self.sums.count
+        # what is left of members that agree, where others do not, is rounding
+        centred[centred < ROUNDING * self.sums.centred] = 0
+        return centred / self.sums.count
 
     @property
     def correct(self) -> Bool[Tensor, "sets samples"]:

@@ -3,7 +3,7 @@
 from bvalign.analysis.slopes.alignment import Alignment, check, curve
 from bvalign.analysis.slopes.drawn import DrawnBlock, read_drawn
 from bvalign.analysis.slopes.flags import FLAGS
-from bvalign.analysis.slopes.lines import LineSums, line_sums, log_log_line
+from bvalign.analysis.slopes.lines import LineSums, has_logs, line_sums, log_log_line
 from bvalign.analysis.slopes.logit_block import LogitBlock, logit_block
 from bvalign.analysis.slopes.logit_fit import FirstPass
 from bvalign.analysis.slopes.logit_slope import LogitSlope, fit_logit_slope
@@ -27,6 +27,7 @@ __all__ = [
     "check",
     "curve",
     "fit_logit_slope",
+    "has_logs",
     "line_sums",
     "log_log_line",
     "logit_block",

@@ -93,7 +93,9 @@ def curve(
         larger = (members[-1] - 1) / (members[:-1] - 1).clamp(min=1).double()
         numbers = (("slope", found.slope), ("offset", found.offset))
         for (name, whole), correction in zip(numbers, found.corrections, strict=True):
-            value = torch.tensor([math.nan if whole.value is None else whole.value]).double()
+            value = torch.tensor(
+                [math.nan if whole.value is None else whole.value], dtype=torch.float64
+            )
             of_ensembles = fits[name] + correction * larger
             values["logit_slope", name] = torch.cat([of_ensembles, value])
     for unit in units.unique().tolist():

@@ -12,6 +12,9 @@ from torch import Tensor
 
 ReplicateWeights = Float[Tensor, "replicates points"]
 Points = Float[Tensor, " points"] | Float[Tensor, "replicates points"]
+ROUNDING = 1e-28
+"""Largest ratio of the variance of members that agree to rounding to their squared bias."""
+
 Numbers = dict[str, Float[Tensor, " replicates"]]
 """Name of a number -> its value for each row of replicate weights."""
 
@@ -55,6 +58,17 @@ class LineSums(NamedTuple):
         """Moments of each set; NaN without points."""
         x, y, xx, xy, yy = (part / self.count for part in self[1:])
         return Cloud(x, y, xx - x * x, xy - x * y, yy - y * y)
+
+
+def has_logs(
+    bias_sq: Float[Tensor, "*sets samples"], variance: Float[Tensor, "*sets samples"]
+) -> Bool[Tensor, "*sets samples"]:
+    """Tells where both have a logarithm: not where the variance is the rounding of equal members.
+
+    >>> has_logs(torch.tensor([0.1, 0.1, 0.0]), torch.tensor([0.2, 1e-34, 0.0])).tolist()
+    [True, False, False]
+    """
+    return (bias_sq > 0) & (variance > ROUNDING * bias_sq)
 
 
 def line_sums(
@@ -105,7 +119,7 @@ def log_log_line(
     >>> [round(float(line[key]), 3) for key in ("slope", "r_squared")]
     [0.5, 1.0]
     """
-    usable = (bias_sq > 0) & (variance > 0)
+    usable = has_logs(bias_sq, variance)
     usable = usable if keep is None else usable & keep
     x, y = bias_sq[usable].log(), variance[usable].log()
     if replicate_weights is None:

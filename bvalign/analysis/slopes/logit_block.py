@@ -154,5 +154,5 @@ def _terms(
 def _larger(error: LogErrors, groups: MemberGroups) -> LogErrors:
     """Errors without each group of members."""
     members = sum(groups.sizes)
-    grown = torch.tensor([[members / (members - size)] for size in groups.sizes]).double()
+    grown = members / (members - torch.tensor(groups.sizes, dtype=torch.float64).unsqueeze(1))
     return LogErrors(*(grown * part for part in error))

@@ -118,7 +118,7 @@ class LogitFit:
             tail_shifts=tuple(number.shifts[0] for number in numbers),
             change=self.first.noise.change,
             unseen=float(self.block.rare) / len(self.x),
-            reliability=self.signal / self.total,
+            reliability=self.signal / self.total if self.total else 0.0,
             skewness=self.first.skewness,
             saturated=int(self.block.saturated),
             samples=len(self.x),
@@ -168,8 +168,8 @@ class LogitFit:
         """Of the terms 1, x, y, x² - C_xx, xy - C_xy in (x - mean x) e - C_xy + slope C_xx."""
         x, y = float(self.x.mean()), float(self.y.mean())
         level = y - slope * x
-        weights = torch.tensor([x * level, slope * x - level, -x, -slope, 1.0])
-        return weights.double() / self.signal
+        weights = [x * level, slope * x - level, -x, -slope, 1.0]
+        return torch.tensor(weights, dtype=torch.float64) / self.signal
 
     def correction(self, number: Number) -> float:
         """What the jackknife adds to the number."""

@@ -19,7 +19,7 @@ from torch import Tensor
 from bvalign.analysis.decompositions import Decomposition
 from bvalign.analysis.groups import left_out_variance
 from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance
-from bvalign.analysis.slopes.lines import LineSums, cloud
+from bvalign.analysis.slopes.lines import LineSums, cloud, has_logs
 from bvalign.analysis.slopes.logit_values import LogErrors
 
 NUMBERS = ("slope", "intercept", "r_squared")
@@ -50,7 +50,7 @@ def ols(
     """
     if int(values.count.max()) < LEAST_MEMBERS:
         return _none("needs two members, as one has no variance")
-    keep = values.correct & (values.bias_sq > 0) & (values.variance > 0)
+    keep = values.correct & has_logs(values.bias_sq, values.variance)
     number = int(keep.sum())
     if number < LEAST_POINTS:
         return _none(

@@ -13,7 +13,7 @@ from bvalign.analysis.groups import (
     set_values,
     unite,
 )
-from bvalign.analysis.slopes.lines import LineSums, line_sums
+from bvalign.analysis.slopes.lines import LineSums, has_logs, line_sums
 
 
 class Parts(NamedTuple):
@@ -52,7 +52,7 @@ def parts(by_group: MemberSums, given: Residuals, groups: MemberGroups) -> Parts
 def smaller(values: SetValues) -> Smaller:
     """Sums of the smaller ensembles, from their values."""
     bias_sq, variance, correct = values.bias_sq, values.variance, values.correct
-    usable = correct & (bias_sq > 0) & (variance > 0)
+    usable = correct & has_logs(bias_sq, variance)
     totals = (bias_sq, variance, (~correct).double())
     line = line_sums(bias_sq.log(), variance.log(), usable)
     return Smaller(*(total.sum(dim=1) for total in totals), line)
