@@ -45,9 +45,9 @@ def sections() -> dict[str, list]:
             points(),
         ],
         "Results of all members": [
-            *scalars(["result/accuracy", "result/cross_half", "result/ols"]),
+            *scalars(["result/accuracy", "result/slope", "result/offset", "result/ols"]),
             panels.ScatterPlot(
-                title="slope", x=summary("result/accuracy"), y=summary("result/ols")
+                title="slope", x=summary("result/accuracy"), y=summary("result/slope")
             ),
             panels.ScatterPlot(
                 title="squared bias and variance",

@@ -19,7 +19,8 @@ from bvalign.show.figures.members import (
     over_size,
 )
 from bvalign.show.report.labelled import plot
-from tests.ensembles import aligned_ensemble, analysed, random_ensemble
+from tests.analysed import analysed
+from tests.ensembles import aligned_ensemble, random_ensemble
 
 
 def drawn(figure):

@@ -9,7 +9,8 @@ from bvalign.show.figures.lines import Line
 from bvalign.show.figures.over_members import Curve, member_slopes, slope_over_members
 from bvalign.show.figures.samples import ratio_histogram, reliability
 from bvalign.show.figures.scatter import Panel, alignment_scatter
-from tests.ensembles import aligned_ensemble, analysed
+from tests.analysed import analysed
+from tests.ensembles import aligned_ensemble
 
 
 def drawn(figure):
