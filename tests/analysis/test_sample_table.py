@@ -97,7 +97,9 @@ def scale(name, row):
         return row["kl_risk"]
     if name.startswith(("gap", "calibration")):
         return row["risk"] + row["uncertainty"]
-    if name.startswith("log_"):  # an error bar, from deviations of what is near one where it is wrong
+    if name.startswith(
+        "log_"
+    ):  # an error bar, from deviations of what is near one where it is wrong
         return 1 if row["correct"] else 1000
     return abs(row[name])
 
