@@ -97,9 +97,8 @@ def scale(name, row):
         return row["kl_risk"]
     if name.startswith(("gap", "calibration")):
         return row["risk"] + row["uncertainty"]
-    if name.startswith(
-        "log_"
-    ):  # an error bar, from deviations of what is near one where it is wrong
+    if name.startswith("log_"):
+        # an error bar; where the sample is wrong, of deviations from what is almost one
         return 1 if row["correct"] else 1000
     return abs(row[name])
 
