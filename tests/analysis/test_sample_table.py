@@ -98,8 +98,8 @@ def scale(name, row):
     if name.startswith(("gap", "calibration")):
         return row["risk"] + row["uncertainty"]
     if name.startswith("log_"):
-        # an error bar; where the sample is wrong, of deviations from what is almost one
-        return 1 if row["correct"] else 1000
+        # an error bar: where the sample is wrong, 1 - p_y is almost one and has few digits to deviate
+        return 1 if row["correct"] else 1e6
     return abs(row[name])
 
 
