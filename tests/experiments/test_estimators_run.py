@@ -154,7 +154,7 @@ def test_errors_of_numbers_by_hand():
     assert found["rmse"] == pytest.approx((2.75 / 3) ** 0.5, rel=1e-4)
     assert (found["coverage"], found["half_width"]) == (0.5, 0.75)
     assert found["truth_error"] == pytest.approx(0.01 / 0.75, rel=1e-4)
-    assert rows.errors([[1.0, 2.0, 3.0]], (1.5, 0.0))["outside"] == 1
+    assert rows.errors([[1.0, 2.0, 3.0], [4.0, 2.0, 3.0]], (1.5, 0.0))["outside"] == 2
     assert "bias" not in rows.errors(given, None)
     assert doctest.testmod(rows).failed == 0
 
@@ -178,6 +178,7 @@ def test_goals_are_reached_or_missed():
     mute = [row("mute", 0, group="degenerate")]
     found = {v.what: v for v in goals.verdicts(good + hard + mute)}
     assert {v.verdict for v in found.values()} == {"reached", "no goal"}
+    assert found["every mean: pooled coverage, near-Gaussian, M >= 8"].measured == "1 of 1 means"
     assert found["slope: pooled coverage, near-Gaussian, M >= 8"].measured == "0.940 ± 0.010"
     assert "few 0.667" in found["slope: coverage, M < 8"].measured
 
@@ -192,6 +193,9 @@ def test_goals_are_reached_or_missed():
     assert goals._hard("slope", lost).reason == "e 0.84, 90% flagged"
     quoted = goals._degenerate([row("f", 0, group="degenerate", quoted=1)])
     assert quoted.verdict == "missed"
+    pooled, each = goals._means([row("g", 258)])
+    assert (pooled.verdict, pooled.reason) == ("missed", "risk (0.860 ± 0.020)")
+    assert (each.measured, each.reason) == ("0 of 1 means", "risk (0 of 1 cells)")
     assert goals._pooled("", [], lambda r: r["slope"]).verdict == "not run"
 
 
