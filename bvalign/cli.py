@@ -12,6 +12,7 @@ import traceback
 from pathlib import Path
 
 from bvalign import __version__
+from bvalign.quick_imports import quick_imports
 
 EPILOG = """training, through LightningCLI (see `bvalign fit --help`):
   fit         train the missing members of an ensemble, then write its report
@@ -35,7 +36,8 @@ def main() -> None:
     argv = sys.argv[1:]
     try:
         if argv and argv[0] in ("fit", "test"):
-            from bvalign.commands.fit import EnsembleCLI
+            with quick_imports():
+                from bvalign.commands.fit import EnsembleCLI
 
             EnsembleCLI()  # reads sys.argv itself
         else:
@@ -66,43 +68,67 @@ def _parser() -> argparse.ArgumentParser:
         "predictions",
         type=Path,
         help="a run directory; a .npz with logits or probs (members, samples, classes) or integer "
-        "votes (members, samples), optionally labels (samples), index, members; a folder of one "
-        ".npy or .safetensors (samples, classes) per member and optionally labels.npy; a .csv or "
-        ".parquet with columns member, sample, optionally label, and logit0, logit1, ... or p0, "
-        "p1, ...; without labels the report has the numbers that need none",
+        "votes (members, samples), optionally labels (samples), index, members, clusters; a folder "
+        "of one .npy or .safetensors (samples, classes) per member and optionally labels.npy, "
+        "clusters.npy; a .csv or .parquet with columns member, sample, optionally label, cluster, "
+        "and logit0, logit1, ... or p0, p1, ...; without labels the report has the numbers that "
+        "need none",
     )
     analyze.add_argument("--out", type=Path, required=True, help="folder for the report")
-    analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a.selection))
+    analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a))
     report = commands.add_parser("report", help="write the report of a run directory again")
     report.add_argument("run_directory", type=Path, help="a run directory")
-    report.set_defaults(run=lambda a: _report(a.run_directory, a.run_directory, a.selection))
+    report.set_defaults(run=lambda a: _report(a.run_directory, a.run_directory, a))
     for command in (analyze, report):
         command.add_argument(
-            "--selection",
-            choices=("same", "other", "threshold"),
-            default="same",
-            help="selection of correct samples for the fits: by the members that are fitted "
-            "(same), by other members (other), or by bias_sq_unbiased < 0.1 (threshold)",
+            "--no-samples",
+            action="store_true",
+            help="write no samples.csv, which takes about half a kilobyte a sample; one of before "
+            "is removed",
         )
+    _add_clusters(analyze, report)
     compare = commands.add_parser("compare", help="compare the reports of several runs")
     compare.add_argument(
         "runs", type=Path, nargs="+", help="run directories, or folders of reports"
     )
     compare.add_argument("--out", type=Path, required=True, help="folder for the comparison")
-    compare.set_defaults(run=lambda a: _compare(a.runs, a.out))
+    for command in (analyze, report, compare):
+        command.add_argument("--pdf", action="store_true", help="figures also as PDF, for papers")
+    compare.set_defaults(run=lambda a: _compare(a.runs, a.out, a.pdf))
     return parser
 
 
-def _compare(runs: list[Path], out: Path) -> None:
-    from bvalign.commands.compare import compare_runs
+def _add_clusters(*commands: argparse.ArgumentParser) -> None:
+    for command in commands:
+        command.add_argument(
+            "--clusters",
+            type=Path,
+            metavar="FILE",
+            help="which samples belong together (a patient, a video, a family of questions), where "
+            "the predictions do not say so: a .npy with an integer or string per sample, in their "
+            "order, or a .csv with columns index and cluster; intervals then treat clusters, not "
+            "samples, as drawn at random",
+        )
 
-    compare_runs(runs, out)
+
+def _compare(runs: list[Path], out: Path, pdf: bool) -> None:
+    with quick_imports():
+        from bvalign.commands.compare import compare_runs
+
+    compare_runs(runs, out, pdf=pdf)
 
 
-def _report(source: Path, out: Path, selection: str) -> None:
-    from bvalign.commands.report import analyze_and_report
+def _report(source: Path, out: Path, options: argparse.Namespace) -> None:
+    with quick_imports():
+        from bvalign.commands.report import analyze_and_report
 
-    analyze_and_report(source, out, selection)
+    analyze_and_report(
+        source,
+        out,
+        clusters=options.clusters,
+        samples=not options.no_samples,
+        pdf=options.pdf,
+    )
 
 
 def _rank() -> str:

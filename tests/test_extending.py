@@ -9,12 +9,15 @@ import sys
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from tests import ROOT
 from tests.copies import writable_copy
 from tests.ensembles import aligned_ensemble, save_npz
 
-PATCHES = re.findall(r"```diff\n(.*?)```", (ROOT / "docs/extending.md").read_text(), re.DOTALL)
+STATISTIC, MEMBERS = re.findall(
+    r"```diff\n(.*?)```", (ROOT / "docs/extending.md").read_text(), re.DOTALL
+)
 AS_W_AND_B_SHOWS = """
 import json
 from bvalign import analyze, open_predictions
@@ -44,14 +47,13 @@ def apply(patch, folder):
 
 @pytest.fixture
 def extended(tmp_path):
-    """Applies a patch and returns the files it touches and a way to run Python with it."""
+    """Applies patches and returns the files they touch and a way to run Python with them."""
     writable_copy(ROOT / "bvalign", tmp_path / "bvalign")
     writable_copy(ROOT / "docs", tmp_path / "docs")
-    logits, target = aligned_ensemble(members=8, samples=120)
-    save_npz(tmp_path / "p.npz", logits, target)
+    save_npz(tmp_path / "p.npz", *ensemble())
 
-    def run(patch):
-        files = apply(patch, tmp_path)
+    def run(*patches):
+        files = [name for patch in patches for name in apply(patch, tmp_path)]
         environment = os.environ | {"PYTHONPATH": str(tmp_path)}
 
         def python(*arguments):
@@ -72,31 +74,53 @@ def extended(tmp_path):
     return run
 
 
+def ensemble():
+    """Members of different temperature, whose entropies differ on all samples alike."""
+    logits, target = aligned_ensemble(members=8, samples=120)
+    return logits.numpy() * np.linspace(0.8, 1.2, 8)[:, None, None], target
+
+
+def entropies():
+    """Of every member on every sample."""
+    logits, _ = ensemble()
+    probs = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    probs /= probs.sum(axis=-1, keepdims=True)
+    return -(probs * np.log(probs)).sum(axis=-1)
+
+
 def test_a_per_sample_statistic_is_added_in_four_files_with_its_test(extended, tmp_path):
-    files, python = extended(PATCHES[0])
+    files, python = extended(STATISTIC)
     assert len(files) == 3
     with (tmp_path / "out/samples.csv").open() as file:
         column = np.array([float(row["mean_entropy"]) for row in csv.DictReader(file)])
-    logits, _ = aligned_ensemble(members=8, samples=120)
-    probs = np.exp(logits.numpy())
-    probs /= probs.sum(axis=-1, keepdims=True)
-    np.testing.assert_allclose(
-        column, -(probs * np.log(probs)).sum(axis=-1).mean(axis=0), rtol=1e-9
-    )
+    np.testing.assert_allclose(column, entropies().mean(axis=0), rtol=1e-9)
     summary = json.loads((tmp_path / "out/summary.json").read_text())
-    assert summary["means"]["mean_entropy"]["value"] == pytest.approx(column.mean())
+    mean = summary["means"]["mean_entropy"]
+    assert mean["value"] == pytest.approx(column.mean())
+    assert mean["interval"] is None
+    assert mean["interval_samples"][0] < mean["value"] < mean["interval_samples"][1]
+    assert "over samples alone" in mean["reason"]
     page = (tmp_path / "out/report.html").read_text()
     data = re.search(r'id="page-data">(.*?)</script>', page, flags=re.DOTALL)[1]
     assert {"name": "mean_entropy", "unit": "nats"} in json.loads(data)["card"]
     assert "mean_entropy" in json.loads(python("-c", AS_W_AND_B_SHOWS))
 
 
-def test_an_estimator_is_added_in_three_files_with_its_test(extended, tmp_path):
-    files, _ = extended(PATCHES[1])
-    assert len(files) == 2
+def test_its_interval_over_members_is_added_in_two_files(extended, tmp_path):
+    """With eight members each is a group: the spread without one is that of their means."""
+    files, _ = extended(STATISTIC, MEMBERS)
+    assert len(files) == 5
     summary = json.loads((tmp_path / "out/summary.json").read_text())
-    wald, ols = (summary["alignment"][name]["slope"] for name in ("wald", "ols"))
-    assert wald["value"] == pytest.approx(ols["value"], abs=0.05)
-    assert wald["interval"][0] < wald["value"] < wald["interval"][1]
-    assert {row["estimator"] for row in summary["alignment_over_members"]} >= {"wald"}
-    assert "grouping: the line through" in (tmp_path / "out/report.html").read_text()
+    mean, values = summary["means"]["mean_entropy"], entropies()
+    assert mean["value"] == pytest.approx(values.mean(), rel=1e-9)
+    assert mean["reason"] is None
+    low, high = mean["interval"]
+    assert low < mean["interval_samples"][0] < mean["interval_samples"][1] < high
+    of_samples = values.mean(axis=0).var(ddof=1) / 120
+    of_members = values.mean(axis=1).var(ddof=1) / 8
+    both = values.var(axis=0, ddof=1).sum() / 8 / 120**2
+    extra = max(of_members - both, 0.0)
+    total = of_samples + extra
+    freedom = total**2 / (of_samples**2 / 119 + extra * of_members / 7)
+    expected = stats.t.interval(0.95, freedom, values.mean(), total**0.5)
+    assert mean["interval"] == pytest.approx(expected, rel=1e-6)

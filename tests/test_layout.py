@@ -1,19 +1,22 @@
 """The rooms and corners of the package, who may import whom, and how long anything may be."""
 
 import ast
+import json
 import sys
 from graphlib import TopologicalSorter
 
 import pytest
 
 from tests import ROOT
-from tests.processes import run_process
+from tests.copies import writable_copy
+from tests.processes import TINY, run_process
 
 PACKAGE = ROOT / "bvalign"
 ROOMS = {
     "moved": set(),
     "randomness": set(),
     "provenance": set(),
+    "quick_imports": set(),
     "atomic": set(),
     "predictions": {"atomic"},
     "data": {"randomness", "predictions"},
@@ -21,15 +24,17 @@ ROOMS = {
     "analysis": set(),
     "show": {"analysis", "predictions", "provenance", "atomic"},
     "commands": {"analysis", "atomic", "data", "ensemble", "predictions", "provenance", "show"},
-    "cli": {"commands"},
+    "cli": {"commands", "quick_imports"},
 }
 """Room -> rooms that it may import."""
 
 CORNERS = {
     "analysis.decompositions": set(),
-    "analysis.slopes": {"analysis.decompositions"},
-    "analysis.calibration": {"analysis.decompositions"},
-    "analysis.collapse": {"analysis.decompositions", "analysis.slopes", "analysis.calibration"},
+    "analysis.intervals": set(),
+    "analysis.groups": {"analysis.decompositions", "analysis.intervals"},
+    "analysis.slopes": {"analysis.decompositions", "analysis.groups", "analysis.intervals"},
+    "analysis.calibration": {"analysis.decompositions", "analysis.groups", "analysis.intervals"},
+    "analysis.collapse": {"analysis.decompositions", "analysis.slopes"},
     "predictions.readers": set(),
     "predictions.run": set(),
     "show.figures": set(),
@@ -38,6 +43,29 @@ CORNERS = {
     "show.report": {"show.figures"},
 }
 """Corner -> corners of its room that it may import; what lies beside them may import all."""
+
+UNUSED = {"timm", "wandb", "transformers", "pyarrow", "tensorboard", "requests"}
+"""Modules that a plain fit leaves out. Lightning imports torchvision, which nobody can prevent."""
+HEAVY = UNUSED | {"lightning", "torchvision", "torchmetrics", "sklearn", "jsonargparse"}
+HEAVY |= {"torch._dynamo", "triton", "matplotlib.pyplot", "scipy.stats", "scipy.optimize"}
+"""Modules that commands leave out which train nothing."""
+
+RUN_AND_TELL = """
+import gc, json, multiprocessing, sys, threading
+from bvalign.cli import main
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["bvalign", *words]
+    main()
+left = [t.name for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()]
+print()
+print(json.dumps({
+    "modules": list(sys.modules),
+    "left": left + [child.name for child in multiprocessing.active_children()],
+    "frozen": gc.get_freeze_count(),
+    "collects": gc.isenabled(),
+}))
+"""
+"""Runs commands one after another and tells what they have imported and what they leave behind."""
 
 FILES = sorted(f for f in PACKAGE.rglob("*.py") if f.stem != "__main__")
 
@@ -73,6 +101,18 @@ def test_a_file_imports_only_what_its_room_and_corner_may(path):
         own = {".".join(module[:2]) for module in imported(path) if module[0] == room} - {corner}
         beside = {name for name in own if name not in CORNERS and (PACKAGE / room).is_dir()}
         assert own - beside <= CORNERS[corner]
+
+
+def test_every_arrow_between_corners_is_used():
+    used = {name: set() for name in CORNERS}
+    for path in FILES:
+        room, *rest = names(path)
+        corner = f"{room}.{rest[0]}" if len(rest) > 1 else None
+        if corner in CORNERS:
+            used[corner] |= {".".join(module[:2]) for module in imported(path)}
+    assert {
+        name: arrows - used[name] for name, arrows in CORNERS.items() if arrows - used[name]
+    } == {}
 
 
 def test_the_arrows_have_no_circle():
@@ -115,3 +155,30 @@ def test_what_is_light_does_not_import_torch(command):
     lister += "print('torch' in sys.modules, 'wandb' in sys.modules)"
     out = run_process([sys.executable, "-c", lister, *command[1:]])
     assert out.stdout.strip().endswith("False False"), out.stdout
+
+
+def what_is_left(*commands):
+    told = run_process([sys.executable, "-c", RUN_AND_TELL, json.dumps(commands)])
+    assert "leak" not in told.stderr  # triton complains where its objects are frozen
+    left = json.loads(told.stdout.splitlines()[-1])
+    assert left["left"] == []
+    assert left["collects"]
+    assert left["frozen"] > 100_000  # what torch brings, before anything else is imported
+    return left
+
+
+def test_what_trains_nothing_imports_little_and_leaves_nothing_running():
+    inputs = ROOT / "tests" / "golden" / "inputs"
+    run = str(writable_copy(inputs / "digits", "run"))
+    left = what_is_left(
+        ["analyze", str(inputs / "labelled.npz"), "--out", "a"],
+        ["report", run],
+        ["compare", "a", run, "--out", "both"],
+    )
+    assert not HEAVY & set(left["modules"])
+
+
+def test_a_fit_imports_what_it_uses_and_leaves_nothing_running():
+    left = what_is_left(["fit", *TINY, "--model.members=2", "--trainer.logger=false"])
+    assert "lightning" in left["modules"]
+    assert not UNUSED & set(left["modules"])

@@ -27,14 +27,14 @@ from bvalign import RunDirectory
 HERE = Path(__file__).parent
 
 
-def run_fit(
+def fit_command(
     root: Path,
     workload: Workload,
     plan: str,
     epochs: int,
     more: Mapping[str, object] | None = None,
-) -> float:
-    """Seconds that one command trains, with `more` options."""
+) -> list[str]:
+    """The command line of one fit, with `more` options."""
     options = {
         "data": f"{workload.data.__module__}.{workload.data.__name__}",
         "data.batch_size": workload.batch_size,
@@ -51,9 +51,20 @@ def run_fit(
     if workload.num_train is not None:
         options["data.num_train"] = workload.num_train
     options |= more or {}
+    return [sys.executable, "-m", "bvalign", "fit", *(f"--{k}={v}" for k, v in options.items())]
+
+
+def run_fit(
+    root: Path,
+    workload: Workload,
+    plan: str,
+    epochs: int,
+    more: Mapping[str, object] | None = None,
+) -> float:
+    """Seconds that one command trains, with `more` options."""
     paths = [str(HERE), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
-        [sys.executable, "-m", "bvalign", "fit", *(f"--{k}={v}" for k, v in options.items())],
+        fit_command(root, workload, plan, epochs, more),
         env=os.environ
         | {"OMP_NUM_THREADS": str(workload.threads), "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,

@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch.nn import functional
@@ -17,6 +18,7 @@ CONVOLUTIONS = (  # batch, channels in and out, height and width; first the laye
 MATRICES = (512, 1024, 2048)
 SLOW = 2.0  # GFLOP/s: an emulated type, for which one shape is enough
 FLOATS = 2**25  # in the copied array, 128 MiB: no cache holds it
+Measurement = TypeVar("Measurement")
 
 
 def synchronize(device: str) -> None:
@@ -57,10 +59,12 @@ def spread(values: list[float]) -> dict[str, float]:
 
 
 def interleaved(
-    ways: dict[str, Callable[[], float]], rounds: int, tick: Callable[[], None] = lambda: None
-) -> dict[str, list[float]]:
+    ways: dict[str, Callable[[], Measurement]],
+    rounds: int,
+    tick: Callable[[], None] = lambda: None,
+) -> dict[str, list[Measurement]]:
     """The measurements of each way; a round goes through all ways, so that they share the load."""
-    measured: dict[str, list[float]] = {name: [] for name in ways}
+    measured: dict[str, list[Measurement]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
             measured[name].append(way())

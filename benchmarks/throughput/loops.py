@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor, nn
+from usual import sgd
 from workloads import Workload
 
 from bvalign.data.loader import MemberBatches, Resident
@@ -116,10 +117,3 @@ class PlainLoop:
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-
-
-def sgd(network: nn.Module) -> torch.optim.SGD:
-    """The optimizer of the plain and the usual loop."""
-    return torch.optim.SGD(
-        network.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4
-    )

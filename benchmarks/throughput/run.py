@@ -15,6 +15,8 @@ fits         whole `bvalign fit` commands with the plan that `auto` chose, again
              fits.py says what is left out
 statistics   time and memory of per-sample bias and variance of predictions on disk: passes.py
 startup      seconds until each --help answers
+commands     a short `fit` with its report, from start to end, against a Lightning script that
+             trains as many members one after another and keeps nothing: startup.py
 gpu          the same on CUDA, if there is a GPU: gpu.py
 """
 
@@ -44,7 +46,15 @@ from bvalign.provenance import provenance
 from bvalign.show.progress_bar import progress
 
 ROUNDS = {"training": 3, "fits": {"mlp": 3, "cnn": 3, "resnet8": 2, "resnet20": 2}}
-PARTS = {"limits": 1, "training": 5, "fits": 9, "statistics": 4, "startup": 1, "gpu": 1}
+PARTS = {
+    "limits": 1,
+    "training": 5,
+    "fits": 9,
+    "statistics": 4,
+    "startup": 1,
+    "commands": 2,
+    "gpu": 1,
+}
 """The parts in order, each with its approximate share of the time."""
 
 
@@ -124,6 +134,11 @@ class Study:
         if self.quick:
             return startup.startup(1, startup.COMMANDS[:3])
         return startup.startup(2)
+
+    def _commands(self, _: dict) -> dict[str, object]:
+        if self.quick:
+            return startup.whole_commands(1, members=2, epochs=1)
+        return startup.whole_commands(3, tick=self._ticks("commands", "commands", 16))
 
     def _gpu(self, _: dict) -> dict[str, object]:
         if self.quick or not torch.cuda.is_available():

@@ -47,6 +47,7 @@ def markdown(results: dict) -> str:
                 for name, row in results["startup"].items()
             ],
         ),
+        *_commands(results.get("commands")),
         *_gpu(results["gpu"]),
     ]
     return "\n".join(lines).rstrip() + "\n"
@@ -157,6 +158,32 @@ def _statistics(statistics: dict) -> list[str]:
         "How `statistics` grows:",
         "",
         *table("members, samples, classes | ns per logit | MiB", growth),
+    ]
+
+
+def _commands(commands: dict | None) -> list[str]:
+    if commands is None:  # results of before
+        return []
+    return [
+        "## Whole commands",
+        "",
+        f"{commands['members']} MLPs on digits, {commands['epochs']} epochs, from start to end; "
+        "`fit` writes its report, the Lightning script trains the members one after another and "
+        "keeps nothing. W&B is offline.",
+        "",
+        *table(
+            "command | seconds | CPU seconds | times Lightning | times its CPU seconds",
+            [
+                [
+                    way,
+                    _spread(row["seconds"], 1),
+                    _spread(row["cpu_seconds"], 1),
+                    _spread(row["over_lightning"], 2),
+                    _spread(row["cpu_over_lightning"], 2),
+                ]
+                for way, row in commands["rows"].items()
+            ],
+        ),
     ]
 
 

@@ -1,6 +1,6 @@
 """Mathematics of predictions: per-sample decompositions, and summaries of a whole ensemble.
 
-Data flow: `block_values.py` computes a block of samples, `collect.py` joins the blocks,
-`sample_table.py` turns them into columns, `summary.py` fits and summarises; `unlabelled.py` does
-the same without labels.
+Data flow: `block_values.py` computes a range of samples, `collect.py` joins the ranges,
+`labelled.py` runs both passes and all fits, `sample_table.py` and `summary.py` hold the results;
+`label_free.py` and `unlabelled.py` do the same without labels.
 """

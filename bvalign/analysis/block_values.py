@@ -1,82 +1,186 @@
-"""All values that one pass over the logits computes for a block of samples.
+"""All values that one pass over the logits computes for a range of samples.
 
-`collect.py` joins the blocks by the shapes of the fields: a field with a `samples` axis holds one
-entry per sample, which goes to its place; a field without one is a sum over samples and adds up.
-A field with a `Unit` is a finished statistic: a column of samples.csv, with its mean in
-summary.json, both under the name of the field.
+`collect.py` joins the ranges by the shapes of the fields: a field with a `samples` axis holds one
+entry per sample, `binned` and `chosen` are axes of random subsets of them, and a field without any
+is a sum over samples. A field with a `Unit` is a finished statistic: a column of
+samples.csv, with its mean in summary.json, both under the name of the field.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.calibration import pair_disagreement, uncertainty_sum
+from bvalign.analysis.calibration import (
+    Gap,
+    MeanProbs,
+    decompose_gap,
+    pair_disagreement,
+    uncertainty_sum,
+)
+from bvalign.analysis.collect import Range
 from bvalign.analysis.decompositions import (
     CrossEntropy,
-    Moments,
+    Decomposition,
     WeightedDecomposition,
+    ZeroOne,
     cross_entropy,
+    decompose,
     moments,
+    softmax,
     vote_counts,
     weighted_decompose,
+    zero_one,
 )
-from bvalign.analysis.slopes import Design, LogErrors, subset_values
+from bvalign.analysis.groups import (
+    LeftOut,
+    MemberGroups,
+    SetValues,
+    leave_one_out,
+    left_out,
+    left_out_sums,
+    left_out_variance,
+    loss_sums,
+    member_sums,
+    residuals,
+    set_values,
+)
+from bvalign.analysis.slopes import (
+    LineSums,
+    LogErrors,
+    LogitBlock,
+    PooledNoise,
+    has_logs,
+    line_sums,
+    logit_block,
+)
+
+TOP = 4
 
 
-class SubsetBlock(NamedTuple):
-    """Per-sample values of `subset_values.SubsetValues`."""
+class Plan(NamedTuple):
+    """What a pass computes beside the values of all members on all samples."""
 
-    bias_sq_unbiased: Float[Tensor, "subsets samples"]
-    variance_unbiased: Float[Tensor, "subsets samples"]
-    correct: Bool[Tensor, "subsets samples"]
-    log_errors: LogErrors
+    groups: MemberGroups
+    binned: Int[Tensor, " binned"]  # samples of calibration errors
+    chosen: Int[Tensor, " chosen"]  # samples whose logits are kept
+    noise: PooledNoise | None  # None where the population slope is undefined
+    member_weights: Sequence[float] | None = None
+
+
+class Leading(NamedTuple):
+    """Leading TOP classes of each sample (all classes if fewer), most probable first."""
+
+    classes: Int[Tensor, "samples top"]
+    probs: Float[Tensor, "samples top"]  # mean_m p_m of those classes, float32
+    votes: Int[Tensor, "samples top"]  # members that vote for each of them
 
 
 class BlockValues(NamedTuple):
-    """Values of a block of samples or, once joined, of all samples."""
+    """Values of a range of samples or, once joined, of all samples."""
 
-    hits: Float[Tensor, " members"]  # samples that each member gets right
-    pairs_that_differ: Float[Tensor, "members members"]  # samples on which two members disagree
+    hits: Int[Tensor, " members"]  # samples that each member gets right
+    pairs_that_differ: Int[Tensor, "members members"]  # samples on which two members disagree
     target: Int[Tensor, " samples"]
-    votes: Int[Tensor, "samples classes"]  # members that vote for each class
-    moments: Moments
-    uncertainty_sum: Float[Tensor, " samples"]
+    prediction: Int[Tensor, " samples"]
+    decomposition: Decomposition
     cross_entropy: CrossEntropy
-    subsets: SubsetBlock
+    zero_one: ZeroOne
+    gap: Gap
+    soft_error: Float[Tensor, " samples"]  # 1 - p̄_y
+    leading: Leading
+    log_errors: LogErrors  # of plug-in log bias_sq and log variance
+    left_out: LeftOut
+    line: LineSums  # of the correct samples without each group
+    logit: LogitBlock | None
+    mean_probs: MeanProbs
+    chosen_logits: Float[Tensor, "members chosen classes"]
+    chosen_target: Int[Tensor, " chosen"]
     weighted: WeightedDecomposition | None  # None without weights
 
 
-def block_values(
-    logits: Float[Tensor, "members samples classes"],
-    target: Int[Tensor, " samples"],
-    *,
-    plan: Design,
-    member_weights: Sequence[float] | None = None,
-) -> BlockValues:
-    """Computes all values of a block.
-
-    Args:
-        logits: of all members.
-        target: class ids.
-        plan: the subsets of the members.
-        member_weights: weight of each member in `weighted`, or None.
-    """
-    votes = logits.argmax(dim=-1)
-    values = subset_values(logits, target, plan.sums, plan.error_rows)
+def block_values(part: Range, plan: Plan) -> BlockValues:
+    """Computes all values of a range."""
+    logits, target, groups = part.logits, part.target, plan.groups
+    binned, chosen = map(part.rows, (plan.binned, plan.chosen))
+    votes, state = logits.argmax(dim=-1), moments(logits, target)
+    given = residuals(softmax(logits), target)
+    by_group, losses = member_sums(given, groups), loss_sums(logits, given, groups)
+    without = set_values(leave_one_out(by_group), given)
+    counts = vote_counts(votes, logits.shape[-1])
+    replicates = left_out(without, leave_one_out(losses), target)
+    usable = has_logs(replicates.bias_sq, replicates.variance)
+    x, y = (
+        torch.where(usable, v, torch.nan).log() for v in (replicates.bias_sq, replicates.variance)
+    )
     weighted = None
-    if member_weights is not None:
-        weighted = weighted_decompose(logits, target, torch.tensor(member_weights).double())
+    if plan.member_weights is not None:
+        weighted = weighted_decompose(logits, target, torch.tensor(plan.member_weights).double())
+    logit = None
+    if plan.noise is not None:
+        logit = logit_block(given, by_group, without, groups, plan.noise)
     return BlockValues(
-        hits=(votes == target).sum(dim=1).double(),
-        pairs_that_differ=pair_disagreement(votes).double(),
+        hits=(votes == target).sum(dim=1),
+        pairs_that_differ=pair_disagreement(votes),
         target=target,
-        votes=vote_counts(votes, logits.shape[-1]),
-        moments=moments(logits, target),
-        uncertainty_sum=uncertainty_sum(logits),
+        prediction=state.prob_sum.argmax(dim=-1),
+        decomposition=decompose(state, target),
         cross_entropy=cross_entropy(logits, target),
-        subsets=SubsetBlock(*values[:3], values.log_errors),
+        zero_one=zero_one(counts, target),
+        gap=decompose_gap(state, uncertainty_sum(logits), target),
+        soft_error=given.mean.gather(-1, target.unsqueeze(-1)).squeeze(-1),
+        leading=leading(state.prob_sum / len(logits), counts),
+        log_errors=_log_errors(x, y),
+        left_out=left_out_sums(replicates),
+        line=line_sums(x, y, without.correct & usable),
+        logit=logit,
+        mean_probs=_mean_probs(without, binned, state.prob_sum / len(logits), target),
+        chosen_logits=logits[:, chosen],
+        chosen_target=target[chosen],
         weighted=weighted,
     )
+
+
+def leading(
+    mean_probs: Float[Tensor, "samples classes"], votes: Int[Tensor, "samples classes"]
+) -> Leading:
+    """Selects the leading classes of each sample.
+
+    Args:
+        mean_probs: mean_m p_m.
+        votes: `other_losses.vote_counts`.
+
+    >>> first = leading(torch.tensor([[0.1, 0.9]]), torch.tensor([[1, 3]]))
+    >>> first.classes.tolist(), first.votes.tolist()
+    ([[1, 0]], [[3, 1]])
+    """
+    probs, classes = mean_probs.topk(min(TOP, votes.shape[-1]), dim=-1)
+    return Leading(classes.int(), probs.float(), votes.gather(-1, classes).int())
+
+
+def _log_errors(
+    x: Float[Tensor, "groups samples"], y: Float[Tensor, "groups samples"]
+) -> LogErrors:
+    """Squared standard errors over members of two logarithms; NaN below three members."""
+    number = len(x)
+    if number < 3:
+        return LogErrors(*(x.new_full(x.shape[1:], torch.nan) for _ in range(3)))
+    dx, dy = x - x.mean(dim=0), y - y.mean(dim=0)
+    scale = (number - 1) / number
+    covariance = (dx * dy).sum(dim=0) * scale
+    return LogErrors(left_out_variance(x), left_out_variance(y), covariance)
+
+
+def _mean_probs(
+    without: SetValues,
+    binned: Int[Tensor, " binned"],
+    whole: Float[Tensor, "samples classes"],
+    target: Int[Tensor, " samples"],
+) -> MeanProbs:
+    others = without.sums.magnitude[:, binned].scatter(
+        -1, target[binned].expand(len(without.label), -1).unsqueeze(-1), 0.0
+    )
+    predicted = torch.where(without.correct[:, binned], target[binned], others.argmax(dim=-1))
+    return MeanProbs(target[binned], whole[binned], without.largest[:, binned], predicted)

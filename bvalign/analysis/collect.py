@@ -1,117 +1,141 @@
-"""One pass over blocks of samples, with results in preallocated arrays over all samples."""
+"""One pass over fixed ranges of samples, whose results are joined in the order of the ranges.
+
+Each range gives a NamedTuple of tensors, and the axes in the annotation of a field say what becomes
+of it: with the axis `samples`, or that of a random subset of them, its entries go to their places;
+without one, it is a sum over samples. Whole numbers add up as they come. Other sums are kept range
+by range and added in their order at the end, and a range is computed by one thread, so that results
+are the same to the last digit for any number of threads and processes.
+"""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, TypeVar, get_origin
+from contextlib import contextmanager
+from typing import Annotated, NamedTuple, TypeVar, get_origin
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.calibration import choose_held_out
+NO_OWN = -1
+"""Number of the range of a process that has none of its own."""
 
-Block = tuple[Tensor, Tensor | None]
-"""Logits (members, block, classes) and labels (block), if any."""
+
+class Range(NamedTuple):
+    """Logits and labels of successive samples."""
+
+    number: int  # position among all ranges; NO_OWN where only the shapes of its results count
+    start: int  # position of the first sample
+    logits: Float[Tensor, "members samples classes"]
+    target: Int[Tensor, " samples"] | None
+
+    def rows(self, positions: Int[Tensor, " some"]) -> Int[Tensor, " here"]:
+        """Those of some ascending positions that lie in this range, counted from its start."""
+        ends = torch.tensor([self.start, self.start + self.logits.shape[1]])
+        first, last = torch.searchsorted(positions, ends).tolist()
+        return positions[first:last] - self.start
+
 
 Values = TypeVar("Values", bound=tuple)
 
 
+def draw_positions(num_samples: int, number: int, seed: int = 0) -> Int[Tensor, " some"]:
+    """Positions of at most `number` samples drawn at random, ascending; all if there are fewer."""
+    if num_samples <= number:
+        return torch.arange(num_samples)
+    drawn = np.random.default_rng(seed).permutation(num_samples)[:number]
+    return torch.from_numpy(np.sort(drawn))
+
+
 def collect(
-    blocks: Iterable[Block],
-    compute: Callable[[Tensor, Tensor | None], Values],
-    num_samples: int,
-    first: int = 0,
+    ranges: Iterable[Range],
+    compute: Callable[[Range], Values],
+    num_ranges: int,
+    places: Mapping[str, Int[Tensor, " some"]],
+    reduce: Callable[[Tensor], object] = lambda _: None,
 ) -> Values:
-    """Computes values of each block and joins them.
-
-    The results of a block are copied into arrays over all samples. Kept one by one between large
-    temporaries, they would fragment the heap: 9.2 GiB instead of 1.5 for (20, 20,000, 500).
-    Entries that no block fills stay zero, so processes with different blocks can add their arrays
-    up.
+    """Computes values of each range and joins them.
 
     Args:
-        blocks: of successive samples.
-        compute: maps logits and labels to a NamedTuple of tensors, NamedTuples or None. A field
-            whose shape has a `samples` axis goes to its place, any other is added up.
-        num_samples: N, over all processes.
-        first: position of the first block.
+        ranges: those of this process; one without a number of its own if it has none.
+        compute: maps a range to a NamedTuple of tensors, NamedTuples or None; a field whose shape
+            has an axis named in `places` goes there, any other one is added up.
+        num_ranges: over all processes.
+        places: name of an axis -> ascending positions of its samples.
+        reduce: sums an array over processes, in place; does nothing for a single one.
     """
-    whole, position = None, first
-    for (logits, _), values in _two_at_a_time(compute, blocks):
+    whole = None
+    for part, values in _side_by_side(compute, ranges):
         if whole is None:
-            whole = _zeros(values, num_samples)
-        _add(whole, values, position)
-        position += logits.shape[1]
-    return whole
+            whole = _zeros(values, num_ranges, places)
+        if part.number != NO_OWN:
+            _add(whole, values, part, places)
+    return _finished(whole, reduce, places)
 
 
-def arrays(values: tuple) -> Iterator[Tensor]:
-    """Yields all tensors of a NamedTuple, including nested ones, in a fixed order."""
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif value is not None:
-            yield from arrays(value)
+@contextmanager
+def one_thread_each() -> Iterator[int]:
+    """Gives every thread one core, and yields how many threads torch would have used.
 
-
-class HeldOut:
-    """Logits and labels of the samples chosen by `choose_held_out`, copied as blocks pass.
-
-    Args:
-        num_samples: N, over all processes.
-        first: position of the first block.
+    Results then do not depend on how torch cuts an operation into threads.
     """
-
-    def __init__(self, num_samples: int, first: int = 0) -> None:
-        self.num_samples, self.first = num_samples, first
-        self.logits: Float[Tensor, "chosen members classes"] = torch.empty(0)
-        self.target: Int[Tensor, " chosen"] = torch.empty(0, dtype=torch.int64)
-
-    def watch(self, blocks: Iterable[Block]) -> Iterator[Block]:
-        """Yields the same blocks, after copying their chosen samples."""
-        chosen, position = None, self.first
-        for logits, target in blocks:
-            members, length, classes = logits.shape
-            if chosen is None:
-                chosen = choose_held_out(self.num_samples, members, classes)
-                number = int(chosen.sum())
-                self.logits = logits.new_zeros(number, members, classes)
-                self.target = target.new_zeros(number)
-            here = chosen[position : position + length]
-            place = int(chosen[:position].sum())
-            rows = slice(place, place + int(here.sum()))
-            self.logits[rows] = logits[:, here].transpose(0, 1)
-            self.target[rows] = target[here]
-            position += length
-            yield logits, target
+    number = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield number
+    finally:
+        torch.set_num_threads(number)
 
 
-def _zeros(values: Values, num_samples: int) -> Values:
-    """Zeros for all samples, shaped like the results of one block."""
+def _zeros(values: Values, num_ranges: int, places: Mapping[str, Tensor]) -> Values:
+    """Zeros for all samples, or for the sums of all ranges."""
     whole = []
     for value, annotation in _annotated(values):
         if isinstance(value, Tensor):
-            size, axis = list(value.shape), _sample_axis(annotation)
-            if axis is not None:
-                size[axis] = num_samples
+            name, axis = _place(annotation, places)
+            size = list(value.shape)
+            if name is not None:
+                size[axis] = len(places[name])
+            elif value.is_floating_point():
+                size.insert(0, num_ranges)
             whole.append(value.new_zeros(size))
         else:
-            whole.append(None if value is None else _zeros(value, num_samples))
+            whole.append(None if value is None else _zeros(value, num_ranges, places))
     return type(values)(*whole)
 
 
-def _add(whole: Values, values: Values, position: int) -> None:
-    """Copies or adds the results of a block to the arrays over all samples."""
+def _add(whole: Values, values: Values, part: Range, places: Mapping[str, Tensor]) -> None:
+    """Copies or adds the results of a range."""
     for array, (value, annotation) in zip(whole, _annotated(values), strict=True):
         if isinstance(value, Tensor):
-            axis = _sample_axis(annotation)
-            if axis is None:
-                array += value
+            name, axis = _place(annotation, places)
+            if name is not None:
+                start = int(torch.searchsorted(places[name], part.start))
+                array.narrow(axis, start, value.shape[axis]).copy_(value)
+            elif value.is_floating_point():
+                array[part.number] = value
             else:
-                array.narrow(axis, position, value.shape[axis]).copy_(value)
+                array += value
         elif value is not None:
-            _add(array, value, position)
+            _add(array, value, part, places)
+
+
+def _finished(
+    whole: Values, reduce: Callable[[Tensor], object], places: Mapping[str, Tensor]
+) -> Values:
+    """Adds up the ranges, after the arrays of all processes."""
+    finished = []
+    for array, annotation in _annotated(whole):
+        if isinstance(array, Tensor):
+            reduce(array)
+            if array.is_floating_point():
+                array += 0.0  # the sum over processes has no -0, nor should a single one
+            summed = array.is_floating_point() and _place(annotation, places)[0] is None
+            finished.append(array.sum(dim=0) if summed else array)
+        else:
+            finished.append(None if array is None else _finished(array, reduce, places))
+    return type(whole)(*finished)
 
 
 def _annotated(values: tuple) -> Iterator[tuple[object, object]]:
@@ -119,31 +143,30 @@ def _annotated(values: tuple) -> Iterator[tuple[object, object]]:
     return zip(values, type(values).__annotations__.values(), strict=True)
 
 
-def _sample_axis(annotation: object) -> int | None:
-    """Position of `samples` in a jaxtyping shape, counted from the end; None if absent.
+def _place(annotation: object, places: Mapping[str, Tensor]) -> tuple[str | None, int]:
+    """Name and position, from the end, of the axis in a jaxtyping shape that has a place.
 
-    >>> _sample_axis(Float[Tensor, "samples classes"]), _sample_axis(Float[Tensor, "*rows samples"])
-    (-2, -1)
+    >>> _place(Float[Tensor, "samples classes"], {"samples": torch.arange(3)})
+    ('samples', -2)
+    >>> _place(Float[Tensor, " members"], {"samples": torch.arange(3)})
+    (None, 0)
     """
     kind = annotation.__origin__ if get_origin(annotation) is Annotated else annotation
     axes = kind.dim_str.split()
-    return axes.index("samples") - len(axes) if "samples" in axes else None
+    name = next((axis for axis in axes if axis in places), None)
+    return name, 0 if name is None else axes.index(name) - len(axes)
 
 
-def _two_at_a_time(
-    compute: Callable[[Tensor, Tensor | None], Values], blocks: Iterable[Block]
-) -> Iterator[tuple[Block, Values]]:
-    """Yields each block with its result, in order.
-
-    A block is many short operations, which leave a core idle: two blocks at a time take three
-    quarters of the time of one after the other.
-    """
-    with ThreadPoolExecutor(2) as pool:
+def _side_by_side(
+    compute: Callable[[Range], Values], ranges: Iterable[Range]
+) -> Iterator[tuple[Range, Values]]:
+    """Yields each range with its result, in order; as many at a time as torch has threads."""
+    with one_thread_each() as number, ThreadPoolExecutor(number) as pool:
         waiting = deque()
-        for block in blocks:
-            waiting.append((block, pool.submit(compute, *block)))
-            if len(waiting) > 2:
-                block, result = waiting.popleft()
-                yield block, result.result()
-        for block, result in waiting:
-            yield block, result.result()
+        for part in ranges:
+            waiting.append((part, pool.submit(compute, part)))
+            if len(waiting) > number:
+                part, result = waiting.popleft()
+                yield part, result.result()
+        for part, result in waiting:
+            yield part, result.result()

@@ -1,36 +1,22 @@
 """Per-sample statistics of labelled predictions: one row per test sample."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.block_values import BlockValues
-from bvalign.analysis.calibration import Gap, decompose_gap
+from bvalign.analysis.block_values import BlockValues, Leading
+from bvalign.analysis.calibration import Gap
 from bvalign.analysis.decompositions import (
     Column,
     CrossEntropy,
     Decomposition,
-    Mean,
     Unit,
     WeightedDecomposition,
     ZeroOne,
     columns_of,
-    decompose,
-    zero_one,
 )
-from bvalign.analysis.slopes import LogErrors
-
-TOP = 4
-
-
-class Leading(NamedTuple):
-    """Leading TOP classes of each sample (all classes if fewer), most probable first."""
-
-    classes: Int[Tensor, "samples top"]
-    probs: Float[Tensor, "samples top"]  # mean_m p_m of those classes
-    votes: Int[Tensor, "samples top"]  # members that vote for each of them
+from bvalign.analysis.slopes import LogErrors, LogitSlope
 
 
 @dataclass(frozen=True)
@@ -45,11 +31,15 @@ class SampleTable:
         cross_entropy: decomposition of the cross-entropy.
         zero_one: decomposition of the 0-1 loss of votes.
         gap: bias_sq - variance and its terms.
-        log_errors: squared standard errors over members of the logs of the unbiased values; NaN
+        soft_error: 1 - p̄_y (samples).
+        log_errors: squared standard errors over members of the logs of the plug-in values; NaN
             with fewer than three members.
         statistics: further ones, declared in `BlockValues` with a `Unit`.
         leading: the most probable classes, with their votes.
+        slope_influence: of each sample on the population slope (samples).
+        offset_influence: likewise on the offset.
         weighted: the decomposition with member weights, if there are any.
+        cluster: of each sample (samples), if they are not independent.
     """
 
     index: Int[Tensor, " samples"]
@@ -59,10 +49,14 @@ class SampleTable:
     cross_entropy: CrossEntropy
     zero_one: ZeroOne
     gap: Gap
+    soft_error: Float[Tensor, " samples"]
     log_errors: LogErrors
     statistics: dict[str, Column]
     leading: Leading
+    slope_influence: Float[Tensor, " samples"]
+    offset_influence: Float[Tensor, " samples"]
     weighted: WeightedDecomposition | None = None
+    cluster: Int[Tensor, " samples"] | None = None
 
     def columns(self) -> dict[str, Column]:
         """Columns of samples.csv by name, in order."""
@@ -82,75 +76,50 @@ class SampleTable:
         if self.weighted is not None:
             weighted = columns_of(self.weighted)
             columns |= {f"weighted_{name}": column for name, column in weighted.items()}
+        columns |= {
+            "slope_influence": Column(self.slope_influence, Unit("slope")),
+            "offset_influence": Column(self.offset_influence, log),
+        }
+        if self.cluster is not None:
+            columns["cluster"] = Column(self.cluster, Unit("number"))
         return columns | self.statistics
 
-    def means(self) -> dict[str, Mean]:
-        """Means over samples of each decomposition and of `statistics`; NaN if undefined."""
+    def averaged(self) -> dict[str, Column]:
+        """The columns whose means are in summary.json."""
         columns = columns_of(self.decomposition)
         columns |= columns_of(self.cross_entropy) | columns_of(self.zero_one)
-        return _means(columns | self.statistics)
-
-    def weighted_means(self) -> dict[str, Mean] | None:
-        """Means of `weighted`; None without weights."""
-        return None if self.weighted is None else _means(columns_of(self.weighted))
+        columns.pop("correct")  # its mean is the accuracy
+        return columns | self.statistics
 
 
 def sample_table(
     values: BlockValues,
     index: Int[Tensor, " samples"],
-    log_errors: LogErrors,
+    slope: LogitSlope,
+    cluster: Int[Tensor, " samples"] | None = None,
 ) -> SampleTable:
     """Makes the table from the values of all samples.
 
     Args:
         values: of all samples, joined.
         index: rows of the data set.
-        log_errors: of the whole ensemble.
+        slope: fitted to the same values.
+        cluster: of the samples; None if they are independent.
     """
-    state, target = values.moments, values.target
-    mean_probs = state.prob_sum / state.count.unsqueeze(-1)
     return SampleTable(
         index=index,
-        target=target,
-        prediction=state.prob_sum.argmax(dim=-1),
-        decomposition=decompose(state, target),
+        target=values.target,
+        prediction=values.prediction,
+        decomposition=values.decomposition,
         cross_entropy=values.cross_entropy,
-        zero_one=zero_one(values.votes, target),
-        gap=decompose_gap(state, values.uncertainty_sum, target),
-        log_errors=log_errors,
+        zero_one=values.zero_one,
+        gap=values.gap,
+        soft_error=values.soft_error,
+        log_errors=values.log_errors,
         statistics=columns_of(values),
-        leading=leading(mean_probs, values.votes),
+        leading=values.leading,
+        slope_influence=slope.slope_influence,
+        offset_influence=slope.offset_influence,
         weighted=values.weighted,
+        cluster=cluster,
     )
-
-
-def leading(
-    mean_probs: Float[Tensor, "samples classes"], votes: Int[Tensor, "samples classes"]
-) -> Leading:
-    """Selects the leading classes of each sample.
-
-    Args:
-        mean_probs: mean_m p_m.
-        votes: `other_losses.vote_counts`.
-
-    >>> import torch
-    >>> first = leading(torch.tensor([[0.1, 0.9]]), torch.tensor([[1, 3]]))
-    >>> first.classes.tolist(), first.votes.tolist()
-    ([[1, 0]], [[3, 1]])
-    """
-    probs, classes = mean_probs.topk(min(TOP, votes.shape[-1]), dim=-1)
-    return Leading(classes, probs, votes.gather(-1, classes))
-
-
-def _means(columns: dict[str, Column]) -> dict[str, Mean]:
-    return {
-        name: _mean(column.values)
-        for name, column in columns.items()
-        if column.values.is_floating_point()
-    }
-
-
-def _mean(values: Float[Tensor, " samples"]) -> Mean:
-    undefined = values.new_tensor(float("nan"))
-    error = values.std() / len(values) ** 0.5 if len(values) > 1 else undefined
-    return Mean(values.mean(), error)

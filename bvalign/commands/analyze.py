@@ -9,9 +9,10 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from bvalign.analysis.collect import Block
-from bvalign.analysis.slopes import Selection
-from bvalign.analysis.summary import Analysis, analyze_blocks
+from bvalign.analysis.collect import NO_OWN, Range
+from bvalign.analysis.given import Given
+from bvalign.analysis.labelled import analyze_blocks
+from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis, analyze_unlabelled_blocks
 from bvalign.predictions import Predictions, open_predictions
 from bvalign.show.progress_bar import progress
@@ -21,7 +22,7 @@ ALONE = (0, 1)
 
 
 def analyze(
-    source: Path | str | Predictions, selection: Selection = "same"
+    source: Path | str | Predictions, *, clusters: Path | str | None = None
 ) -> Analysis | UnlabelledAnalysis:
     """Analyses the predictions of an ensemble, with labels or without.
 
@@ -30,50 +31,45 @@ def analyze(
 
     Args:
         source: a file or folder as for `bvalign analyze`, or opened predictions.
-        selection: of correct samples for the fits: by the members whose values are fitted
-            ("same"), by other members ("other"), or by bias_sq_unbiased < 0.1 ("threshold").
+        clusters: file with the cluster of each sample, as for `open_predictions`.
 
     Raises:
         FileNotFoundError: the path does not exist.
-        ValueError: the predictions cannot be read, or a selection needs labels that are missing.
+        ValueError: the predictions cannot be read, or clusters are given for opened predictions.
     """
-    predictions = source if isinstance(source, Predictions) else open_predictions(source)[0]
-    return analyze_predictions(predictions, selection)
+    if not isinstance(source, Predictions):
+        return analyze_predictions(open_predictions(source, clusters=clusters)[0])
+    if clusters is not None:
+        raise ValueError(
+            f"clusters must be given where predictions are opened, got {clusters} for opened ones; "
+            "use open_predictions(source, clusters=...)"
+        )
+    return analyze_predictions(source)
 
 
 def analyze_predictions(
-    predictions: Predictions, selection: Selection = "same", place: tuple[int, int] = ALONE
+    predictions: Predictions, place: tuple[int, int] = ALONE
 ) -> Analysis | UnlabelledAnalysis:
     """Analyses this process's part of the samples and combines it with those of the others.
 
     Args:
         predictions: all of them, in every process.
-        selection: of correct samples for the fits.
         place: rank of this process and number of processes.
-
-    Raises:
-        ValueError: there are fewer samples than processes, or a selection lacks labels.
     """
-    labelled, (rank, world) = predictions.target is not None, place
-    if not labelled and selection != "same":
-        raise ValueError(
-            f"--selection is by correctness and needs labels, got {selection} and predictions "
-            "without; leave it out"
-        )
-    if world > predictions.num_samples:
-        raise ValueError(
-            f"{world} processes cannot share {predictions.num_samples} samples; start fewer"
-        )
-    start, stop = (predictions.num_samples * part // world for part in (rank, rank + 1))
-    blocks = _with_progress(predictions, start, stop, shown=rank == 0)
-    index, members = torch.from_numpy(predictions.index), len(predictions.members)
-    with _process_group(world) as reduce:
-        joined = {"first": start, "reduce": reduce}
-        if not labelled:
-            joined["num_classes"] = predictions.num_classes
-            return analyze_unlabelled_blocks(blocks, index, members, predictions.notes, **joined)
-        joined["member_weights"] = predictions.weights
-        return analyze_blocks(blocks, index, members, predictions.notes, selection, **joined)
+    (rank, world), total = place, predictions.num_ranges
+    mine = range(total * rank // world, total * (rank + 1) // world)
+    clusters = None if predictions.clusters is None else torch.from_numpy(predictions.clusters)
+    given = Given(
+        torch.from_numpy(predictions.index), predictions.notes, clusters, predictions.weights
+    )
+    shape = (len(predictions.members), predictions.num_samples, predictions.num_classes)
+    labelled = predictions.target is not None
+    with (
+        _process_group(world) as reduce,
+        _progress(predictions, mine, shown=rank == 0, passes=1 + labelled) as ranges,
+    ):
+        run = analyze_blocks if labelled else analyze_unlabelled_blocks
+        return run(ranges, shape, given, total, reduce)
 
 
 @contextmanager
@@ -91,11 +87,19 @@ def _process_group(world: int) -> Iterator[Callable[[Tensor], object]]:
         torch.distributed.destroy_process_group()
 
 
-def _with_progress(
-    predictions: Predictions, start: int, stop: int, *, shown: bool
-) -> Iterator[Block]:
+@contextmanager
+def _progress(
+    predictions: Predictions, mine: range, *, shown: bool, passes: int
+) -> Iterator[Callable[[], Iterator[Range]]]:
+    """Yields a function that reads the ranges once more, with a bar over all passes."""
     with progress(Console(file=sys.stderr, quiet=not shown)) as bar:
-        task = bar.add_task("analyze", total=stop - start)
-        for logits, target in predictions.blocks(start, stop):
-            yield logits, target
-            bar.advance(task, logits.shape[1])
+        task = bar.add_task("analyze", total=passes * len(mine))
+
+        def ranges() -> Iterator[Range]:
+            for number in mine:
+                yield Range(number, *predictions.range(number))
+                bar.advance(task)
+            if not mine:  # more processes than ranges: the others do the work
+                yield Range(NO_OWN, *predictions.range(0))
+
+        yield ranges

@@ -17,12 +17,13 @@ from bvalign.show.report import (
 )
 
 
-def compare_runs(folders: Sequence[Path | str], out: Path | str) -> None:
+def compare_runs(folders: Sequence[Path | str], out: Path | str, *, pdf: bool = False) -> None:
     """Writes compare.html, compare.csv, compare.json and figures/, and prints the path.
 
     Args:
         folders: run directories, or folders that `bvalign analyze` wrote.
         out: a folder, created if missing.
+        pdf: figures also as PDF.
     """
     out, reports = Path(out), read_reports([Path(folder) for folder in folders])
     comparison = compare_reports(reports)
@@ -32,7 +33,7 @@ def compare_runs(folders: Sequence[Path | str], out: Path | str) -> None:
     csv.writer(rows, lineterminator="\n").writerows(csv_rows(comparison["runs"]))
     write_atomic(out / "compare.csv", rows.getvalue().encode())
     images = {}
-    for name, figure in comparison_figures(reports).items():
-        images[name] = save_figure(figure, out / "figures" / name)
+    for name, figure in comparison_figures(reports, comparison).items():
+        images[name] = save_figure(figure, out / "figures" / name, pdf=pdf)
     write_atomic(out / "compare.html", comparison_page(reports, comparison, images).encode())
     print(f"comparison of {len(reports)} runs: {out / 'compare.html'}")

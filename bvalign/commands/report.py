@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-from bvalign.analysis.slopes import Selection
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.commands.analyze import analyze_predictions
@@ -17,26 +16,30 @@ PLACE = (("RANK", "0"), ("WORLD_SIZE", "1"))
 def analyze_and_report(
     source: Path | str,
     out: Path | str,
-    selection: Selection = "same",
     place: tuple[int, int] | None = None,
+    *,
+    clusters: Path | None = None,
+    samples: bool = True,
+    pdf: bool = False,
 ) -> Analysis | UnlabelledAnalysis:
     """Analyses predictions, writes the report and prints the main numbers.
 
     Args:
         source: as for `open_predictions`.
         out: folder of the report.
-        selection: of correct samples for the fits.
         place: rank of this process and number of processes; from torchrun by default.
+        clusters: file with the cluster of each sample, as for `open_predictions`.
+        samples: whether to write samples.csv.
+        pdf: figures also as PDF.
 
     Raises:
-        ValueError: the predictions cannot be read, there are fewer samples than processes, or a
-            selection lacks labels.
+        ValueError: the predictions cannot be read.
     """
-    predictions, origin = open_predictions(source)
+    predictions, origin = open_predictions(source, clusters=clusters)
     place = place or tuple(int(os.environ.get(name, default)) for name, default in PLACE)
-    analysis = analyze_predictions(predictions, selection, place)
+    analysis = analyze_predictions(predictions, place)
     if place[0] == 0:
-        write_report(analysis, predictions, origin, Path(out))
+        write_report(analysis, predictions, origin, Path(out), samples=samples, pdf=pdf)
         print_main_numbers(analysis)
         print(f"report: {Path(out) / 'report.html'}")
     return analysis

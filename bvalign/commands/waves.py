@@ -107,9 +107,11 @@ def _agree_on_plan(
     run: RunDirectory, module: Ensemble, datamodule: EnsembleDataModule, trainer: Trainer
 ) -> None:
     """Sets the plan of the run in the module on every rank; in a new run, rank zero times plans."""
+    steps = _steps(len(run.packs), datamodule, trainer)
 
     def choose() -> dict[str, object]:
-        choice = choose_plan(module, run.packs[0], datamodule.batch_size, trainer)
+        pack, batch_size = run.packs[0], datamodule.batch_size
+        choice = choose_plan(module, pack, batch_size, trainer, steps=steps)
         if not datamodule.joins_steps:
             choice = choice._replace(steps_at_once=1)
         return choice._asdict()
@@ -117,10 +119,21 @@ def _agree_on_plan(
     def settle() -> tuple[str, int]:
         if not run.missing(retry=module.on_diverged == "retry"):
             return module.plan, 1
-        settled = settle_plan(run, module.plan, choose, compiled=module.compiled)
+        settled = settle_plan(run, module.plan, choose, compiled=module.compiled, steps=steps)
         compiled = ", compiled" if module.compiled else ""
         print(f"plan {settled['plan']}{compiled} ({settled['reason']})", file=sys.stderr)
         # always that of the first plan, as a checkpoint within an epoch counts batches
         return settled["plan"], run.info["plans"][0]["steps_at_once"]
 
     module.plan, module.steps_at_once = on_rank_zero(trainer.strategy, settle)
+
+
+def _steps(num_packs: int, datamodule: EnsembleDataModule, trainer: Trainer) -> int | float:
+    """Counts the training steps of one seat over all its packs; infinite if nothing ends them."""
+    limit = trainer.limit_train_batches  # a number of batches, or a part of them
+    steps = datamodule.steps_per_epoch
+    steps = min(steps, limit) if isinstance(limit, int) else int(steps * limit)
+    steps *= math.inf if trainer.max_epochs in (None, -1) else trainer.max_epochs
+    if trainer.max_steps != -1:
+        steps = min(steps, trainer.max_steps)
+    return steps * math.ceil(num_packs / seats(trainer.strategy))

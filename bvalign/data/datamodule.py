@@ -51,6 +51,11 @@ class EnsembleDataModule(LightningDataModule):
         """Size of the test split; needs `setup`."""
         return len(self.arrays.test_target)
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Training steps of each member in an epoch; needs `setup`."""
+        return max(len(self.arrays.train_target) // self.batch_size, 1)
+
     def samples(self) -> Samples:
         """Labels and images (or texts) of the test split, for the report; needs `setup`."""
         images = None if self.texts else self.arrays.test_images

@@ -37,7 +37,8 @@ class Ensemble(LightningModule):
         pack_size: members trained side by side, the unit of work that is claimed and saved.
         plan: how a pack is computed, never what is computed: `sequential` runs one network after
             another, `packed` one kernel per layer for all members, `vmap` the same by torch.func.
-            `auto` times them when `fit` starts a run; without a run directory it is `sequential`.
+            `auto` times them when `fit` starts a run; it is `sequential` in one too short for that,
+            and without a run directory.
         compile: train through torch.compile, under plan `sequential` only, which `auto` then means.
             It takes half a minute or more at the start and needs a C++ compiler (CPU) or Triton
             (GPU); a step of ResNet-8 or -20 then takes a sixth less (batch 128, one CPU thread).

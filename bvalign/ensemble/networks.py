@@ -1,8 +1,8 @@
-"""Small networks, registered with timm under plain names beside its own.
+"""Small networks under plain names, beside those of timm.
 
 `mlp`, `cnn`, `transformer` (of texts) and the CIFAR ResNets of He et al. (2016, section 4.2):
 `resnet8_cifar`, 14, 20, 32, 44, 56 and 110, that is 6n + 2 layers in three stages, identity
-shortcuts without parameters.
+shortcuts without parameters. timm is imported for other names only: it takes a second.
 """
 
 from collections.abc import Callable
@@ -12,14 +12,12 @@ from itertools import pairwise
 
 import torch
 from jaxtyping import Float
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
 from bvalign.ensemble.classifier import Classifier
 from bvalign.ensemble.transformer import Transformer
 
 RESNET_DEPTHS = (8, 14, 20, 32, 44, 56, 110)
-OWN = ("mlp", "cnn", "transformer", *(f"resnet{depth}_cifar" for depth in RESNET_DEPTHS))
 
 
 class MLP(Classifier):
@@ -151,31 +149,33 @@ def create(
     Raises:
         ValueError: no such network, or it does not take one of the arguments.
     """
-    import timm
-
     channels, height, side = image_shape
     if arch in OWN:
-        kwargs = {"img_size": (height, side), **kwargs}
-    network = partial(timm.create_model, arch) if timm.is_model(arch) else _imported(arch)
+        network, kwargs = OWN[arch], {"img_size": (height, side), **kwargs}
+    else:
+        network = _foreign(arch)
     try:
         return network(num_classes=num_classes, in_chans=channels, **kwargs)
     except TypeError as error:
         raise ValueError(f"model.arch: '{arch}' does not accept an argument: {error}") from error
 
 
-def _imported(path: str) -> Callable[..., nn.Module]:
+def _foreign(arch: str) -> Callable[..., nn.Module]:
+    """Finds a network by a name of timm's or by a dotted path."""
     import timm
 
-    module, _, name = path.rpartition(".")
+    if timm.is_model(arch):
+        return partial(timm.create_model, arch)
+    module, _, name = arch.rpartition(".")
     try:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        similar = ", ".join(timm.list_models(f"*{path}*")[:5])
+        similar = ", ".join(timm.list_models(f"*{arch}*")[:5])
         similar = (
             f"timm's similar names are {similar}" if similar else "timm.list_models() has more"
         )
         raise ValueError(
-            f"model.arch: no network '{path}'; ours are {', '.join(OWN)}; {similar}"
+            f"model.arch: no network '{arch}'; ours are {', '.join(OWN)}; {similar}"
         ) from error
 
 
@@ -184,34 +184,10 @@ def _conv_norm(in_channels: int, channels: int, stride: int) -> tuple[nn.Conv2d,
     return conv, nn.BatchNorm2d(channels)
 
 
-default_cfgs = generate_default_cfgs({name: {"classifier": "fc"} for name in OWN})
-
-
-@register_model
-def mlp(pretrained: bool = False, **kwargs: object) -> MLP:
-    return build_model_with_cfg(MLP, "mlp", pretrained, **kwargs)
-
-
-@register_model
-def cnn(pretrained: bool = False, **kwargs: object) -> CNN:
-    return build_model_with_cfg(CNN, "cnn", pretrained, **kwargs)
-
-
-@register_model
-def transformer(pretrained: bool = False, **kwargs: object) -> Transformer:
-    return build_model_with_cfg(Transformer, "transformer", pretrained, **kwargs)
-
-
-def _register_resnet(depth: int) -> Callable[..., CifarResNet]:
-    name = f"resnet{depth}_cifar"
-
-    def entrypoint(pretrained: bool = False, **kwargs: object) -> CifarResNet:
-        blocks = (depth - 2) // 6
-        return build_model_with_cfg(CifarResNet, name, pretrained, blocks=blocks, **kwargs)
-
-    entrypoint.__name__, entrypoint.__module__ = name, __name__
-    return register_model(entrypoint)
-
-
-# timm looks up entry points as attributes of this module
-globals().update({f"resnet{depth}_cifar": _register_resnet(depth) for depth in RESNET_DEPTHS})
+OWN: dict[str, Callable[..., nn.Module]] = {
+    "mlp": MLP,
+    "cnn": CNN,
+    "transformer": Transformer,
+    **{f"resnet{depth}_cifar": partial(CifarResNet, (depth - 2) // 6) for depth in RESNET_DEPTHS},
+}
+"""Our networks by name."""

@@ -22,6 +22,10 @@ LOOP_FRACTION = 0.05
 SHORT = 0.1
 """Seconds of a step below which plans are timed in turns: others may slow the machine down."""
 TURNS = 3
+TIMED, GLANCE = 0.2, 0.05
+"""Seconds of steps by which a plan is timed, among others and where there is nothing to compare."""
+SHARE = 0.2
+"""Part of the training under `sequential` that a trial may take; another plan must save as much."""
 
 
 class Choice(NamedTuple):
@@ -34,10 +38,20 @@ class Choice(NamedTuple):
     members: int = 0  # in the trial; fewer than the pack where a step is slow
     steps_at_once: int = 1  # see `MemberSchedule`
     compiled: bool = False  # by torch.compile, as the user asked for
+    untimed_steps: int = 0  # of a fit too short for a trial; a longer one times the plans after all
 
 
-def choose_plan(module: Ensemble, pack: Sequence[int], batch_size: int, trainer: Trainer) -> Choice:
+def choose_plan(
+    module: Ensemble,
+    pack: Sequence[int],
+    batch_size: int,
+    trainer: Trainer,
+    *,
+    steps: int | float = math.inf,
+) -> Choice:
     """The plan that the user named, or the fastest of those that can run the network.
+
+    A fit so short that the trial would take more than `SHARE` of it runs as `sequential`.
 
     Plans never differ in what they compute, so only time and memory matter. All hold the
     activations of the whole pack, so memory depends mostly on the pack size.
@@ -47,6 +61,7 @@ def choose_plan(module: Ensemble, pack: Sequence[int], batch_size: int, trainer:
         pack: members to be trained side by side.
         batch_size: samples per member and step.
         trainer: gives device and precision; nothing is trained.
+        steps: training steps of such packs in the whole fit.
 
     Raises:
         ValueError: the pack fits into memory under no plan, or the named one cannot run it.
@@ -57,9 +72,14 @@ def choose_plan(module: Ensemble, pack: Sequence[int], batch_size: int, trainer:
         reason = "deterministic runs do not time plans"
         return Choice(plans[0], reason, compiled=module.compiled)
     device = trainer.strategy.root_device
+
+    def timed(plan: str, members: Sequence[int], least: float) -> float:
+        step = _training_step(module, plan, members, batch_size, trainer)
+        return _seconds(step, device, least)
+
     try:  # dropout draws from the global generators, which are left as they were
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            choice = _trial(module, plans, pack, batch_size, trainer)
+            choice = _trial(timed, plans, pack, steps)
     except torch.OutOfMemoryError as error:
         raise ValueError(
             f"one member does not fit into memory ({str(error).splitlines()[0]}); use a smaller "
@@ -68,27 +88,42 @@ def choose_plan(module: Ensemble, pack: Sequence[int], batch_size: int, trainer:
     finally:
         module.plan = wanted
         module.assign(members)
-    steps_at_once = _steps_at_once(choice, trainer)
+    steps_at_once = _steps_at_once(choice, len(pack), trainer)
     return choice._replace(steps_at_once=steps_at_once, compiled=module.compiled)
 
 
 def _trial(
-    module: Ensemble, plans: Sequence[str], pack: Sequence[int], batch_size: int, trainer: Trainer
+    timed: Callable[[str, Sequence[int], float], float],
+    plans: Sequence[str],
+    pack: Sequence[int],
+    steps: int | float,
 ) -> Choice:
-    alone = _timed(module, "sequential", pack[:1], batch_size, trainer)
+    """Times the plans that can be chosen.
+
+    Args:
+        timed: seconds of a training step of a plan and its members, from so many seconds of steps.
+        plans: that the user allows.
+        pack: members.
+        steps: of the fit.
+    """
+    alone = timed("sequential", pack[:1], GLANCE)
     if alone > BUDGET / 15:
         reason = f"a step of one member takes {alone:.1f} s, its fixed cost does not matter"
         return Choice(plans[0], reason)
     # a first step and two more for each plan, and vmap may be several times slower
     part = pack[: max(2, int(BUDGET / (15 * alone)))]
-    turns = TURNS if alone * len(part) < SHORT and len(plans) > 1 else 1
+    turns = TURNS if alone * len(part) < SHORT else 1
+    trial = len(plans) * turns * max(TIMED, 3 * alone * len(part))
+    too_short = len(plans) > 1 and trial > SHARE * alone * len(pack) * steps
+    if too_short:
+        plans = plans[:1]
+    turns, least = (1, GLANCE) if len(plans) == 1 else (turns, TIMED)
     seconds, refused = dict.fromkeys(plans, math.inf), {}
     for plan in [*plans] * turns:
         if plan in refused:
             continue
         try:
-            took = _timed(module, plan, part, batch_size, trainer)
-            seconds[plan] = min(seconds[plan], took)
+            seconds[plan] = min(seconds[plan], timed(plan, part, least))
         except ValueError as error:
             if len(plans) == 1:
                 raise
@@ -101,7 +136,11 @@ def _trial(
             f"{len(part)} members do not fit into memory ({refused[plans[0]]}); use a smaller "
             "--model.pack_size"
         )
-    return _fastest(seconds, refused, len(part))
+    choice = _fastest(seconds, refused, len(part))
+    if too_short:
+        reason = f"{choice.reason}; the training is too short to time other plans"
+        return choice._replace(reason=reason, untimed_steps=int(steps))
+    return choice
 
 
 def _fastest(seconds: dict[str, float], refused: dict[str, str], members: int) -> Choice:
@@ -115,7 +154,7 @@ def _fastest(seconds: dict[str, float], refused: dict[str, str], members: int) -
     return Choice(plan, reason, seconds, refused, members)
 
 
-def _steps_at_once(choice: Choice, trainer: Trainer) -> int:
+def _steps_at_once(choice: Choice, pack_size: int, trainer: Trainer) -> int:
     """Steps per batch: one for a Trainer that counts batches, otherwise as many as pay off."""
     ranks = trainer.distributed_sampler_kwargs or {"num_replicas": 1}
     counted = (
@@ -129,24 +168,22 @@ def _steps_at_once(choice: Choice, trainer: Trainer) -> int:
     )
     if counted or not choice.seconds:
         return 1
-    return min(64, math.ceil(LOOP / (LOOP_FRACTION * choice.seconds[choice.plan])))
+    step = choice.seconds[choice.plan] * pack_size / choice.members
+    return min(64, math.ceil(LOOP / (LOOP_FRACTION * step)))
 
 
-def _timed(
-    module: Ensemble, plan: str, members: Sequence[int], batch_size: int, trainer: Trainer
-) -> float:
-    """Seconds of the fastest training step after a first one: others may use the machine.
+def _seconds(step: Callable[[], None], device: torch.device, least: float) -> float:
+    """Seconds of the fastest step after a first one: others may use the machine.
 
-    Raises:
-        ValueError: the plan cannot run the network.
-        torch.OutOfMemoryError: the members do not fit on the device.
+    Args:
+        step: makes one training step.
+        device: of the step.
+        least: seconds of steps to time, or 100 of them.
     """
-    step = _training_step(module, plan, members, batch_size, trainer)
-    device = trainer.strategy.root_device
     synchronize = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     step()
     took: list[float] = []
-    while len(took) < 2 or (sum(took) < 0.2 and len(took) < 100):
+    while len(took) < 2 or (sum(took) < least and len(took) < 100):
         synchronize()
         start = time.perf_counter()
         step()
@@ -158,7 +195,11 @@ def _timed(
 def _training_step(
     module: Ensemble, plan: str, members: Sequence[int], batch_size: int, trainer: Trainer
 ) -> Callable[[], None]:
-    """A function that makes one training step as `fit` does, on random input."""
+    """A function that makes one training step as `fit` does, on random input.
+
+    Raises:
+        ValueError: the plan cannot run the network.
+    """
     device, precision = trainer.strategy.root_device, trainer.precision_plugin
     module.plan = plan
     module.assign(members)

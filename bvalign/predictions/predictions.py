@@ -1,4 +1,4 @@
-"""Predictions of an ensemble as the analysis reads them: logits in blocks of samples."""
+"""Predictions of an ensemble as the analysis reads them: logits in ranges of samples."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int, Int64, UInt8
 from torch import Tensor
 
-BLOCK_BYTES = 2**21
-"""Bytes of float64 logits per block: enough to keep the processor busy, few enough to cache."""
+RANGE_BYTES = 2**21
+"""Bytes of float64 logits per range: enough to keep the processor busy, few enough to cache."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Predictions:
         notes: remarks that everybody who uses the results must see.
         texts: the samples as the report shows them where they are text, or None.
         weights: member weights, how often each member counts; None where all count once.
+        clusters: number of each sample's cluster, 0, 1, ... in the order in which they first
+            appear; None where samples are independent.
     """
 
     read: Callable[[int, int], Float[Tensor, "members block classes"]]
@@ -39,41 +41,54 @@ class Predictions:
     notes: tuple[str, ...] = ()
     texts: tuple[str, ...] | None = None
     weights: tuple[float, ...] | None = None
+    clusters: Int64[np.ndarray, " samples"] | None = None
 
     @property
     def num_samples(self) -> int:
         return len(self.index)
 
     @property
-    def samples_per_block(self) -> int:
-        return samples_per_block(len(self.members), self.num_classes)
+    def samples_per_range(self) -> int:
+        return samples_per_range(len(self.members), self.num_classes)
 
-    def blocks(
-        self, start: int = 0, stop: int | None = None
-    ) -> Iterator[tuple[Float[Tensor, "members block classes"], Int[Tensor, " block"] | None]]:
-        """Yields the logits and, if there are any, the labels of successive blocks of samples.
+    @property
+    def num_ranges(self) -> int:
+        """Ranges of samples that the analysis reads and adds up one by one."""
+        return -(-self.num_samples // self.samples_per_range)
+
+    def range(
+        self, number: int
+    ) -> tuple[int, Float[Tensor, "members samples classes"], Int[Tensor, " samples"] | None]:
+        """Reads one range of samples.
 
         Args:
-            start: first sample.
-            stop: end of the samples; all by default.
+            number: from 0 to num_ranges - 1.
+
+        Returns:
+            Its first sample, the logits, and the labels if there are any.
 
         Raises:
             ValueError: logits are NaN or inf; the message names the members and counts samples.
         """
-        target = None if self.target is None else torch.from_numpy(self.target)
-        stop = self.num_samples if stop is None else stop
-        for low in range(start, stop, self.samples_per_block):
-            high = min(low + self.samples_per_block, stop)
-            logits = self.read(low, high)
-            if _undefined(logits).any():
-                self._refuse_non_finite()
-            yield logits, None if target is None else target[low:high]
+        low = number * self.samples_per_range
+        high = min(low + self.samples_per_range, self.num_samples)
+        logits = self.read(low, high)
+        if _undefined(logits).any():
+            self._refuse_non_finite()
+        return low, logits, None if self.target is None else torch.from_numpy(self.target[low:high])
+
+    def ranges(
+        self,
+    ) -> Iterator[tuple[Float[Tensor, "members samples classes"], Int[Tensor, " samples"] | None]]:
+        """Yields the logits and, if there are any, the labels of all ranges; raises as `range`."""
+        for number in range(self.num_ranges):
+            yield self.range(number)[1:]
 
     def _refuse_non_finite(self) -> None:
         """Raises the error, with counts over all samples, so that it names every such member."""
         counts = torch.zeros(len(self.members), dtype=torch.int64)
-        for start in range(0, self.num_samples, self.samples_per_block):
-            logits = self.read(start, min(start + self.samples_per_block, self.num_samples))
+        for start in range(0, self.num_samples, self.samples_per_range):
+            logits = self.read(start, min(start + self.samples_per_range, self.num_samples))
             counts += _undefined(logits).sum(dim=1)
         named = name_members(self.members, counts, self.num_samples)
         raise ValueError(f"logits are NaN or inf: {named}; leave these members out")
@@ -103,9 +118,9 @@ def without_copies(predictions: Predictions) -> Predictions:
     )
 
 
-def samples_per_block(num_members: int, num_classes: int) -> int:
-    """Number of samples that fill `BLOCK_BYTES`, at least one."""
-    return max(1, BLOCK_BYTES // (8 * num_members * num_classes))
+def samples_per_range(num_members: int, num_classes: int) -> int:
+    """Number of samples that fill `RANGE_BYTES`, at least one."""
+    return max(1, RANGE_BYTES // (8 * num_members * num_classes))
 
 
 def name_members(
@@ -122,8 +137,8 @@ def name_members(
 def _originals(predictions: Predictions) -> list[int]:
     """Finds, for each member, the first one with the same logits; stops once all differ."""
     originals = [0] * len(predictions.members)
-    for start in range(0, predictions.num_samples, predictions.samples_per_block):
-        stop = min(start + predictions.samples_per_block, predictions.num_samples)
+    for start in range(0, predictions.num_samples, predictions.samples_per_range):
+        stop = min(start + predictions.samples_per_range, predictions.num_samples)
         logits = predictions.read(start, stop).contiguous().view(torch.uint8).numpy()
         first: dict[tuple[int, bytes], int] = {}
         originals = [

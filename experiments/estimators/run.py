@@ -18,10 +18,10 @@ from pathlib import Path
 
 import torch
 from cells import CELLS, Cell
+from coverage_tables import markdown
 from draws import Store, make_draws
 from rich.console import Console
 from rows import Row, row_of
-from tables import markdown
 from truths import read_truth
 
 from bvalign.atomic import write_atomic

@@ -13,10 +13,18 @@ import json
 import sys
 from pathlib import Path
 
-from verdicts import number_text
+from verdicts import extremes_text
 
 EXPERIMENTS = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- answers: made by answers.py, do not edit -->", "<!-- end of answers -->"
+MADE_WITH = {
+    1: "`cross_half`, `ols` and `slope_one` of schema 1 of `summary.json` (without `logit_slope`; "
+    "intervals of other numbers are mostly over samples alone)",
+    2: "`logit_slope` of the population, and `ols` (slope, R²) and `ratio` of these members, of "
+    "schema 2 of `summary.json`",
+}
+"""Schema of the results -> estimators behind the slopes."""
+
 COLUMNS = ("question", "claim", "measured (95% interval)", "data", "members", "cost", "verdict")
 
 
@@ -25,7 +33,8 @@ def answers_table(folder: Path) -> str:
     files = sorted(folder.glob("studies/*/results-*.json"))
     studies = [json.loads(file.read_text()) | {"folder": file.parent.name} for file in files]
     rows = [row for results in studies for row in rows_of(results)]
-    lines = [_line(COLUMNS), _line(["---"] * len(COLUMNS)), *map(_line, rows)]
+    lines = [*_made_with(studies), ""] if studies else []
+    lines += [_line(COLUMNS), _line(["---"] * len(COLUMNS)), *map(_line, rows)]
     missing = [line for results in studies for line in _missing(results)]
     folders = sorted(file.parent for file in folder.glob("studies/*/study.yaml"))
     not_run = [study.name for study in folders if not (study / "results-paper.json").exists()]
@@ -81,22 +90,37 @@ def filled(readme: str, content: str) -> str:
 
 
 def _measured(judged: dict) -> str:
-    evidence = sorted(judged["evidence"], key=lambda e: e["value"])
-    if not evidence:
-        return "nothing yet"
-    ends = evidence[:1] if len(evidence) == 1 else [evidence[0], evidence[-1]]
-    values = " to ".join(f"{number_text(end)} ({end['name']})" for end in ends)
-    return f"{judged['number']}: {values}"
+    shown = [judged, judged["beside"]] if "beside" in judged else [judged]
+    texts = [f"{j['number']}: {extremes_text(j['evidence'])}" for j in shown if j["evidence"]]
+    return "; ".join(texts) or "nothing yet"
+
+
+def _made_with(studies: list[dict]) -> list[str]:
+    """One line for each schema of the results: the estimators that they were made with."""
+    named: dict[int, list[str]] = {}
+    for results in studies:
+        named.setdefault(results["schema"], []).append(f"{results['folder']} ({results['size']})")
+    return [
+        f"Made with {MADE_WITH[schema]}: {', '.join(names)}."
+        for schema, names in sorted(named.items())
+    ]
 
 
 def _missing(results: dict) -> list[str]:
-    """Lines that name the runs without results and the reason."""
+    """Lines that name the runs without results or without a number, and the reason; and flags."""
     reasons: dict[str, list[str]] = {}
     for name, run in results["runs"].items():
         if "missing" in run:
             reasons.setdefault(run["missing"].splitlines()[0], []).append(name)
     where = f"{results['folder']} ({results['size']})"
-    return [f"- {where}: without {', '.join(runs)}: {why}" for why, runs in reasons.items()]
+    for judged in results["verdicts"]:
+        for why, runs in judged.get("undefined", {}).items():
+            reasons.setdefault(f"{judged['number']}: {why}", []).extend(runs)
+    lines = [
+        f"- {where}: without {', '.join(dict.fromkeys(runs))}: {why}"
+        for why, runs in reasons.items()
+    ]
+    return lines + [f"- {where}: {f}: {why}" for f, why in results.get("flags", {}).items()]
 
 
 def _range(values: list[int]) -> str:

@@ -15,14 +15,13 @@ import numpy as np
 import torch
 import yaml
 from finite import finite_members
-from measures import Extra, bootstrapped, exact, read_samples, resampled_line, with_error
+from intervals import bootstrap_weights, bootstrapped, exact, mean, resampled_line
+from measures import Extra, read_samples
 from mechanism import noise_distributions, slope_by_parts
-from verdicts import Number
 
 from bvalign.analysis.collapse.noise_model import noise_model
 from bvalign.analysis.decompositions.soft_labels import decompose_soft_labels
 from bvalign.analysis.decompositions.squared_loss import moments
-from bvalign.analysis.slopes.intervals import bootstrap_weights
 from bvalign.analysis.slopes.lines import cloud, log_log_line
 from bvalign.data import cifar10h_counts
 from bvalign.predictions import RunDirectory
@@ -48,9 +47,11 @@ def collapse_over_training(runs: dict[str, Path], summaries: dict[str, dict]) ->
                 values[epoch].append(float(row[measure]))
             curves[f"{name}: {measure}"] = [_point(at, values[at]) for at in sorted(values)]
             first, last = (np.array(values[at]) for at in (min(values), max(values)))
-            rows[name][f"{measure}.last"] = _mean(torch.from_numpy(last))
+            rows[name][f"{measure}.last"] = mean(torch.from_numpy(last), "members")
             if len(first) == len(last) and min(*first, *last) > 0:
-                rows[name][f"{measure}.fall"] = _mean(torch.from_numpy(np.log10(last / first)))
+                rows[name][f"{measure}.fall"] = mean(
+                    torch.from_numpy(np.log10(last / first)), "members"
+                )
     return Extra(rows, curves)
 
 
@@ -117,7 +118,7 @@ def human_labels(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
         predictions, start, parts = RunDirectory(path).predictions(), 0, []
         if len(predictions.target) != len(answers):
             continue
-        for logits, target in predictions.blocks():
+        for logits, target in predictions.ranges():
             here = answers[start : start + len(target)]
             parts.append(decompose_soft_labels(moments(logits, target), here))
             start += len(target)
@@ -126,7 +127,7 @@ def human_labels(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
         usable = (values["bias_sq"] > 0) & (values["variance"] > 0) & right
         line = resampled_line(values["bias_sq"][usable], values["variance"][usable])
         rows[name] = {
-            f"human.{key}": _mean(values[key])
+            f"human.{key}": mean(values[key], "samples")
             for key in values
             if key not in ("answers", "variance")
         }
@@ -186,11 +187,6 @@ def _sources(summary: dict) -> tuple[dict[str, str], dict[str, object]]:
 
 def _unbiased_variance(path: Path) -> np.ndarray:
     return read_samples(path)["variance_unbiased"]
-
-
-def _mean(values: torch.Tensor) -> Number:
-    error = float(values.std() / len(values) ** 0.5)
-    return with_error({"value": float(values.mean()), "standard_error": error})
 
 
 def _point(x: float, values: list[float]) -> dict[str, float]:

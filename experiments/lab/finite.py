@@ -2,7 +2,7 @@
 
 The means are E bias_sq(M) = b + v / M and E variance(M) = v (1 - 1 / M), with b and v those of
 infinitely many members. Slopes are predicted by ensembles of M members sampled from the noise model
-of the logits.
+of the logits. The points are means over disjoint ensembles of some of the members.
 """
 
 from collections import defaultdict
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measures import Extra, exact, with_error
+from intervals import around, exact
+from measures import Extra
 from verdicts import Number
 
 from bvalign.analysis.collapse.noise_distributions import draw_noise
@@ -23,33 +24,41 @@ from bvalign.predictions import RunDirectory
 MAX_LOGITS = 2**22
 """Most logits of one simulated ensemble."""
 
+OVER = "disjoint ensembles"
+
 
 def finite_members(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
     """Every estimate over the number of members, with its prediction and the error of that.
 
     The mean bias_sq of M members is predicted as b + v/M and the variance as v (1 - 1/M), from the
     unbiased b and v of all members; the OLS slope by a simulation of M members with the margins of
-    the data and the noise distribution fitted to all members. Errors are those at the worst M.
-    `drift.<estimator>` is the slope of all members minus the mean slope of random quarters of them.
+    the data and the noise distribution fitted to all members. Errors are those at the worst M, of
+    the means at the worst with several ensembles. `drift.<estimator>` is the slope of all members
+    minus the mean slope of disjoint ensembles of a quarter of them, or of the size nearest to that;
+    `logit_slope` has sizes from five members on.
     """
     rows, curves = {}, {}
     for name, path in runs.items():
         summary = summaries[name]
         estimates = _over_members(summary)
         for (estimator, number), points in estimates.items():
-            if number in ("slope", "bias_sq", "variance"):
+            if number in ("slope", "offset", "bias_sq", "variance"):
                 curves[f"{name}: {estimator} {number}"] = points
-        b, v = (summary["means"][f"{k}_unbiased"]["value"] for k in ("bias_sq", "variance"))
-        if b is None:
+        num_members = summary["num_members"]
+        if num_members < 2:
             continue
+        plug_in, variance = (estimates["mean", key][-1]["y"] for key in ("bias_sq", "variance"))
+        v = variance * num_members / (num_members - 1)
+        b = plug_in - v / num_members
         errors = [
             _relative_error(point, constant + inverse / point["x"])
             for key, constant, inverse in (("bias_sq", b, v), ("variance", v, -v))
-            for point in estimates.get(("mean", key), [])
+            for point in estimates["mean", key]
+            if point["draws"] > 1
         ]
         worst = max(errors, key=lambda error: error["value"], default=None)
         rows[name] = {"finite.mean_error": worst} if worst else {}
-        rows[name] |= _drifts(estimates, summary["num_members"])
+        rows[name] |= _drifts(estimates, summary)
         simulated = _simulated_slopes(path, [p["x"] for p in estimates.get(("ols", "slope"), [])])
         if simulated:
             curves[f"{name}: model slope"] = simulated
@@ -60,7 +69,7 @@ def finite_members(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
 
 
 def _over_members(summary: dict) -> dict[tuple[str, str], list[dict[str, float]]]:
-    """Points over the number of members by estimator and number."""
+    """Points over the number of members by estimator and number, the last of all members."""
     curves = defaultdict(list)
     for row in summary["alignment_over_members"]:
         point = {"x": row["members"], "y": row["mean"], "error": row["spread"]}
@@ -70,20 +79,25 @@ def _over_members(summary: dict) -> dict[tuple[str, str], list[dict[str, float]]
 
 
 def _relative_error(point: dict[str, float], predicted: float) -> Number:
-    """Relative distance of a mean over random subsets from its prediction, with its interval."""
-    error = (point["error"] or 0.0) / point["draws"] ** 0.5 / predicted
-    return with_error({"value": abs(point["y"] / predicted - 1), "standard_error": error})
+    """Relative distance of a mean over ensembles from its prediction, with its interval."""
+    variance = (point["error"] / predicted) ** 2 / point["draws"]
+    return around(abs(point["y"] / predicted - 1), variance, point["draws"], OVER)
 
 
 def _drifts(
-    estimates: dict[tuple[str, str], list[dict[str, float]]], num_members: int
+    estimates: dict[tuple[str, str], list[dict[str, float]]], summary: dict
 ) -> dict[str, Number]:
-    drifts = {}
+    drifts, num_members = {}, summary["num_members"]
+    flags = {"logit_slope": summary["alignment"]["logit_slope"]["flags"]}
     for (estimator, number), points in estimates.items():
-        quarter = min(points, key=lambda point: abs(point["x"] - num_members / 4))
-        if number == "slope" and quarter["x"] < points[-1]["x"] == num_members:
-            change = {"value": points[-1]["y"] - quarter["y"], "standard_error": quarter["error"]}
-            drifts[f"drift.{estimator}"] = with_error(change)
+        several = [point for point in points if point["draws"] > 1]
+        if number != "slope" or not several or points[-1]["x"] != num_members:
+            continue
+        quarter = min(several, key=lambda point: abs(point["x"] - num_members / 4))
+        change, draws = points[-1]["y"] - quarter["y"], quarter["draws"]
+        drift = around(change, quarter["error"] ** 2 / draws, draws, OVER)
+        named = {"flags": flags[estimator]} if flags.get(estimator) else {}
+        drifts[f"drift.{estimator}"] = drift | named
     return drifts
 
 
@@ -97,7 +111,7 @@ def correct_logits(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
     num = min(len(predictions.target), MAX_LOGITS // each)
     rows = np.random.default_rng(0).permutation(len(predictions.target))[:num]
     rows.sort()
-    logits = torch.cat([block for block, _ in predictions.blocks()], dim=1)[:, rows]
+    logits = torch.cat([block for block, _ in predictions.ranges()], dim=1)[:, rows]
     target = torch.from_numpy(predictions.target[rows])
     values = decompose(moments(logits, target), target)
     keep = values.correct & (values.variance > 0)

@@ -1,31 +1,46 @@
 """The numbers of a finished run by name, each with its 95% interval.
 
-slope.<estimator>, r_squared.<estimator>, offset, spread    the fits of summary.json
+slope.logit_slope, offset.logit_slope    of the population: the numbers to quote, unless flagged
+spread.logit_slope         standard deviation of log variance - log bias_sq, of the same fit
+slope.ols, intercept.ols, r_squared.ols  of these members
+slope.cross_half, intercept.cross_half   a check without an interval
 kl.slope, kl.r_squared     OLS fit of log kl_variance on log kl_bias over the correct samples
 r_squared.lost             r_squared.ols - kl.r_squared, on the same resamples
 accuracy, member_accuracy, mean.<value>, share.variance
-ratio.<quantile>           of unbiased variance / bias_sq over the samples where both are positive
+ratio.<quantile>           of unbiased variance / bias_sq of these members over the samples where
+                           both are positive
 decades                    log10 of the 97.5% over the 2.5% quantile of bias_sq, correct samples
 wrong.fall                 log10 of the median variance / bias_sq of wrong over correct samples
 gap.<part>, gde.hard, gde.soft, ece, bound.<notion>, temperature.<when>.<part>
 noise.distance.<distribution>, noise.skewness, slope.data, slope.model, slope.population, margin
 slope.pull                 slope.model - slope.population: the part due to the finite ensemble
 slope.unexplained          slope.data - slope.model: what margins and one noise scale leave open
+
+Numbers of samples.csv (kl, r_squared.lost, ratio, decades, wrong.fall) are resampled over samples,
+and their intervals are over samples alone.
 """
 
 import csv
 import json
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from verdicts import Number, Numbers
+from intervals import (
+    around,
+    bootstrapped,
+    exact,
+    median_difference,
+    quoted,
+    resampled,
+    resampled_line,
+)
+from verdicts import Numbers
 
-from bvalign.analysis.slopes.intervals import NUM_BOOTSTRAP, bootstrap_weights, stored_estimates
-from bvalign.analysis.slopes.lines import log_log_line
+DESCRIPTIVE = {"ols": ("slope", "intercept", "r_squared"), "cross_half": ("slope", "intercept")}
+"""Estimator for these members -> its numbers."""
 
 GAP_PARTS = ("gap", "uncertainty", "calibration_residual")
 
@@ -49,88 +64,63 @@ def read_samples(run: Path) -> dict[str, np.ndarray]:
 
 
 def measure(run: Path) -> Numbers:
-    """All numbers of a finished run, computed from its summary.json and samples.csv."""
+    """All numbers of a finished run, computed from its summary.json and samples.csv.
+
+    Those without a value have a `reason` instead, where the summary gives one.
+    """
     summary = json.loads((run / "summary.json").read_text())
     samples = read_samples(run)
     numbers = {
-        "accuracy": exact(summary["accuracy"]),
-        "member_accuracy": exact(summary["member_accuracy"]["mean"]),
+        "accuracy": quoted(summary["accuracy"]),
+        "member_accuracy": quoted(summary["member_accuracy"]["mean"]),
         "share.variance": exact(summary["variance_share"]["squared"]),
-        **{f"mean.{name}": with_error(mean) for name, mean in summary["means"].items()},
+        **{f"mean.{name}": quoted(mean) for name, mean in summary["means"].items()},
         **_fits(summary),
         **_calibration(summary["calibration"]),
         **_collapse(summary["collapse"]),
         **_from_samples(samples),
     }
-    return {name: number for name, number in numbers.items() if number["value"] is not None}
-
-
-def exact(value: float | None) -> Number:
-    """A number without an interval."""
-    return {"value": value, "interval": None}
-
-
-def with_error(mean: dict[str, float | None]) -> Number:
-    """A mean and its standard error as a number with its 95% interval."""
-    value, error = mean["value"], mean["standard_error"]
-    if value is None or error is None:
-        return exact(value)
-    return {"value": value, "interval": [value - 1.96 * error, value + 1.96 * error]}
-
-
-def bootstrapped(replicates: torch.Tensor) -> Number:
-    """The first replicate with an interval from the others; no interval if any is undefined."""
-    if not replicates.isfinite().all():
-        return exact(float(replicates[0]) if replicates[0].isfinite() else None)
-    ends = torch.quantile(replicates[1:], torch.tensor([0.025, 0.975], dtype=torch.float64))
-    return {"value": float(replicates[0]), "interval": ends.tolist()}
-
-
-def resampled(statistic: Callable[[np.ndarray], float], values: np.ndarray) -> Number:
-    """A statistic of samples, with its bootstrap interval over the samples."""
-    rng = np.random.default_rng(0)
-    replicates = [statistic(values)]
-    replicates += [statistic(rng.choice(values, len(values))) for _ in range(NUM_BOOTSTRAP)]
-    return bootstrapped(torch.tensor(replicates, dtype=torch.float64))
-
-
-def resampled_line(bias_sq: torch.Tensor, variance: torch.Tensor) -> dict[str, torch.Tensor]:
-    """`log_log_line` over samples with both above zero: the estimate, and bootstrap replicates."""
-    return log_log_line(bias_sq, variance, replicate_weights=bootstrap_weights(len(bias_sq), 0))
+    return {
+        name: number
+        for name, number in numbers.items()
+        if number["value"] is not None or number.get("reason")
+    }
 
 
 def _fits(summary: dict) -> Numbers:
-    return {
-        f"{key}.{estimator}": {
-            "value": fit.value,
-            "interval": fit.quoted_interval and list(fit.quoted_interval),
-        }
-        for estimator, numbers in stored_estimates(summary["alignment"]).items()
-        for key, fit in numbers.items()
+    population = summary["alignment"]["logit_slope"]
+    numbers = {key: population[key] for key in ("slope", "offset")}
+    numbers["spread"] = summary["ratio"]["population"]["spread"]
+    flags = population["flags"]
+    found = {f"{key}.logit_slope": quoted(number, flags) for key, number in numbers.items()}
+    return found | {
+        f"{key}.{estimator}": quoted(summary["alignment"][estimator][key])
+        for estimator, keys in DESCRIPTIVE.items()
+        for key in keys
     }
 
 
 def _calibration(calibration: dict) -> Numbers:
-    numbers = {f"gap.{part}": with_error(mean) for part, mean in calibration["gap"].items()}
+    numbers = {f"gap.{part}": quoted(mean) for part, mean in calibration["gap"].items()}
     numbers |= {
-        f"gde.{kind}": with_error(calibration[f"{kind}_equality"]["difference"])
+        f"gde.{kind}": quoted(calibration[f"{kind}_equality"]["difference"])
         for kind in ("hard", "soft")
     }
     bounds = calibration["bounds"]
     numbers |= {f"bound.{notion}": exact(value) for notion, value in bounds.items()}
     if bounds["class_wise"]:
         numbers["bound.used"] = exact(bounds["deviation"] / bounds["class_wise"])
-    numbers["ece"] = exact(calibration["errors"]["equal_width"]["confidence"]["absolute"])
+    numbers["ece"] = quoted(calibration["errors"]["equal_width"]["confidence"]["absolute"])
     numbers["temperature"] = exact(calibration["temperature"]["temperature"])
     for when, means in (calibration["temperature"]["effect"] or {}).items():
         if isinstance(means, dict):
             parts = {part: means[part] for part in GAP_PARTS if part in means}
-            numbers |= {f"temperature.{when}.{p}": with_error(mean) for p, mean in parts.items()}
+            numbers |= {f"temperature.{when}.{p}": quoted(mean) for p, mean in parts.items()}
     return numbers
 
 
 def _collapse(collapse: dict) -> Numbers:
-    if collapse["law"] is None:
+    if collapse["distribution"] is None:
         return {}
     slopes = {"data": "slope_data", "model": "slope_simulated", "population": "slope_population"}
     numbers = {f"slope.{name}": exact(collapse[key]) for name, key in slopes.items()}
@@ -140,13 +130,15 @@ def _collapse(collapse: dict) -> Numbers:
         numbers["slope.unexplained"] = exact(data - model)
     numbers |= {
         f"noise.distance.{distribution}": exact(fit["distance"])
-        for distribution, fit in collapse["laws"].items()
+        for distribution, fit in collapse["distributions"].items()
     }
-    skewness = {"value": collapse["skewness"], "standard_error": collapse["skewness_error"]}
-    return numbers | {
-        "noise.skewness": with_error(skewness),
-        "margin": exact(collapse["s_prime_mean"]),
-    }
+    numbers["margin"] = exact(collapse["s_prime_mean"])
+    if collapse["skewness"] is not None:
+        variance = collapse["skewness_error"] ** 2
+        numbers["noise.skewness"] = around(
+            collapse["skewness"], variance, collapse["samples"], "samples"
+        )
+    return numbers
 
 
 def _from_samples(samples: dict[str, np.ndarray]) -> Numbers:
@@ -168,21 +160,10 @@ def _from_samples(samples: dict[str, np.ndarray]) -> Numbers:
     wrong = ~right & positive
     if wrong.sum() >= 5:
         ratio = np.log10(samples["variance"][positive] / samples["bias_sq"][positive])
-        numbers["wrong.fall"] = _median_difference(ratio, wrong[positive])
+        numbers["wrong.fall"] = median_difference(ratio, wrong[positive])
     return numbers
 
 
 def _decades(bias_sq: np.ndarray) -> float:
     low, high = np.quantile(bias_sq, [0.025, 0.975])
     return float(np.log10(high / low))
-
-
-def _median_difference(values: np.ndarray, chosen: np.ndarray) -> Number:
-    """Median of the chosen values minus median of the others, resampled within each group."""
-    rng = np.random.default_rng(0)
-    inside, outside = values[chosen], values[~chosen]
-    replicates = [float(np.median(inside) - np.median(outside))]
-    for _ in range(NUM_BOOTSTRAP):
-        a, b = (rng.choice(part, len(part)) for part in (inside, outside))
-        replicates.append(float(np.median(a) - np.median(b)))
-    return bootstrapped(torch.tensor(replicates, dtype=torch.float64))

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from finite import correct_logits
-from measures import Extra, exact, with_error
+from intervals import around, exact
+from measures import Extra
+from verdicts import Number
 
 from bvalign.analysis.collapse.noise_distributions import draw_noise
 from bvalign.analysis.collapse.noise_fit import fit_logit_noise
@@ -36,8 +38,7 @@ def noise_distributions(runs: dict[str, Path], summaries: dict[str, dict]) -> Ex
         group = torch.arange(len(target)) % 10
         keeps = [group >= 0, *(group != left_out for left_out in range(10))]
         whole, *without = (_gaussian_minus_gumbel(logits[:, k], target[k]) for k in keeps)
-        difference = with_error({"value": whole, "standard_error": _jackknife(without)})
-        rows[name] = {"noise.gaussian_minus_gumbel": difference}
+        rows[name] = {"noise.gaussian_minus_gumbel": _jackknifed(whole, without, "samples")}
     return Extra(rows, {})
 
 
@@ -76,11 +77,11 @@ def slope_by_parts(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
     return Extra(rows, curves)
 
 
-def _growth(margin: torch.Tensor, sigma: torch.Tensor) -> dict[str, object]:
+def _growth(margin: torch.Tensor, sigma: torch.Tensor) -> Number:
     kept = [torch.arange(NUM_BINS) != out for out in range(NUM_BINS)]
     without = [float(log_log_line(margin, sigma, k)["slope"]) for k in kept]
     whole = float(log_log_line(margin, sigma)["slope"])
-    return with_error({"value": whole, "standard_error": _jackknife(without)})
+    return _jackknifed(whole, without, "bins")
 
 
 def _slope(
@@ -98,7 +99,8 @@ def _gaussian_minus_gumbel(logits: torch.Tensor, target: torch.Tensor) -> float:
     return fits["gaussian"].distance - fits["gumbel"].distance
 
 
-def _jackknife(without: list[float]) -> float:
-    """Standard error from the estimates that leave out one group each."""
+def _jackknifed(whole: float, without: list[float], over: str) -> Number:
+    """An estimate with its interval from those that leave out one group each."""
     number = len(without)
-    return float(np.sqrt((number - 1) / number * np.square(without - np.mean(without)).sum()))
+    variance = (number - 1) / number * np.square(without - np.mean(without)).sum()
+    return around(whole, float(variance), number, over)

@@ -1,7 +1,8 @@
 """Figures of a study, in the colours of the package; study.yaml lists them under `figures`.
 
 scatter: run, ...        the alignment scatter of each run, as in its report
-numbers: name, ...       one panel per number, one row per run with its 95% interval
+numbers: name, ...       one panel per number, one row per run with its 95% interval, dotted where
+                         it is over samples or members alone; hollow: not to be quoted
 curves: pattern, ...     one panel per pattern, all curves of the extras that match it
 sizes: grid, ...         risk, squared bias, variance and error over the values of a grid of runs
 """
@@ -13,7 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from measures import Curves, read_samples
-from verdicts import Number, Numbers
+from verdicts import BOTH, Number, Numbers
 
 from bvalign.show.figures.lines import summary_lines
 from bvalign.show.figures.members import Interval, over_size
@@ -28,7 +29,7 @@ COLUMNS = 4
 def scatter(run: Path, summary: dict) -> Figure:
     """The plug-in scatter of one run with its fitted lines."""
     samples = read_samples(run)
-    lines = summary_lines(summary, ("cross_half", "ols"))
+    lines = summary_lines(summary, ("logit_slope", "ols"))
     return alignment_scatter(
         [Panel("plug-in", samples["bias_sq"], samples["variance"], lines)],
         samples["correct"] == 1,
@@ -39,6 +40,7 @@ def scatter(run: Path, summary: dict) -> Figure:
 
 def numbers(names: list[str], runs: dict[str, Numbers], claims: list[dict]) -> Figure:
     """Each number of each run with its interval; the range that confirms a claim is shaded."""
+    runs = {run: _with_values(measured) for run, measured in runs.items()}
     rows = [run for run, measured in runs.items() if any(name in measured for name in names)]
     figure, panels = _grid(len(names), (3.3, 1.1 + 0.2 * max(len(rows), 4)))
     for place, (name, axes) in enumerate(zip(names, panels, strict=True)):
@@ -47,8 +49,10 @@ def numbers(names: list[str], runs: dict[str, Numbers], claims: list[dict]) -> F
             if number is None:
                 continue
             if number["interval"]:
-                axes.plot(number["interval"], [row, row], color=CORRECT, lw=2)
-            axes.plot(number["value"], row, "o", color=CORRECT, ms=4)
+                style = "-" if number.get("over", BOTH) == BOTH else ":"
+                axes.plot(number["interval"], [row, row], color=CORRECT, lw=2, ls=style)
+            fill = "white" if number.get("flags") else CORRECT
+            axes.plot(number["value"], row, "o", color=CORRECT, ms=4, mfc=fill)
         limits = axes.get_xlim()
         of_runs = [c["within"] for c in claims if c["number"] == name and "compare" not in c]
         for within in {tuple(ends) for ends in of_runs}:
@@ -58,14 +62,16 @@ def numbers(names: list[str], runs: dict[str, Numbers], claims: list[dict]) -> F
         axes.tick_params(labelsize=8)
         axes.set_xlabel(name, fontsize=9)
         axes.grid(True, color="#E6E6E6", linewidth=0.6)
-    figure.suptitle("bars: 95% interval; grey: confirms the claim", fontsize=9)
+    text = "bars: 95% interval, dotted over samples alone or members alone; hollow: do not quote"
+    figure.suptitle(f"{text}\ngrey: confirms the claim", fontsize=9)
     return figure
 
 
-def curves(patterns: dict[str, str], measured: Curves) -> Figure:
+def curves(patterns: dict[str, str], measured: Curves) -> Figure | None:
     """The curves of the extras, on logarithmic axes where they span more than a decade.
 
-    A curve is named "<run>: <quantity>". A run with several curves of a pattern has its own panel.
+    None where no pattern has any. A curve is named "<run>: <quantity>". A run with several curves
+    of a pattern has its own panel.
     """
     panels = []
     for pattern, label in patterns.items():
@@ -73,6 +79,8 @@ def curves(patterns: dict[str, str], measured: Curves) -> Figure:
         for name in (name for name in measured if fnmatch(name, pattern)):
             run, _, quantity = name.partition(": ")
             by_run.setdefault(run, {})[quantity] = measured[name]
+        if not by_run:
+            continue
         if all(len(lines) == 1 for lines in by_run.values()):
             title = ", ".join(
                 dict.fromkeys(quantity for lines in by_run.values() for quantity in lines)
@@ -81,6 +89,8 @@ def curves(patterns: dict[str, str], measured: Curves) -> Figure:
             panels.append((title, label, lines))
         else:
             panels += [(run, label, lines) for run, lines in by_run.items()]
+    if not panels:
+        return None
     figure, axes_of_panels = _grid(len(panels), (5.4, 3.4), most=2)
     for (title, label, lines), axes in zip(panels, axes_of_panels, strict=True):
         for number, (name, points) in enumerate(lines.items()):
@@ -117,10 +127,9 @@ def sizes(
         name: _intervals([numbers[runs[size]][f"mean.{key}"] for size in at])
         for name, key in keys.items()
     }
-    error = np.array([1 - numbers[runs[size]]["accuracy"]["value"] for size in at])
+    accuracy = _intervals([numbers[runs[size]]["accuracy"] for size in at])
+    values["error"] = Interval(1 - accuracy.value, 1 - accuracy.high, 1 - accuracy.low)
     num_samples = min(summaries[runs[size]]["num_samples"] for size in at)
-    half = 1.96 * np.sqrt(error * (1 - error) / num_samples)
-    values["error"] = Interval(error, error - half, error + half)
     places = [float(size) for size in at]
     if places[0] == 0:  # a depth of zero has no place on a logarithmic axis
         places = [place + 1 for place in places]
@@ -132,9 +141,15 @@ def sizes(
 
 
 def _intervals(of_runs: list[Number]) -> Interval:
-    ends = [number["interval"] or [np.nan, np.nan] for number in of_runs]
+    """Bars only where an interval is over samples and members."""
+    whole = [number.get("over") == BOTH for number in of_runs]
+    ends = [n["interval"] if w else [np.nan] * 2 for n, w in zip(of_runs, whole, strict=True)]
     low, high = np.array(ends).T
-    return Interval(np.array([number["value"] for number in of_runs]), low, high)
+    return Interval(np.array([n["value"] for n in of_runs], dtype=np.float64), low, high)
+
+
+def _with_values(measured: Numbers) -> Numbers:
+    return {name: number for name, number in measured.items() if number["value"] is not None}
 
 
 def _curve(axes: Axes, name: str, points: list[dict[str, float]], number: int) -> None:

@@ -23,11 +23,13 @@ from extras import EXTRAS
 from matplotlib.figure import Figure
 from measures import Curves, measure
 from study import STUDIES, StudyRun, questions, read_study, runs_of, train
+from summaries import read_summaries
 from verdicts import Numbers, sentences, verdict
 
+from bvalign.analysis.slopes import FLAGS
 from bvalign.provenance import provenance
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def answer(question: str, size: str, root: Path, out: Path, workers: int) -> dict[str, object]:
@@ -44,10 +46,10 @@ def answer(question: str, size: str, root: Path, out: Path, workers: int) -> dic
     runs = runs_of(study, size, root)
     if workers:
         train(runs, workers)
-    paths = {run.name: run.path for run in runs if run.finished}
-    summaries = {name: json.loads((p / "summary.json").read_text()) for name, p in paths.items()}
-    print(f"{question}: measuring {len(paths)} runs", flush=True)
     start = time.monotonic()
+    summaries, refused = read_summaries([run for run in runs if run.finished])
+    paths = {run.name: run.path for run in runs if run.name in summaries}
+    print(f"{question}: measuring {len(paths)} runs", flush=True)
     numbers, curves = _measured(study, paths, summaries)
     verdicts = [verdict(claim, numbers) for claim in study.get("claims", [])]
     results = {
@@ -57,7 +59,8 @@ def answer(question: str, size: str, root: Path, out: Path, workers: int) -> dic
         "size": size,
         "verdicts": verdicts,
         "sentences": [sentences(one) for one in verdicts],
-        "runs": {run.name: _described(run, summaries.get(run.name)) for run in runs},
+        "flags": _flags(numbers),
+        "runs": {run.name: _described(run, summaries, refused) for run in runs},
         "numbers": numbers,
         "curves": curves,
         "seconds_training": round(sum(run.cost["seconds"] for run in runs)),
@@ -66,7 +69,7 @@ def answer(question: str, size: str, root: Path, out: Path, workers: int) -> dic
         **provenance(),
     }
     out.mkdir(parents=True, exist_ok=True)
-    for name, figure in _figures(study, paths, summaries, numbers, curves):
+    for name, figure in _figures(study, paths, summaries, numbers, curves).items():
         figure.savefig(out / f"{name}-{size}.png", dpi=130)
     _copy_report_figures(study, paths, size, out)
     (out / f"results-{size}.json").write_text(json.dumps(results, indent=1) + "\n")
@@ -88,11 +91,23 @@ def _measured(
     return numbers, curves
 
 
-def _described(run: StudyRun, summary: dict | None) -> dict[str, object]:
+def _flags(numbers: dict[str, Numbers]) -> dict[str, str]:
+    """Sentences of the reasons not to quote some of the numbers, by name."""
+    named = {
+        f for run in numbers.values() for number in run.values() for f in number.get("flags", ())
+    }
+    return {flag: sentence for flag, sentence in FLAGS.items() if flag in named}
+
+
+def _described(
+    run: StudyRun, summaries: dict[str, dict], refused: dict[str, str]
+) -> dict[str, object]:
     """The options, the data and the cost of a run; `missing` says why it has no results."""
     about = {"config": run.config, "options": run.options, **run.cost}
-    if summary is None:
-        return about | {"missing": about.pop("failed", None) or "not trained yet"}
+    if run.name not in summaries:
+        failed = about.pop("failed", None)
+        return about | {"missing": refused.get(run.name) or failed or "not trained yet"}
+    summary = summaries[run.name]
     keys = ("num_members", "num_samples", "num_classes", "notes", "identity")
     parts = {"data": summary["data"]["name"], "made": summary["provenance"]}
     return about | {key: summary[key] for key in keys} | parts
@@ -104,24 +119,23 @@ def _figures(
     summaries: dict[str, dict],
     numbers: dict[str, Numbers],
     curves: Curves,
-) -> list[tuple[str, Figure]]:
+) -> dict[str, Figure]:
     wanted = study.get("figures", {})
-    figures = [
-        (f"alignment-{name}", plots.scatter(paths[name], summaries[name]))
+    figures = {
+        f"alignment-{name}": plots.scatter(paths[name], summaries[name])
         for name in wanted.get("scatter", [])
         if name in paths
-    ]
+    }
     for grid, label in wanted.get("sizes", {}).items():
-        figure = plots.sizes(grid, label, numbers, summaries)
-        if figure is not None:
-            figures.append((f"size-{grid}", figure))
-    measured = [n for n in wanted.get("numbers", []) if any(n in row for row in numbers.values())]
+        figures[f"size-{grid}"] = plots.sizes(grid, label, numbers, summaries)
+    known = {
+        n for row in numbers.values() for n, found in row.items() if found["value"] is not None
+    }
+    measured = [name for name in wanted.get("numbers", []) if name in known]
     if measured:
-        claims = study.get("claims", [])
-        figures.append(("numbers", plots.numbers(measured, numbers, claims)))
-    if curves and wanted.get("curves"):
-        figures.append(("curves", plots.curves(wanted["curves"], curves)))
-    return figures
+        figures["numbers"] = plots.numbers(measured, numbers, study.get("claims", []))
+    figures["curves"] = plots.curves(wanted.get("curves", {}), curves)
+    return {name: figure for name, figure in figures.items() if figure is not None}
 
 
 def _copy_report_figures(study: dict, paths: dict[str, Path], size: str, out: Path) -> None:

@@ -10,14 +10,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from bvalign import Predictions, analyze, open_predictions, write_report
+from bvalign import Predictions, open_predictions, write_report
 from bvalign.analysis.calibration.gap import gap_identity, risk_label_free
-from bvalign.analysis.decompositions.means import mean_over_samples
 from bvalign.analysis.decompositions.other_losses import cross_entropy, vote_counts, zero_one
 from bvalign.analysis.decompositions.squared_loss import decompose, moments, softmax
-from bvalign.analysis.unlabelled import ESTIMATES, analyze_unlabelled_blocks, unlabelled
-from bvalign.show.report.write import FORMATS
+from bvalign.analysis.label_free import unlabelled
+from bvalign.analysis.unlabelled import ESTIMATES
 from tests import ROOT
+from tests.analysed import analysed
 from tests.ensembles import aligned_ensemble, calibrated_members, random_ensemble
 from tests.processes import bare_environment, bvalign_process, run_process
 
@@ -28,13 +28,6 @@ SHARED = (
     "disagreement variance_01"
 ).split()
 """Columns of samples.csv that need no label."""
-
-
-def analysed(logits, block=7):
-    blocks = [(part, None) for part in logits.split(block, dim=1)]
-    members, samples, classes = logits.shape
-    index = torch.arange(samples)
-    return analyze_unlabelled_blocks(blocks, index, members, num_classes=classes)
 
 
 def one_hot(votes, classes):
@@ -116,32 +109,34 @@ def test_the_error_of_a_confident_sample_keeps_its_digits():
 
 def test_blocks_members_and_classes_may_come_in_any_order():
     logits, _ = random_ensemble(members=3, samples=53)
-    expected = analysed(logits, block=53).values
-    for found in (analysed(logits, 7).values, analysed(logits[[2, 0, 1]]).values):
+    expected = analysed(logits, None, 53).values
+    for found in (analysed(logits, None, 7).values, analysed(logits[[2, 0, 1]], None).values):
         for name, a, b in zip(expected._fields, found, expected, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-15, msg=name)
-    flipped = analysed(logits.flip(-1)).values
+    flipped = analysed(logits.flip(-1), None).values
     torch.testing.assert_close(3 - flipped.prediction, expected.prediction)
     torch.testing.assert_close(flipped.variance, expected.variance, rtol=1e-12, atol=0)
 
 
 def test_a_mean_has_the_standard_error_over_samples():
     logits, _ = random_ensemble(members=6, samples=53)
-    found = analysed(logits)
-    for name, mean in {**found.means(), **found.estimates()}.items():
+    found = analysed(logits, None)
+    for name, mean in {**found.means, **found.estimates}.items():
         values = getattr(found.values, ESTIMATES.get(name, name))
-        assert float(mean.value) == pytest.approx(float(values.mean()), rel=1e-12)
-        assert float(mean.standard_error) == pytest.approx(float(values.std()) / 53**0.5)
+        assert mean.value == pytest.approx(float(values.mean()), rel=1e-12)
+        assert mean.variances.samples == pytest.approx(float(values.var()) / 53)
+        assert mean.interval[0] < mean.value < mean.interval[1]
+
+
+def mean_and_error(values):
+    return values.mean(), values.std() / len(values) ** 0.5
 
 
 def agree(truth, estimate):
     """Whether the means agree within three paired standard errors, and within three separate."""
-    paired, apart = mean_over_samples(truth - estimate), map(mean_over_samples, (truth, estimate))
-    (a, a_error), (b, b_error) = apart
-    return (
-        abs(paired.value) < 3 * paired.standard_error
-        and abs(a - b) < 3 * (a_error**2 + b_error**2).sqrt()
-    )
+    paired, error = mean_and_error(truth - estimate)
+    (a, a_error), (b, b_error) = map(mean_and_error, (truth, estimate))
+    return abs(paired) < 3 * error and abs(a - b) < 3 * (a_error**2 + b_error**2).sqrt()
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -179,8 +174,8 @@ def test_over_confidence_makes_every_estimate_too_low():
         ((found.prediction != target).double(), found.error_label_free),
         (error, unlabelled(alike).disagreement),
     ):
-        difference = mean_over_samples(truth - estimate)
-        assert difference.value > 3 * difference.standard_error
+        difference, standard_error = mean_and_error(truth - estimate)
+        assert difference > 3 * standard_error
 
 
 def test_variance_stays_below_the_grey_of_the_figure():
@@ -196,7 +191,7 @@ def test_every_reader_does_without_labels(tmp_path, kind):
     predictions, _ = open_predictions(save(tmp_path / f"p.{kind}", kind=kind))
     assert predictions.target is None
     assert predictions.num_samples == 5
-    [(logits, target)] = predictions.blocks()
+    [(logits, target)] = predictions.ranges()
     assert target is None
     torch.testing.assert_close(logits.float(), LOGITS, rtol=1e-6, atol=0)
 
@@ -214,7 +209,7 @@ def test_samples_are_the_same_with_and_without_labels(bvalign):
     assert "where models are over-confident" in said
     assert said.strip().endswith("report: b/report.html")
     files = {str(f.relative_to("b")) for f in Path("b").rglob("*") if f.is_file()}
-    figures = {f"figures/{f}.{k}" for f in ("variance", "disagreement") for k in FORMATS}
+    figures = {f"figures/{name}.png" for name in ("variance", "disagreement")}
     assert files == {"summary.json", "samples.csv", "report.html"} | figures
     found, labelled = summary("b"), summary("a")
     assert (found["labels"], labelled["labels"], labelled["missing"]) == (False, True, [])
@@ -227,19 +222,12 @@ def test_samples_are_the_same_with_and_without_labels(bvalign):
 
 @pytest.mark.usefixtures("without_figures")
 def test_two_processes_give_the_same_numbers(bvalign):
-    """Up to the last digits, which depend on where a block of samples begins."""
+    """To the last digit, also with fewer ranges of samples than processes."""
     save(Path("p.npz"), aligned_ensemble(samples=201)[0].float())
     bvalign("analyze", "p.npz", "--out", "one")
     run_process(bvalign_process("analyze", "p.npz", "--out", "two", ranks=2))
-    for a, b in zip(samples("one"), samples("two"), strict=True):
-        numbers = [np.array([float(cell) for cell in row.values()]) for row in (a, b)]
-        np.testing.assert_allclose(*numbers, rtol=1e-12, atol=0)
-    first, second = summary("one"), summary("two")
-    for key in ("means", "estimates"):
-        for a, b in zip(first.pop(key).values(), second.pop(key).values(), strict=True):
-            assert a["value"] == pytest.approx(b["value"], rel=1e-12)
-            assert a["standard_error"] == pytest.approx(b["standard_error"], rel=1e-12)
-    assert first == second
+    assert samples("one") == samples("two")
+    assert summary("one") == summary("two")
 
 
 def test_one_member_has_no_variance_and_says_so(bvalign, capsys):
@@ -302,21 +290,11 @@ def test_images_and_class_names_are_shown(tmp_path):
         class_names=("cat", "dog", "owl", "<b>"),
         images=np.zeros((5, 3, 8, 8), np.uint8),
     )
-    write_report(analysed(LOGITS), predictions, {}, tmp_path)
+    write_report(analysed(LOGITS, None), predictions, {}, tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert page.count("data:image/png") == 2 + 2 * 5
     names = [predictions.class_names[k] for k in unlabelled(LOGITS).prediction]
     assert all(f"<b>{name}</b>".replace("<b><b></b>", "<b>&lt;b&gt;</b>") in page for name in names)
-
-
-def test_what_needs_labels_is_refused(bvalign):
-    save(Path("p.npz"))
-    with pytest.raises(
-        SystemExit, match=r"--selection is by correctness and needs labels, got oth"
-    ):
-        bvalign("analyze", "p.npz", "--out", "out", "--selection", "other")
-    with pytest.raises(ValueError, match="--selection is by correctness"):
-        analyze("p.npz", "other")
 
 
 def test_nan_is_named_by_member_without_labels(bvalign):

@@ -52,7 +52,7 @@ def spreads(value):
 def test_the_command_measures_every_part(quick):
     results, _ = quick
     assert results["quick"]
-    parts = {"limits", "training", "fits", "statistics", "startup", "gpu"}
+    parts = {"limits", "training", "fits", "statistics", "startup", "commands", "gpu"}
     assert parts == results["seconds"].keys()
     assert parts <= results.keys()
     assert {"torch", "bvalign", "lightning"} <= results["made_with"]["versions"].keys()
@@ -70,7 +70,7 @@ def test_the_command_measures_every_part(quick):
 @pytest.mark.slow
 def test_every_measurement_is_a_number_above_zero(quick):
     results, _ = quick
-    parts = ("training", "fits", "statistics", "startup")
+    parts = ("training", "fits", "statistics", "startup", "commands")
     found = [s for part in parts for s in spreads(results[part])]
     assert len(found) >= 30  # three of each way to train
     for one in found:
@@ -92,7 +92,7 @@ def test_what_is_compared_computes_the_same(quick):
 def test_the_page_has_every_goal_and_no_gpu(quick):
     results, page = quick
     rows = goals.goals(results)
-    assert len(rows) == 16
+    assert len(rows) == 17
     for goal in rows:
         assert f"| {goal.what} | {goal.goal} | {goal.measured} | {goal.verdict} | " in page
     assert "not measured: quick" in page
@@ -183,7 +183,7 @@ def test_bytes_of_a_resnet_by_hand():
 def test_the_loaders_of_the_usual_loop_give_what_ours_do():
     workload = QUICK["mlp"]
     data = workload.datamodule()
-    train = usual.PerSample(data, *data.arrays[:2])
+    train = usual.PerSample(*data.arrays[:2], usual.transforms_of(data))
     image, target = train[3]
     expected = data.normalise(torch.from_numpy(data.arrays.train_images[3]))
     assert torch.allclose(image, expected, atol=1e-6)

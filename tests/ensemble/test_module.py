@@ -6,12 +6,12 @@ from lightning.pytorch import Trainer
 
 from bvalign import Ensemble, Randomness
 from bvalign.data import Digits
-from bvalign.ensemble import networks
+from bvalign.ensemble import networks, timm_names
 
 PARAMETERS = {"mlp": 26122, "cnn": 15418, "resnet8_cifar": 75002, "resnet20_cifar": 269434}
 
 
-@pytest.mark.parametrize("arch", [arch for arch in networks.OWN if arch != "transformer"])
+@pytest.mark.parametrize("arch", [a for a in timm_names.default_cfgs if a != "transformer"])
 def test_our_networks_are_timms(arch):
     model = timm.create_model(arch, num_classes=7, in_chans=1, img_size=8)
     images = torch.randn(2, 1, 8, 8)

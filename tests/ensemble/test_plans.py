@@ -1,6 +1,7 @@
 """Every plan computes what the members do alone; a trial chooses, and a run remembers."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -8,10 +9,11 @@ import torch
 from torch import nn
 
 from bvalign import Ensemble
+from bvalign.commands.waves import _steps
 from bvalign.data import Digits
 from bvalign.data.loader import MemberSchedule
 from bvalign.ensemble.plans import PLANS, make_pack
-from bvalign.ensemble.trial import choose_plan
+from bvalign.ensemble.trial import Choice, _trial, choose_plan
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.run.claims import settle_plan
 from bvalign.randomness import Streams
@@ -192,7 +194,33 @@ def test_only_what_can_be_chosen_is_timed():
         choice = choose_plan(Ensemble(10, (1, 8, 8)), (0, 1), 8, quiet_trainer())
     finally:
         torch.use_deterministic_algorithms(False)
-    assert choice == ("sequential", "deterministic runs do not time plans", {}, {}, 0, 1, False)
+    assert choice == Choice("sequential", "deterministic runs do not time plans")
+
+
+@pytest.mark.parametrize(
+    ("alone", "members", "enough"),
+    [  # seconds of the trial, over a fifth, over those of a step of all members
+        (0.001, 8, 3 * 3 * 0.2 / 0.2 / 0.008),
+        (0.004, 16, 3 * 3 * 0.2 / 0.2 / 0.064),
+        (0.05, 4, 3 * 3 * 0.2 / 0.2 / 0.2),  # three plans of three steps
+    ],
+)
+def test_plans_are_timed_where_that_takes_a_fifth_of_the_training_at_most(alone, members, enough):
+    asked = []
+
+    def timed(plan, pack, least):
+        asked.append((plan, len(pack), least))
+        return alone * len(pack) / (2 if plan == "packed" else 1)
+
+    plans, pack = ["sequential", "packed", "vmap"], tuple(range(members))
+    choice = _trial(timed, plans, pack, enough - 1)
+    assert asked == [("sequential", 1, 0.05), ("sequential", members, 0.05)]
+    assert (choice.plan, choice.untimed_steps) == ("sequential", int(enough - 1))
+    assert choice.reason.endswith("; the training is too short to time other plans")
+    choice = _trial(timed, plans, pack, enough + 1)
+    assert {plan for plan, size, _ in asked if size == members} == set(plans)
+    assert (choice.plan, choice.untimed_steps) == ("packed", 0)
+    assert _trial(timed, ["vmap"], pack, 1).untimed_steps == 0  # asked for, not chosen
 
 
 def fitted(steps_at_once, plan, precision, **trainer):
@@ -305,18 +333,56 @@ def test_a_run_keeps_its_plan_until_another_is_asked_for(tmp_path):
     assert [plan["plan"] for plan in RunDirectory(tmp_path).info["plans"]] == ["packed", "vmap"]
 
 
+def test_a_run_that_was_too_short_for_a_trial_gets_one_when_it_has_grown(tmp_path):
+    run = RunDirectory.open(tmp_path, {}, 2, 1, {})
+    asked = []
+
+    def settled(steps, untimed_steps, wanted="auto"):
+        choice = {"plan": f"of {steps}", "reason": "", "untimed_steps": untimed_steps}
+        return settle_plan(run, wanted, lambda: asked.append(steps) or choice, steps=steps)["plan"]
+
+    assert settled(10, 10) == settled(10, 10) == settled(10, 10, "of 10") == "of 10"
+    assert settled(20, 20) == "of 20"
+    assert settled(30, 0) == settled(40, 0) == "of 30"
+    assert asked == [10, 20, 30]
+
+
 def test_a_plan_is_no_part_of_what_a_run_is():
     first, second = (Ensemble(10, (1, 8, 8), plan=plan) for plan in ("packed", "vmap"))
     assert first.identity() == second.identity()
 
 
-def test_fit_times_the_plans_once(fit, capsys, tmp_path):
+def test_fit_times_the_plans_once(fit, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("bvalign.ensemble.trial.SHARE", math.inf)
     for members in (2, 4):
         fit("--model.plan=auto", "--model.pack_size=2", f"--model.members={members}")
         (plan,) = json.loads((tmp_path / "runs/digits-mlp/run.json").read_text())["plans"]
         assert plan["seconds"].keys() == {"sequential", "packed", "vmap"}
         said = f"plan {plan['plan']} (ms per step of 2 members: "
         assert said in capsys.readouterr().err
+
+
+def test_a_short_fit_times_no_plans(fit, tmp_path):
+    fit("--model.plan=auto", "--model.pack_size=2", "--model.members=4")
+    (plan,) = json.loads((tmp_path / "runs/digits-mlp/run.json").read_text())["plans"]
+    assert plan["seconds"].keys() == {"sequential"}
+    assert plan["untimed_steps"] == 2 * 2 * 5  # packs, epochs, steps of 20 of 100 samples
+
+
+@pytest.mark.parametrize(
+    ("trainer", "steps"),
+    [
+        ({"max_epochs": 2}, 2 * 7),
+        ({"max_epochs": 2, "limit_train_batches": 3}, 2 * 3),
+        ({"max_epochs": 2, "limit_train_batches": 0.5}, 2 * 3),
+        ({"max_epochs": 2, "max_steps": 5}, 5),
+        ({"max_epochs": -1}, math.inf),
+    ],
+)
+def test_steps_of_a_fit_are_counted_by_hand(trainer, steps):
+    data = Digits(batch_size=20, num_train=150)  # seven whole batches
+    data.setup()
+    assert _steps(3, data, quiet_trainer(**trainer)) == 3 * steps
 
 
 def test_make_pack_takes_any_function_that_creates_networks():

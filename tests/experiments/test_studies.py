@@ -1,8 +1,6 @@
 """The experiments: every study can be run, a tiny one is, and answers hold no typed numbers."""
 
-import doctest
 import json
-import math
 import shutil
 import sys
 from pathlib import Path
@@ -21,52 +19,20 @@ sys.path.insert(0, str(EXPERIMENTS / "lab"))
 import answers  # noqa: E402
 import extras  # noqa: E402
 import measures  # noqa: E402
-import plots  # noqa: E402
 import run  # noqa: E402
 import study  # noqa: E402
 import verdicts  # noqa: E402
 
 
-def number(value, half=None):
-    return {"value": value, "interval": half and [value - half, value + half]}
-
-
-RUNS = {
-    "a-1": {"slope": number(1.0, 0.05)},
-    "a-2": {"slope": number(1.2, 0.05)},
-    "b": {"slope": number(1.0, 0.5), "exact": number(3.0)},
-}
-
-
-@pytest.mark.parametrize(
-    ("more", "expected", "yes", "no"),
-    [
-        ({"runs": ["a-1"]}, "confirmed", 1, 0),
-        ({"runs": ["a-2"]}, "differs", 0, 1),
-        ({"runs": ["b"]}, "open", 0, 0),
-        ({}, "differs", 1, 1),
-        ({"share": 0.6}, "open", 1, 1),
-        ({"share": 0.3}, "confirmed", 1, 1),
-        ({"runs": ["nobody"]}, "open", 0, 0),
-        ({"number": "exact", "within": [0, math.inf]}, "confirmed", 1, 0),
-        ({"compare": [["a-2", "a-1"]], "within": [0.1, math.inf]}, "confirmed", 1, 0),
-        ({"compare": [["a-1", "a-2"], ["b", "gone"]], "within": [0, math.inf]}, "differs", 0, 1),
-    ],
-)
-def test_verdicts_follow_the_stated_rule(more, expected, yes, no):
-    claim = {"claim": "C1", "says": "near one", "number": "slope", "within": [0.9, 1.1]} | more
-    found = verdicts.verdict(claim, RUNS)
-    assert (found["verdict"], found["yes"], found["no"]) == (expected, yes, no)
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert f"C1, near one: {expected}" in verdicts.sentences(found)
-
-
-def test_errors_of_two_runs_add_in_quadrature():
-    claim = {"claim": "C5", "says": "", "number": "slope", "within": [0, 1]}
-    found = verdicts.verdict(claim | {"compare": [["a-2", "a-1"]]}, RUNS)
-    (evidence,) = found["evidence"]
-    assert evidence["interval"] == pytest.approx([0.2 - 0.05 * 2**0.5, 0.2 + 0.05 * 2**0.5])
-    assert doctest.testmod(verdicts).failed == 0
+@pytest.mark.parametrize("question", study.questions())
+def test_runs_of_the_committed_results_are_still_those_of_the_study(question):
+    file = study.STUDIES / question / "results-small.json"
+    stored = json.loads(file.read_text())["runs"]
+    runs = study.runs_of(study.read_study(question), "small", Path("runs"))
+    assert [one.name for one in runs] == list(stored)
+    for one in runs:
+        config, options = (stored[one.name][key] for key in ("config", "options"))
+        assert one._replace(config=config, options=options).path == one.path
 
 
 def everything():
@@ -92,8 +58,12 @@ def test_studies_name_only_what_there_is(question):
         assert claim["within"][0] < claim["within"][1]
         for pair in claim.get("compare", []):
             assert set(pair) <= set(names)
+        if claim["number"] == "slope.logit_slope":
+            assert claim["beside"] == "offset.logit_slope"
     assert set(content.get("extras", [])) <= set(extras.EXTRAS)
     assert set(content["figures"].get("scatter", [])) <= set(names)
+    shown = content["figures"]["numbers"]
+    assert ("slope.logit_slope" in shown) == ("offset.logit_slope" in shown)
     for size in content["sizes"]:
         runs = study.runs_of(content, size, Path("runs"))
         assert len({r.path for r in runs}) == len({r.name for r in runs}) == len(runs)
@@ -143,6 +113,16 @@ def test_a_question_is_answered_and_resumed(capsys, without_figures):
     lost = numbers["r_squared.ols"]["value"] - numbers["kl.r_squared"]["value"]
     assert numbers["r_squared.lost"]["value"] == pytest.approx(lost, rel=1e-6)
 
+    # a run whose summary is of before and that cannot be analysed again is named
+    old = next(root.glob("smoke/digits-squared_error-*"))
+    (old / "summary.json").write_text('{"schema": 1, "alignment": {"ols": {}}}')
+    shutil.rmtree(old / "members")
+    later = run.answer("losses", "smoke", root, out, workers=1)
+    assert "2 runs, 0 to train" in capsys.readouterr().out
+    assert later["numbers"] == {"digits-cross_entropy": numbers}
+    missing = later["runs"]["digits-squared_error"]["missing"]
+    assert missing.startswith("summary.json has schema 1, not 2, and the run cannot be analysed")
+
 
 def _correct(samples):
     right = samples["correct"] == 1
@@ -181,14 +161,26 @@ def _no_network(self):
     raise OSError("no network")
 
 
+SLOPES = {"a-1": (1.0, [0.95, 1.05]), "a-2": (1.2, [1.15, 1.25]), "b": (1.0, [0.5, 1.5])}
+
+
 def sample_results(folder="alignment", size="small"):
+    """Results as they were stored with schema 1."""
     claim = {"claim": "C1", "says": "near | one", "number": "slope", "within": [0.9, 1.1]}
-    runs = {name: {"data": "digits", "num_members": 8} for name in RUNS}
+    numbers = {name: {"slope": {"value": v, "interval": i}} for name, (v, i) in SLOPES.items()}
+    judged = verdicts.verdict(claim, numbers)
+    judged["evidence"] = [
+        {key: evidence[key] for key in ("name", "value", "interval", "says")}
+        for evidence in judged["evidence"]
+    ]
+    del judged["undefined"]
+    runs = {name: {"data": "digits", "num_members": 8} for name in SLOPES}
     runs["a-2"] |= {"data": "mnist", "num_members": 64}
     return {
+        "schema": 1,
         "folder": folder,
         "size": size,
-        "verdicts": [verdicts.verdict(claim, RUNS)],
+        "verdicts": [judged],
         "runs": runs | {"lost": {"missing": "no data\nat all"}},
         "seconds_training": 100,
         "seconds_measuring": 20,
@@ -220,11 +212,42 @@ def test_answers_are_a_table_between_the_markers(tmp_path, monkeypatch, capsys):
         "**differs** (1 yes, 1 no of 3) |"
     )
     assert "- size (small): without lost: no data" in text
+    assert "Made with `cross_half`, `ols` and `slope_one` of schema 1 of `summary.json`" in text
+    assert ": alignment (small), size (small).\n" in text
     monkeypatch.setattr(sys, "argv", ["answers.py", "--folder", str(tmp_path), "--check"])
     answers.main()
     readme.write_text("nothing")
     with pytest.raises(SystemExit, match="README.md must hold"):
         answers.main()
+
+
+def test_answers_name_what_a_number_leaves_out_and_why_some_have_none(tmp_path):
+    def shown(value, **more):
+        return {"name": "a", "value": value, "interval": [value - 1, value + 1]} | more
+
+    results = sample_results() | {"schema": 2, "flags": {"saturated": "probabilities of 0"}}
+    results["verdicts"][0] |= {
+        "evidence": [shown(1, over="samples", flags=["saturated"])],
+        "undefined": {"needs three members": ["b"]},
+        "beside": {"number": "offset", "evidence": [shown(-3, over=verdicts.BOTH)]},
+    }
+    (tmp_path / "studies" / "size").mkdir(parents=True)
+    (tmp_path / "studies" / "text").mkdir()
+    (tmp_path / "studies" / "text" / "results-small.json").write_text(json.dumps(results))
+    old = json.dumps(sample_results("size"))
+    (tmp_path / "studies" / "size" / "results-small.json").write_text(old)
+    table = answers.answers_table(tmp_path)
+    assert (
+        "| slope: 1 [0, 2] over samples alone, do not quote: saturated (a); "
+        "offset: -3 [-4, -2] (a) |"
+    ) in table
+    assert "- text (small): without b: slope: needs three members" in table
+    assert "- text (small): saturated: probabilities of 0" in table
+    first, second, *_ = table.splitlines()
+    assert "schema 1" in first
+    assert first.endswith(": size (small).")
+    assert "schema 2" in second
+    assert second.endswith(": text (small).")
 
 
 def test_the_committed_table_is_that_of_the_results():
@@ -273,8 +296,6 @@ def test_collapse_over_training_takes_the_last_row_of_a_member_and_epoch(tmp_pat
     assert fall["value"] == pytest.approx(np.log10([0.05, 0.15]).mean())
     assert fall["interval"][0] < fall["value"] < fall["interval"][1]
     assert set(found.rows) == {"r"}
-    figure = plots.curves({"*: nc*": "epoch"}, found.curves)
-    assert figure.axes[0].get_xlabel() == "epoch"
 
 
 def test_one_source_is_compared_with_all_sources_on_otherwise_equal_runs(tmp_path):
@@ -294,19 +315,6 @@ def test_one_source_is_compared_with_all_sources_on_otherwise_equal_runs(tmp_pat
     rows = extras.share_of_all_sources(runs, summaries).rows
     assert set(rows) == {"order"}
     assert rows["order"]["variance.of_all_sources"]["value"] == pytest.approx(0.7)
-
-
-def test_grids_are_drawn_over_their_size():
-    runs = {f"mlp-depth-{size}": {} for size in (0, 2, 10)}
-    for name in runs:
-        means = {f"mean.{key}": number(0.1, 0.01) for key in ("risk", "bias_sq_unbiased")}
-        runs[name] = means | {"mean.variance_unbiased": number(0.05), "accuracy": number(0.9)}
-    summaries = {name: {"num_samples": 100, "num_members": 4} for name in runs}
-    figure = plots.sizes("mlp-depth", "hidden layers", runs, summaries)
-    left, right = figure.axes
-    assert left.get_xlabel() == "hidden layers + 1 (log scale)"
-    assert [label.get_text() for label in right.get_xticklabels()] == ["1", "3", "11"]
-    assert plots.sizes("cnn-width", "channels", runs, summaries) is None
 
 
 def test_options_may_name_variables_of_the_environment(monkeypatch):
@@ -334,7 +342,7 @@ def test_human_labels_are_joined_by_position(tmp_path, fit, monkeypatch):
     assert set(rows) == {"r"}
     from bvalign.predictions import RunDirectory
 
-    logits, _ = next(RunDirectory("cifar10").predictions().blocks())
+    logits, _ = next(RunDirectory("cifar10").predictions().ranges())
     distribution = torch.from_numpy(counts / 50)
     mean = torch.softmax(logits.double(), -1).mean(0)
     expected = (mean - distribution).square().sum(-1).mean()

@@ -11,8 +11,8 @@ LOGITS, TARGET = (x.numpy() for x in random_ensemble(members=3, samples=5, class
 
 def read(path):
     predictions, _ = open_predictions(path)
-    blocks = list(predictions.blocks())
-    return predictions, torch.cat([b[0] for b in blocks], dim=1), torch.cat([b[1] for b in blocks])
+    ranges = list(predictions.ranges())
+    return predictions, torch.cat([r[0] for r in ranges], dim=1), torch.cat([r[1] for r in ranges])
 
 
 def test_logits_are_read_and_sorted_by_index(tmp_path):
@@ -36,10 +36,23 @@ def test_probabilities_give_the_same_statistics(tmp_path):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=0)
 
 
-def test_blocks_cover_all_samples(tmp_path, monkeypatch):
-    monkeypatch.setattr("bvalign.predictions.predictions.BLOCK_BYTES", 8 * 3 * 4 * 2)
+def test_ranges_cover_all_samples_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("bvalign.predictions.predictions.RANGE_BYTES", 8 * 3 * 4 * 2)
+    predictions, logits, target = read(save_npz(tmp_path / "p.npz", LOGITS, TARGET))
+    assert (predictions.samples_per_range, predictions.num_ranges) == (2, 3)
+    assert np.array_equal(logits.numpy(), LOGITS)
+    assert np.array_equal(target.numpy(), TARGET)
+    for number, samples in enumerate((slice(0, 2), slice(2, 4), slice(4, 5))):
+        start, logits, target = predictions.range(number)
+        assert start == samples.start
+        assert np.array_equal(logits.numpy(), LOGITS[:, samples])
+        assert np.array_equal(target.numpy(), TARGET[samples])
+
+
+def test_a_sample_larger_than_a_range_is_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("bvalign.predictions.predictions.RANGE_BYTES", 8)
     predictions, logits, _ = read(save_npz(tmp_path / "p.npz", LOGITS, TARGET))
-    assert predictions.samples_per_block == 2
+    assert (predictions.samples_per_range, predictions.num_ranges) == (1, 5)
     assert np.array_equal(logits.numpy(), LOGITS)
 
 
@@ -174,9 +187,9 @@ def test_half_logits_count_the_samples_whose_squared_bias_moves(tmp_path):
 
 
 def test_exact_copies_of_members_are_left_out_and_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("bvalign.predictions.predictions.BLOCK_BYTES", 8 * 6 * 4 * 2)
+    monkeypatch.setattr("bvalign.predictions.predictions.RANGE_BYTES", 8 * 6 * 4 * 2)
     late = LOGITS[2].copy()
-    late[-1, 0] += 1  # differs in the last block only
+    late[-1, 0] += 1  # differs in the last range only
     members = np.stack([*LOGITS, LOGITS[0], late, LOGITS[0]])
     predictions, logits, _ = read(save_npz(tmp_path / "p.npz", members, TARGET))
     assert predictions.members == (0, 1, 2, 4)

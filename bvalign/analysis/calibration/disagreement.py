@@ -24,28 +24,26 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bvalign.analysis.decompositions import (
-    Mean,
     Moments,
     decompose,
-    mean_over_samples,
     residual,
     zero_one,
 )
 
 
 class DisagreementEquality(NamedTuple):
-    """Means over samples and their standard errors given these members, fractions from 0 to 1.
+    """Error and disagreement of each sample, fractions from 0 to 1; their means are compared.
 
     The differences are paired, error - disagreement of each sample: error and disagreement are
     correlated, so their standard errors must not be combined. The unbiased disagreement needs
     two members and is NaN with one.
     """
 
-    error: Mean
-    disagreement: Mean
-    disagreement_plug_in: Mean
-    difference: Mean
-    difference_plug_in: Mean
+    error: Float[Tensor, " samples"]
+    disagreement: Float[Tensor, " samples"]
+    plug_in: Float[Tensor, " samples"]  # disagreement of these very members
+    difference: Float[Tensor, " samples"]
+    difference_plug_in: Float[Tensor, " samples"]
 
 
 def hard_equality(
@@ -59,12 +57,12 @@ def hard_equality(
 
     >>> import torch
     >>> counts = torch.tensor([[1, 1], [2, 0]])                  # two members, two samples
-    >>> hard_equality(counts, torch.tensor([0, 0])).difference.value
+    >>> hard_equality(counts, torch.tensor([0, 0])).difference.mean()
     tensor(-0.2500, dtype=torch.float64)
     """
     votes = zero_one(counts, target)
     fractions = counts.double() / votes.count.unsqueeze(-1)
-    return _equality(votes.error_rate, votes.disagreement, 1 - fractions.square().sum(dim=-1))
+    return equality(votes.error_rate, votes.disagreement, 1 - fractions.square().sum(dim=-1))
 
 
 def pair_disagreement(
@@ -92,9 +90,13 @@ def soft_equality(
     uncertainty = uncertainty_sum / moments.count
     mean_residual = residual(moments.prob_sum, target) / moments.count.unsqueeze(-1)
     error = -mean_residual.gather(-1, target.unsqueeze(-1)).squeeze(-1)
-    return _equality(error, uncertainty + values.variance_unbiased, uncertainty + values.variance)
+    return equality(error, uncertainty + values.variance_unbiased, uncertainty + values.variance)
 
 
-def _equality(error: Tensor, disagreement: Tensor, plug_in: Tensor) -> DisagreementEquality:
-    values = (error, disagreement, plug_in, error - disagreement, error - plug_in)
-    return DisagreementEquality(*map(mean_over_samples, values))
+def equality(
+    error: Float[Tensor, " samples"],
+    disagreement: Float[Tensor, " samples"],
+    plug_in: Float[Tensor, " samples"],
+) -> DisagreementEquality:
+    """The same from error and disagreement themselves."""
+    return DisagreementEquality(error, disagreement, plug_in, error - disagreement, error - plug_in)

@@ -28,7 +28,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.calibration.errors import (
+from bvalign.analysis.calibration.cells import (
     Cells,
     canonical,
     class_aggregated,
@@ -36,12 +36,10 @@ from bvalign.analysis.calibration.errors import (
     confidence,
 )
 from bvalign.analysis.decompositions import (
-    Mean,
     Moments,
     Unit,
     centred_squares,
     decompose,
-    mean_over_samples,
     moments,
     residual,
     softmax,
@@ -56,16 +54,6 @@ class Gap(NamedTuple):
     calibration_residual: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
     gap_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
     calibration_residual_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
-
-
-class GapMeans(NamedTuple):
-    """Means of the fields of `Gap`; `calibration_residual` is the paired gap - uncertainty."""
-
-    gap: Mean
-    uncertainty: Mean
-    calibration_residual: Mean
-    gap_unbiased: Mean
-    calibration_residual_unbiased: Mean
 
 
 class GapBounds(NamedTuple):
@@ -125,11 +113,6 @@ def gap_identity(
     [0.5, 0.5, 0.0]
     """
     return decompose_gap(moments(logits, target), uncertainty_sum(logits), target)
-
-
-def gap_means(gap: Gap) -> GapMeans:
-    """Means over samples. Pass all of them: over correct ones alone, the residual is not zero."""
-    return GapMeans(*map(mean_over_samples, gap))
 
 
 def risk_label_free(

@@ -1,36 +1,30 @@
-"""Calibration of one ensemble: errors, the gap, disagreement, temperature."""
+"""Calibration of one ensemble: errors, the gap, disagreement."""
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.calibration.disagreement import (
-    DisagreementEquality,
-    hard_equality,
-    soft_equality,
-)
-from bvalign.analysis.calibration.errors import (
-    CalibrationError,
+from bvalign.analysis.calibration.cells import (
+    Binning,
     Cells,
-    calibration_error,
     canonical,
     class_aggregated,
     class_wise,
     confidence,
+    confidence_cells,
     equal_mass,
     equal_width,
     top_label,
 )
-from bvalign.analysis.calibration.gap import Gap, GapBounds, GapMeans, gap_bounds, gap_means
-from bvalign.analysis.calibration.temperature import (
-    TemperatureEffect,
-    fit_temperature,
-    temperature_effect,
-)
-from bvalign.analysis.decompositions import Moments
+from bvalign.analysis.calibration.disagreement import DisagreementEquality, equality
+from bvalign.analysis.calibration.errors import calibration_error, squared_influence
+from bvalign.analysis.calibration.gap import Gap, GapBounds, gap_bounds
+from bvalign.analysis.calibration.temperature import Temperature
+from bvalign.analysis.decompositions import Decomposition, ZeroOne
+from bvalign.analysis.groups import MemberPart, left_out_variance
+from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance
 
 NOTIONS = {
     "confidence": confidence,
@@ -39,91 +33,142 @@ NOTIONS = {
     "class_aggregated": class_aggregated,
     "canonical": canonical,
 }
+OF_CONFIDENCE = ("confidence", "top_label")
+"""Notions that need no more of the probabilities than the largest one."""
+
 BINNINGS = {"equal_width": equal_width, "equal_mass": equal_mass}
-HELD_OUT_NUMBERS = 2**22
-"""Most logits kept for fitting a temperature and the noise: 32 MB in float64."""
+TOO_HIGH = "too high by noise, which no interval covers: quote squared_debiased"
+ALL_CLASSES = (
+    "over samples alone: it needs all classes' probabilities without each group of members"
+)
 
 
-class Temperature(NamedTuple):
-    """Temperature scaling fitted on one half of some test samples and evaluated on the other."""
+class MeanProbs(NamedTuple):
+    """Mean probabilities of some samples, and their confidence without each group of members."""
 
-    temperature: float | None  # None where it is undefined; `reason` says why
-    num_samples: int  # in each half
-    effect: TemperatureEffect | None = None
-    reason: str | None = None
+    target: Int[Tensor, " binned"]
+    whole: Float[Tensor, "binned classes"]
+    confidence: Float[Tensor, "groups binned"]  # largest mean probability
+    predicted: Int[Tensor, "groups binned"]  # its class
+
+
+class ErrorEstimates(NamedTuple):
+    """Calibration error under one notion, as `errors.CalibrationError`."""
+
+    absolute: Estimate
+    squared_debiased: Estimate
+    alone: float
 
 
 class Calibration(NamedTuple):
     """Calibration of the mean probabilities of all members."""
 
-    errors: dict[str, dict[str, CalibrationError]]  # binning -> notion -> error
+    errors: dict[str, dict[str, ErrorEstimates]]  # binning -> notion -> error
     reliability: Cells  # of confidence, 15 bins of equal width
-    gap: GapMeans
+    num_samples: int  # behind errors, reliability and bounds
+    gap: dict[str, Estimate]  # fields of Gap
     bounds: GapBounds
-    hard_equality: DisagreementEquality
-    soft_equality: DisagreementEquality
+    hard_equality: dict[str, Estimate]  # fields of DisagreementEquality
+    soft_equality: dict[str, Estimate]
     temperature: Temperature
 
 
-def calibrate(
-    state: Moments,
-    uncertainty_sum: Float[Tensor, " samples"],
-    counts: Int[Tensor, "samples classes"],
-    gap: Gap,
-    target: Int[Tensor, " samples"],
-    held_out: tuple[Float[Tensor, "members chosen classes"], Int[Tensor, " chosen"]],
-) -> Calibration:
-    """Computes all measures of calibration.
+def calibrate(probs: MeanProbs, clusters: Int[Tensor, " binned"] | None) -> dict[str, object]:
+    """Computes the fields of `Calibration` that come from binned mean probabilities.
 
     Args:
-        state: moments of all members.
-        uncertainty_sum: `gap.uncertainty_sum` of all members.
-        counts: votes for each class.
-        gap: of all members.
-        target: class ids.
-        held_out: logits and labels of the samples chosen by `choose_held_out`, in any order that
-            does not depend on their values.
+        probs: of the samples that are binned.
+        clusters: of the same; None if they are independent.
     """
-    probs = state.prob_sum / state.count.unsqueeze(-1)
     errors = {
-        binning: {
-            notion: calibration_error(cells(probs, target, binning=bins))
-            for notion, cells in NOTIONS.items()
-        }
+        binning: {notion: _error(probs, notion, bins, clusters) for notion in NOTIONS}
         for binning, bins in BINNINGS.items()
     }
-    return Calibration(
-        errors=errors,
-        reliability=confidence(probs, target),
-        gap=gap_means(gap),
-        bounds=gap_bounds(probs, target),
-        hard_equality=hard_equality(counts, target),
-        soft_equality=soft_equality(state, uncertainty_sum, target),
-        temperature=_temperature(*held_out),
+    return {
+        "errors": errors,
+        "reliability": confidence(probs.whole, probs.target),
+        "num_samples": len(probs.target),
+        "bounds": gap_bounds(probs.whole, probs.target),
+    }
+
+
+def compare_means(
+    gap: Gap,
+    votes: ZeroOne,
+    values: Decomposition,
+    soft_error: Float[Tensor, " samples"],
+    members: MemberPart,
+) -> dict[str, dict[str, Estimate]]:
+    """Computes the fields of `Calibration` that are means over all samples.
+
+    Args:
+        gap: of all samples.
+        votes: 0-1 values.
+        values: squared loss.
+        soft_error: 1 - p̄_y.
+        members: what members add to the spread of a mean.
+    """
+    pairs = 1 - 1 / votes.count.double()
+    # a single member never disagrees with itself
+    plug_in = torch.where(votes.count > 1, votes.disagreement * pairs, 0.0)
+    hard = equality(votes.error_rate, votes.disagreement, plug_in)
+    soft = equality(
+        soft_error, gap.uncertainty + values.variance_unbiased, gap.uncertainty + values.variance
+    )
+    return {
+        "gap": members.means(gap._asdict()),
+        "hard_equality": _equality_means(hard, "hard", members),
+        "soft_equality": _equality_means(soft, "soft", members),
+    }
+
+
+def _equality_means(
+    values: DisagreementEquality, kind: str, members: MemberPart
+) -> dict[str, Estimate]:
+    columns = values._asdict()
+    # statistics that are columns of samples.csv as well have the name that they have there
+    named = {"error": "error_rate", "disagreement": "disagreement"} if kind == "hard" else {}
+    return {
+        name: members.mean(
+            named.get(name, f"{kind}_{name}"), column, proportion=not name.startswith("difference")
+        )
+        for name, column in columns.items()
+    }
+
+
+def _error(
+    probs: MeanProbs, notion: str, bins: Binning, clusters: Int[Tensor, " binned"] | None
+) -> ErrorEstimates:
+    number = len(probs.target)
+    cells = NOTIONS[notion](probs.whole, probs.target, binning=bins)
+    error = calibration_error(cells)
+    samples, units = samples_variance(squared_influence(cells, number), clusters)
+    spread = Spread(samples, units)
+    if notion in OF_CONFIDENCE and len(probs.confidence) >= 3:
+        spread = _with_members(probs, notion, bins, cells, spread)
+    squared = estimate(float(error.squared_debiased), spread, without_members=ALL_CLASSES)
+    return ErrorEstimates(
+        Estimate(float(error.absolute), reason=TOO_HIGH), squared, float(error.alone)
     )
 
 
-def choose_held_out(
-    num_samples: int, num_members: int, num_classes: int
-) -> Bool[Tensor, " samples"]:
-    """Chooses at random, with seed 0, as many samples as fit into memory with all members."""
-    num = min(num_samples, HELD_OUT_NUMBERS // (num_members * num_classes))
-    chosen = torch.zeros(num_samples, dtype=torch.bool)
-    chosen[torch.from_numpy(np.random.default_rng(0).permutation(num_samples)[:num])] = True
-    return chosen
-
-
-def _temperature(
-    logits: Float[Tensor, "members chosen classes"], target: Int[Tensor, " chosen"]
-) -> Temperature:
-    half = len(target) // 2
-    if half < 5 or not logits.isfinite().all():
-        return Temperature(None, half, reason="needs ten samples with finite logits")
-    order = torch.from_numpy(np.random.default_rng(0).permutation(len(target)))
-    fit, judge = order[:half], order[half : 2 * half]
-    try:
-        temperature = fit_temperature(logits[:, fit], target[fit])
-    except ValueError as error:
-        return Temperature(None, half, reason=str(error))
-    effect = temperature_effect(logits[:, judge], target[judge], temperature)
-    return Temperature(temperature, half, effect)
+def _with_members(
+    probs: MeanProbs, notion: str, bins: Binning, cells: Cells, spread: Spread
+) -> Spread:
+    """Adds the part of the members: the error without each group, in bins of its own."""
+    number = len(probs.target)
+    errors, influences = [], []
+    mean = torch.where(cells.noise.isnan().unsqueeze(1), 0.0, cells.residual)[cells.items.cell, 0]
+    for largest, predicted in zip(probs.confidence, probs.predicted, strict=True):
+        excess = largest - (predicted == probs.target).double()
+        of_class = predicted.unsqueeze(1) if notion == "top_label" else None
+        without = confidence_cells(
+            largest.unsqueeze(1), excess.unsqueeze(1), of_class, binning=bins
+        )
+        errors.append(calibration_error(without).squared_debiased)
+        influences.append(2 * mean * excess)
+    return spread._replace(
+        members=float(left_out_variance(torch.stack(errors))),
+        both=float(left_out_variance(torch.stack(influences)).mean()) / number,
+        groups=len(errors),
+    )

@@ -21,11 +21,29 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.calibration.gap import Gap, GapMeans, gap_identity, gap_means
+from bvalign.analysis.calibration.gap import Gap, gap_identity
+from bvalign.analysis.decompositions import softmax
+from bvalign.analysis.groups import (
+    LeftOut,
+    MemberGroups,
+    MemberPart,
+    leave_one_out,
+    left_out,
+    left_out_sums,
+    loss_sums,
+    member_sums,
+    residuals,
+    set_values,
+)
+from bvalign.analysis.intervals import Estimate
+
+CHUNK = 2**18
+"""Logits at a time."""
 
 BRACKET = (1 / 64, 64.0)
 """Range of temperatures searched; an optimum outside it points to another problem."""
@@ -35,11 +53,20 @@ Objective = Callable[[Float[Tensor, "members samples"]], Float[Tensor, ""]]
 
 
 class TemperatureEffect(NamedTuple):
-    """Means over the same samples before and after scaling, and of the paired difference."""
+    """Gap identity of each sample before and after scaling, and the paired difference."""
 
-    before: GapMeans
-    after: GapMeans
-    change: GapMeans
+    before: Gap
+    after: Gap
+    change: Gap
+
+
+class Temperature(NamedTuple):
+    """Temperature scaling fitted on one half of some test samples and evaluated on the other."""
+
+    temperature: float | None  # None where it is undefined; `reason` says why
+    num_samples: int  # in each half
+    effect: dict[str, dict[str, Estimate]] | None = None  # before, after, change -> field of Gap
+    reason: str | None = None
 
 
 def nll_of_mean(log_probs: Float[Tensor, "members samples"]) -> Float[Tensor, ""]:
@@ -100,7 +127,7 @@ def temperature_effect(
     target: Int[Tensor, " samples"],
     temperature: float,
 ) -> TemperatureEffect:
-    """Effect of a temperature on the mean gap, uncertainty and calibration residual.
+    """Effect of a temperature on the gap, uncertainty and calibration residual of each sample.
 
     Args:
         logits: of all members, on samples that the temperature was not fitted on.
@@ -118,7 +145,79 @@ def temperature_effect(
     before = gap_identity(logits, target)
     after = gap_identity(logits.double() / temperature, target)
     change = Gap(*(new - old for new, old in zip(after, before, strict=True)))
-    return TemperatureEffect(gap_means(before), gap_means(after), gap_means(change))
+    return TemperatureEffect(before, after, change)
+
+
+def temperature(
+    logits: Float[Tensor, "members chosen classes"],
+    target: Int[Tensor, " chosen"],
+    groups: MemberGroups,
+    clusters: Int[Tensor, " chosen"] | None = None,
+) -> Temperature:
+    """Fits a temperature on a random half of some samples, and measures it on the other.
+
+    Args:
+        logits: of all members.
+        target: class ids.
+        groups: of the members.
+        clusters: of the samples, each in one half but for the one in the middle; None if samples
+            are independent.
+    """
+    half = len(target) // 2
+    if half < 5 or not logits.isfinite().all():
+        return Temperature(None, half, reason="needs ten samples with finite logits")
+    order = _shuffled(len(target), clusters)
+    fit, judge = order[:half], order[half : 2 * half]
+    try:
+        found = fit_temperature(logits[:, fit], target[fit])
+    except ValueError as error:
+        return Temperature(None, half, reason=str(error))
+    logits, target = logits[:, judge], target[judge]
+    effect = temperature_effect(logits, target, found)
+    without = _left_out_effect(logits, target, found, groups)
+    own = None if clusters is None else clusters[judge]
+    means = {
+        name: MemberPart(Gap._fields, sums, half, own).means(gap._asdict())
+        for (name, gap), sums in zip(effect._asdict().items(), without, strict=True)
+    }
+    return Temperature(found, half, means)
+
+
+def _shuffled(number: int, clusters: Int[Tensor, " chosen"] | None) -> Int[Tensor, " chosen"]:
+    """Samples in random order, those of a cluster together."""
+    rng = np.random.default_rng(0)
+    if clusters is None:
+        return torch.from_numpy(rng.permutation(number))
+    _, place = clusters.unique(return_inverse=True)
+    rank = rng.permutation(int(place.max()) + 1)[place.numpy()]
+    return torch.from_numpy(np.argsort(rank, kind="stable"))
+
+
+def _left_out_effect(
+    logits: Float[Tensor, "members samples classes"],
+    target: Int[Tensor, " samples"],
+    temperature: float,
+    groups: MemberGroups,
+) -> list[LeftOut]:
+    """Sums of the gap without each group of members: before, after and change."""
+    length = max(1, CHUNK // (logits.shape[0] * logits.shape[2]))
+    sums = []
+    for rows in torch.arange(len(target)).split(length):
+        part, label = logits[:, rows].double(), target[rows]
+        before, after = (_gap_left_out(z, label, groups) for z in (part, part / temperature))
+        change = Gap(*(new - old for new, old in zip(after, before, strict=True)))
+        sums.append([left_out_sums(gap) for gap in (before, after, change)])
+    return [
+        LeftOut(*(torch.stack(parts).sum(dim=0) for parts in zip(*of_kind, strict=True)))
+        for of_kind in zip(*sums, strict=True)
+    ]
+
+
+def _gap_left_out(logits: Tensor, target: Tensor, groups: MemberGroups) -> Gap:
+    given = residuals(softmax(logits), target)
+    values = set_values(leave_one_out(member_sums(given, groups)), given)
+    found = left_out(values, leave_one_out(loss_sums(logits, given, groups)), target)
+    return Gap(*(getattr(found, name) for name in Gap._fields))
 
 
 def _slopes(nll: Objective, logits: Tensor, target: Tensor, log_t: float) -> tuple[float, float]:

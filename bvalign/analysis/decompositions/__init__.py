@@ -4,7 +4,6 @@ The torchmetrics classes are in `metrics.py`, which is not imported here as it n
 """
 
 from bvalign.analysis.decompositions.columns import Column, NamedColumns, Unit, columns_of
-from bvalign.analysis.decompositions.means import Mean, mean_over_samples
 from bvalign.analysis.decompositions.other_losses import (
     CrossEntropy,
     ZeroOne,
@@ -12,6 +11,7 @@ from bvalign.analysis.decompositions.other_losses import (
     disagreement,
     jackknife_shift,
     log_moments,
+    log_softmax,
     vote_counts,
     zero_one,
 )
@@ -34,7 +34,6 @@ __all__ = [
     "Column",
     "CrossEntropy",
     "Decomposition",
-    "Mean",
     "Moments",
     "NamedColumns",
     "SoftLabelDecomposition",
@@ -49,7 +48,7 @@ __all__ = [
     "disagreement",
     "jackknife_shift",
     "log_moments",
-    "mean_over_samples",
+    "log_softmax",
     "moments",
     "residual",
     "softmax",

@@ -13,10 +13,11 @@ from torch import Tensor
 
 
 class Unit(NamedTuple):
-    """Unit of a per-sample statistic; those `shown` appear on hover cards and in W&B tables."""
+    """Unit of a per-sample statistic."""
 
     name: str
-    shown: bool = False
+    shown: bool = False  # on hover cards and in W&B tables
+    proportion: bool = False  # from 0 to 1, so that the interval of its mean is too
 
 
 class Column(NamedTuple):

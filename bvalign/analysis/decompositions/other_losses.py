@@ -73,11 +73,13 @@ class ZeroOne(NamedTuple):
     """
 
     main: Annotated[Int[Tensor, " samples"], Unit("class id")]
-    error_rate: Annotated[Float[Tensor, " samples"], Unit("fraction of members")]
-    bias_01: Annotated[Float[Tensor, " samples"], Unit("0 or 1")]
-    variance_01: Annotated[Float[Tensor, " samples"], Unit("fraction of members")]
+    error_rate: Annotated[Float[Tensor, " samples"], Unit("fraction of members", proportion=True)]
+    bias_01: Annotated[Float[Tensor, " samples"], Unit("0 or 1", proportion=True)]
+    variance_01: Annotated[Float[Tensor, " samples"], Unit("fraction of members", proportion=True)]
     net_variance_01: Annotated[Float[Tensor, " samples"], Unit("fraction of members")]
-    disagreement: Annotated[Float[Tensor, " samples"], Unit("fraction of pairs", shown=True)]
+    disagreement: Annotated[
+        Float[Tensor, " samples"], Unit("fraction of pairs", shown=True, proportion=True)
+    ]
     count: Int[Tensor, " samples"]  # members behind the numbers
 
 

@@ -56,7 +56,7 @@ class Decomposition(NamedTuple):
     bias_sq_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
     variance_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
     # the largest mean probability is at the label
-    correct: Annotated[Bool[Tensor, " samples"], Unit("0 or 1", shown=True)]
+    correct: Annotated[Bool[Tensor, " samples"], Unit("0 or 1", shown=True, proportion=True)]
     count: Int[Tensor, " samples"]  # members behind the numbers
 
 

@@ -1,30 +1,38 @@
-"""Estimators of the slope of log variance on log squared bias, with intervals."""
+"""Slopes of log variance on log squared bias: of the population, and of these members."""
 
-from bvalign.analysis.slopes.estimators import ESTIMATORS, quoted_estimators
-from bvalign.analysis.slopes.fit import Alignment, fit_alignment
-from bvalign.analysis.slopes.intervals import Estimate, stored_estimates
-from bvalign.analysis.slopes.jackknife import LogErrors, delete_one_errors
-from bvalign.analysis.slopes.lines import log_log_line
-from bvalign.analysis.slopes.member_subsets import Design, Selection, design
-from bvalign.analysis.slopes.parts import LocalSlope, class_slopes, decade_slopes
-from bvalign.analysis.slopes.subset_values import SubsetValues, subset_values
+from bvalign.analysis.slopes.alignment import Alignment, check, curve
+from bvalign.analysis.slopes.drawn import DrawnBlock, read_drawn
+from bvalign.analysis.slopes.flags import FLAGS
+from bvalign.analysis.slopes.lines import LineSums, has_logs, line_sums, log_log_line
+from bvalign.analysis.slopes.logit_block import LogitBlock, logit_block
+from bvalign.analysis.slopes.logit_fit import FirstPass
+from bvalign.analysis.slopes.logit_slope import LogitSlope, fit_logit_slope
+from bvalign.analysis.slopes.logit_values import LogErrors
+from bvalign.analysis.slopes.noise_pooling import SHAPE_MEMBERS, PooledNoise, pool_noise
+from bvalign.analysis.slopes.ols import ols
+from bvalign.analysis.slopes.wrong_logits import Skewness, wrong_logit_skewness
 
 __all__ = [
-    "ESTIMATORS",
+    "FLAGS",
+    "SHAPE_MEMBERS",
     "Alignment",
-    "Design",
-    "Estimate",
-    "LocalSlope",
+    "DrawnBlock",
+    "FirstPass",
+    "LineSums",
     "LogErrors",
-    "Selection",
-    "SubsetValues",
-    "class_slopes",
-    "decade_slopes",
-    "delete_one_errors",
-    "design",
-    "fit_alignment",
+    "LogitBlock",
+    "LogitSlope",
+    "PooledNoise",
+    "Skewness",
+    "check",
+    "curve",
+    "fit_logit_slope",
+    "has_logs",
+    "line_sums",
     "log_log_line",
-    "quoted_estimators",
-    "stored_estimates",
-    "subset_values",
+    "logit_block",
+    "ols",
+    "pool_noise",
+    "read_drawn",
+    "wrong_logit_skewness",
 ]

@@ -1,19 +1,9 @@
-"""Slopes of a straight line through a weighted cloud of points, from its second moments.
+"""Least-squares lines through log variance (y) over log squared bias (x).
 
-With S_xx, S_xy, S_yy the weighted central moments of x and y, and e_x, e_y the errors of a point:
-
-    least_squares    S_xy / S_xx             right if x has no error
-    reversed         S_yy / S_xy             1 / slope of x on y: right if y has no error
-    orthogonal       [d + sqrt(d² + 4 S_xy²)] / (2 S_xy), d = S_yy - S_xx
-                                             Deming: right if errors are independent, equally large
-    corrected        (S_xy - mean cov(e_x, e_y)) / (S_xx - mean var e_x)
-                                             right if the errors have mean zero and known covariance
-
-Every function returns one value per row of replicate weights. `log_log_line` is the only
-least-squares line of the package: of the callback, `ols`, the collapse model and the experiments.
+Replicate weights count how often each sample enters a replicate; moments are computed for all
+replicates at once. Sums over samples give the same moments for several sets of members.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -21,15 +11,16 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 ReplicateWeights = Float[Tensor, "replicates points"]
-"""Counts of each point in each replicate of a bootstrap."""
+Points = Float[Tensor, " points"] | Float[Tensor, "replicates points"]
+ROUNDING = 1e-28
+"""Largest ratio of the variance of members that agree to rounding to their squared bias."""
 
-Points = Float[Tensor, "#replicates points"] | Float[Tensor, " points"]
 Numbers = dict[str, Float[Tensor, " replicates"]]
-"""Numbers of an estimator by name, one value per replicate."""
+"""Name of a number -> its value for each row of replicate weights."""
 
 
 class Cloud(NamedTuple):
-    """Weighted means and central second moments, natural logs."""
+    """Means and central second moments of a cloud of points, natural logs."""
 
     x: Float[Tensor, " replicates"]
     y: Float[Tensor, " replicates"]
@@ -37,40 +28,64 @@ class Cloud(NamedTuple):
     xy: Float[Tensor, " replicates"]
     yy: Float[Tensor, " replicates"]
 
-    @property
-    def r_squared(self) -> Float[Tensor, " replicates"]:
-        """Squared correlation of x and y."""
-        return self.xy.square() / (self.xx * self.yy)
-
-    def least_squares(self) -> Float[Tensor, " replicates"]:
-        """Slope of y on x."""
-        return self.xy / self.xx
-
-    def reversed(self) -> Float[Tensor, " replicates"]:
-        """1 / slope of x on y."""
-        return self.yy / self.xy
-
-    def orthogonal(self) -> Float[Tensor, " replicates"]:
-        """Slope of least perpendicular distance."""
-        excess = self.yy - self.xx
-        return (excess + torch.hypot(excess, 2 * self.xy)) / (2 * self.xy)
-
-    def corrected(
-        self, error_xx: Float[Tensor, " replicates"], error_xy: Float[Tensor, " replicates"]
+    def slope(
+        self,
+        error_xx: Float[Tensor, " replicates"] | float = 0.0,
+        error_xy: Float[Tensor, " replicates"] | float = 0.0,
     ) -> Float[Tensor, " replicates"]:
-        """Slope without the moments of the errors; NaN where they exceed the cloud's own."""
+        """Slope of y on x, without mean moments of errors; NaN where these exceed the cloud's."""
         signal = self.xx - error_xx
         return (self.xy - error_xy) / torch.where(signal > 0, signal, torch.nan)
 
-    def line(self, slope: Float[Tensor, " replicates"]) -> Numbers:
-        """Line of that slope through the centre of the cloud."""
-        return {"slope": slope, "intercept": self.y - slope * self.x, "r_squared": self.r_squared}
+    def line(self) -> Numbers:
+        """Slope and intercept of the least-squares line, and the squared correlation."""
+        slope = self.xy / self.xx
+        r_squared = self.xy.square() / (self.xx * self.yy)
+        return {"slope": slope, "intercept": self.y - slope * self.x, "r_squared": r_squared}
+
+
+class LineSums(NamedTuple):
+    """Sums over the points of each of several sets of members; ranges of samples add up."""
+
+    count: Float[Tensor, " sets"]
+    x: Float[Tensor, " sets"]
+    y: Float[Tensor, " sets"]
+    xx: Float[Tensor, " sets"]
+    xy: Float[Tensor, " sets"]
+    yy: Float[Tensor, " sets"]
+
+    def cloud(self) -> Cloud:
+        """Moments of each set; NaN without points."""
+        x, y, xx, xy, yy = (part / self.count for part in self[1:])
+        return Cloud(x, y, xx - x * x, xy - x * y, yy - y * y)
+
+
+def has_logs(
+    bias_sq: Float[Tensor, "*sets samples"], variance: Float[Tensor, "*sets samples"]
+) -> Bool[Tensor, "*sets samples"]:
+    """Tells where both have a logarithm: not where the variance is the rounding of equal members.
+
+    >>> has_logs(torch.tensor([0.1, 0.1, 0.0]), torch.tensor([0.2, 1e-34, 0.0])).tolist()
+    [True, False, False]
+    """
+    return (bias_sq > 0) & (variance > ROUNDING * bias_sq)
+
+
+def line_sums(
+    x: Float[Tensor, "sets samples"],
+    y: Float[Tensor, "sets samples"],
+    keep: Bool[Tensor, "sets samples"],
+) -> LineSums:
+    """Sums over the points of each set that are kept."""
+    x, y = (torch.where(keep, values, 0.0) for values in (x, y))
+    parts = (keep.double(), x, y, x * x, x * y, y * y)
+    return LineSums(*(part.sum(dim=1) for part in parts))
 
 
 def cloud(x: Points, y: Points, replicate_weights: ReplicateWeights) -> Cloud:
     """Moments of the cloud; NaN for a row of replicate weights that sums to zero."""
     total = replicate_weights.sum(dim=-1)
-    mean_x, mean_y = mean(x, replicate_weights), mean(y, replicate_weights)
+    mean_x, mean_y = ((replicate_weights * v).sum(dim=-1) / total for v in (x, y))
     dx, dy = x - mean_x.unsqueeze(-1), y - mean_y.unsqueeze(-1)
     weighted_dx = replicate_weights * dx
     return Cloud(
@@ -82,61 +97,31 @@ def cloud(x: Points, y: Points, replicate_weights: ReplicateWeights) -> Cloud:
     )
 
 
-def log_log_cloud(
-    bias_sq: Float[Tensor, " points"],
-    variance: Float[Tensor, " points"],
-    keep: Bool[Tensor, " points"] | None = None,
-    replicate_weights: ReplicateWeights | None = None,
-) -> Cloud:
-    """Moments of log variance (y) over log bias_sq (x), where both are above zero.
-
-    Args:
-        bias_sq: one value per sample.
-        variance: one value per sample.
-        keep: samples of the cloud, such as the correct ones; all by default.
-        replicate_weights: of all samples; one row of ones by default.
-    """
-    usable = (bias_sq > 0) & (variance > 0)
-    usable = usable if keep is None else usable & keep
-    x, y = bias_sq[usable].log(), variance[usable].log()
-    if replicate_weights is None:
-        return cloud(x, y, torch.ones_like(x).unsqueeze(0))
-    return cloud(x, y, replicate_weights[:, usable])
-
-
 def log_log_line(
     bias_sq: Float[Tensor, " points"],
     variance: Float[Tensor, " points"],
     keep: Bool[Tensor, " points"] | None = None,
     replicate_weights: ReplicateWeights | None = None,
 ) -> Numbers:
-    """Slope, intercept and r_squared of the least-squares line through `log_log_cloud`.
+    """Least-squares line through the logs, where both are above zero.
+
+    Args:
+        bias_sq: one value per sample.
+        variance: one value per sample.
+        keep: samples of the cloud, such as the correct ones; all by default.
+        replicate_weights: of all samples; one row of ones by default.
+
+    Returns:
+        Slope, intercept and r_squared.
 
     >>> bias_sq = torch.tensor([1e-4, 1e-2, 1.0, 0.0])  # the last sample has no logarithm
     >>> line = log_log_line(bias_sq, 3 * bias_sq**0.5)
     >>> [round(float(line[key]), 3) for key in ("slope", "r_squared")]
     [0.5, 1.0]
     """
-    moments = log_log_cloud(bias_sq, variance, keep, replicate_weights)
-    return moments.line(moments.least_squares())
-
-
-def mean(values: Points, replicate_weights: ReplicateWeights) -> Float[Tensor, " replicates"]:
-    """Weighted means."""
-    total = replicate_weights.sum(dim=-1)
-    if values.ndim == 1:
-        return replicate_weights @ values / total
-    return (replicate_weights * values).sum(dim=-1) / total
-
-
-def average(fits: Sequence[Numbers]) -> Numbers:
-    """Means over fits of the same numbers, ignoring NaN."""
-    return {key: torch.stack([fit[key] for fit in fits]).nanmean(dim=0) for key in fits[0]}
-
-
-def covariance(
-    x: Float[Tensor, " points"], y: Float[Tensor, " points"], replicate_weights: ReplicateWeights
-) -> Float[Tensor, " replicates"]:
-    """Weighted covariances without a (replicates, points) array, for many replicates."""
-    x, y = x - x.mean(), y - y.mean()
-    return mean(x * y, replicate_weights) - mean(x, replicate_weights) * mean(y, replicate_weights)
+    usable = has_logs(bias_sq, variance)
+    usable = usable if keep is None else usable & keep
+    x, y = bias_sq[usable].log(), variance[usable].log()
+    if replicate_weights is None:
+        return cloud(x, y, torch.ones_like(x).unsqueeze(0)).line()
+    return cloud(x, y, replicate_weights[:, usable]).line()

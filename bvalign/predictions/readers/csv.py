@@ -30,7 +30,8 @@ def open_csv(path: Path) -> Scores:
 
 
 def _chunks(path: Path, file: TextIO, names: list[str], columns: ColumnNames) -> Iterator[Chunk]:
-    at_member, *at_ids = (names.index(name) for name in columns.ids)
+    at_member, *at_cluster = (names.index(name) for name in columns.names)
+    at_ids = [names.index(name) for name in columns.ids]
     at_scores = [names.index(name) for name in columns.scores]
     reader = csv.reader(file)
     while numbered := [(reader.line_num + 1, row) for row in islice(reader, ROWS_PER_CHUNK)]:
@@ -46,8 +47,10 @@ def _chunks(path: Path, file: TextIO, names: list[str], columns: ColumnNames) ->
             try:
                 values[number] = [float(row[at]) for at in at_scores]
                 ids[:, number] = [int(row[at]) for at in at_ids]
-            except ValueError as error:
+            except (ValueError, OverflowError) as error:
                 raise ValueError(f"{path}: line {line}: {error}") from error
         if rows:
             member = [row[at_member] for _, row in rows]
-            yield Chunk(member, ids[0], ids[1] if len(ids) > 1 else None, values)
+            label = ids[1] if len(ids) > 1 else None
+            cluster = [row[at_cluster[0]].strip() for _, row in rows] if at_cluster else None
+            yield Chunk(member, ids[0], label, values, cluster)

@@ -3,6 +3,7 @@
     labels.npy             class ids (samples), optional
     index.npy              rows of the data set (samples), optional
     weights.npy            how often each member counts (members, in order of name), optional
+    clusters.npy           the cluster of each sample, integers or strings (samples), optional
     images.npy             uint8 (samples, channels, height, width), optional, for the report
     texts.npy              strings (samples), optional; class_names.npy (classes)
     seed0.npy              scores (samples, classes), or integer votes (samples), of member seed0
@@ -29,6 +30,8 @@ from bvalign.predictions.readers.scores import KEYS, PROBABILITY_TOLERANCE, Scor
 from bvalign.predictions.readers.side_arrays import SHOWN
 
 SUFFIXES = (".npy", ".safetensors")
+SHARED = ("labels", "index", "weights", "clusters")
+"""Arrays of the folder that are no member, beside those for the report."""
 ROWS_SUMMED = 1000
 """First samples whose sums over classes tell probabilities from logits."""
 
@@ -45,7 +48,7 @@ class _Member(NamedTuple):
 
 def member_files(folder: Path) -> list[Path]:
     """Lists the files of members, sorted by number if all names are numbers."""
-    shared = {folder / f"{name}.npy" for name in ("labels", "index", "weights", *SHOWN)}
+    shared = {folder / f"{name}.npy" for name in (*SHARED, *SHOWN)}
     files = [
         file
         for file in folder.iterdir()
@@ -64,21 +67,17 @@ def open_folder(folder: Path) -> Scores:
     Raises:
         ValueError: a file is missing or damaged, or the members' shapes differ.
     """
-    shared = [folder / f"{key}.npy" for key in ("labels", "index", "weights")]
-    labels, index, weights = (open_npy(file).load() if file.exists() else None for file in shared)
+    shared = [folder / f"{key}.npy" for key in SHARED]
+    labels, index, weights, clusters = (
+        open_npy(file).load() if file.exists() else None for file in shared
+    )
     shown = {name: folder / f"{name}.npy" for name in SHOWN}
     files = member_files(folder)
     if not files:
         raise ValueError(f"{folder}: needs a .npy or .safetensors for each member, has none")
     openers = {".npy": _open_npy_member, ".safetensors": _open_safetensors_member}
     members = [openers[file.suffix](file) for file in files]
-    first = members[0]
-    for file, member in zip(files, members, strict=True):
-        if member.shape != first.shape:
-            raise ValueError(
-                f"{folder}: all members must have the same samples and classes, but {file.name} "
-                f"is {member.shape} and {files[0].name} {first.shape}"
-            )
+    _check_shapes(folder, files, members)
     keys = {member.key or ("votes" if len(member.shape) == 1 else None) for member in members}
     if len(keys) > 1:
         kinds = ", ".join(f"{m.name}: {m.key or 'unnamed'}" for m in members)
@@ -98,16 +97,32 @@ def open_folder(folder: Path) -> Scores:
     return Scores(
         path=folder,
         key=key,
-        shape=(len(members), *first.shape),
+        shape=(len(members), *members[0].shape),
         dtypes=tuple(member.dtype for member in members),
         take=take,
         labels=_join(folder, "labels", labels, members),
         index=_join(folder, "index", index, members),
         members=np.array([int(n) for n in names] if numbers else names),
         weights=weights,
+        clusters=clusters,
         notes=notes,
         shown={name: open_npy(file).load() for name, file in shown.items() if file.exists()},
     )
+
+
+def _check_shapes(folder: Path, files: list[Path], members: list[_Member]) -> None:
+    first = members[0].shape
+    for file, member in zip(files, members, strict=True):
+        if not member.shape:
+            raise ValueError(
+                f"{file}: a member must be scores (samples, classes) or votes (samples), got a "
+                "single number"
+            )
+        if member.shape != first:
+            raise ValueError(
+                f"{folder}: all members must have the same samples and classes, but {file.name} "
+                f"is {member.shape} and {files[0].name} {first}"
+            )
 
 
 def _join(
@@ -160,10 +175,10 @@ def _open_safetensors_member(path: Path) -> _Member:
                 name: file.get_tensor(name).clone() for name in {"labels", "index"} & {*names}
             }
             shape = file.get_slice(key).get_shape() if key else ()
-            dtype = file.get_slice(key)[:0].dtype if key and shape else None
+            row = (file.get_slice(key)[:0] if shape else file.get_tensor(key)) if key else None
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path}: not a complete .safetensors ({error})") from error
-    if dtype is None:
+    if row is None:
         raise ValueError(
             f"{path}: needs a tensor named logits, probs or votes, has {', '.join(names) or 'none'}"
         )
@@ -180,7 +195,7 @@ def _open_safetensors_member(path: Path) -> _Member:
         name=path.stem,
         key=key,
         shape=tuple(shape),
-        dtype=str(dtype).removeprefix("torch."),
+        dtype=str(row.dtype).removeprefix("torch."),
         take=take,
         **{
             name: tensors[name].numpy() if name in tensors else None for name in ("labels", "index")

@@ -1,11 +1,12 @@
 """Tables with one row per member and sample, in any order, that a reader passes on in chunks.
 
 Columns are `member` (numbers or names), `sample` (row of the data set), optionally `label` (class
-id), and either `logit0`, `logit1`, ... or `p0`, `p1`, ...; other columns are ignored. Scores are
-appended to an anonymous file in TMPDIR (8 bytes each) and mapped there; 28 bytes per row stay in
-memory.
+id) and `cluster` (number or name, the same in all rows of a sample), and either `logit0`, `logit1`,
+... or `p0`, `p1`, ...; other columns are ignored. Scores are appended to an anonymous file in
+TMPDIR (8 bytes each) and mapped there; 28 bytes per row stay in memory, with clusters 32.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,8 +18,8 @@ from torch import Tensor
 from bvalign.predictions.readers.mapped import MappedArray, Rows, Scratch, write_scratch
 from bvalign.predictions.readers.scores import Scores
 
-IDS = ("member", "sample")
-LABEL = "label"
+MEMBER, SAMPLE = "member", "sample"
+LABEL, CLUSTER = "label", "cluster"
 PREFIXES = {"logit": "logits", "p": "probs"}
 
 
@@ -26,7 +27,8 @@ class ColumnNames(NamedTuple):
     """Names of the columns that are read."""
 
     key: str  # logits or probs
-    ids: tuple[str, ...]  # member, sample, and label if there is one
+    names: tuple[str, ...]  # member, and cluster if there is one: numbers or names
+    ids: tuple[str, ...]  # sample, and label if there is one: integers
     scores: tuple[str, ...]  # by class
 
 
@@ -37,6 +39,7 @@ class Chunk(NamedTuple):
     sample: Integer[np.ndarray, " rows"]
     label: Integer[np.ndarray, " rows"] | None
     scores: Float[np.ndarray, "rows classes"]
+    cluster: Sequence[int | str] | None
 
 
 def find_columns(path: Path, names: Sequence[str]) -> ColumnNames:
@@ -45,15 +48,16 @@ def find_columns(path: Path, names: Sequence[str]) -> ColumnNames:
     Raises:
         ValueError: a column is missing or occurs twice.
     """
-    ids = (*IDS, LABEL) if LABEL in names else IDS
+    named = (MEMBER, CLUSTER) if CLUSTER in names else (MEMBER,)
+    ids = (SAMPLE, LABEL) if LABEL in names else (SAMPLE,)
     for prefix, key in PREFIXES.items():
         scores = [n for n in names if n.startswith(prefix) and n.removeprefix(prefix).isdecimal()]
         wanted = tuple(f"{prefix}{k}" for k in range(len(scores)))
-        missing = [name for name in (*ids, *wanted) if list(names).count(name) != 1]
+        missing = [name for name in (*named, *ids, *wanted) if list(names).count(name) != 1]
         if scores and missing:
             raise ValueError(f"{path}: needs one column '{missing[0]}', has {_short(names)}")
         if scores:
-            return ColumnNames(key, ids, wanted)
+            return ColumnNames(key, named, ids, wanted)
     raise ValueError(
         f"{path}: needs columns member, sample, and logit0, logit1, ... or p0, p1, ..., has "
         f"{_short(names)}"
@@ -69,24 +73,29 @@ def collect_rows(
     """Collects the rows of all chunks and finds the row of every member and sample.
 
     Raises:
-        ValueError: members have different samples, or a row is repeated.
+        ValueError: members have different samples, a row is repeated, or rows of one sample have
+            different clusters.
     """
-    file, codes = Scratch(), {}
-    ids: list[tuple[np.ndarray, ...]] = []
+    file, codes, clusters = Scratch(), {}, {}
+    ids: dict[str, list[np.ndarray]] = defaultdict(list)
     for chunk in chunks:
         write_scratch(file, np.ascontiguousarray(chunk.scores, dtype=np.float64).data, path)
-        code = np.array([codes.setdefault(m, len(codes)) for m in chunk.member], dtype=np.int32)
-        given = [column for column in (chunk.sample, chunk.label) if column is not None]
-        ids.append((code, *(column.astype(np.int64) for column in given)))
+        ids[MEMBER].append(_number(chunk.member, codes))
+        ids[SAMPLE].append(chunk.sample.astype(np.int64))
+        if chunk.label is not None:
+            ids[LABEL].append(chunk.label.astype(np.int64))
+        if chunk.cluster is not None:
+            ids[CLUSTER].append(_number(chunk.cluster, clusters))
     if not ids:
         raise ValueError(f"{path}: has no rows")
-    member, sample, *label = (np.concatenate(column) for column in zip(*ids, strict=True))
+    column = {name: np.concatenate(parts) for name, parts in ids.items()}
+    member = column[MEMBER]
     numbers = [int(m) if str(m).isdecimal() else m for m in codes]
     all_numbers = all(isinstance(m, int) for m in numbers)
     names = np.array(numbers if all_numbers else [str(m) for m in codes])
     order = np.argsort(names, kind="stable")
     names, rank = names[order].tolist(), np.argsort(order)
-    index, sample = np.unique(sample, return_inverse=True)
+    index, sample = np.unique(column[SAMPLE], return_inverse=True)
     row = _find_rows(path, names, index, rank[member], sample)
     num_classes = len(columns.scores)
     scores = MappedArray(path, file, 0, np.dtype(np.float64), (len(member), num_classes))
@@ -101,10 +110,41 @@ def collect_rows(
         shape=(*row.shape, num_classes),
         dtypes=dtypes,
         take=take,
-        labels=label[0][row] if label else None,
+        labels=column[LABEL][row] if LABEL in column else None,
         index=index,
         members=np.array(names),
+        clusters=_of_samples(path, index, column[CLUSTER][row], clusters) if clusters else None,
     )
+
+
+def _number(names: Sequence[int | str], codes: dict[int | str, int]) -> Int[np.ndarray, " rows"]:
+    """Numbers names in the order in which they first appear; remembers them in `codes`."""
+    return np.array([codes.setdefault(name, len(codes)) for name in names], dtype=np.int32)
+
+
+def _of_samples(
+    path: Path,
+    index: Int[np.ndarray, " samples"],
+    clusters: Int[np.ndarray, "members samples"],
+    codes: dict[int | str, int],
+) -> Int[np.ndarray, " samples"]:
+    """Gives the number of the cluster that all rows of a sample have."""
+    several = np.flatnonzero((clusters != clusters[0]).any(axis=0))
+    if len(several):
+        names = list(codes)
+        first = sorted({str(names[code]) for code in clusters[:, several[0]]})
+        raise ValueError(
+            f"{path}: all rows of a sample must have the same '{CLUSTER}', but {len(several)} of "
+            f"{len(index)} samples have several; the first is sample {index[several[0]]} with "
+            f"{_short(first)}"
+        )
+    empty = np.flatnonzero(clusters[0] == codes.get("", -1))
+    if len(empty):
+        raise ValueError(
+            f"{path}: column '{CLUSTER}' is empty for {len(empty)} of {len(index)} samples, the "
+            f"first is {index[empty[0]]}; give a sample that stands alone a cluster of its own"
+        )
+    return clusters[0]
 
 
 def _find_rows(

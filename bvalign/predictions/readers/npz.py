@@ -23,10 +23,10 @@ def open_npz(path: Path) -> Scores:
 
     Args:
         path: contains `logits` or `probs` (members, samples, classes), or `votes` (members,
-            samples), optionally `labels` (samples), `index` (samples), `members` (members) and
-            `weights` (members). `labels` and `index` may be (members, samples); then they are
-            compared between members. For the report: `images` uint8 (samples, channels, height,
-            width), `texts` (samples), `class_names` (classes).
+            samples), optionally `labels` (samples), `index` (samples), `members` (members),
+            `weights` (members) and `clusters` (samples). `labels` and `index` may be (members,
+            samples); then they are compared between members. For the report: `images` uint8
+            (samples, channels, height, width), `texts` (samples), `class_names` (classes).
 
     Raises:
         ValueError: an array is missing, or the file is damaged.
@@ -38,7 +38,7 @@ def open_npz(path: Path) -> Scores:
         with zipfile.ZipFile(path) as archive:
             entries = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
             key = next((key for key in (*KEYS, "predictions") if key in entries), None)
-            names = (key, "labels", "index", "members", "weights", *SHOWN)
+            names = (key, "labels", "index", "members", "weights", "clusters", *SHOWN)
             arrays = {n: _open_array(path, archive, entries[n]) for n in names if n in entries}
     except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         if str(error).startswith(str(path)):

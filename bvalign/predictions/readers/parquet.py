@@ -9,6 +9,8 @@ from bvalign.predictions.readers.long_table import Chunk, ColumnNames, collect_r
 from bvalign.predictions.readers.scores import Scores
 
 ROWS_PER_BATCH = 16384
+NUMBERS = ("int", "uint")
+NUMBERS_OR_NAMES = (*NUMBERS, "string", "large_string", "dictionary")
 
 
 def open_parquet(path: Path) -> Scores:
@@ -37,17 +39,20 @@ def open_parquet(path: Path) -> Scores:
 
 def _chunks(path: Path, file: object, columns: ColumnNames) -> Iterator[Chunk]:
     """Yields the batches of a `pyarrow.parquet.ParquetFile`; a missing score becomes NaN."""
-    for batch in file.iter_batches(ROWS_PER_BATCH, columns=[*columns.ids, *columns.scores]):
-        for name in columns.ids:
+    wanted = [*columns.names, *columns.ids, *columns.scores]
+    for batch in file.iter_batches(ROWS_PER_BATCH, columns=wanted):
+        for name in (*columns.names, *columns.ids):
             column = batch.column(name)
-            types = ("int", "uint", "string", "dictionary") if name == "member" else ("int", "uint")
+            types = NUMBERS_OR_NAMES if name in columns.names else NUMBERS
             if column.null_count or not str(column.type).startswith(types):
                 raise ValueError(
                     f"{path}: column '{name}' must be {' or '.join(types)} without empty cells, "
                     f"got {column.type} with {column.null_count} empty cells"
                 )
-        sample, *label = (batch.column(name).to_numpy() for name in columns.ids[1:])
+        sample, *label = (batch.column(name).to_numpy() for name in columns.ids)
         scores = [batch.column(name).to_numpy(zero_copy_only=False) for name in columns.scores]
         values = np.stack(scores, axis=1).astype(np.float64)
-        member = batch.column("member").to_pylist()
-        yield Chunk(member, sample, label[0] if label else None, values)
+        member, *cluster = (batch.column(name).to_pylist() for name in columns.names)
+        yield Chunk(
+            member, sample, label[0] if label else None, values, cluster[0] if cluster else None
+        )

@@ -12,9 +12,10 @@ from torch import Tensor
 from bvalign.predictions.predictions import (
     Predictions,
     name_members,
-    samples_per_block,
+    samples_per_range,
     without_copies,
 )
+from bvalign.predictions.readers.clusters import find_clusters
 from bvalign.predictions.readers.mapped import Rows
 from bvalign.predictions.readers.precision import precision_note
 from bvalign.predictions.readers.side_arrays import (
@@ -43,6 +44,7 @@ class Scores:
         index: rows of the data set, shaped like labels; None for 0, 1, ...
         members: ids or names; None for 0, 1, ...
         weights: member weights (members); None where all members count once.
+        clusters: names or numbers of clusters (samples); None if the file has none.
         notes: remarks of the reader.
         shown: images, texts and class names, as far as there are any.
     """
@@ -56,12 +58,17 @@ class Scores:
     index: np.ndarray | None = None
     members: np.ndarray | None = None
     weights: np.ndarray | None = None
+    clusters: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     shown: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
-def to_predictions(scores: Scores) -> Predictions:
+def to_predictions(scores: Scores, clusters_file: Path | None = None) -> Predictions:
     """Checks everything but non-finite logits, which `Predictions.blocks` refuses; sorts by index.
+
+    Args:
+        scores: as a reader found them.
+        clusters_file: the cluster of each sample, where the predictions do not contain it.
 
     Raises:
         ValueError: shapes, labels, ids, probabilities or votes are not what they must be.
@@ -71,6 +78,9 @@ def to_predictions(scores: Scores) -> Predictions:
     members = _ids(scores, "members", scores.members, num_members).tolist()
     index = np.arange(num_samples) if scores.index is None else scores.index
     index = _ids(scores, "index", _common(scores, "index", index, members), num_samples)
+    order = np.argsort(index, kind="stable")
+    in_order = bool((order == np.arange(num_samples)).all())
+    clusters = find_clusters(scores.path, scores.clusters, clusters_file, index, order)
     labels = scores.labels
     labels = None if labels is None else _common(scores, "labels", labels, members)
     if scores.key == "votes":
@@ -81,8 +91,6 @@ def to_predictions(scores: Scores) -> Predictions:
         notes = _check_probs(scores, members) if probs else _precision_note(scores)
     if labels is not None:
         _check_labels(scores.path, labels, num_classes)
-    order = np.argsort(index, kind="stable")
-    in_order = bool((order == np.arange(num_samples)).all())
 
     def read(start: int, stop: int) -> Float[Tensor, "members block classes"]:
         block = scores.take(slice(start, stop) if in_order else order[start:stop])
@@ -92,14 +100,16 @@ def to_predictions(scores: Scores) -> Predictions:
         return block.double().log() if scores.key == "probs" else block
 
     weights = scores.weights
+    weights_note = member_weights_note(weights, labelled=labels is not None)
     predictions = Predictions(
         read=read,
         target=None if labels is None else labels[order].astype(np.int64),
         index=index[order],
         members=tuple(members),
         num_classes=num_classes,
-        notes=(*scores.notes, *notes, *member_weights_note(weights, labelled=labels is not None)),
+        notes=(*scores.notes, *notes, *weights_note, *clusters.notes),
         weights=check_member_weights(scores.path, weights, num_members),
+        clusters=clusters.numbers,
         **check_shown(scores.path, scores.shown, order, num_classes),
     )
     return predictions if scores.key == "votes" else without_copies(predictions)
@@ -173,7 +183,7 @@ def _precision_note(scores: Scores) -> tuple[str, ...]:
 
 def _blocks(scores: Scores) -> list[slice]:
     num_members, num_samples, *classes = scores.shape
-    step = samples_per_block(num_members, *(classes or [1]))
+    step = samples_per_range(num_members, *(classes or [1]))
     return [slice(i, min(i + step, num_samples)) for i in range(0, num_samples, step)]
 
 
@@ -231,8 +241,9 @@ def _check_votes(
         highest = max(highest, int(labels.max()))
     note = (
         "votes: each counts as probability one, so risk is twice the members' error rate; bias_sq, "
-        "variance, their means and cross_half are meaningful for votes, but ols, ols_unbiased and "
-        f"slope_one are not: they leave out samples with a value of zero ({agreed} of "
-        f"{scores.shape[1]} by agreement alone), and the rest are counts out of {scores.shape[0]}"
+        "variance, their means and cross_half are meaningful for votes, but the slope of these "
+        f"members (ols) is not: it leaves out samples with a value of zero ({agreed} of "
+        f"{scores.shape[1]} by agreement alone), and the rest are counts out of {scores.shape[0]}; "
+        "the population slope needs probabilities"
     )
     return highest + 1, (note,)

@@ -177,19 +177,21 @@ def settle_plan(
     choose: Callable[[], Mapping[str, object]],
     *,
     compiled: bool = False,
+    steps: int | float = 0,
 ) -> dict[str, object]:
     """Settles the plan to train with; one process chooses it while the others wait.
 
     `plans` in run.json lists all plans; the last one is in force. A plan is chosen for a new run,
-    and when the user names another plan or turns torch.compile on or off. It is not part of a run's
-    identity, as it changes no member beyond rounding, but members are bit-identical only under the
-    same plan.
+    when the user names another plan or turns torch.compile on or off, and when a run that was too
+    short for a trial of plans has grown. It is not part of a run's identity, as it changes no
+    member beyond rounding, but members are bit-identical only under the same plan.
 
     Args:
         run: the run directory.
         wanted: name of the plan; `auto` takes the one in force.
         choose: returns `plan`, `compiled` and whatever else is to be recorded.
         compiled: whether members are to be trained through torch.compile.
+        steps: training steps of the run, compared with `untimed_steps` of the plan in force.
 
     Returns:
         The plan in force, as `choose` returned it.
@@ -199,7 +201,8 @@ def settle_plan(
         plans = run.info.setdefault("plans", [])
         last = plans[-1] if plans else {}
         holds = wanted in ("auto", last.get("plan")) and compiled == last.get("compiled", False)
-        if not (plans and holds):
+        outgrown = wanted == "auto" and 0 < last.get("untimed_steps", 0) < steps
+        if not (plans and holds) or outgrown:
             plans.append(dict(choose()))
             write_atomic(run.root / "run.json", json.dumps(run.info, indent=1).encode())
     return plans[-1]

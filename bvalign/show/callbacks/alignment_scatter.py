@@ -79,7 +79,7 @@ class AlignmentScatter(Callback):
         if not self.run.finished()[0]:
             return
         predictions, metric, start = self.run.predictions(), self.metrics["test"], 0
-        for logits, target in predictions.blocks():
+        for logits, target in predictions.ranges():
             index = torch.arange(start, start + len(target))
             block = (tensor.to(metric.device) for tensor in (logits, target, index))
             metric.update(*block, member=torch.tensor(predictions.members))

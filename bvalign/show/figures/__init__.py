@@ -2,6 +2,7 @@
 
 from bvalign.show.figures.lines import Line, fitted_lines, summary_lines
 from bvalign.show.figures.members import curves_band, member_figures
+from bvalign.show.figures.over_members import member_slopes
 from bvalign.show.figures.runs import RunScatter, alignment_multiples, slopes
 from bvalign.show.figures.scatter import DECADES_SHOWN, Panel, alignment_scatter, feasible_variance
 
@@ -16,6 +17,7 @@ __all__ = [
     "feasible_variance",
     "fitted_lines",
     "member_figures",
+    "member_slopes",
     "slopes",
     "summary_lines",
 ]

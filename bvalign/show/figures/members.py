@@ -111,11 +111,11 @@ def disagreement_over_error(
 
 
 class OverMembers(NamedTuple):
-    """A number over the size of random subsets of the members."""
+    """A number over the size of disjoint ensembles of some of the members."""
 
     members: Float[np.ndarray, " sizes"]  # ascending
-    mean: Float[np.ndarray, " sizes"]  # over subsets
-    spread: Float[np.ndarray, " sizes"]  # standard deviation over subsets; NaN for a single one
+    mean: Float[np.ndarray, " sizes"]  # over ensembles
+    spread: Float[np.ndarray, " sizes"]  # standard deviation over them; NaN for a single one
 
 
 def gain_from_members(
@@ -144,7 +144,7 @@ def gain_from_members(
     m = np.geomspace(1, 4 * most, 200)
     left.plot(m, bias_sq + variance / m, color=FIT, lw=1.2, label="bias² + variance / m")
     left.axhline(bias_sq, color=BOUND, ls="--", lw=1.2, label=f"limit: bias² = {bias_sq:.3g}")
-    text = "subsets of these members"
+    text = "ensembles of some of these members"
     for axes, curve, colour in ((left, risk, CORRECT), (right, error, WRONG)):
         bars = np.nan_to_num(curve.spread)
         axes.errorbar(
@@ -155,7 +155,7 @@ def gain_from_members(
         axes.minorticks_off()
         axes.set_ylim(0, 1.15 * axes.dataLim.y1 or 1.0)  # a flat curve has no margin of its own
     right.set_xlim(left.get_xlim())
-    name = "members m (bars: one standard deviation over subsets)"
+    name = "members m (bars: one standard deviation over disjoint ensembles)"
     _finish(left, name, "risk of the mean of m members (squared probability)")
     _finish(right, name, "error of the mean of m members (fraction)")
     figure.suptitle(f"N = {num_samples}, M = {most}", fontsize=10)
@@ -194,15 +194,15 @@ def curves_band(
 
 def member_figures(analysis: Analysis) -> dict[str, Figure]:
     """Plots the gain from members and their disagreement, by file name; needs two members."""
-    means = analysis.means()
+    means = analysis.means
     accuracy = analysis.member_accuracy.numpy()
     alone = (1 - accuracy.mean(), accuracy.std(ddof=1))
     return {
         "gain_from_members": gain_from_members(
-            _over_members(analysis, "bias_sq", (float(means["risk"].value), math.nan)),
+            _over_members(analysis, "bias_sq", (means["risk"].value, math.nan)),
             _over_members(analysis, "error", alone),
-            bias_sq=float(means["bias_sq_unbiased"].value),
-            variance=float(means["variance_unbiased"].value),
+            bias_sq=means["bias_sq_unbiased"].value,
+            variance=means["variance_unbiased"].value,
             num_samples=analysis.num_samples,
         ),
         "disagreement": disagreement_over_error(

@@ -1,16 +1,18 @@
-"""Further figures of the samples: slopes over M, ratio, reliability, collapse, without labels."""
+"""Further figures of the samples: ratio, reliability, collapse, without labels."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from bvalign.analysis.calibration import Cells
 from bvalign.analysis.collapse import EDGES, Collapse
+from bvalign.analysis.intervals import Estimate
 from bvalign.show.figures.scatter import DECADES_SHOWN
-from bvalign.show.figures.style import BOUND, CORRECT, FIT, GRID, LINES, OTHER_LINE, WRONG
+from bvalign.show.figures.style import BOUND, CORRECT, FIT, GRID, OTHER_LINE, WRONG
 
 BINS_SHOWN = 200
 """Bins of the histogram of the logit noise over its whole range."""
@@ -19,58 +21,23 @@ DISTRIBUTION_COLOURS = ("#D55E00", "#CC79A7", "#0072B2", "#009E73")
 """Of gumbel, gumbel_max, gaussian and logistic."""
 
 
-def slope_over_members(
-    curves: dict[str, Sequence[tuple[int, float, float | None]]],
-    *,
-    num_samples: int,
-    final: dict[str, tuple[float, float]] | None = None,
-) -> Figure:
-    """Plots the slope of each estimator over the number of members.
-
-    Args:
-        curves: name -> rows (members, mean slope, standard deviation over random subsets).
-        num_samples: N, for the title.
-        final: name -> 95% interval of the whole ensemble, shown at the right end.
-    """
-    styles = {
-        "cross_half": ("o", LINES["cross_half"]),
-        "ols": ("s", OTHER_LINE),
-        "ols_unbiased": ("^", "#56B4E9"),
-        "split_half": ("v", "#CC79A7"),
-    }
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-    axes = figure.add_subplot()
-    for number, (name, rows) in enumerate(curves.items()):
-        marker, colour = styles.get(name, ("d", BOUND))
-        members, mean, spread = (np.array([row[i] or 0.0 for row in rows]) for i in range(3))
-        axes.errorbar(
-            members, mean, yerr=spread, marker=marker, color=colour, label=name, capsize=3, lw=1.5
-        )
-        if final and name in final:
-            beside = members[-1] * 1.03 ** (number + 1)
-            axes.vlines(beside, *final[name], color=colour, lw=3, alpha=0.5)
-    axes.axhline(1, color=BOUND, ls="--", lw=1, label="slope one")
-    axes.set_xscale("log", base=2)
-    sizes = sorted({row[0] for rows in curves.values() for row in rows})
-    axes.set_xticks(sizes, [str(size) for size in sizes])
-    axes.minorticks_off()
-    axes.set_xlabel("members M (random subsets; bars: one standard deviation)")
-    axes.set_ylabel("slope of log variance on log squared bias")
-    axes.set_title(f"Does the slope drift with M?  N = {num_samples}", fontsize=10)
-    figure.legend(
-        loc="outside lower center", ncols=3, fontsize=8
-    )  # beside the curves, not over them
-    axes.grid(True, **GRID)
-    return figure
-
-
 def ratio_histogram(
     ratio: Float[np.ndarray, " samples"],
     correct: Bool[np.ndarray, " samples"],
+    population: Estimate,
     *,
     num_members: int,
+    flags: Sequence[str] = (),
 ) -> Figure:
-    """Plots a histogram of variance / squared bias (plug-in) with its ceiling M - 1."""
+    """Plots a histogram of variance / squared bias with its ceiling M - 1.
+
+    Args:
+        ratio: of these members, plug-in.
+        correct: whether the mean prediction is right.
+        population: geometric mean of the correct samples at infinitely many members.
+        num_members: M.
+        flags: reasons not to quote the population's number, for the legend.
+    """
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot()
     usable = np.isfinite(ratio) & (ratio > 0)
@@ -90,11 +57,26 @@ def ratio_histogram(
         axes.axvline(
             num_members - 1, color=BOUND, lw=1.5, label=f"ceiling M - 1 = {num_members - 1}"
         )
-    axes.set_xlabel("variance / squared bias (plug-in)")
+    _plot_population(axes, population, flags)
+    axes.set_xlabel("variance / squared bias (of these members, plug-in)")
     axes.set_ylabel("test samples")
     axes.set_title(f"N = {len(ratio)}, M = {num_members}", fontsize=10)
     axes.legend(loc="best", fontsize=8)  # named, or matplotlib warns when it takes a second
     return figure
+
+
+def _plot_population(axes: Axes, mean: Estimate, flags: Sequence[str]) -> None:
+    """Plots the population's geometric mean with its interval, within the limits of the axes."""
+    if mean.value is None:
+        return
+    limits, text = axes.get_xlim(), f"population: geometric mean {mean.value:.3g}"
+    if mean.interval:
+        axes.axvspan(*np.clip(mean.interval, *limits), color=OTHER_LINE, alpha=0.2, lw=0)
+        text += ", 95% {:.3g} to {:.3g}".format(*mean.interval)
+    if flags:
+        text += f"\n   do not quote: {', '.join(flags)}"
+    axes.axvline(mean.value, color=OTHER_LINE, lw=2, ls=":" if flags else "-", label=text)
+    axes.set_xlim(limits)
 
 
 def reliability(cells: Cells, *, num_samples: int, num_members: int) -> Figure:
@@ -102,7 +84,7 @@ def reliability(cells: Cells, *, num_samples: int, num_members: int) -> Figure:
 
     Args:
         cells: the bins of confidence that have samples.
-        num_samples: N, for the title.
+        num_samples: N in all bins.
         num_members: M, for the title.
     """
     figure = Figure(figsize=(5.4, 6.2), layout="constrained")
@@ -111,7 +93,7 @@ def reliability(cells: Cells, *, num_samples: int, num_members: int) -> Figure:
     counts = np.rint(cells.fraction.numpy() * num_samples).astype(int)
     error = 2 * cells.noise.nan_to_num().sqrt().numpy()
     axes.plot([0, 1], [0, 1], color=FIT, ls="--", lw=1, label="calibrated")
-    text = "bin (bar: two standard errors)"
+    text = "bin (bar: two standard errors over samples)"
     axes.errorbar(
         predicted, predicted - residual, error, fmt="o", color=CORRECT, capsize=3, label=text
     )

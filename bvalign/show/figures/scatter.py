@@ -4,6 +4,7 @@ Samples that the ensemble gets right are blue, those it gets wrong vermilion.
 """
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -23,6 +24,9 @@ SHADES = {
 DECADES_SHOWN = 14
 """Decades that a log axis shows below its largest value; the title counts the samples below."""
 
+LABEL_WIDTH = 64
+"""Characters of a line of the legend."""
+
 
 class Panel(NamedTuple):
     """The values and lines of one panel of the scatter."""
@@ -30,7 +34,7 @@ class Panel(NamedTuple):
     estimator: Literal["plug-in", "unbiased"]  # the bounds hold for plug-in values only
     bias_sq: Float[np.ndarray, " samples"]
     variance: Float[np.ndarray, " samples"]
-    lines: Sequence[Line] = ()  # the interval of the first is shown as a band
+    lines: Sequence[Line] = ()  # dotted if flagged; the first has a band
 
 
 def alignment_scatter(
@@ -207,10 +211,16 @@ def _plot_lines(axes: Axes, panel: Panel, correct: Bool[np.ndarray, " samples"])
     centre = float(np.log(x).mean())
     for number, line in enumerate(panel.lines):
         colour = LINES.get(line.name, OTHER_LINE)
-        if line.interval is not None and not number:
-            edges = [line.turned(slope, centre).at(b) for slope in line.interval]
-            axes.fill_between(b, *edges, color=colour, alpha=0.2, lw=0, zorder=4)
-        outline = [withStroke(linewidth=3.2, foreground="white")]
+        band = None if number else line.band(b, centre)
+        if band is not None:
+            axes.fill_between(b, *band, color=colour, alpha=0.2, lw=0, zorder=4)
         axes.plot(
-            b, line.at(b), color=colour, lw=1.8, label=str(line), zorder=5, path_effects=outline
+            b,
+            line.at(b),
+            color=colour,
+            lw=1.8,
+            ls=":" if line.flags else "-",
+            label="\n   ".join(fill(part, LABEL_WIDTH) for part in str(line).split("; ")),
+            zorder=5,
+            path_effects=[withStroke(linewidth=3.2, foreground="white")],
         )

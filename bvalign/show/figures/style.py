@@ -4,8 +4,8 @@ Colours come from Okabe and Ito's palette, which the colour-blind can tell apart
 """
 
 CORRECT, WRONG, FIT, BOUND = "#0072B2", "#D55E00", "#000000", "#7F7F7F"
-LINES = {"cross_half": FIT}
+LINES = {"logit_slope": FIT, "cross_half": "#CC79A7"}
 OTHER_LINE = "#009E73"
-"""Colours of fitted lines: black for the estimator to quote, bluish green for any other."""
+"""Colours of fitted lines: black for the slope to quote, bluish green for `ols` and any other."""
 
 GRID = {"color": "#E6E6E6", "linewidth": 0.6}

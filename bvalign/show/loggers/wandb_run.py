@@ -9,7 +9,6 @@ from jaxtyping import Shaped
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from bvalign.analysis.slopes import quoted_estimators
 from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions, RunDirectory
 from bvalign.predictions.run.history import Curves, training_curves
@@ -38,7 +37,9 @@ class WandbRun:
     | `members/val_accuracy/mean`, `low`, `high` | the same, where validated |
     | `members/curves` | an image of both: mean and band |
     | `result/accuracy`, `bias_sq`, `variance`, `risk` | of all members, in the run's summary |
-    | `result/cross_half`, `result/ols`, with `_low` and `_high` | slopes and 95% intervals |
+    | `result/slope`, `result/offset` | of the population: quote both if `result/quotable` |
+    | `result/ols` | slope of these members, the paper's |
+    | `result/slope_low`, `result/slope_high`, ... | ends of the 95% interval of each of the three |
 
     Args:
         log_report: whether to log report.html, summary.json and samples.csv as an artifact.
@@ -153,11 +154,15 @@ def shown_columns(
 
 
 def _result(analysis: Analysis) -> dict[str, float]:
-    means = analysis.means()
-    numbers = {key: float(means[key].value) for key in ("bias_sq", "variance", "risk")}
-    numbers["accuracy"] = analysis.accuracy
-    for name in quoted_estimators():
-        slope = analysis.alignment.estimators[name]["slope"]
-        low, high = slope.quoted_interval or (None, None)
-        numbers |= {name: slope.value, f"{name}_low": low, f"{name}_high": high}
+    means, found = analysis.means, analysis.alignment
+    population = found.logit_slope
+    numbers = {key: means[key].value for key in ("bias_sq", "variance", "risk")}
+    numbers |= {"accuracy": analysis.accuracy.value, "quotable": population.quotable}
+    for name, number in (
+        ("slope", population.slope),
+        ("offset", population.offset),
+        ("ols", found.ols["slope"]),
+    ):
+        low, high = number.quoted_interval or (None, None)
+        numbers |= {name: number.value, f"{name}_low": low, f"{name}_high": high}
     return {f"result/{key}": value for key, value in numbers.items() if value is not None}

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import requests
 from filelock import FileLock, Timeout
 from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_only
@@ -98,6 +97,8 @@ def _free_number(folder: Path) -> tuple[int, FileLock]:
 
 
 def _why_offline() -> str | None:
+    import requests  # only where W&B is used: other runs start without it
+
     server = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
     if not os.environ.get("WANDB_API_KEY") and not requests.utils.get_netrc_auth(server):
         return "no login"

@@ -4,15 +4,28 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from bvalign.show.figures import Panel, RunScatter, alignment_multiples, slopes, summary_lines
-from bvalign.show.report.comparison import SLOPES, Report
+from bvalign.analysis.intervals import stored
+from bvalign.show.figures import Panel, RunScatter, alignment_multiples, summary_lines
+from bvalign.show.figures.runs import PairedDifference, RunSlopes, paired_differences, slopes
+from bvalign.show.report.differences import TITLES
+from bvalign.show.report.stored_reports import Report, main_numbers
 from bvalign.show.report.template import render
+
+LINES_SHOWN = ("logit_slope", "ols")
+MOST_PAIRS = 12
+"""Pairs of runs in the figure of differences; the table has all."""
+
+UNITS = {"accuracy": "fraction", "slope": "", "offset": "natural log"}
+"""Of the numbers that are no squared probability."""
 
 CAPTIONS = {
     "alignment": "One point per test sample, plug-in values, the same axes for all runs. Lines "
-    "are fitted to the samples that the ensemble gets right.",
-    "slopes": "Slopes whose intervals overlap may not differ at all. Intervals cover samples and "
-    "members; with few members samples alone.",
+    "are those of the samples that the ensemble gets right.",
+    "slopes": "Slope and offset of the population, and the slope of these members. Whether two "
+    "runs differ is in the paired differences: intervals that overlap do not say.",
+    "differences": "Δ is the first run minus the second, over the same samples, with 95% "
+    "intervals, and the shares of its variance: more samples reduce one, more members of either "
+    f"run the others. At most {MOST_PAIRS} pairs; the tables have all.",
 }
 
 
@@ -27,19 +40,27 @@ def comparison_page(
         figures: PNG by name.
     """
     made = _made(reports)
-    return render("compare.html.j2", made, "", figures, CAPTIONS, comparison=comparison)
+    more = {"comparison": comparison, "titles": TITLES, "shares": _percentages}
+    return render("compare.html.j2", made, "", figures, CAPTIONS, **more)
 
 
-def comparison_figures(reports: Sequence[Report]) -> dict[str, Figure]:
-    """Plots the figures, by file name."""
-    lines = {report.name: summary_lines(report.summary, SLOPES) for report in reports}
-    runs = {
+def comparison_figures(
+    reports: Sequence[Report], comparison: dict[str, object]
+) -> dict[str, Figure]:
+    """Plots the figures, by file name.
+
+    Args:
+        reports: those that are compared.
+        comparison: the result of `compare_reports`.
+    """
+    numbers = {report.name: main_numbers(report.summary) for report in reports}
+    scatters = {
         report.name: RunScatter(
             Panel(
                 "plug-in",
                 report.samples["bias_sq"],
                 report.samples["variance"],
-                lines[report.name],
+                summary_lines(report.summary, LINES_SHOWN),
             ),
             report.samples["correct"],
             report.summary["num_members"],
@@ -47,8 +68,45 @@ def comparison_figures(reports: Sequence[Report]) -> dict[str, Figure]:
         )
         for report in reports
     }
-    figures = {"alignment": alignment_multiples(runs)}
-    return figures | ({"slopes": slopes(lines)} if any(lines.values()) else {})
+    figures = {"alignment": alignment_multiples(scatters)}
+    sloped = {
+        run["run"]: RunSlopes(
+            *(numbers[run["run"]][name] for name in ("slope", "offset", "ols")), bool(run["flags"])
+        )
+        for run in comparison["runs"]
+    }
+    if any(number.value is not None for run in sloped.values() for number in run[:3]):
+        figures["slopes"] = slopes(sloped)
+    pairs = {
+        " − ".join(pair["runs"]): {
+            _axis(name): _paired(found) for name, found in pair["differences"].items()
+        }
+        for pair in comparison["pairs"][:MOST_PAIRS]
+    }
+    return figures | ({"differences": paired_differences(pairs)} if pairs else {})
+
+
+def _axis(name: str) -> str:
+    unit = UNITS.get(name, "squared probability")
+    return f"Δ {TITLES[name]}" + (f" ({unit})" if unit else "")
+
+
+def _paired(found: dict[str, object]) -> PairedDifference:
+    """What the figure shows of a difference as in compare.json."""
+    return PairedDifference(stored(found), bool(found["apart"]), _shares(found))
+
+
+def _shares(found: dict[str, object]) -> list[float]:
+    """Shares of the variance of a difference: samples, members of each; none if unknown."""
+    variance = found["variance"]
+    if variance is None or variance["members"] is None:
+        return []
+    parts = [variance["samples"], *variance["members"]]
+    return [part / sum(parts) for part in parts] if sum(parts) else []
+
+
+def _percentages(found: dict[str, object]) -> str:
+    return ", ".join(f"{share:.0%}" for share in _shares(found)) or "unknown"
 
 
 def _made(reports: Sequence[Report]) -> dict[str, object]:

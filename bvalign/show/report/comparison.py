@@ -1,43 +1,17 @@
 """A comparison of reports as plain data, from their summary.json and samples.csv."""
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float
 
-from bvalign.analysis.slopes import stored_estimates
+from bvalign.show.report.differences import differences
 from bvalign.show.report.galleries import distance_to_line, largest
+from bvalign.show.report.stored_reports import Report, main_numbers
 from bvalign.show.report.summary_json import SCHEMA
 
-COLUMNS_READ = ("index", "label", "correct", "bias_sq", "variance")
 FURTHEST_FRACTION = 0.05
-MEANS = ("risk", "bias_sq", "variance")
-SLOPES = ("cross_half", "ols")
-
-
-class Report(NamedTuple):
-    """The content of one report."""
-
-    name: str
-    summary: dict[str, object]
-    samples: dict[str, Shaped[np.ndarray, " samples"]]  # columns by name
-
-
-def read_reports(folders: Sequence[Path]) -> list[Report]:
-    """Reads the reports in run directories or in folders that `bvalign analyze` wrote.
-
-    Raises:
-        ValueError: there are fewer than two, or one is no report or has another schema.
-    """
-    if len(folders) < 2 or len({folder.resolve() for folder in folders}) < len(folders):
-        given = ", ".join(map(str, folders)) or "none"
-        raise ValueError(f"compare needs at least two different runs, got {given}")
-    names = _names(folders)
-    return [_read(folder, name) for folder, name in zip(folders, names, strict=True)]
 
 
 def compare_reports(reports: Sequence[Report]) -> dict[str, object]:
@@ -45,6 +19,12 @@ def compare_reports(reports: Sequence[Report]) -> dict[str, object]:
     identities = [report.summary["identity"] for report in reports]
     keys = sorted(set().union(*identities))
     names = [report.name for report in reports]
+    pairs, unpaired = [], []
+    for a, b in combinations(reports, 2):
+        if reason := _mismatch(a, b):
+            unpaired.append({"runs": [a.name, b.name], "reason": reason})
+        else:
+            pairs.append(_pair(a, b))
     return {
         "schema": SCHEMA,
         "runs": [_row(report) for report in reports],
@@ -53,7 +33,8 @@ def compare_reports(reports: Sequence[Report]) -> dict[str, object]:
             for key in keys
             if any(identity.get(key) != identities[0].get(key) for identity in identities)
         },
-        "pairs": [_pair(a, b) for a, b in combinations(reports, 2) if _same_samples(a, b)],
+        "pairs": pairs,
+        "unpaired": unpaired,
     }
 
 
@@ -67,55 +48,6 @@ def csv_rows(runs: Sequence[dict[str, object]]) -> Iterator[list[str]]:
         ]
 
 
-def _names(folders: Sequence[Path]) -> list[str]:
-    """Names the folders, with as many of their parents as are needed to tell them apart."""
-    parts = [folder.resolve().parts for folder in folders]
-    depth = next(
-        depth
-        for depth in range(1, max(map(len, parts)) + 1)
-        if len({part[-depth:] for part in parts}) == len(set(parts))
-    )
-    return ["/".join(part[-depth:]) for part in parts]
-
-
-def _read(folder: Path, name: str) -> Report:
-    paths = folder / "summary.json", folder / "samples.csv"
-    if not all(path.is_file() for path in paths):
-        command = (
-            f"bvalign report {folder}"
-            if (folder / "run.json").exists()
-            else f"bvalign analyze PREDICTIONS --out {folder}"
-        )
-        raise ValueError(
-            f"{folder}: a run to compare must hold summary.json and samples.csv; `{command}` "
-            "writes them"
-        )
-    try:
-        summary = json.loads(paths[0].read_text())
-        schema = summary["schema"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{paths[0]}: damaged ({error}); write the report again") from error
-    if schema != SCHEMA:
-        raise ValueError(
-            f"{paths[0]}: schema must be {SCHEMA}, got {schema}; write the report again"
-        )
-    if not summary["labels"]:
-        raise ValueError(f"{paths[0]}: compare needs bias_sq, but this is a report without labels")
-    return Report(name, summary, _read_columns(paths[1]))
-
-
-def _read_columns(path: Path) -> dict[str, Shaped[np.ndarray, " samples"]]:
-    try:
-        with path.open() as file:
-            header = file.readline().rstrip("\n").split(",")
-            places = [header.index(name) for name in COLUMNS_READ]
-            values = np.loadtxt(file, delimiter=",", usecols=places, ndmin=2).T
-    except ValueError as error:
-        raise ValueError(f"{path}: damaged ({error}); write the report again") from error
-    columns = dict(zip(COLUMNS_READ, values, strict=True))
-    return columns | {"correct": columns["correct"] == 1}
-
-
 def _row(report: Report) -> dict[str, object]:
     summary = report.summary
     row = {
@@ -123,33 +55,45 @@ def _row(report: Report) -> dict[str, object]:
         "data": summary["data"]["name"],
         "members": summary["num_members"],
         "samples": summary["num_samples"],
-        "accuracy": summary["accuracy"],
-        "member_accuracy": summary["member_accuracy"]["mean"],
     }
-    for name in MEANS:
-        mean = summary["means"][name]
-        row |= {name: mean["value"], f"{name}_standard_error": mean["standard_error"]}
-    fits = stored_estimates(summary["alignment"])
-    for name in SLOPES:
-        slope = fits[name]["slope"]
-        low, high = slope.quoted_interval or (None, None)
-        row |= {name: slope.value, f"{name}_low": low, f"{name}_high": high}
-    return row
+    for name, number in main_numbers(summary).items():
+        ends = number.quoted_interval
+        over = None if ends is None else "samples and members" if number.interval else "samples"
+        low, high = ends or (None, None)
+        row |= {
+            name: number.value,
+            f"{name}_low": low,
+            f"{name}_high": high,
+            f"{name}_over": over,
+        }
+    return row | {"flags": " ".join(summary["alignment"].get("logit_slope", {}).get("flags", ()))}
 
 
-def _same_samples(a: Report, b: Report) -> bool:
-    """Tells whether two runs are known to be tested on the same samples."""
-    fingerprints = [report.summary["data"]["fingerprint"] for report in (a, b)]
-    return fingerprints[0] == fingerprints[1] is not None and all(
-        np.array_equal(a.samples[key], b.samples[key]) for key in ("index", "label")
-    )
+def _mismatch(a: Report, b: Report) -> str | None:
+    """Says why two runs are not known to be tested on the same samples; None if they are."""
+    if len(_fingerprints(a, b) - {None}) > 1:
+        return "tested on different data: their fingerprints differ"
+    if not all(np.array_equal(a.samples[key], b.samples[key]) for key in ("index", "label")):
+        return "tested on different samples: their index or labels differ"
+    if None in _fingerprints(a, b) and (np.diff(a.samples["label"]) >= 0).all():
+        return (
+            "not known to be tested on the same samples: they have no data fingerprint, and labels "
+            "that are sorted agree by accident"
+        )
+    return None
+
+
+def _fingerprints(*reports: Report) -> set[str | None]:
+    return {report.summary["data"]["fingerprint"] for report in reports}
 
 
 def _pair(a: Report, b: Report) -> dict[str, object]:
-    """Measures the agreement of two runs, sample by sample."""
+    """Measures the differences and the agreement of two runs, sample by sample."""
     both = a.samples["correct"] & b.samples["correct"]
     return {
         "runs": [a.name, b.name],
+        "matched_by": "index and labels" if None in _fingerprints(a, b) else "fingerprint",
+        **differences(a, b),
         "bias_sq_rank_correlation": _rank_correlation(a, b, "bias_sq"),
         "variance_rank_correlation": _rank_correlation(a, b, "variance"),
         "off_line_overlap": _overlap(_off_line(a, both), _off_line(b, both)),

@@ -25,14 +25,15 @@ EXACT = {"bias_sq": "<f8", "variance": "<f8"}
 """Columns of the plug-in scatter; other columns are rounded to float32."""
 
 VIEWS = {
-    "plug_in": ("plug-in (these members)", "bias_sq", "variance", "ols"),
+    "plug_in": ("plug-in (these members)", "bias_sq", "variance", ("logit_slope", "ols")),
     "unbiased": (
         "unbiased (infinitely many)",
         "bias_sq_unbiased",
         "variance_unbiased",
-        "ols_unbiased",
+        ("logit_slope",),
     ),
 }
+"""Choice of values -> title, columns of the axes, lines."""
 
 
 def samples_in_page(order: Int[np.ndarray, " samples"]) -> Int[np.ndarray, " shown"]:
@@ -106,7 +107,9 @@ def as_script(value: object) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _view(analysis: Analysis, title: str, x_name: str, y_name: str, line: str) -> dict[str, object]:
+def _view(
+    analysis: Analysis, title: str, x_name: str, y_name: str, names: tuple[str, ...]
+) -> dict[str, object]:
     """Describes one choice of values: axes, fitted lines, and bounds of the feasible region."""
     x, y, correct = (analysis[name] for name in (x_name, y_name, "correct"))
     positive = np.isfinite(x) & np.isfinite(y) & (x > 0) & (y > 0)
@@ -116,8 +119,12 @@ def _view(analysis: Analysis, title: str, x_name: str, y_name: str, line: str) -
     fitted = x[positive & correct]
     grid = _grid(max(low, fitted.min(initial=np.inf)), fitted.max(initial=0))
     lines = [
-        {"estimator": fit.name, **_line(str(fit), grid, fit.at(grid))}
-        for fit in fitted_lines(analysis, ("cross_half", line))
+        {
+            "estimator": fit.name,
+            "flagged": bool(fit.flags),
+            **_line(str(fit), grid, fit.at(grid)),
+        }
+        for fit in fitted_lines(analysis, names)
     ]
     ends = _grid(low, max(top, 1.0))
     bounds = [_line("variance = bias²", ends, ends)]

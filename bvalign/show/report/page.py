@@ -1,6 +1,6 @@
 """The report as one HTML page of at most MOST_BYTES that needs no network."""
 
-from bvalign.analysis.slopes import ESTIMATORS
+from bvalign.analysis.slopes import FLAGS
 from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions
 from bvalign.show.report.explorer import as_script, explorer, samples_in_page, texts_in_page
@@ -16,14 +16,19 @@ REST_BYTES = 300_000
 CAPTIONS = {
     "alignment_log": "One point per test sample, darker where they are denser. Both axes span the "
     "same decades, so slope one is the dashed diagonal. Left: the values of these members. Right: "
-    "the unbiased estimates for infinitely many members. cross_half runs through means of bins, "
-    "which lie above the middle of the points, ols through the middle.",
+    "values that are unbiased for infinitely many members; their logarithms are not, so that most "
+    "points lie too low. The line of the population (logit_slope; band: the intervals of slope "
+    "and offset) allows for both, and need not run through the points; that of these members "
+    "(ols) does, on the left. A dotted line is flagged: do not quote it.",
     "alignment_linear": "The same on linear axes: samples that the ensemble gets wrong lie to the "
     "right of squared bias 1/2, below the feasibility bound.",
-    "slope_over_members": "Slopes of random subsets of the members. A slope that still changes at "
-    "the right end also reflects the number of members, not the models alone.",
-    "ratio": "The ratio of variance to squared bias, sample by sample. No ensemble of M members "
-    "can exceed M - 1, whatever its models are.",
+    "slope_over_members": "Slope and offset of smaller ensembles of these members, no two with a "
+    "member in common (with many samples, over 20,000 of them drawn at random), and at the right "
+    "end those of all members with their 95% intervals. ols is about ensembles of just so many "
+    "members and changes with their number. logit_slope is about infinitely many, and needs five.",
+    "ratio": "The ratio of variance to squared bias of these members, sample by sample. No "
+    "ensemble of M members can exceed M - 1, whatever its models are. Green: the geometric mean "
+    "over the correct samples at infinitely many members, with its 95% interval.",
     "gain_from_members": "The gain from more members. The mean of m members has the risk bias² + "
     "variance / m (unbiased values): more members remove variance but never squared bias, the "
     "dashed limit. Right: the error rate of the mean of m members.",
@@ -77,7 +82,7 @@ def page(
         "\n".join([*in_words(summary), *(f"Note: {note}" for note in summary["notes"])]),
         figures,
         CAPTIONS,
-        sentences={name: estimator.sentence for name, estimator in ESTIMATORS.items()},
+        flags=FLAGS,
         extremes=galleries(analysis, predictions, scored, shown, sheets),
         sprites=sheets,
         class_names=names,

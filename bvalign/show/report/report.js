@@ -66,7 +66,8 @@ function plotSamples() {
     });
   }
   traces.push(...view.bounds.map((line, number) => curve(line, "--soft", number ? "dot" : "dash")));
-  traces.push(...view.lines.map((line, number) => curve(line, number ? "--other-line" : "--ink", "solid")));
+  traces.push(...view.lines.map(line => curve({...line, name: line.name.replaceAll("; ", "<br>")},
+    line.estimator === "logit_slope" ? "--ink" : "--other-line", line.flagged ? "dot" : "solid", 2.5)));
   const buttons = [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]];
   const config = {responsive: true, displaylogo: false, modeBarButtons: buttons};
   Plotly.react(plot, traces, layout(view, log), config).then(() => {
@@ -74,9 +75,9 @@ function plotSamples() {
   });
 }
 
-function curve(line, name, dash) {
+function curve(line, name, dash, width = 1.5) {
   return {type: "scatter", mode: "lines", hoverinfo: "skip", name: line.name, x: line.x, y: line.y,
-    line: {color: colour(name), dash, width: dash === "solid" ? 2.5 : 1.5}};
+    line: {color: colour(name), dash, width}};
 }
 
 // Many samples are plotted as counts on a grid, and only the extreme ones as points.

@@ -1,24 +1,32 @@
-"""The per-sample statistics of an analysis as text of samples.csv."""
+"""The per-sample statistics of an analysis as samples.csv, however many samples there are."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 
 from bvalign.analysis.decompositions import Column
+from bvalign.atomic import atomic_path
+
+CHUNK = 4096
+"""Rows that are formatted at a time; two to three kilobytes each."""
 
 
-def samples_csv(columns: Mapping[str, Column]) -> str:
+def write_samples(path: Path, columns: Mapping[str, Column]) -> None:
     """Writes a row per test sample, sorted by index, with the 17 digits that restore float64.
 
     Args:
+        path: of the file, which is complete or absent.
         columns: by name, as in `Analysis.columns`.
     """
-    cells = (
-        (values.int() if values.dtype == torch.bool else values).tolist()
-        for values, _ in columns.values()
-    )
-    lines = [
-        ",".join(f"{cell:.17g}" if isinstance(cell, float) else str(cell) for cell in row)
-        for row in zip(*cells, strict=True)
+    values = [
+        column.int() if column.dtype == torch.bool else column for column, _ in columns.values()
     ]
-    return "\n".join([",".join(columns), *lines]) + "\n"
+    # one format for a whole row: in CPython 3.11 the fastest way to 17 digits, 14 microseconds for
+    # 30 columns, nearly all of it in the conversion of each float
+    row = ",".join("%.17g" if column.is_floating_point() else "%d" for column in values) + "\n"
+    with atomic_path(path) as temporary, temporary.open("w", newline="\n") as file:
+        file.write(",".join(columns) + "\n")
+        for start in range(0, len(values[0]), CHUNK):
+            cells = (column[start : start + CHUNK].tolist() for column in values)
+            file.writelines(map(row.__mod__, zip(*cells, strict=True)))

@@ -3,62 +3,70 @@
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from bvalign.analysis.collapse import Collapse
+from bvalign.analysis.groups import member_groups
+from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions
 from bvalign.provenance import versions
 
-SCHEMA = 1
+Numbers = dict[str, dict[str, object]]
+"""Name -> fields of an `Estimate`."""
+
+SCHEMA = 2
 NEED_ONE = ("kl_risk", "kl_bias", "kl_variance")
 """Means that are defined for a single member, if no probability is zero."""
+
+LARGEST_LOG = 700.0
+"""Larger logarithms have no float64."""
 
 
 def summarise(
     analysis: Analysis, predictions: Predictions, origin: dict[str, object]
 ) -> dict[str, object]:
     """Returns all numbers as plain data; docs/summary.md explains each."""
-    fits = {
-        estimator: plain(numbers) | {"samples": analysis.alignment.num_correct}
-        for estimator, numbers in analysis.alignment.estimators.items()
-    }
-    calibration = analysis.calibration._asdict()
-    accuracy = analysis.member_accuracy
-    deviation = float(accuracy.std()) if len(accuracy) > 1 else None
-    means = plain(analysis.means())
+    means = explained(plain(analysis.means), analysis.num_members, NEED_ONE)
+    weighted = analysis.weighted_means
     return {
         "schema": SCHEMA,
         "labels": True,
-        "missing": undefined(means, analysis.num_members, NEED_ONE),
+        "missing": missing(means),
         "num_members": analysis.num_members,
         "num_samples": analysis.num_samples,
         "num_classes": analysis.num_classes,
-        "accuracy": analysis.accuracy,
-        "member_accuracy": {
-            "mean": float(accuracy.mean()),
-            "standard_deviation": deviation,
-            "min": float(accuracy.min()),
-            "max": float(accuracy.max()),
-        },
+        "accuracy": plain(analysis.accuracy),
+        "member_accuracy": _member_accuracy(analysis),
         "means": means,
-        "weighted": plain(analysis.samples.weighted_means()),
+        "weighted": weighted and explained(plain(weighted), analysis.num_members),
         "variance_share": plain(analysis.variance_share()),
-        "alignment": fits,
-        "alignment_selection": analysis.selection,
+        "alignment": _alignment(analysis),
         "alignment_dropped": analysis.alignment.dropped,
         "alignment_over_members": analysis.alignment.curve,
-        "slope_by_class": plain(analysis.class_slopes),
-        "slope_by_decade": plain(analysis.decade_slopes),
+        "num_drawn": analysis.num_drawn,
         "excess": {"constant": 1, "quantiles": plain(analysis.excess_quantiles())},
-        "ratio": {
-            "ceiling": analysis.num_members - 1,
-            "quantiles": plain(analysis.ratio_quantiles()),
-        },
-        "calibration": {k: plain(v) for k, v in calibration.items() if k != "reliability"},
+        "ratio": _ratio(analysis),
+        "calibration": _calibration(analysis),
         "collapse": _collapse(analysis.collapse),
         "notes": list(analysis.notes),
     } | how_it_was_made(predictions, origin)
+
+
+def geometric_mean(offset: Estimate) -> Estimate:
+    """Turns a mean of log variance - log bias_sq into the geometric mean of their ratio.
+
+    >>> geometric_mean(Estimate(0.0, (-1e9, math.log(2))))[:2] == (1, (math.exp(-700), 2))
+    True
+    """
+
+    def ratio(log: float) -> float:
+        return math.exp(min(max(log, -LARGEST_LOG), LARGEST_LOG))
+
+    intervals = (ends and (ratio(ends[0]), ratio(ends[1])) for ends in offset[1:4])
+    value = None if offset.value is None else ratio(offset.value)
+    return Estimate(value, *intervals, offset.reason)
 
 
 def how_it_was_made(predictions: Predictions, origin: dict[str, object]) -> dict[str, object]:
@@ -77,38 +85,97 @@ def how_it_was_made(predictions: Predictions, origin: dict[str, object]) -> dict
     }
 
 
-def undefined(
-    means: dict[str, dict[str, float | None]], num_members: int, one_suffices: Sequence[str] = ()
-) -> list[dict[str, str]]:
-    """Lists the means that are null, each with the reason.
+def explained(numbers: Numbers, num_members: int, one_suffices: Sequence[str] = ()) -> Numbers:
+    """Gives the numbers that are null the reason.
 
     Args:
-        means: by name.
+        numbers: means over samples, by name.
         num_members: M.
-        one_suffices: names of means that are defined for one member, if no probability is zero.
+        one_suffices: names of those that are defined for one member, if no probability is zero.
     """
     few = "needs two members"
     zero = "a member gives a class a probability of zero"
+    return {
+        name: number
+        if number["value"] is not None
+        else number | {"reason": few if num_members == 1 and name not in one_suffices else zero}
+        for name, number in numbers.items()
+    }
+
+
+def missing(numbers: Numbers) -> list[dict[str, str]]:
+    """Lists the numbers that are null, each with its reason."""
     return [
-        {"name": name, "reason": few if num_members == 1 and name not in one_suffices else zero}
-        for name, mean in means.items()
-        if mean["value"] is None
+        {"name": name, "reason": number["reason"]}
+        for name, number in numbers.items()
+        if number["value"] is None
     ]
+
+
+def _member_accuracy(analysis: Analysis) -> dict[str, object]:
+    accuracy = analysis.member_accuracy
+    return {
+        "mean": plain(analysis.mean_member_accuracy),
+        "standard_deviation": float(accuracy.std()) if len(accuracy) > 1 else None,
+        "min": float(accuracy.min()),
+        "max": float(accuracy.max()),
+    }
+
+
+def _alignment(analysis: Analysis) -> dict[str, object]:
+    found = analysis.alignment
+    population = found.logit_slope
+    groups = member_groups(analysis.num_members)
+    thirds = groups.thirds.double() @ torch.tensor(groups.sizes).double()
+    return {
+        "logit_slope": {
+            "slope": plain(population.slope),
+            "offset": plain(population.offset),
+            "intercept": population.intercept,
+            "flags": list(population.flags),
+            "quotable": population.quotable,
+            "samples": population.samples,
+        },
+        "ols": plain(found.ols) | {"samples": found.num_correct - sum(found.dropped.values())},
+        "cross_half": plain(found.cross_half)
+        | {"members": round(float(thirds.mean())) if len(thirds) else None},
+    }
+
+
+def _ratio(analysis: Analysis) -> dict[str, object]:
+    population = analysis.alignment.logit_slope
+    return {
+        "ceiling": analysis.num_members - 1,
+        "quantiles": plain(analysis.ratio_quantiles()),
+        "population": {
+            "geometric_mean": plain(geometric_mean(population.offset)),
+            "spread": plain(population.spread),
+        },
+    }
+
+
+def _calibration(analysis: Analysis) -> dict[str, object]:
+    """Returns the numbers; the bins of the reliability diagram are in the figure."""
+    found = {k: plain(v) for k, v in analysis.calibration._asdict().items() if k != "reliability"}
+    for name in ("gap", "hard_equality", "soft_equality"):
+        found[name] = explained(found[name], analysis.num_members)
+    return found
 
 
 def _collapse(collapse: Collapse) -> object:
     """Returns the numbers; curves and points are in the figure."""
     if collapse.noise is None:
-        return {"law": None, "reason": collapse.reason}
+        return {"distribution": None, "reason": collapse.reason}
     noise = collapse.noise._asdict()
     fits = {
-        law: {"scale": f.scale, "distance": f.distance} for law, f in collapse.noise.fits.items()
+        name: {"scale": fit.scale, "distance": fit.distance}
+        for name, fit in collapse.noise.fits.items()
     }
     moments = {k: v for k, v in noise.items() if isinstance(v, float)}
     slopes = {k: v for k, v in collapse._asdict().items() if k.startswith("slope")}
     numbers = {
-        "law": collapse.distribution,
-        "laws": fits,
+        "distribution": collapse.distribution,
+        "distributions": fits,
         "s_prime_mean": float(noise["s_prime"].mean()),
     }
     return plain(numbers | moments | slopes | {"samples": len(noise["s_prime"])})

@@ -1,28 +1,35 @@
 """The main numbers that a command prints: a table on a terminal, plain lines elsewhere."""
 
-import math
 from collections.abc import Iterator
 
 from rich.console import Console
 from rich.table import Table
 
-from bvalign.analysis.slopes import quoted_estimators
+from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
+from bvalign.show.report.sentences import cautions
 
 
 def print_main_numbers(
     analysis: Analysis | UnlabelledAnalysis, console: Console | None = None
 ) -> None:
-    """Prints the main numbers.
+    """Prints the main numbers, and what a reader has to know before quoting the slope.
 
     Args:
         analysis: the results.
         console: standard output by default.
     """
     console = console or Console()
-    if isinstance(analysis, UnlabelledAnalysis) or not console.is_terminal:
+    if isinstance(analysis, UnlabelledAnalysis):
         print(analysis, file=console.file)
+        return
+    population = analysis.alignment.logit_slope
+    said = list(
+        cautions(population.slope, population.offset, population.flags, analysis.num_members)
+    )
+    if not console.is_terminal:
+        print(analysis, *said, sep="\n", file=console.file)
         return
     title = f"{analysis.num_members} members on {analysis.num_samples} samples"
     table = Table(title=title, title_justify="left", title_style="bold")
@@ -32,28 +39,31 @@ def print_main_numbers(
     for row in _rows(analysis):
         table.add_row(*row)
     console.print(table)
-    for note in analysis.notes:
-        console.print(f"note: {note}", markup=False, highlight=False)
+    for line in [*said, *(f"note: {note}" for note in analysis.notes)]:
+        console.print(line, markup=False, highlight=False)
 
 
 def _rows(analysis: Analysis) -> Iterator[tuple[str, str, str]]:
-    accuracy = analysis.member_accuracy
-    spread = f"members {float(accuracy.min()):.4f} to {float(accuracy.max()):.4f}"
-    yield "accuracy of a member", f"{float(accuracy.mean()):.4f}", spread
-    yield "accuracy of the ensemble", f"{analysis.accuracy:.4f}", ""
-    means = analysis.means()
+    accuracy, means, found = analysis.member_accuracy, analysis.means, analysis.alignment
+    population = found.logit_slope
+    yield _row("accuracy of a member", analysis.mean_member_accuracy, ".4f")
+    if analysis.num_members > 1:
+        ends = f"{float(accuracy.min()):.4f}, {float(accuracy.max()):.4f}"
+        yield "worst and best member", ends, ""
+    yield _row("accuracy of the ensemble", analysis.accuracy, ".4f")
     for name, words in (("risk", "risk"), ("bias_sq", "squared bias"), ("variance", "variance")):
-        value, error = map(float, means[name])
-        ends = "" if math.isnan(error) else _ends(value - 1.96 * error, value + 1.96 * error, ".3g")
-        yield f"mean {words}", f"{value:.4g}", ends
-    for name in quoted_estimators():
-        slope = analysis.alignment.estimators[name]["slope"]
-        interval = slope.quoted_interval
-        if slope.value is None:
-            yield f"slope {name}", "none", slope.reason
-        else:
-            yield f"slope {name}", f"{slope.value:.3f}", _ends(*interval, ".3f") if interval else ""
+        yield _row(f"mean {words}", means[name], ".4g")
+    yield _row("population slope", population.slope, ".3f")
+    yield _row("population offset", population.offset, ".3f")
+    yield _row("slope of these members (ols)", found.ols["slope"], ".3f")
 
 
-def _ends(low: float, high: float, digits: str) -> str:
-    return f"{low:{digits}} to {high:{digits}}"
+def _row(name: str, number: Estimate, digits: str) -> tuple[str, str, str]:
+    if number.value is None:
+        return name, "none", ""
+    ends = ""
+    if number.quoted_interval:
+        low, high = number.quoted_interval
+        ends = f"{low:{digits}} to {high:{digits}}"
+        ends += "" if number.interval else ", samples alone"
+    return name, f"{number.value:{digits}}", ends

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int, UInt8
-from PIL import Image
+from PIL import Image, WebPImagePlugin  # noqa: F401 (else Pillow loads all formats to find it)
 
 PER_ROW = 32
 PER_SHEET = 32 * PER_ROW

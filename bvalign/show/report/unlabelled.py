@@ -5,13 +5,19 @@ from matplotlib.figure import Figure
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.predictions import Predictions
 from bvalign.show.figures import samples as figures
-from bvalign.show.report.summary_json import SCHEMA, how_it_was_made, plain, undefined
+from bvalign.show.report.summary_json import (
+    SCHEMA,
+    explained,
+    how_it_was_made,
+    missing,
+    plain,
+)
 from bvalign.show.report.template import SAMPLES_SHOWN, class_names, render, thumbnail
 
 NEEDS_LABELS = (
     "accuracy member_accuracy bias_sq risk bias_sq_unbiased kl_risk kl_bias kl_bias_jackknife "
-    "error_rate bias_01 net_variance_01 variance_share alignment slope_by_class slope_by_decade "
-    "excess ratio calibration collapse weighted"
+    "error_rate bias_01 net_variance_01 variance_share alignment "
+    "excess ratio calibration collapse weighted num_drawn"
 ).split()
 ASSUMPTIONS = {
     "risk": (
@@ -45,15 +51,18 @@ def summarise(
     analysis: UnlabelledAnalysis, predictions: Predictions, origin: dict[str, object]
 ) -> dict[str, object]:
     """Returns all numbers as plain data; docs/summary.md explains each."""
-    means, estimates = plain(analysis.means()), plain(analysis.estimates())
+    means, estimates = (
+        explained(plain(numbers), analysis.num_members)
+        for numbers in (analysis.means, analysis.estimates)
+    )
     prefixed = {f"estimates.{name}": estimate for name, estimate in estimates.items()}
-    missing = [{"name": name, "reason": "needs labels"} for name in NEEDS_LABELS]
+    need_labels = [{"name": name, "reason": "needs labels"} for name in NEEDS_LABELS]
     for name, (assumes, over_confident) in ASSUMPTIONS.items():
         estimates[name] |= {"assumes": assumes, "over_confident": over_confident}
     return {
         "schema": SCHEMA,
         "labels": False,
-        "missing": missing + undefined(means | prefixed, analysis.num_members),
+        "missing": need_labels + missing(means | prefixed),
         "num_members": analysis.num_members,
         "num_samples": analysis.num_samples,
         "num_classes": analysis.num_classes,

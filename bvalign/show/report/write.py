@@ -4,17 +4,20 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.atomic import write_atomic
 from bvalign.predictions import Predictions
 from bvalign.show.report import labelled, unlabelled
-from bvalign.show.report.samples_csv import samples_csv
+from bvalign.show.report.samples_csv import write_samples
 
-FORMATS = {"png": {"dpi": 150}, "pdf": {"dpi": 200}}
-"""Options of savefig; the dpi of PDF is that of its rasterized points."""
+DPI = {"png": 150, "pdf": 200}
+"""Dots per inch of each format; in a PDF those of its rasterized points."""
 
 
 def write_report(
@@ -22,6 +25,9 @@ def write_report(
     predictions: Predictions,
     origin: dict[str, object],
     out: Path,
+    *,
+    samples: bool = True,
+    pdf: bool = False,
 ) -> None:
     """Writes summary.json, samples.csv, figures/ and report.html.
 
@@ -30,35 +36,54 @@ def write_report(
         predictions: for class names, images and texts.
         origin: how the predictions were made, for summary.json.
         out: a folder, created if missing.
+        samples: whether to write samples.csv; without, one of before is removed, as it would not
+            belong to the other files.
+        pdf: see `save_figure`.
     """
     report = unlabelled if isinstance(analysis, UnlabelledAnalysis) else labelled
     summary = report.summarise(analysis, predictions, origin)
     (out / "figures").mkdir(parents=True, exist_ok=True)
     write_atomic(out / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
-    write_atomic(out / "samples.csv", samples_csv(analysis.columns()).encode())
+    if samples:
+        write_samples(out / "samples.csv", analysis.columns())
+    else:
+        (out / "samples.csv").unlink(missing_ok=True)
     images = {}
     for name, figure in report.plot(analysis).items():
-        images[name] = save_figure(figure, out / "figures" / name)
+        images[name] = save_figure(figure, out / "figures" / name, pdf=pdf)
     page = report.page(analysis, predictions, summary, images)
     write_atomic(out / "report.html", page.encode())
 
 
-def save_figure(figure: Figure, path: Path) -> bytes:
-    """Saves a figure as PNG for pages and PDF for papers; returns the PNG.
+def save_figure(figure: Figure, path: Path, *, pdf: bool = False) -> bytes:
+    """Saves a figure as PNG for pages; returns the PNG.
 
     Args:
         figure: its layout is fixed from now on.
         path: without a suffix.
+        pdf: also as PDF for papers, which takes as long again. Without it, a PDF that an earlier
+            report left there is removed, as it need not show the same numbers.
     """
+    figure.set_dpi(DPI["png"])  # laid out and drawn at the same size, text is measured once
     if engine := figure.get_layout_engine():  # lays out once for all formats
         engine.execute(figure)
         figure.set_layout_engine(None)  # "none" would lay out again: 1.5 times the time
-    contents = {}
-    for kind, options in FORMATS.items():
+    png = _png(figure)
+    write_atomic(path.with_suffix(".png"), png)
+    if pdf:
         content = io.BytesIO()
         # without a date, the same numbers give the same file
-        metadata = {"CreationDate": None} if kind == "pdf" else {}
-        figure.savefig(content, format=kind, metadata=metadata, **options)
-        contents[kind] = content.getvalue()
-        write_atomic(path.with_suffix(f".{kind}"), contents[kind])
-    return contents["png"]
+        figure.savefig(content, format="pdf", dpi=DPI["pdf"], metadata={"CreationDate": None})
+        write_atomic(path.with_suffix(".pdf"), content.getvalue())
+    else:
+        path.with_suffix(".pdf").unlink(missing_ok=True)
+    return png
+
+
+def _png(figure: Figure) -> bytes:
+    """Draws a figure; without savefig's alpha channel the file is smaller and done in half."""
+    canvas, content = FigureCanvasAgg(figure), io.BytesIO()
+    canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    image.save(content, format="png", dpi=(DPI["png"],) * 2, compress_level=3)
+    return content.getvalue()

@@ -11,8 +11,7 @@ from torchmetrics.functional.classification import (
     multiclass_calibration_error,
 )
 
-from bvalign.analysis.calibration.errors import (
-    calibration_error,
+from bvalign.analysis.calibration.cells import (
     canonical,
     class_aggregated,
     class_wise,
@@ -21,6 +20,7 @@ from bvalign.analysis.calibration.errors import (
     equal_width,
     top_label,
 )
+from bvalign.analysis.calibration.errors import calibration_error, squared_influence
 from bvalign.analysis.decompositions.squared_loss import softmax
 from tests import reference_losses as reference
 from tests.reference_losses import bin_of, ensemble
@@ -154,6 +154,43 @@ def test_permutations(notion, binning):
     after = calibration_error(notion(moved, labels, num_bins=4, binning=binning))
     for old, new in zip(before, after, strict=True):
         torch.testing.assert_close(new, old, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("notion", NOTIONS)
+@pytest.mark.parametrize("binning", [equal_width, equal_mass])
+def test_influence_is_the_derivative_by_the_weight_of_a_sample(notion, binning):
+    """The plug-in error sum_b n_b/N ‖d_b‖² of cells of several samples, each sample weighted."""
+    probs, target = predictions(40, 4, 1.0, seed=5)
+    cells = notion(probs, target, num_bins=4, binning=binning)
+    sample, cell, residuals, pairs = cells.items
+    pairs = torch.ones(len(sample)) if pairs is None else pairs
+
+    def error(weights):
+        total = 0.0
+        for b in range(len(cells.fraction)):
+            items = torch.nonzero(cell == b).flatten()
+            if len(items) > 1:
+                w = weights[sample[items]]
+                summed = (w.unsqueeze(1) * residuals[items]).sum(dim=0)
+                total += summed.square().sum() / (w * pairs[items]).sum() / 40
+        return total
+
+    found, step = squared_influence(cells, 40), 1e-6 * torch.eye(40, dtype=torch.float64)
+    one = torch.ones(40, dtype=torch.float64)
+    slopes = torch.stack([(error(one + s) - error(one - s)) / 2e-6 for s in step])
+    torch.testing.assert_close(found, 40 * slopes, rtol=1e-5, atol=1e-7)
+    assert found.mean().item() == pytest.approx(error(one).item(), rel=1e-12)
+    plug_in = cells.fraction * cells.residual.square().sum(dim=-1)
+    assert found.mean().item() == pytest.approx(
+        plug_in[~cells.noise.isnan()].sum().item(), rel=1e-12
+    )
+
+
+def test_a_sample_alone_in_its_cell_has_no_influence():
+    probs = torch.tensor([[0.9, 0.1], [0.55, 0.45], [0.56, 0.44]], dtype=torch.float64)
+    found = squared_influence(confidence(probs, torch.tensor([1, 0, 1])), 3)
+    assert found[0] == 0
+    assert (found[1:] != 0).all()
 
 
 def test_equal_width_bins():

@@ -12,8 +12,6 @@ from bvalign.analysis.calibration.gap import (
     decompose_gap,
     gap_bounds,
     gap_identity,
-    gap_means,
-    mean_over_samples,
     risk_label_free,
     uncertainty_sum,
 )
@@ -134,18 +132,6 @@ def test_one_member_has_a_gap_but_nothing_unbiased():
     assert risk_label_free(logits).isnan().all()
 
 
-def test_means_and_their_standard_errors():
-    mean = mean_over_samples(torch.tensor([1.0, 2.0, 6.0], dtype=torch.float64))
-    assert mean.value.item() == 3
-    assert mean.standard_error.item() == pytest.approx((14 / 2 / 3) ** 0.5)
-    values = gap_identity(*ensemble(3, 50, 4, 1.0, seed=0))
-    means = gap_means(values)
-    assert means.gap.value.item() == pytest.approx(values.gap.mean().item())
-    total = means.uncertainty.value + means.calibration_residual.value
-    torch.testing.assert_close(means.gap.value, total)
-    assert mean_over_samples(values.gap[:1]).standard_error.isnan()
-
-
 @FEW
 @given(
     st.integers(1, 40), st.integers(2, 5), st.integers(1, 20), st.floats(0, 60), st.integers(0, 99)
@@ -153,8 +139,8 @@ def test_means_and_their_standard_errors():
 def test_bounds_with_slack_hold_for_any_samples(samples, classes, num_bins, margin, seed):
     logits, target = ensemble(3, samples, classes, margin, seed)
     bounds = gap_bounds(softmax(logits).mean(dim=0), target, num_bins=num_bins)
-    means = gap_means(gap_identity(logits, target))
-    deviation = (means.gap.value - means.uncertainty.value).abs()
+    values = gap_identity(logits, target)
+    deviation = (values.gap.mean() - values.uncertainty.mean()).abs()
     torch.testing.assert_close(bounds.deviation, deviation, rtol=1e-10, atol=1e-15)
     for bound in bounds[1:5]:
         assert bounds.deviation <= (bound + bounds.slack) * (1 + 1e-12)

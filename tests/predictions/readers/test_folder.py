@@ -15,8 +15,8 @@ INDEX = np.array([7, 3, 9, 1, 4])
 
 def read(path):
     predictions, _ = open_predictions(path)
-    blocks = list(predictions.blocks())
-    return predictions, torch.cat([b[0] for b in blocks], dim=1)
+    ranges = list(predictions.ranges())
+    return predictions, torch.cat([r[0] for r in ranges], dim=1)
 
 
 def write(folder, scores=LOGITS, kind="npy", names=("seed2", "seed10", "a"), key="logits", **more):
@@ -32,7 +32,7 @@ def write(folder, scores=LOGITS, kind="npy", names=("seed2", "seed10", "a"), key
 @pytest.mark.parametrize("kind", ["npy", "safetensors"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
 def test_members_are_read_by_name_and_sorted_by_index(tmp_path, monkeypatch, kind, dtype):
-    monkeypatch.setattr("bvalign.predictions.predictions.BLOCK_BYTES", 8 * 3 * 4 * 2)
+    monkeypatch.setattr("bvalign.predictions.predictions.RANGE_BYTES", 8 * 3 * 4 * 2)
     write(tmp_path, LOGITS.to(dtype), kind)
     assert torch.equal(read(tmp_path)[1], LOGITS.to(dtype)[[2, 1, 0]])
     np.save(tmp_path / "index.npy", INDEX)
@@ -148,6 +148,17 @@ def test_empty_and_integer_scores_are_told(tmp_path, scores, message):
             read(tmp_path / kind)
 
 
+@pytest.mark.parametrize("kind", ["npy", "safetensors"])
+@pytest.mark.parametrize("which", ["all", "one"])
+@pytest.mark.parametrize("number", [torch.tensor(1.5), torch.tensor(1)])
+def test_a_member_that_is_a_single_number_is_told(tmp_path, kind, which, number):
+    write(tmp_path, [number if which == "all" or m == 1 else LOGITS[m] for m in range(3)], kind)
+    name = "a" if which == "all" else "seed10"
+    message = rf"{name}.{kind}: a member must be scores \(samples, classes\) or votes .*, got a sin"
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path)
+
+
 def test_nan_is_named_by_member(tmp_path):
     bad = LOGITS.clone()
     bad[0, [1, 2], 0] = torch.nan
@@ -161,7 +172,7 @@ def test_a_file_that_changes_while_it_is_read_is_told(tmp_path, kind):
     file = tmp_path / f"seed2.{kind}"
     file.write_bytes(file.read_bytes()[:150])
     with pytest.raises(ValueError, match=f"seed2.{kind}: vanished or was cut short"):
-        list(predictions.blocks())
+        list(predictions.ranges())
     file.unlink()
     with pytest.raises(ValueError, match=f"seed2.{kind}: vanished or was cut short"):
-        list(predictions.blocks())
+        list(predictions.ranges())

@@ -17,8 +17,8 @@ KINDS = ["csv", "parquet"]
 
 def read(path):
     predictions, _ = open_predictions(path)
-    blocks = list(predictions.blocks())
-    return predictions, torch.cat([b[0] for b in blocks], dim=1).numpy()
+    ranges = list(predictions.ranges())
+    return predictions, torch.cat([r[0] for r in ranges], dim=1).numpy()
 
 
 def table(scores=LOGITS, prefix="logit", members=(5, 2, 10)):
@@ -52,7 +52,7 @@ def write(folder, columns, kind):
 def test_rows_in_any_order(tmp_path, monkeypatch, kind, members):
     monkeypatch.setattr("bvalign.predictions.readers.csv.ROWS_PER_CHUNK", 4)
     monkeypatch.setattr("bvalign.predictions.readers.parquet.ROWS_PER_BATCH", 4)
-    monkeypatch.setattr("bvalign.predictions.predictions.BLOCK_BYTES", 8 * 3 * 4 * 2)
+    monkeypatch.setattr("bvalign.predictions.predictions.RANGE_BYTES", 8 * 3 * 4 * 2)
     predictions, logits = read(write(tmp_path, table(members=members), kind))
     order = [2, 1, 0] if "b" in members else [1, 0, 2]
     assert predictions.members == (("a10", "a2", "b") if "b" in members else (2, 5, 10))
@@ -119,6 +119,9 @@ def test_bad_csv_is_told(tmp_path):
         read(path)
     path.write_text("\n".join([*lines[:3], "", "5,3,1,x,0,0,0"]))
     with pytest.raises(ValueError, match="line 5: could not convert string to float: 'x'"):
+        read(path)
+    path.write_text("\n".join([*lines[:3], f"5,{10**20},1,0,0,0,0"]))
+    with pytest.raises(ValueError, match="line 4: .*int too "):
         read(path)
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match="not a complete .csv in UTF-8"):

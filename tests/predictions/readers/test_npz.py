@@ -1,4 +1,4 @@
-"""Predictions of a `.npz`: every way an archive can lie on disk, in blocks."""
+"""Predictions of a `.npz`: every way an archive can lie on disk, in ranges."""
 
 import io
 import tempfile
@@ -16,16 +16,16 @@ LOGITS, TARGET = (x.numpy() for x in random_ensemble(members=3, samples=5, class
 
 def read(path):
     predictions, _ = open_predictions(path)
-    blocks = list(predictions.blocks())
-    return predictions, torch.cat([b[0] for b in blocks], dim=1).numpy()
+    ranges = list(predictions.ranges())
+    return predictions, torch.cat([r[0] for r in ranges], dim=1).numpy()
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 @pytest.mark.parametrize("index", [[0, 1, 2, 3, 4], [7, 3, 9, 1, 4]])
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", [">f4", "<f4", "f8", "f2", "longdouble"])
-def test_every_layout_is_read_in_blocks(tmp_path, monkeypatch, save, index, order, dtype):
-    monkeypatch.setattr("bvalign.predictions.predictions.BLOCK_BYTES", 8 * 3 * 4 * 2)
+def test_every_layout_is_read_in_ranges(tmp_path, monkeypatch, save, index, order, dtype):
+    monkeypatch.setattr("bvalign.predictions.predictions.RANGE_BYTES", 8 * 3 * 4 * 2)
     logits = np.array(LOGITS, dtype=dtype, order=order)
     save(tmp_path / "p.npz", logits=logits, labels=TARGET, index=index, other=np.ones(3))
     predictions, found = read(tmp_path / "p.npz")
@@ -94,7 +94,7 @@ def test_a_file_that_changes_while_it_is_read_is_told(tmp_path, change):
     predictions, _ = open_predictions(path)
     path.unlink() if change == "gone" else path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"p.npz: vanished or was cut short"):
-        list(predictions.blocks())
+        list(predictions.ranges())
 
 
 def test_what_is_unpacked_leaves_nothing_behind(tmp_path, monkeypatch):

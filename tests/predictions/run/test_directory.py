@@ -32,7 +32,7 @@ def test_members_come_back_as_they_were_saved(tmp_path):
     for member in range(5):
         finish(run, member)
     found = RunDirectory(tmp_path).predictions()
-    logits, target = next(iter(found.blocks()))
+    logits, target = next(iter(found.ranges()))
     assert torch.equal(logits, LOGITS)
     assert torch.equal(target, TARGET)
     assert found.class_names == tuple("abcd")

@@ -1,4 +1,4 @@
-"""Parts of the report that need no browser: extremes, sprites, sentences, the closing table."""
+"""Parts of the report that need no browser: extremes, sprites, lines, templates."""
 
 import base64
 import io
@@ -8,25 +8,20 @@ import pytest
 import torch
 from jinja2 import UndefinedError
 from PIL import Image
-from rich.console import Console
 
+from bvalign.analysis.block_values import leading
 from bvalign.analysis.decompositions.other_losses import vote_counts
-from bvalign.analysis.sample_table import leading
-from bvalign.analysis.summary import analyze_blocks
-from bvalign.show.figures.lines import Line
+from bvalign.analysis.intervals import Estimate
+from bvalign.show.figures.lines import Line, fitted_lines, summary_lines
 from bvalign.show.figures.scatter import feasible_variance
 from bvalign.show.report import thumbnails as sprite_module
 from bvalign.show.report.explorer import as_script
 from bvalign.show.report.galleries import Scores, distance_to_line, extremes_first, largest
-from bvalign.show.report.sentences import in_words
+from bvalign.show.report.summary_json import summarise
 from bvalign.show.report.template import render
-from bvalign.show.report.terminal import print_main_numbers
 from bvalign.show.report.thumbnails import PER_ROW, PER_SHEET, sprites
-from tests.ensembles import aligned_ensemble, random_ensemble
-
-
-def analysed(logits, target):
-    return analyze_blocks([(logits, target)], torch.arange(len(target)), len(logits))
+from tests.analysed import analysed
+from tests.ensembles import aligned_ensemble, predictions_of, random_ensemble
 
 
 def pixels(uri):
@@ -116,14 +111,55 @@ def test_no_variance_is_above_what_is_feasible():
 
 
 def test_one_wording_of_a_fitted_line():
-    assert str(Line("ols", 1.0, 0.0, (0.5, 1.25))) == "ols: slope 1.000, 95% 0.500 to 1.250"
-    assert str(Line("ols", 1.0, 0.0)) == "ols: slope 1.000"
+    text = "these members (ols): slope 1.000, 95% 0.500 to 1.250"
+    assert str(Line("ols", 1.0, 0.0, (0.5, 1.25))) == text
+    alone = Line("ols", 1.0, 0.0, (0.5, 1.25), samples_alone=True)
+    assert str(alone) == text.replace("95%", "95% over samples alone")
+    assert str(Line("ols", 1.0, 0.0)) == "these members (ols): slope 1.000"
+    offset = Estimate(-1.5, (-2.0, -1.0))
+    line = Line("logit_slope", 1.0, 0.0, (0.5, 1.25), offset=offset, flags=("saturated",))
+    assert str(line) == (
+        "population (logit_slope): slope 1.000, 95% 0.500 to 1.250; offset -1.500, 95% -2.000 to "
+        "-1.000; do not quote: saturated"
+    )
     line = Line("ols", 2.0, 1.0)
     assert line.at(np.array([3.0])) == pytest.approx(9 * np.e)
     assert line.turned(5.0, np.log(3)).at(np.array([3.0, 6.0])) == pytest.approx(
         [9 * np.e, 288 * np.e]
     )
     assert np.isfinite(Line("ols", -1e4, 0.0).at(np.array([1e-9]))).all()  # votes give such slopes
+
+
+def test_the_band_of_a_line_holds_both_intervals():
+    x = np.exp([-1.0, 0.0, 1.0])
+    line = Line("logit_slope", 1.0, 0.5, (0.5, 2.0), offset=Estimate(0.5, (0.25, 1.5)))
+    low, high = map(np.log, line.band(x, centre=0.0))
+    np.testing.assert_allclose(low, [-2.0 + 0.25, 0.25, 0.5 + 0.25])  # turned, then moved
+    np.testing.assert_allclose(high, [-0.5 + 1.5, 1.5, 2.0 + 1.5])
+    assert Line("ols", 1.0, 0.0).band(x, centre=0.0) is None
+    steep = Line("ols", 1e4, 0.0, (-1e5, 1e5)).band(x, centre=0.0)
+    assert np.isfinite(steep).all()
+
+
+def test_a_summary_has_the_lines_of_its_analysis():
+    logits, target = aligned_ensemble(samples=200)
+    analysis = analysed(logits, target)
+    summary = summarise(analysis, predictions_of(logits, target), {})
+    names = ("logit_slope", "ols", "cross_half")
+    lines = fitted_lines(analysis, names)
+    assert [line.name for line in lines] == list(names)
+    assert [str(line) for line in summary_lines(summary, names)] == [*map(str, lines)]
+    assert lines[0].offset.value == analysis.alignment.logit_slope.offset.value
+    two = fitted_lines(analysed(logits[:2], target), names)
+    assert [line.name for line in two] == ["ols"]
+    assert two[0].samples_alone
+
+
+def test_a_summary_of_before_has_no_population_line():
+    slope = {"value": 1.5, "interval": None, "interval_samples": [1.4, 1.6], "reason": None}
+    fits = {"ols": {"slope": slope, "intercept": {"value": 0.5}, "samples": 9}}
+    (line,) = summary_lines({"schema": 1, "alignment": fits}, ("logit_slope", "ols"))
+    assert line == Line("ols", 1.5, 0.5, (1.4, 1.6), samples_alone=True)
 
 
 def test_text_in_a_script_cannot_end_it():
@@ -134,39 +170,3 @@ def test_a_page_that_lacks_a_number_is_refused():
     summary = {"data": {"name": "x"}, "identity": {}, "provenance": {}, "versions": {}}
     with pytest.raises(UndefinedError, match="num_members"):
         render("unlabelled.html.j2", summary, "", {}, {})
-
-
-def test_the_end_is_a_table_on_a_terminal_and_lines_elsewhere(capsys):
-    analysis = analysed(*aligned_ensemble(samples=200))
-    print_main_numbers(analysis)
-    assert capsys.readouterr().out == repr(analysis) + "\n"
-    terminal = io.StringIO()
-    print_main_numbers(analysis, Console(file=terminal, force_terminal=True, width=100))
-    text = terminal.getvalue()
-    assert "95% interval" in text
-    slope = analysis.alignment.estimators["cross_half"]["slope"].value
-    assert f"{slope:.3f}" in text
-    assert "─" in text
-
-
-@pytest.mark.parametrize(("members", "samples"), [(1, 40), (2, 40), (3, 2)])
-def test_main_numbers_say_what_is_undefined(members, samples):
-    logits, target = aligned_ensemble(members=members, samples=samples)
-    assert "slope cross_half: none (needs" in repr(analysed(logits, target))
-
-
-def test_a_slope_that_is_not_determined_is_not_put_into_words():
-    def slopes(value, low, high):
-        found = {"value": value, "interval": [low, high], "interval_samples": None}
-        return {"alignment": {"cross_half": {"slope": found}, "ols": {"slope": found}}}
-
-    means = {
-        name: {"value": 0.2, "standard_error": 0.01} for name in ("risk", "bias_sq", "variance")
-    }
-    more = {"member_accuracy": {"mean": 0.5, "min": 0.4, "max": 0.6}, "accuracy": 0.7}
-    summary = {"num_members": 3, "means": means, **more}
-    sentences = in_words(summary | slopes(1.0, 0.5, 2.0))
-    assert "goes with 10.0 times (3.2 to 100.0) the variance" in sentences[2]
-    assert "0.2 (95% interval over samples 0.18 to 0.22)" in sentences[1]
-    sentences = in_words(summary | slopes(1.0, -400.0, 402.0))
-    assert "not determined by these samples: 1.000 (95% interval -400.000" in sentences[2]

@@ -1,0 +1,24 @@
+"""What an analysis is told of the samples and members beside the logits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is known of the samples beside the logits.
+
+    Attributes:
+        index: rows of the data set (samples).
+        notes: lines that every reader of the results should see.
+        clusters: cluster of each sample, 0, 1, ... (samples); None if they are independent.
+        member_weights: weight of each member in `weighted`, and only there.
+    """
+
+    index: Int[Tensor, " samples"]
+    notes: tuple[str, ...] = ()
+    clusters: Int[Tensor, " samples"] | None = None
+    member_weights: Sequence[float] | None = None

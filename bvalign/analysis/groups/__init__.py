@@ -1,0 +1,51 @@
+"""Groups of the members: sums over them, and what they say about subsets of the members."""
+
+from bvalign.analysis.groups.left_out import (
+    LeftOut,
+    Sets,
+    Statistics,
+    left_out,
+    left_out_sums,
+    left_out_variance,
+)
+from bvalign.analysis.groups.member_groups import NUM_GROUPS, MemberGroups, member_groups
+from bvalign.analysis.groups.member_part import MemberPart
+from bvalign.analysis.groups.member_sums import (
+    LossSums,
+    MemberSums,
+    Residuals,
+    SetValues,
+    leave_one_out,
+    loss_sums,
+    member_sums,
+    of_samples,
+    of_sets,
+    residuals,
+    set_values,
+    unite,
+)
+
+__all__ = [
+    "NUM_GROUPS",
+    "LeftOut",
+    "LossSums",
+    "MemberGroups",
+    "MemberPart",
+    "MemberSums",
+    "Residuals",
+    "SetValues",
+    "Sets",
+    "Statistics",
+    "leave_one_out",
+    "left_out",
+    "left_out_sums",
+    "left_out_variance",
+    "loss_sums",
+    "member_groups",
+    "member_sums",
+    "of_samples",
+    "of_sets",
+    "residuals",
+    "set_values",
+    "unite",
+]

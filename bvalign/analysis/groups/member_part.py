@@ -1,0 +1,62 @@
+"""Means over samples with intervals over samples and members."""
+
+from collections.abc import Mapping
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from bvalign.analysis.groups.left_out import LeftOut, left_out_variance
+from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance
+
+LEAST_GROUPS = 3
+NOT_LEFT_OUT = "over samples alone: no values with members left out"
+
+
+class MemberPart:
+    """What the draw of the members adds to the spread of a mean.
+
+    Args:
+        names: of the rows of `left_out`.
+        left_out: sums over all samples of statistics without each group of members.
+        num_samples: N.
+        clusters: of the samples; None if they are independent.
+    """
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        left_out: LeftOut,
+        num_samples: int,
+        clusters: Int[Tensor, " samples"] | None = None,
+    ) -> None:
+        self._rows = {name: row for row, name in enumerate(names)}
+        self._totals, self._both = left_out.total / num_samples, left_out.both / num_samples**2
+        self._clusters = clusters
+
+    def mean(
+        self, name: str, values: Float[Tensor, " samples"], *, proportion: bool = False
+    ) -> Estimate:
+        """Mean of a statistic with its intervals.
+
+        Args:
+            name: of the statistic; over samples alone if it is not among those left out.
+            values: of all samples.
+            proportion: whether it goes from 0 to 1.
+        """
+        samples, units = samples_variance(values, self._clusters)
+        spread, groups = Spread(samples, units), self._totals.shape[1]
+        if groups >= LEAST_GROUPS and name not in self._rows:
+            return estimate(
+                float(values.mean()), spread, proportion=proportion, without_members=NOT_LEFT_OUT
+            )
+        if groups >= LEAST_GROUPS:
+            row = self._rows[name]
+            members = float(left_out_variance(self._totals[row]))
+            spread = Spread(samples, units, members, float(self._both[row]), groups)
+        return estimate(float(values.mean()), spread, proportion=proportion)
+
+    def means(
+        self, values: Mapping[str, Float[Tensor, " samples"]], prefix: str = ""
+    ) -> dict[str, Estimate]:
+        """Means of several statistics, found under a prefix among those left out."""
+        return {name: self.mean(prefix + name, column) for name, column in values.items()}

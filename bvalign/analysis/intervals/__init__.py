@@ -1,0 +1,23 @@
+"""Intervals for numbers that depend on the samples and on the members that were drawn."""
+
+from bvalign.analysis.intervals.estimate import Estimate, Spread, stored
+from bvalign.analysis.intervals.paired import Difference, MembersPart, Needed, Side, paired
+from bvalign.analysis.intervals.two_way import (
+    estimate,
+    samples_variance,
+    stretched,
+)
+
+__all__ = [
+    "Difference",
+    "Estimate",
+    "MembersPart",
+    "Needed",
+    "Side",
+    "Spread",
+    "estimate",
+    "paired",
+    "samples_variance",
+    "stored",
+    "stretched",
+]

@@ -1,0 +1,131 @@
+"""95% intervals of numbers that are means over samples and functions of the members.
+
+An estimate from N samples and M members varies because both were drawn. With V_s its variance over
+samples for these members, V_m that over members on these samples, and V_b the part of V_m that
+single samples do not share, which is in V_s as well,
+
+    V = V_s + max(V_m - V_b, 0)
+
+estimates the variance over both (Efron & Stein 1981; Owen 2007). The interval is the estimate ± t
+standard errors, with Satterthwaite's degrees of freedom for a sum of two estimated variances:
+
+    V² / (V_s² / (C - 1) + max(V_m - V_b, 0) V_m / (G - 1))    C independent samples, G groups
+
+A proportion has Wilson's interval (1927) with n = p (1 - p) / V in place of the sample size, as for
+complex surveys (Korn & Graubard 1998): near 0 and 1 it stays inside [0, 1] and does not shrink to a
+point. Wilson, not Clopper-Pearson, as that covers more than it says (Brown, Cai & DasGupta 2001).
+"""
+
+import math
+
+from jaxtyping import Float, Int
+from scipy.special import stdtrit
+from torch import Tensor
+
+from bvalign.analysis.intervals.estimate import Estimate, Interval, Spread
+
+LEAST_MEMBERS = 3
+"""Fewest members with a variance when one is left out."""
+
+SAMPLES_ALONE = "over samples alone: an interval over members needs three of them"
+
+
+def samples_variance(
+    influence: Float[Tensor, " samples"], clusters: Int[Tensor, " samples"] | None = None
+) -> tuple[float, int]:
+    """Variance over samples of a mean, and the number of independent units.
+
+    Args:
+        influence: of each sample on the mean, such as its value; centred here.
+        clusters: cluster of each sample, 0, 1, ...; None if samples are independent.
+
+    >>> import torch
+    >>> samples_variance(torch.tensor([1.0, 2.0, 3.0]).double())
+    (0.3333333333333333, 3)
+    >>> samples_variance(torch.tensor([1.0, 1.0, 3.0]).double(), torch.tensor([0, 0, 1]))[1]
+    2
+    """
+    number = len(influence)
+    centred = influence - influence.mean()
+    units = number
+    if clusters is not None:
+        _, place = clusters.unique(return_inverse=True)
+        units = int(place.max()) + 1
+        centred = centred.new_zeros(units).index_add(0, place, centred)
+    if units < 2:
+        return math.nan, units
+    return float(centred.square().sum()) / number**2 * units / (units - 1), units
+
+
+def estimate(
+    value: float, spread: Spread, *, proportion: bool = False, without_members: str = SAMPLES_ALONE
+) -> Estimate:
+    """The value with its intervals.
+
+    Args:
+        value: the number; the result has a reason if it is not finite.
+        spread: its variances.
+        proportion: whether it is a mean of values from 0 to 1.
+        without_members: the reason why there is no interval over members, if there is none.
+
+    >>> print(estimate(1.0, Spread(0.01, 100)))
+    1 (0.8016 to 1.198, samples alone)
+    >>> print(estimate(1.0, Spread(0.0, 100), proportion=True))  # 100 of 100
+    1 (0.9621 to 1, samples alone)
+    """
+    if not math.isfinite(value):
+        return Estimate(None, reason="undefined")
+    samples, units, members, both, groups = spread
+    if not math.isfinite(samples):
+        return Estimate(value, reason="one independent sample has no variance: no interval")
+
+    def around(variance: float, freedom: float) -> Interval:
+        quantile = float(stdtrit(freedom, 0.975))
+        if proportion:
+            return _wilson(value, variance, quantile, units)
+        half = quantile * math.sqrt(variance)
+        return value - half, value + half
+
+    over_samples = around(samples, units - 1.0)
+    if members is None or not math.isfinite(members):
+        return Estimate(value, None, over_samples, None, without_members, spread)
+    extra = max(members - both, 0.0)
+    total, freedom = samples + extra, units - 1.0
+    uncertain = samples**2 / (units - 1) + extra * members / (groups - 1)
+    if extra and uncertain:  # squares of the smallest numbers are zero
+        freedom = max(total**2 / uncertain, 1.0)
+    # V_b is part of V_s, so an estimate beyond it is error
+    of_members = around(extra + min(both, samples), groups - 1.0)
+    return Estimate(value, around(total, freedom), over_samples, of_members, variances=spread)
+
+
+def stretched(number: Estimate, below: float, above: float) -> Estimate:
+    """Extends the intervals over members, for what the spread does not hold.
+
+    Args:
+        number: with its intervals.
+        below: at most zero, added to the lower ends.
+        above: at least zero, added to the upper ends.
+    """
+
+    def longer(ends: Interval | None) -> Interval | None:
+        return ends and (ends[0] + below, ends[1] + above)
+
+    return number._replace(
+        interval=longer(number.interval), interval_members=longer(number.interval_members)
+    )
+
+
+def _wilson(p: float, variance: float, quantile: float, units: int) -> Interval:
+    inside = min(max(p, 0.0), 1.0)  # rounding may put it outside
+    product, number = inside * (1 - inside), float(units)
+    if variance > 0 and product > 0:
+        number = product / variance
+    elif variance > 0:  # 0 or 1 with members that differ: p (1 - p) at the centre of the interval
+        number = min(number, quantile / math.sqrt(2 * variance))
+    square = quantile**2 / number if number > 0 else math.inf
+    if not math.isfinite(square):
+        return min(0.0, p), max(1.0, p)
+    centre = (inside + square / 2) / (1 + square)
+    half = math.sqrt(square * (product + square / 4)) / (1 + square)
+    return min(max(centre - half, 0.0), p), max(min(centre + half, 1.0), p)

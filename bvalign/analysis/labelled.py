@@ -1,0 +1,156 @@
+"""Analysis of labelled predictions: two passes over the ranges, then the fits."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from bvalign.analysis.block_values import BlockValues, Plan, block_values
+from bvalign.analysis.calibration import Calibration, calibrate, compare_means, temperature
+from bvalign.analysis.collapse import fit_collapse
+from bvalign.analysis.collect import Range, collect, draw_positions, one_thread_each
+from bvalign.analysis.decompositions import Column, columns_of
+from bvalign.analysis.given import Given
+from bvalign.analysis.groups import MemberPart, Statistics, member_groups
+from bvalign.analysis.intervals import Estimate
+from bvalign.analysis.sample_table import sample_table
+from bvalign.analysis.slopes import (
+    Alignment,
+    DrawnBlock,
+    FirstPass,
+    LogErrors,
+    check,
+    curve,
+    fit_logit_slope,
+    has_logs,
+    ols,
+    pool_noise,
+    read_drawn,
+    wrong_logit_skewness,
+)
+from bvalign.analysis.summary import Analysis
+
+DRAWN = 20_000
+"""Most samples behind the shape of the noise, curves over M, `cross_half` and calibration."""
+
+KEPT_NUMBERS = 2**22
+"""Most logits, and most probabilities, that are kept: 32 MB each in float64."""
+
+
+def analyze_blocks(
+    ranges: Callable[[], Iterable[Range]],
+    shape: tuple[int, int, int],
+    given: Given,
+    num_ranges: int,
+    reduce: Callable[[Tensor], object] = lambda _: None,
+) -> Analysis:
+    """Analyses predictions that come as ranges of samples, each with all members.
+
+    Args:
+        ranges: begins a pass over the ranges of this process, each with labels; called twice.
+        shape: numbers of members M, samples N and classes K.
+        given: what is known of the samples beside the logits.
+        num_ranges: over all processes.
+        reduce: sums an array over processes, in place; does nothing for a single one.
+    """
+    num_members, num_samples, num_classes = shape
+    groups = member_groups(num_members)
+    places = {
+        "samples": torch.arange(num_samples),
+        "drawn": draw_positions(num_samples, DRAWN),
+        "binned": draw_positions(num_samples, min(DRAWN, KEPT_NUMBERS // num_classes)),
+        "chosen": draw_positions(num_samples, KEPT_NUMBERS // (num_members * num_classes)),
+    }
+    drawn = read_drawn(ranges, groups, places, num_ranges, reduce)
+    with one_thread_each():
+        noise = pool_noise(drawn.odds, groups, num_samples)
+    plan = Plan(groups, places["binned"], places["chosen"], noise, given.member_weights)
+    values = collect(ranges(), partial(block_values, plan=plan), num_ranges, places, reduce)
+    with one_thread_each():
+        alignment = _alignment(values, drawn, places["drawn"], plan, given.clusters)
+        return _analysis(values, alignment, plan, given)
+
+
+def _analysis(values: BlockValues, alignment: Alignment, plan: Plan, given: Given) -> Analysis:
+    """Summarises the values of all samples."""
+    number, clusters, groups = len(given.index), given.clusters, plan.groups
+    members = MemberPart(Statistics._fields, values.left_out, number, clusters)
+    table = sample_table(values, given.index, alignment.logit_slope, clusters)
+    binned, chosen = (
+        None if clusters is None else clusters[rows] for rows in (plan.binned, plan.chosen)
+    )
+    calibration = Calibration(
+        **calibrate(values.mean_probs, binned),
+        **compare_means(
+            values.gap, values.zero_one, values.decomposition, values.soft_error, members
+        ),
+        temperature=temperature(values.chosen_logits, values.chosen_target, groups, chosen),
+    )
+    weighted = None
+    if values.weighted is not None:
+        weighted = _means(columns_of(values.weighted), members, "weighted_")
+    means = _means(table.averaged(), members)
+    return Analysis(
+        samples=table,
+        means=means,
+        weighted_means=weighted,
+        accuracy=members.mean("correct", values.decomposition.correct.double(), proportion=True),
+        mean_member_accuracy=_complement(means["error_rate"]),
+        member_accuracy=values.hits.double() / number,
+        pair_disagreement=values.pairs_that_differ.double() / number,
+        alignment=alignment,
+        calibration=calibration,
+        collapse=fit_collapse(values.chosen_logits, values.chosen_target),
+        num_classes=values.mean_probs.whole.shape[1],
+        num_drawn=min(number, DRAWN),
+        notes=given.notes,
+    )
+
+
+def _alignment(
+    values: BlockValues,
+    drawn: DrawnBlock,
+    positions: Int[Tensor, " drawn"],
+    plan: Plan,
+    clusters: Int[Tensor, " samples"] | None,
+) -> Alignment:
+    """Fits of log variance on log bias_sq, in four ways."""
+    correct, groups = values.decomposition.correct, plan.groups
+    right = correct[plan.chosen]
+    skewness = wrong_logit_skewness(values.chosen_logits[:, right], values.chosen_target[right])
+    first = FirstPass(groups, positions, drawn.odds, plan.noise, skewness)
+    errors = None
+    if values.logit is not None:
+        errors = LogErrors(*(error[positions] for error in values.logit.errors))
+    usable = has_logs(values.decomposition.bias_sq, values.decomposition.variance)
+    constant = int((correct & ~usable).sum())
+    found = fit_logit_slope(values.logit, first, len(correct), clusters)
+    return Alignment(
+        found,
+        ols(values.decomposition, values.log_errors, values.line, clusters),
+        check(drawn.parts, sum(groups.sizes)),
+        list(curve(drawn, plan.noise, errors, groups, found)),
+        int(correct.sum()),
+        {"zero variance": constant} if constant else {},
+    )
+
+
+def _means(
+    columns: dict[str, Column], members: MemberPart, prefix: str = ""
+) -> dict[str, Estimate]:
+    return {
+        name: members.mean(prefix + name, column.values, proportion=column.unit.proportion)
+        for name, column in columns.items()
+        if column.values.is_floating_point()
+    }
+
+
+def _complement(estimate: Estimate) -> Estimate:
+    """1 - a proportion."""
+
+    def turned(ends: tuple[float, float] | None) -> tuple[float, float] | None:
+        return ends and (1 - ends[1], 1 - ends[0])
+
+    return Estimate(1 - estimate.value, *(turned(ends) for ends in estimate[1:4]), *estimate[4:])

@@ -1,0 +1,97 @@
+"""Clusters of samples, such as patients or videos: chosen, checked and numbered.
+
+Samples of one cluster resemble each other, so that N of them say less than N that were drawn one by
+one. Whoever made the samples knows the clusters; they cannot be seen in the logits.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int, Int64
+
+from bvalign.predictions.predictions import Predictions
+from bvalign.predictions.readers.cluster_file import read_cluster_file
+
+
+class Clusters(NamedTuple):
+    """Clusters as `Predictions` has them."""
+
+    numbers: Int64[np.ndarray, " samples"] | None  # None: samples are independent
+    notes: tuple[str, ...]
+
+
+def find_clusters(
+    path: Path,
+    own: np.ndarray | None,
+    file: Path | None,
+    index: Int64[np.ndarray, " samples"],
+    order: Int[np.ndarray, " samples"],
+) -> Clusters:
+    """Takes the clusters of the predictions, or of a file beside them.
+
+    Args:
+        path: of the predictions, named in messages.
+        own: clusters that the predictions contain, in the order of their rows.
+        file: as for `read_cluster_file`, or None.
+        index: of the samples, in the order of the predictions' rows.
+        order: rows of the predictions, sorted by index.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: both are given, or the clusters are not what they must be.
+    """
+    if own is not None and file is not None:
+        raise ValueError(
+            f"{path} contains clusters, and {file} was given beside them; choose one: leave out "
+            "--clusters, or remove them from the predictions"
+        )
+    given = own if file is None else read_cluster_file(file, index)
+    if given is None:
+        return Clusters(None, ())
+    _check_clusters(file or path, given, len(order))
+    _, first, place = np.unique(given[order], return_index=True, return_inverse=True)
+    if len(first) < 2:
+        raise ValueError(
+            f"{file or path}: there must be at least two clusters, got one for all "
+            f"{len(order)} samples; leave clusters out if samples were drawn one by one"
+        )
+    numbers = np.argsort(np.argsort(first))[place].astype(np.int64)
+    return Clusters(numbers, (_note(numbers, file),))
+
+
+def with_clusters(predictions: Predictions, file: Path) -> Predictions:
+    """Adds the clusters of a file to predictions without any, whose rows are sorted by index.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the clusters are not what they must be.
+    """
+    order = np.arange(predictions.num_samples)
+    clusters = find_clusters(file, None, file, predictions.index, order)
+    notes = (*predictions.notes, *clusters.notes)
+    return replace(predictions, clusters=clusters.numbers, notes=notes)
+
+
+def _check_clusters(path: Path, given: np.ndarray, num_samples: int) -> None:
+    if given.dtype.kind not in "iuU" or given.shape != (num_samples,):
+        raise ValueError(
+            f"{path}: clusters must be {num_samples} integers or strings, one per sample, got "
+            f"{given.dtype} {given.shape}"
+        )
+    empty = int((given == "").sum()) if given.dtype.kind == "U" else 0
+    if empty:
+        raise ValueError(
+            f"{path}: every sample must have a cluster, but {empty} of {num_samples} are empty; "
+            "give a sample that stands alone a cluster of its own"
+        )
+
+
+def _note(numbers: Int64[np.ndarray, " samples"], file: Path | None) -> str:
+    sizes = np.bincount(numbers)
+    return (
+        f"clusters: {len(numbers):,} samples in {len(sizes):,} clusters"
+        f"{'' if file is None else f' of {file.name}'} (largest {sizes.max():,}); intervals treat "
+        "clusters, not samples, as drawn at random"
+    )

@@ -1,0 +1,141 @@
+"""Reports read back from their files, also those that older versions wrote."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Shaped
+
+from bvalign.analysis.intervals import Estimate, Spread, estimate, stored
+from bvalign.show.report.summary_json import SCHEMA
+
+OLD_SCHEMA = 1
+COLUMNS = ("index", "label", "correct", "bias_sq", "variance", "risk")
+INFLUENCES = ("slope_influence", "offset_influence")
+CLUSTER = "cluster"
+MEANS = ("risk", "bias_sq", "variance")
+LINES = ("ols", "cross_half")
+
+OLD = "a report of schema 1, which lacks it; write the report again"
+OLD_INTERVAL = "over samples alone: a report of schema 1; write it again for one over members"
+
+
+class Report(NamedTuple):
+    """The content of one report."""
+
+    name: str
+    summary: dict[str, object]
+    samples: dict[str, Shaped[np.ndarray, " samples"]]  # columns by name
+
+
+def read_reports(folders: Sequence[Path]) -> list[Report]:
+    """Reads the reports in run directories or in folders that `bvalign analyze` wrote.
+
+    Raises:
+        ValueError: there are fewer than two, or one is no report or has an unknown schema.
+    """
+    if len(folders) < 2 or len({folder.resolve() for folder in folders}) < len(folders):
+        given = ", ".join(map(str, folders)) or "none"
+        raise ValueError(f"compare needs at least two different runs, got {given}")
+    names = _names(folders)
+    return [_read(folder, name) for folder, name in zip(folders, names, strict=True)]
+
+
+def main_numbers(summary: dict[str, object]) -> dict[str, Estimate]:
+    """The numbers that reports are compared by; a reason in place of what an old one lacks.
+
+    Args:
+        summary: the content of a summary.json.
+    """
+    old, alignment = summary["schema"] == OLD_SCHEMA, summary["alignment"]
+    means = {name: summary["means"][name] for name in MEANS}
+    if old:
+        size, accuracy = summary["num_samples"], summary["accuracy"]
+        error = math.sqrt(accuracy * (1 - accuracy) / (size - 1)) if size > 1 else None
+        numbers = {
+            "accuracy": _old_mean(accuracy, error, size, proportion=True),
+            "member_accuracy": Estimate(summary["member_accuracy"]["mean"], reason=OLD_INTERVAL),
+        }
+        numbers |= {
+            name: _old_mean(mean["value"], mean["standard_error"], size)
+            for name, mean in means.items()
+        }
+        numbers |= dict.fromkeys(("slope", "offset"), Estimate(None, reason=OLD))
+    else:
+        numbers = {
+            "accuracy": stored(summary["accuracy"]),
+            "member_accuracy": stored(summary["member_accuracy"]["mean"]),
+        }
+        numbers |= {name: stored(mean) for name, mean in means.items()}
+        numbers |= {name: stored(alignment["logit_slope"][name]) for name in ("slope", "offset")}
+    if summary["num_members"] == 1:
+        numbers["variance"] = Estimate(None, reason="needs two members")
+    return numbers | {name: stored(alignment[name]["slope"]) for name in LINES}
+
+
+def _old_mean(
+    value: float | None, error: float | None, size: int, *, proportion: bool = False
+) -> Estimate:
+    """A mean of before, whose error is over samples alone."""
+    spread = Spread(math.nan if error is None else error**2, size)
+    return estimate(
+        math.nan if value is None else value,
+        spread,
+        proportion=proportion,
+        without_members=OLD_INTERVAL,
+    )
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """Names the folders, with as many of their parents as are needed to tell them apart."""
+    parts = [folder.resolve().parts for folder in folders]
+    depth = next(
+        depth
+        for depth in range(1, max(map(len, parts)) + 1)
+        if len({part[-depth:] for part in parts}) == len(set(parts))
+    )
+    return ["/".join(part[-depth:]) for part in parts]
+
+
+def _read(folder: Path, name: str) -> Report:
+    paths = folder / "summary.json", folder / "samples.csv"
+    if not all(path.is_file() for path in paths):
+        command = (
+            f"bvalign report {folder}"
+            if (folder / "run.json").exists()
+            else f"bvalign analyze PREDICTIONS --out {folder}"
+        )
+        raise ValueError(
+            f"{folder}: a run to compare must hold summary.json and samples.csv; `{command}` "
+            "writes them"
+        )
+    try:
+        summary = json.loads(paths[0].read_text())
+        schema = summary["schema"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{paths[0]}: damaged ({error}); write the report again") from error
+    if schema not in (OLD_SCHEMA, SCHEMA):
+        raise ValueError(
+            f"{paths[0]}: schema must be {OLD_SCHEMA} or {SCHEMA}, got {schema}; write the report "
+            "again"
+        )
+    if not summary["labels"]:
+        raise ValueError(f"{paths[0]}: compare needs bias_sq, but this is a report without labels")
+    return Report(name, summary, _read_columns(paths[1], old=schema == OLD_SCHEMA))
+
+
+def _read_columns(path: Path, *, old: bool) -> dict[str, Shaped[np.ndarray, " samples"]]:
+    try:
+        with path.open() as file:
+            header = file.readline().rstrip("\n").split(",")
+            names = [*COLUMNS, *(() if old else INFLUENCES)]
+            names += [CLUSTER] if CLUSTER in header else []
+            places = [header.index(name) for name in names]
+            values = np.loadtxt(file, delimiter=",", usecols=places, ndmin=2).T
+    except ValueError as error:
+        raise ValueError(f"{path}: damaged ({error}); write the report again") from error
+    columns = dict(zip(names, values, strict=True))
+    return columns | {"correct": columns["correct"] == 1}
