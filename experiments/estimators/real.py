@@ -8,7 +8,7 @@ intervals that should hold the value of the 64 are those over members alone; as 
 without replacement, the values scatter by 6% less than those of new members would.
 
 Ensembles: a folder of predictions of networks that other people trained, several runs of one
-architecture each. Two minutes on one core, beside the fit.
+architecture each. A minute on one core, beside the fit.
 """
 
 import argparse
