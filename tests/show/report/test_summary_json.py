@@ -101,7 +101,7 @@ def test_member_weights_and_clusters_have_intervals_too():
 def test_the_population_is_shown_as_slope_and_offset_with_their_flags():
     logits, target = aligned_ensemble(members=12, samples=300)
     summary = summary_of(logits, target)
-    analysis = analysed(logits, target)
+    analysis = analysed(logits, target, 300)
     found, fit = analysis.alignment.logit_slope, summary["alignment"]["logit_slope"]
     assert fit["slope"] == plain(found.slope)
     assert fit["offset"] == plain(found.offset)
