@@ -1,131 +1,116 @@
-"""The whole of `analyze`, column by column of samples.csv, against loops in 60 digits.
+"""Every column of samples.csv, and every mean, against loops in 60 digits.
 
-Members, classes, margins, weights and cuts into blocks are drawn at random.
+Members, classes, margins, weights and cuts into ranges are drawn at random.
 """
 
-import csv
+import math
 
 import mpmath
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bvalign.analysis.summary import analyze_blocks
-from bvalign.show.report.samples_csv import samples_csv
 from tests import reference_losses as reference
-from tests.reference_losses import ensemble, mean, mp, pairs
+from tests.analysed import analysed
+from tests.reference_losses import ensemble, mean
+from tests.reference_statistics import scale, statistics
 
 SAMPLES = 4
 LEFT = 1e-6
-"""Below this part of a sum over pairs that is left without one member, its difference has lost
-too many digits to be compared: the code keeps it above 1e-15."""
-
-
-def inner(a, b):
-    return mp.fsum(x * y for x, y in zip(a, b, strict=True))
+"""Below this part of the sum of squares around all members' mean, the variance that is left without
+one member has lost too many digits for its logarithm to be compared."""
 
 
 def expected_row(logits, label):
     """The columns of one sample from their definitions; None where one member does not suffice."""
-    num_classes, votes = len(logits[0]), [max(range(len(z)), key=z.__getitem__) for z in logits]
+    members = len(logits)
+    row = statistics(logits, label)
+    row |= {"label": label, "prediction": prediction(logits)}
+    names = ("kl_risk", "kl_bias", "kl_variance")
+    shifted = reference.jackknife(reference.cross_entropy, logits, label) if members > 1 else None
+    for place, name in enumerate(names[1:], start=1):
+        row[f"{name}_jackknife"] = shifted and shifted[place]
+    return row | log_errors(logits, label)
+
+
+def prediction(logits):
     probs = [reference.softmax(z) for z in logits]
     centre = [mean(column) for column in zip(*probs, strict=True)]
-    bias_sq, variance, risk, uncertainty = reference.squared_loss(logits, label)
-    target = reference.one_hot(label, num_classes)
-    residuals = [[x - y for x, y in zip(p, target, strict=True)] for p in probs]
-    several = len(logits) > 1
-    bias_unbiased = mean(inner(r, s) for r, s in pairs(residuals)) if several else None
-    variance_unbiased = variance * len(logits) / (len(logits) - 1) if several else None
-    row = {
-        "label": label,
-        "prediction": max(range(num_classes), key=centre.__getitem__),
-        "bias_sq": bias_sq,
-        "variance": variance,
-        "risk": risk,
-        "bias_sq_unbiased": bias_unbiased,
-        "variance_unbiased": variance_unbiased,
-        "gap": bias_sq - variance,
-        "uncertainty": uncertainty,
-        "calibration_residual": bias_sq - variance - uncertainty,
-        "gap_unbiased": bias_unbiased - variance_unbiased if several else None,
-        "disagreement": reference.disagreement(votes) if several else None,
-    }
-    row["calibration_residual_unbiased"] = row["gap_unbiased"] - uncertainty if several else None
-    row["correct"] = int(row["prediction"] == label)
-    names = ("main", "error_rate", "bias_01", "variance_01", "net_variance_01")
-    row |= zip(names, reference.zero_one(votes, label, num_classes), strict=True)
-    names = ("kl_risk", "kl_bias", "kl_variance")
-    row |= zip(names, reference.cross_entropy(logits, label), strict=True)
-    _, bias, kl_variance = (
-        reference.jackknife(reference.cross_entropy, logits, label) if several else [None] * 3
-    )
-    row |= {"kl_bias_jackknife": bias, "kl_variance_jackknife": kl_variance}
-    return row | log_errors(probs, residuals)
+    return max(range(len(centre)), key=centre.__getitem__)
 
 
-def log_errors(probs, residuals):
-    """Delete-one standard errors of the logs of the unbiased values, and how much they can lose."""
-    num = len(probs)
+def log_errors(logits, label):
+    """Delete-one standard errors of the logs of plug-in values; absent where digits are lost."""
+    num = len(logits)
     if num < 3:
         return {"log_bias_sq_error": None, "log_variance_error": None}
-    tables = {
-        "log_bias_sq_error": lambda i, j: inner(residuals[i], residuals[j]),
-        "log_variance_error": lambda i, j: reference.square_distance(probs[i], probs[j]),
-    }
-    found = {}
-    for name, term in tables.items():
-        terms = {(i, j): term(i, j) for i, j in pairs(range(num))}
-        left = [mp.fsum(t for pair, t in terms.items() if m not in pair) for m in range(num)]
-        if min(left) < LEFT * mp.fsum(terms.values()):
+    probs = [reference.softmax(z) for z in logits]
+    centre = [mean(column) for column in zip(*probs, strict=True)]
+    found, biases, variances, lost = {}, [], [], False
+    for gone in range(num):
+        left = [m for m in range(num) if m != gone]
+        bias_sq, variance, *_ = reference.squared_loss([logits[m] for m in left], label)
+        around = mean(reference.square_distance(probs[m], centre) for m in left)
+        biases.append(bias_sq)
+        variances.append(variance)
+        lost |= variance < LEFT * around
+    for name, values in (("log_bias_sq_error", biases), ("log_variance_error", variances)):
+        if name == "log_variance_error" and lost:
             continue
-        logs = [mp.log(x) for x in left]
-        squares = mp.fsum((x - mean(logs)) ** 2 for x in logs)
+        logs = [mpmath.log(x) for x in values]
+        squares = mpmath.fsum((x - mean(logs)) ** 2 for x in logs)
         found[name] = mpmath.sqrt(squares * (num - 1) / num)
     return found
 
 
-def scale(name, row):
-    """What the rounding of a column is relative to: the terms of a difference, else itself."""
+def rounding(name, row):
+    """What the error of a column is relative to."""
+    if name.startswith(("log_", "label", "prediction", "main")):
+        return 1
     if "jackknife" in name:
         return row["kl_risk"] * 40
-    if name == "kl_variance":
-        return row["kl_risk"]
-    if name.startswith(("gap", "calibration")):
-        return row["risk"] + row["uncertainty"]
-    return 1 if name.startswith("log_") else abs(row[name])
+    if name.startswith("weighted_") or name in ("bias_sq_unbiased", "variance_unbiased"):
+        return abs(row[name])
+    return scale(name, row)
 
 
 @settings(max_examples=10, deadline=None)
 @given(
     st.integers(1, 7), st.integers(2, 5), st.floats(0, 60), st.integers(1, 4), st.integers(0, 2**32)
 )
-def test_every_column_of_samples_is_its_definition(members, classes, margin, block, seed):
+def test_every_column_of_samples_is_its_definition(members, classes, margin, size, seed):
     logits, target = ensemble(members, SAMPLES, classes, margin, seed)
     weights = [float(m) for m in range(1, members + 1)]
-    cuts = range(0, SAMPLES, block)
-    blocks = [(logits[:, i : i + block], target[i : i + block]) for i in cuts]
-    found = analyze_blocks(blocks, torch.arange(SAMPLES), members, member_weights=weights)
-    rows = list(csv.DictReader(samples_csv(found.columns()).splitlines()))
+    found = analysed(logits, target, size=size, member_weights=weights)
+    columns = {name: column.values.tolist() for name, column in found.columns().items()}
+    assert columns.pop("index") == [0, 1, 2, 3]
     sums = {}
-    for n, row in enumerate(rows):
-        assert int(row.pop("index")) == n
-        expected = expected_row(logits[:, n].tolist(), int(target[n]))
+    for n, label in enumerate(target.tolist()):
+        expected = expected_row(logits[:, n].tolist(), label)
         if members > 1:
-            parts = reference.weighted(logits[:, n].tolist(), int(target[n]), weights)
+            parts = reference.weighted(logits[:, n].tolist(), label, weights)
             names = ("bias_sq", "variance", "risk", "bias_sq_pairs")
             expected |= {f"weighted_{k}": v for k, v in zip(names, parts, strict=True)}
         for name, value in expected.items():
-            if value is None:
-                assert row[name] == "nan", name
+            if name not in columns:
+                assert name.startswith(("hard_", "soft_")), name  # means of the calibration alone
+            elif value is None:
+                assert math.isnan(columns[name][n]), name
             else:
-                error = abs(float(row[name]) - value)
-                assert error <= 1e-9 * scale(name, expected) + 1e-300, (name, n)
+                error = abs(columns[name][n] - value)
+                assert error <= 1e-9 * rounding(name, expected) + 1e-300, (name, n)
                 sums[name] = sums.get(name, 0) + value
-        untested = row.keys() - expected.keys() - {"log_bias_sq_error", "log_variance_error"}
-        assert all(name.startswith("weighted_") for name in untested)
-    for name, value in found.means().items():
-        if value.value.isfinite():
-            assert float(value.value) == pytest.approx(
-                float(sums[name] / SAMPLES), rel=1e-9, abs=1e-9
-            )
+        untested = columns.keys() - expected.keys()
+        untested -= {"log_bias_sq_error", "log_variance_error", "slope_influence"}
+        untested -= {"offset_influence"}
+        assert all(name.startswith("weighted_") for name in untested), untested
+    for name, number in found.means.items():
+        if number.value is not None:
+            assert number.value == pytest.approx(float(sums[name] / SAMPLES), rel=1e-9, abs=1e-9)
+
+
+def test_influences_are_zero_without_a_population_slope():
+    for members in (1, 2, 3):
+        found = analysed(*ensemble(members, SAMPLES, 3, 5.0, seed=0)).columns()
+        for name in ("slope_influence", "offset_influence"):
+            assert found[name].values.tolist() == [0.0] * SAMPLES

@@ -10,13 +10,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from bvalign import Predictions, analyze, open_predictions, write_report
+from bvalign import Predictions, open_predictions, write_report
 from bvalign.analysis.calibration.gap import gap_identity, risk_label_free
-from bvalign.analysis.decompositions.means import mean_over_samples
 from bvalign.analysis.decompositions.other_losses import cross_entropy, vote_counts, zero_one
 from bvalign.analysis.decompositions.squared_loss import decompose, moments, softmax
-from bvalign.analysis.unlabelled import ESTIMATES, analyze_unlabelled_blocks, unlabelled
+from bvalign.analysis.groups import member_groups
+from bvalign.analysis.label_free import UnlabelledStatistics, unlabelled, without_groups
+from bvalign.analysis.unlabelled import ESTIMATES
 from tests import ROOT
+from tests.analysed import analysed
 from tests.ensembles import aligned_ensemble, calibrated_members, random_ensemble
 from tests.processes import bare_environment, bvalign_process, run_process
 
@@ -27,13 +29,6 @@ SHARED = (
     "disagreement variance_01"
 ).split()
 """Columns of samples.csv that need no label."""
-
-
-def analysed(logits, block=7):
-    blocks = [(part, None) for part in logits.split(block, dim=1)]
-    members, samples, classes = logits.shape
-    index = torch.arange(samples)
-    return analyze_unlabelled_blocks(blocks, index, members, num_classes=classes)
 
 
 def one_hot(votes, classes):
@@ -113,34 +108,76 @@ def test_the_error_of_a_confident_sample_keeps_its_digits():
     assert found.error_label_free.item() == pytest.approx(2 * np.exp(-60), rel=1e-12, abs=0)
 
 
-def test_blocks_members_and_classes_may_come_in_any_order():
+def test_ranges_members_and_classes_may_come_in_any_order():
     logits, _ = random_ensemble(members=3, samples=53)
-    expected = analysed(logits, block=53).values
-    for found in (analysed(logits, 7).values, analysed(logits[[2, 0, 1]]).values):
+    expected = analysed(logits, None, size=53).values
+    for found in (analysed(logits, None, size=7).values, analysed(logits[[2, 0, 1]], None).values):
         for name, a, b in zip(expected._fields, found, expected, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-15, msg=name)
-    flipped = analysed(logits.flip(-1)).values
+    flipped = analysed(logits.flip(-1), None).values
     torch.testing.assert_close(3 - flipped.prediction, expected.prediction)
     torch.testing.assert_close(flipped.variance, expected.variance, rtol=1e-12, atol=0)
 
 
-def test_a_mean_has_the_standard_error_over_samples():
+def test_means_have_intervals_over_samples_and_members():
     logits, _ = random_ensemble(members=6, samples=53)
-    found = analysed(logits)
-    for name, mean in {**found.means(), **found.estimates()}.items():
+    found = analysed(logits, None)
+    for name, mean in {**found.means, **found.estimates}.items():
         values = getattr(found.values, ESTIMATES.get(name, name))
-        assert float(mean.value) == pytest.approx(float(values.mean()), rel=1e-12)
-        assert float(mean.standard_error) == pytest.approx(float(values.std()) / 53**0.5)
+        assert mean.value == pytest.approx(float(values.mean()), rel=1e-12)
+        assert mean.variances.samples == pytest.approx(float(values.var()) / 53, rel=1e-9)
+        assert mean.interval[0] < mean.value < mean.interval[1]
+    again = analysed(logits.repeat(1, 2, 1), None, clusters=torch.arange(53).repeat(2))
+    for name, mean in again.means.items():
+        assert mean.variances.samples == pytest.approx(found.means[name].variances.samples)
+
+
+@pytest.mark.parametrize("members", [3, 18])
+@pytest.mark.parametrize("margin", [0.0, 60.0])
+def test_values_without_a_group_are_those_of_the_other_members(members, margin):
+    logits, _ = random_ensemble(members=members, samples=9, classes=4)
+    logits[..., 1] += margin
+    groups = member_groups(members)
+    found = without_groups(logits, groups)
+    for row, gone in enumerate(groups.members):
+        alone = unlabelled(logits[[m for m in range(members) if m not in gone]])
+        for name in UnlabelledStatistics._fields:
+            expected = getattr(alone, name.removesuffix("_jackknife"))
+            # a divergence and an error near one are differences of ones
+            near_one = 1e-15 if name.startswith(("kl_", "error")) else 1e-30
+            value = getattr(found, name)[row]
+            torch.testing.assert_close(value, expected, rtol=1e-9, atol=near_one, msg=name)
+
+
+def test_the_members_part_of_a_mean_is_that_of_members_left_out():
+    logits, _ = random_ensemble(members=5, samples=40)
+    found = analysed(logits, None).means["confidence"].variances
+    without = np.array(
+        [unlabelled(np.delete(logits, gone, axis=0)).confidence.numpy() for gone in range(5)]
+    )
+    assert found.members == pytest.approx(4 * without.mean(axis=1).var(), rel=1e-9)
+    assert found.both == pytest.approx(4 * without.var(axis=0).sum() / 40**2, rel=1e-9)
+
+
+def test_one_and_two_members_have_an_interval_over_samples_alone():
+    for members in (1, 2):
+        found = analysed(random_ensemble(members=members, samples=30)[0], None)
+        for mean in (*found.means.values(), *found.estimates.values()):
+            assert mean.interval is None
+            assert mean.reason
+        assert found.means["confidence"].interval_samples is not None
+
+
+def mean_and_error(values):
+    """Mean over samples, and its standard error."""
+    return values.mean(), values.std() / len(values) ** 0.5
 
 
 def agree(truth, estimate):
     """Whether the means agree within three paired standard errors, and within three separate."""
-    paired, apart = mean_over_samples(truth - estimate), map(mean_over_samples, (truth, estimate))
-    (a, a_error), (b, b_error) = apart
-    return (
-        abs(paired.value) < 3 * paired.standard_error
-        and abs(a - b) < 3 * (a_error**2 + b_error**2).sqrt()
-    )
+    paired, paired_error = mean_and_error(truth - estimate)
+    (a, a_error), (b, b_error) = map(mean_and_error, (truth, estimate))
+    return abs(paired) < 3 * paired_error and abs(a - b) < 3 * (a_error**2 + b_error**2).sqrt()
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -178,8 +215,8 @@ def test_over_confidence_makes_every_estimate_too_low():
         ((found.prediction != target).double(), found.error_label_free),
         (error, unlabelled(alike).disagreement),
     ):
-        difference = mean_over_samples(truth - estimate)
-        assert difference.value > 3 * difference.standard_error
+        difference, its_error = mean_and_error(truth - estimate)
+        assert difference > 3 * its_error
 
 
 def test_variance_stays_below_the_grey_of_the_figure():
@@ -195,7 +232,7 @@ def test_every_reader_does_without_labels(tmp_path, kind):
     predictions, _ = open_predictions(save(tmp_path / f"p.{kind}", kind=kind))
     assert predictions.target is None
     assert predictions.num_samples == 5
-    [(logits, target)] = predictions.blocks()
+    [(logits, target)] = predictions.ranges()
     assert target is None
     torch.testing.assert_close(logits.float(), LOGITS, rtol=1e-6, atol=0)
 
@@ -226,19 +263,13 @@ def test_samples_are_the_same_with_and_without_labels(bvalign):
 
 @pytest.mark.usefixtures("without_figures")
 def test_two_processes_give_the_same_numbers(bvalign):
-    """Up to the last digits, which depend on where a block of samples begins."""
-    save(Path("p.npz"), aligned_ensemble(samples=201)[0].float())
+    """To the last digit, over four ranges of samples."""
+    logits = torch.randn(12, 400, 300, generator=torch.Generator().manual_seed(0))
+    save(Path("p.npz"), logits)
     bvalign("analyze", "p.npz", "--out", "one")
     run_process(bvalign_process("analyze", "p.npz", "--out", "two", ranks=2))
-    for a, b in zip(samples("one"), samples("two"), strict=True):
-        numbers = [np.array([float(cell) for cell in row.values()]) for row in (a, b)]
-        np.testing.assert_allclose(*numbers, rtol=1e-12, atol=0)
-    first, second = summary("one"), summary("two")
-    for key in ("means", "estimates"):
-        for a, b in zip(first.pop(key).values(), second.pop(key).values(), strict=True):
-            assert a["value"] == pytest.approx(b["value"], rel=1e-12)
-            assert a["standard_error"] == pytest.approx(b["standard_error"], rel=1e-12)
-    assert first == second
+    assert Path("one/samples.csv").read_bytes() == Path("two/samples.csv").read_bytes()
+    assert summary("one") == summary("two")
 
 
 def test_one_member_has_no_variance_and_says_so(bvalign, capsys):
@@ -301,21 +332,11 @@ def test_images_and_class_names_are_shown(tmp_path):
         class_names=("cat", "dog", "owl", "<b>"),
         images=np.zeros((5, 3, 8, 8), np.uint8),
     )
-    write_report(analysed(LOGITS), predictions, {}, tmp_path)
+    write_report(analysed(LOGITS, None), predictions, {}, tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert page.count("data:image/png") == 2 + 2 * 5
     names = [predictions.class_names[k] for k in unlabelled(LOGITS).prediction]
     assert all(f"<b>{name}</b>".replace("<b><b></b>", "<b>&lt;b&gt;</b>") in page for name in names)
-
-
-def test_what_needs_labels_is_refused(bvalign):
-    save(Path("p.npz"))
-    with pytest.raises(
-        SystemExit, match=r"--selection is by correctness and needs labels, got oth"
-    ):
-        bvalign("analyze", "p.npz", "--out", "out", "--selection", "other")
-    with pytest.raises(ValueError, match="--selection is by correctness"):
-        analyze("p.npz", "other")
 
 
 def test_nan_is_named_by_member_without_labels(bvalign):
