@@ -5,7 +5,7 @@
     python examples/dashboard.py --entity my-team --project bvalign --name "Alignment"
 
 Prints the address of the new workspace. It shows every run of the project: select one to step
-through its scatter, or several to compare their slopes.
+through its scatter, or several to compare slopes and offsets.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import wandb_workspaces.reports.v2 as panels
 import wandb_workspaces.workspaces as workspaces
 
 MEANS = ("mean", "low", "high")
+RESULTS = ("accuracy", "slope", "offset", "quotable", "ols")
 
 
 def workspace(entity: str, project: str, name: str) -> workspaces.Workspace:
@@ -45,9 +46,16 @@ def sections() -> dict[str, list]:
             points(),
         ],
         "Results of all members": [
-            *scalars(["result/accuracy", "result/cross_half", "result/ols"]),
+            *scalars([f"result/{key}" for key in RESULTS]),
             panels.ScatterPlot(
-                title="slope", x=summary("result/accuracy"), y=summary("result/ols")
+                title="slope and offset of the population: quote both or neither",
+                x=summary("result/slope"),
+                y=summary("result/offset"),
+            ),
+            panels.ScatterPlot(
+                title="slope of the population and of these members",
+                x=summary("result/slope"),
+                y=summary("result/ols"),
             ),
             panels.ScatterPlot(
                 title="squared bias and variance",

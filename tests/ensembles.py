@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from bvalign import Predictions, analyze
+from bvalign import Predictions
 
 
 def random_ensemble(members=3, samples=5, classes=4, scale=2.0, seed=0):
@@ -62,8 +62,3 @@ def predictions_of(logits, target=None, **more):
         num_classes=classes,
         **fields,
     )
-
-
-def analysed(logits, target=None, **more):
-    """The analysis of the same."""
-    return analyze(predictions_of(logits, target, **more))

@@ -46,15 +46,17 @@ def softmax(folder: Path) -> Callable[[], None]:
 
 def statistics(folder: Path) -> Callable[[], tuple]:
     from bvalign import open_predictions
-    from bvalign.analysis.collect import collect
+    from bvalign.analysis.collect import Range, collect
     from bvalign.analysis.decompositions.squared_loss import decompose, moments
 
     def run() -> tuple:
         predictions, _ = open_predictions(folder)
+        number = predictions.num_ranges
         return collect(
-            predictions.blocks(),
-            lambda logits, target: decompose(moments(logits, target), target),
-            predictions.num_samples,
+            (Range(place, *predictions.range(place)) for place in range(number)),
+            lambda part: decompose(moments(part.logits, part.target), part.target),
+            number,
+            {"samples": torch.arange(predictions.num_samples)},
         )
 
     return run

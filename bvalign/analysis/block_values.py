@@ -18,6 +18,7 @@ from bvalign.analysis.calibration import (
     MeanProbs,
     decompose_gap,
     pair_disagreement,
+    uncertainty_sum,
 )
 from bvalign.analysis.collect import Range
 from bvalign.analysis.decompositions import (
@@ -128,7 +129,7 @@ def block_values(part: Range, plan: Plan) -> BlockValues:
         decomposition=decompose(state, target),
         cross_entropy=cross_entropy(logits, target),
         zero_one=zero_one(counts, target),
-        gap=decompose_gap(state, losses.uncertainty.sum(dim=0), target),
+        gap=decompose_gap(state, uncertainty_sum(logits), target),
         soft_error=given.mean.gather(-1, target.unsqueeze(-1)).squeeze(-1),
         leading=leading(state.prob_sum / len(logits), counts),
         log_errors=_log_errors(x, y),

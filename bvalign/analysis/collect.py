@@ -18,11 +18,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+NO_OWN = -1
+"""Number of the range of a process that has none of its own."""
+
 
 class Range(NamedTuple):
     """Logits and labels of successive samples."""
 
-    number: int  # position among all ranges
+    number: int  # position among all ranges; NO_OWN where only the shapes of its results count
     start: int  # position of the first sample
     logits: Float[Tensor, "members samples classes"]
     target: Int[Tensor, " samples"] | None
@@ -55,7 +58,7 @@ def collect(
     """Computes values of each range and joins them.
 
     Args:
-        ranges: those of this process.
+        ranges: those of this process; one without a number of its own if it has none.
         compute: maps a range to a NamedTuple of tensors, NamedTuples or None; a field whose shape
             has an axis named in `places` goes there, any other one is added up.
         num_ranges: over all processes.
@@ -66,7 +69,8 @@ def collect(
     for part, values in _side_by_side(compute, ranges):
         if whole is None:
             whole = _zeros(values, num_ranges, places)
-        _add(whole, values, part, places)
+        if part.number != NO_OWN:
+            _add(whole, values, part, places)
     return _finished(whole, reduce, places)
 
 

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from bvalign.analysis.collect import Range
+from bvalign.analysis.collect import NO_OWN, Range
 from bvalign.analysis.given import Given
 from bvalign.analysis.labelled import analyze_blocks
 from bvalign.analysis.summary import Analysis
@@ -55,17 +55,8 @@ def analyze_predictions(
     Args:
         predictions: all of them, in every process.
         place: rank of this process and number of processes.
-
-    Raises:
-        ValueError: there are fewer ranges of samples than processes.
     """
-    rank, world = place
-    total = predictions.num_ranges
-    if world > total:
-        raise ValueError(
-            f"{world} processes cannot share {predictions.num_samples} samples, which are "
-            f"{total} ranges of {predictions.samples_per_range}; start at most {total}"
-        )
+    (rank, world), total = place, predictions.num_ranges
     mine = range(total * rank // world, total * (rank + 1) // world)
     clusters = None if predictions.clusters is None else torch.from_numpy(predictions.clusters)
     given = Given(
@@ -108,5 +99,7 @@ def _progress(
             for number in mine:
                 yield Range(number, *predictions.range(number))
                 bar.advance(task)
+            if not mine:  # more processes than ranges: the others do the work
+                yield Range(NO_OWN, *predictions.range(0))
 
         yield ranges

@@ -33,7 +33,7 @@ def analyze_and_report(
         pdf: figures also as PDF.
 
     Raises:
-        ValueError: the predictions cannot be read, or there are fewer samples than processes.
+        ValueError: the predictions cannot be read.
     """
     predictions, origin = open_predictions(source, clusters=clusters)
     place = place or tuple(int(os.environ.get(name, default)) for name, default in PLACE)

@@ -2,7 +2,7 @@
 
 Committed before the run. `near_gaussian` are logits that are Gaussian given the sample, whatever
 the growth, sharing or temperature of their noise; uniform noise is judged with them although it has
-lighter tails, because that is the stricter goal. The group decides the goal (`goals.py`) and
+lighter tails, as that is the stricter goal. The group decides the goal (`coverage_goals.py`) and
 nothing else.
 """
 

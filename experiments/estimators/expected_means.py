@@ -77,6 +77,7 @@ def sample_values(
     norm, at_label = np.square(mean).sum(axis=-1), mean[place, target]
     bias_sq, variance = norm - 2 * at_label + 1, squares - norm
     unbiased = variance * members / (members - 1)
+    gap, gap_unbiased = bias_sq - variance, bias_sq + variance - 2 * unbiased
     confidence, correct = mean.max(axis=-1), mean.argmax(axis=-1) == target
     bin_of = np.minimum((confidence * NUM_BINS).astype(int), NUM_BINS - 1)
     bins = [np.bincount(bin_of, w, NUM_BINS) for w in (np.ones(samples), confidence - correct)]
@@ -86,7 +87,11 @@ def sample_values(
         "risk": bias_sq + variance,
         "bias_sq_unbiased": bias_sq + variance - unbiased,
         "variance_unbiased": unbiased,
+        "gap": gap,
+        "gap_unbiased": gap_unbiased,
         "uncertainty": 1 - squares,
+        "calibration_residual": gap - (1 - squares),
+        "calibration_residual_unbiased": gap_unbiased - (1 - squares),
         "accuracy": correct.astype(float),
     }
     values |= _cross_entropy(shifted - np.log(total), target)

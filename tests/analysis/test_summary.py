@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 
 import numpy as np
 import pytest
@@ -10,21 +9,15 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bvalign import open_predictions
 from bvalign.analysis.calibration.gap import gap_identity
 from bvalign.analysis.decompositions import softmax
 from bvalign.analysis.decompositions.other_losses import cross_entropy, vote_counts, zero_one
 from bvalign.analysis.given import Given
 from bvalign.analysis.labelled import analyze_blocks
-from bvalign.commands.analyze import analyze_predictions
-from bvalign.show.report.summary_json import plain, summarise
-from tests import ROOT, reference
+from bvalign.show.report.summary_json import plain
+from tests import reference
 from tests.analysed import analysed, estimates, ranges_of
-from tests.ensembles import aligned_ensemble, mixed_ensemble, random_ensemble, save_npz
-
-PAGE = (ROOT / "docs" / "summary.md").read_text()
-DOCUMENTED = set(re.findall(r"\w+", " ".join(re.findall("`[^`]+`", PAGE))))
-KEYED_BY_DATA = ("identity", "provenance", "versions")
+from tests.ensembles import aligned_ensemble, mixed_ensemble, random_ensemble
 
 
 def test_every_table_equals_its_function_whatever_the_blocks():
@@ -211,8 +204,9 @@ def test_wrong_labels_and_no_samples_in_a_range_are_no_trouble():
     for size in (1, 20):
         found = analysed(logits, target, size=size)
         for (path, a), (_, b) in zip(estimates(found), estimates(whole), strict=True):
-            assert a.value == pytest.approx(b.value, rel=1e-8, abs=1e-12), path
             assert a.reason == b.reason, path
+            if b.value is not None:
+                assert a.value == pytest.approx(b.value, rel=1e-8, abs=1e-12), path
 
 
 def test_the_passes_read_the_ranges_twice():
@@ -234,23 +228,3 @@ def test_a_temperature_that_does_not_exist_has_a_reason():
     assert "no minimum" in found.reason
     few = analysed(logits[:, :8], target[:8]).calibration.temperature
     assert "needs ten samples" in few.reason
-
-
-def names(value, keyed_by_data=False):
-    """All keys of nested objects, but numbers and those that the data choose."""
-    for part in value if isinstance(value, list) else []:
-        yield from names(part)
-    for key, part in value.items() if isinstance(value, dict) else []:
-        if not keyed_by_data and key.isidentifier():
-            yield key
-        yield from names(part, key in KEYED_BY_DATA)
-
-
-def test_every_number_is_documented(tmp_path):
-    logits, target = aligned_ensemble(members=6, samples=300)
-    path = save_npz(tmp_path / "p.npz", logits, target, weights=np.arange(1, 7))
-    predictions, origin = open_predictions(path)
-    found = analyze_predictions(predictions)
-    undocumented = set(names(summarise(found, predictions, origin))) - DOCUMENTED
-    assert not undocumented
-    assert not found.columns().keys() - DOCUMENTED

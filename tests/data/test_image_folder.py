@@ -124,4 +124,4 @@ def test_members_train_from_disk(bvalign, tmp_path):
     summary = json.loads((run / "summary.json").read_text())
     assert summary["data"]["class_names"] == ["ant", "bee"]
     assert summary["data"]["name"] == "image-folder/insects"
-    assert summary["accuracy"] == 1.0
+    assert summary["accuracy"]["value"] == 1.0

@@ -90,7 +90,7 @@ def test_transformers_train_and_the_report_has_no_images(bvalign, tmp_path):
     run = Path("runs/trec-transformer")
     summary = json.loads((run / "summary.json").read_text())
     assert summary["num_samples"] == 60
-    assert summary["accuracy"] == 1.0  # the test questions are those of training
+    assert summary["accuracy"]["value"] == 1.0  # the test questions are those of training
     with np.load(run / "samples.npz") as stored:
         assert "images" not in stored.files
         assert stored["texts"][2] == QUESTIONS["ENTY:animal"]
@@ -147,7 +147,7 @@ def test_bert_is_fine_tuned(fit, bvalign, tmp_path, tiny_bert):
         "--trainer.logger=false",
         "--trainer.default_root_dir=bert",
     )
-    assert json.loads(Path("bert/summary.json").read_text())["accuracy"] > 0.9
+    assert json.loads(Path("bert/summary.json").read_text())["accuracy"]["value"] > 0.9
 
 
 def test_an_encoder_must_know_the_tokens(tiny_bert):

@@ -32,7 +32,8 @@ def test_the_workspace_shows_documented_keys(dashboard):
             r'"(?:summary_metrics\.)?((?:val|test|train|members|result|collapse)/[\w/]+)"', text
         )
     )
-    assert {"val/alignment", "val/alignment/slope", "test/samples", "result/cross_half"} <= keys
+    assert {"val/alignment", "val/alignment/slope", "test/samples"} <= keys
+    assert {"result/slope", "result/offset", "result/quotable", "result/ols"} <= keys
     assert {"members/train_loss/low", "members/epoch", "train/loss", "collapse/nc1"} <= keys
     for key in keys - {"test/alignment_points_table"}:
         assert f"`{key}`" in README, key

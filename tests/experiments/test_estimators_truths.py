@@ -151,8 +151,8 @@ def test_a_truth_that_simulation_contradicts_is_refused(monkeypatch):
     assert truth["slope"][0] == exact["slope"]
     assert truth["means"]["bias_sq"][0] == pytest.approx(exact["bias_sq"] + exact["variance"] / 8)
     gap = truth["means"]["gap"][0]
-    parts = [truth["means"][name][0] for name in ("uncertainty", "calibration_residual")]
-    assert gap == pytest.approx(sum(parts))
+    parts = np.array([truth["means"][n] for n in ("uncertainty", "calibration_residual")])
+    assert abs(gap - parts[:, 0].sum()) < 5 * parts[:, 1].sum()
     wrong = exact | {"variance": exact["variance"] * 1.5}
     monkeypatch.setattr(truths, "population", lambda *_: wrong)
     with pytest.raises(ValueError, match="gauss-M8-N50-K3: bias_sq must agree, got"):

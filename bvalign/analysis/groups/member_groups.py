@@ -39,7 +39,7 @@ def member_groups(num_members: int, seed: int = 0) -> MemberGroups:
         seed: of the random draws.
 
     >>> member_groups(3).sizes, member_groups(40).sizes[:2], len(member_groups(40).smaller)
-    ((1, 1, 1), (3, 3), 28)
+    ((1, 1, 1), (3, 3), 30)
     """
     rng = np.random.default_rng(seed)
     number = min(NUM_GROUPS, num_members)

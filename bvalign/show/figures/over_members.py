@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.container import Container
 from matplotlib.figure import Figure
 
 from bvalign.analysis.intervals import Estimate
@@ -107,7 +108,7 @@ def _curves(analysis: Analysis, number: str, whole: Mapping[str, Estimate]) -> d
 
 def _plot_curve(
     axes: Axes, name: str, curve: Curve, num_members: int, place: int, flags: Sequence[str]
-) -> list[Artist]:
+) -> list[Artist | Container]:
     """Plots one curve that ends at all members, with their interval; returns both for legends."""
     colour, flagged = LINES.get(name, OTHER_LINE), name == "logit_slope" and flags
     end = num_members * 1.05**place  # side by side, or one interval would hide the other

@@ -5,8 +5,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from jaxtyping import Int
-from scipy.sparse import block_array, coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from bvalign.analysis.intervals import Difference, Estimate, Side, paired
@@ -53,6 +51,9 @@ def _joined_clusters(a: Report, b: Report) -> Int[Tensor, " samples"] | None:
     first, second = _clusters(a), _clusters(b)
     if first is None or second is None:
         return second if first is None else first
+    from scipy.sparse import block_array, coo_array
+    from scipy.sparse.csgraph import connected_components
+
     links = (np.ones(len(first)), (first.numpy(), second.numpy()))
     shape = int(first.max()) + 1, int(second.max()) + 1
     graph = block_array([[None, coo_array(links, shape)], [coo_array(links, shape).T, None]])

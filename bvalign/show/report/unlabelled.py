@@ -17,7 +17,7 @@ from bvalign.show.report.template import SAMPLES_SHOWN, class_names, render, thu
 NEEDS_LABELS = (
     "accuracy member_accuracy bias_sq risk bias_sq_unbiased kl_risk kl_bias kl_bias_jackknife "
     "error_rate bias_01 net_variance_01 variance_share alignment "
-    "excess ratio calibration collapse weighted"
+    "excess ratio calibration collapse weighted num_drawn"
 ).split()
 ASSUMPTIONS = {
     "risk": (

@@ -60,5 +60,5 @@ def test_elsewhere_there_are_plain_lines(fit, capsys):
     assert [line.split()[0] for line in lines] == ["0/3", "2/3", "2/3", "3/3"]
     assert re.fullmatch(r"2/3 members · epoch 1/2 · accuracy 0\.\d+ · about 0:\d\d left", lines[2])
     # the last line tells what all members reach, not those that were in training
-    accuracy = json.loads(Path("runs/digits-mlp/summary.json").read_text())["accuracy"]
+    accuracy = json.loads(Path("runs/digits-mlp/summary.json").read_text())["accuracy"]["value"]
     assert f"accuracy {accuracy:.3f} " in lines[3]

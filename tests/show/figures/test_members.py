@@ -9,7 +9,6 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bvalign.analysis.calibration.disagreement import pair_disagreement
-from bvalign.analysis.summary import analyze_blocks
 from bvalign.show.figures.members import (
     Interval,
     OverMembers,
@@ -20,6 +19,7 @@ from bvalign.show.figures.members import (
     over_size,
 )
 from bvalign.show.report.labelled import plot
+from tests.analysed import analysed
 from tests.ensembles import aligned_ensemble, random_ensemble
 
 
@@ -27,10 +27,6 @@ def drawn(figure):
     """Draws for real, as only then warnings of empty legends and broken limits come."""
     FigureCanvasAgg(figure).draw()
     return figure
-
-
-def analysis(logits, target):
-    return analyze_blocks([(logits, target)], torch.arange(len(target)), len(logits))
 
 
 @pytest.mark.parametrize("sizes", [[8], [8, 16, 32]])
@@ -57,7 +53,7 @@ def test_disagreement_counts_pairs_by_hand():
 
 def test_disagreement_over_error_shows_every_pair():
     logits, target = random_ensemble(members=5, samples=40)
-    found = analysis(logits, target)
+    found = analysed(logits, target)
     error = 1 - found.member_accuracy.numpy()
     figure = disagreement_over_error(found.pair_disagreement.numpy(), error, num_samples=40)
     points = drawn(figure).axes[0].collections[0].get_offsets()
@@ -67,7 +63,9 @@ def test_disagreement_over_error_shows_every_pair():
     )
     # the mean of the pairs is what the equality of hard votes compares
     hard = found.calibration.hard_equality
-    np.testing.assert_allclose(points.mean(axis=0), [hard.error.value, hard.disagreement.value])
+    np.testing.assert_allclose(
+        points.mean(axis=0), [hard[name].value for name in ("error", "disagreement")]
+    )
 
 
 def test_disagreement_of_many_pairs_draws_a_part_and_says_so():
@@ -80,7 +78,7 @@ def test_disagreement_of_many_pairs_draws_a_part_and_says_so():
 
 
 def test_every_figure_of_a_report_says_how_many_samples_and_members():
-    drawn_figures = plot(analysis(*aligned_ensemble(members=8, samples=200)))
+    drawn_figures = plot(analysed(*aligned_ensemble(members=8, samples=200)))
     assert {"alignment_log", "ratio", "reliability", "collapse"} <= set(drawn_figures)
     for name, figure in drawn_figures.items():
         titles = [figure.get_suptitle(), *(axes.get_title() for axes in figure.axes)]
@@ -93,7 +91,7 @@ def test_a_busy_machine_draws_without_a_warning(monkeypatch):
     """Looking for room for a legend takes longer than the second that matplotlib allows."""
     clock = itertools.count(0, 10)
     monkeypatch.setattr("matplotlib.legend.time.perf_counter", lambda: next(clock))
-    for figure in plot(analysis(*aligned_ensemble(members=6, samples=100))).values():
+    for figure in plot(analysed(*aligned_ensemble(members=6, samples=100))).values():
         drawn(figure)
 
 
@@ -104,15 +102,15 @@ def test_degenerate_ensembles_are_drawn(right, members):
     target = torch.zeros(6, dtype=torch.int64)
     logits = torch.zeros(members, 6, 3)
     logits[:, :, 0 if right else 1] = 5
-    for figure in member_figures(analysis(logits, target)).values():
+    for figure in member_figures(analysed(logits, target)).values():
         drawn(figure)
 
 
 def test_gain_follows_the_law_of_the_mean():
     logits, target = aligned_ensemble(members=9, samples=100)
     logits[:, :30] *= 0.05
-    found = analysis(logits, target)
-    means = {name: float(mean.value) for name, mean in found.means().items()}
+    found = analysed(logits, target)
+    means = {name: mean.value for name, mean in found.means.items()}
     figure = drawn(member_figures(found)["gain_from_members"])
     left, right = figure.axes
     curve = dict(zip(*left.containers[0].lines[0].get_data(), strict=True))
@@ -120,8 +118,8 @@ def test_gain_follows_the_law_of_the_mean():
     assert curve[1] == pytest.approx(means["risk"], rel=1e-12)
     limit, variance = means["bias_sq_unbiased"], means["variance_unbiased"]
     assert curve[9] == pytest.approx(limit + variance / 9, rel=1e-9)
-    # eight random subsets of eight members each are nearly all there are
-    assert curve[8] == pytest.approx(limit + variance / 8, rel=0.05)
+    # of eight members there is one ensemble, which leaves out one of nine
+    assert curve[8] == pytest.approx(limit + variance / 8, rel=0.15)
     assert left.get_ylim()[1] > 1.1 * means["risk"]
     errors = dict(zip(*right.containers[0].lines[0].get_data(), strict=True))
     assert errors[9] == pytest.approx(float((~found.samples.decomposition.correct).double().mean()))

@@ -10,9 +10,11 @@ from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_only
 
 from bvalign.predictions.run.history import training_curves
-from bvalign.show.loggers import wandb_tables
+from bvalign.show.loggers import wandb_run, wandb_tables
 from bvalign.show.loggers.wandb_setup import use_wandb
 from tests import ROOT
+from tests.analysed import analysed
+from tests.ensembles import aligned_ensemble
 from tests.processes import TINY, bvalign_process, run_process
 from tests.wandb_records import artifacts, config, history, records, summary
 
@@ -22,7 +24,7 @@ CURVES = [
     f"members/{k}/{v}" for k in ("train_loss", "val_accuracy") for v in ("mean", "low", "high")
 ]
 pytestmark = pytest.mark.xdist_group("wandb")  # one worker trains what several tests look at
-RESULTS = ["accuracy", "bias_sq", "variance", "risk", "ols", "ols_low", "ols_high"]
+RESULTS = ["accuracy", "bias_sq", "variance", "risk", "ols", "ols_low", "ols_high", "quotable"]
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +217,20 @@ def test_an_unreachable_wandb_is_told_and_trains_offline(bvalign, monkeypatch, c
 def test_a_table_without_rows_is_refused(fit):
     with pytest.raises(SystemExit, match="max_rows must be at least 1, got 0"):
         fit("--wandb.max_rows=0")
+
+
+def test_slope_and_offset_are_logged_with_their_intervals():
+    analysis = analysed(*aligned_ensemble(members=8, samples=100))
+    found, logged = analysis.alignment.logit_slope, wandb_run._result(analysis)
+    for name, number in (("slope", found.slope), ("offset", found.offset)):
+        keys = (f"result/{name}{end}" for end in ("", "_low", "_high"))
+        assert [logged[key] for key in keys] == [number.value, *number.interval]
+    assert logged["result/quotable"] is found.quotable
+    assert logged["result/accuracy"] == analysis.accuracy.value
+    two = wandb_run._result(analysed(*aligned_ensemble(members=2, samples=40)))
+    assert not two["result/quotable"]
+    assert "result/slope" not in two
+    assert two["result/ols_low"] < two["result/ols"] < two["result/ols_high"]
 
 
 def test_all_rows_when_they_fit():

@@ -8,11 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from bvalign import Predictions, open_predictions, write_report
-from bvalign.analysis.summary import analyze_blocks
+from bvalign import analyze, open_predictions, write_report
 from bvalign.show.figures.scatter import Panel, alignment_scatter
 from bvalign.show.report import explorer as interactive
 from bvalign.show.report import write
@@ -21,7 +19,7 @@ from bvalign.show.report.page import MOST_BYTES, page
 from bvalign.show.report.summary_json import summarise
 from bvalign.show.report.thumbnails import PER_ROW
 from tests.browser import in_chromium, open_page
-from tests.ensembles import aligned_ensemble
+from tests.ensembles import aligned_ensemble, predictions_of
 
 EVIL = ("<script>document.title = 'broken'</script>", "</script><b>", "ship & co", "'\"", "{{ 7 }}")
 SIDE = 6
@@ -31,14 +29,7 @@ def predictions(samples=150, classes=5, members=6, wrong=20, **more):
     """The ensemble gets the first samples wrong."""
     logits, target = aligned_ensemble(members=members, samples=samples, classes=classes)
     target[:wrong] = (target[:wrong] + 1) % classes
-    return Predictions(
-        read=lambda start, stop: logits[:, start:stop],
-        target=target.numpy(),
-        index=100 + np.arange(samples),
-        members=tuple(range(members)),
-        num_classes=classes,
-        **more,
-    )
+    return predictions_of(logits, target, index=100 + np.arange(samples), **more)
 
 
 def images(samples=150, side=SIDE, channels=3, seed=0):
@@ -46,13 +37,8 @@ def images(samples=150, side=SIDE, channels=3, seed=0):
     return rng.integers(256, size=(samples, channels, side, side), dtype=np.uint8)
 
 
-def analysed(source):
-    index = torch.from_numpy(source.index)
-    return analyze_blocks(source.blocks(), index, len(source.members), source.notes)
-
-
 def html(source, analysis=None):
-    analysis = analysis or analysed(source)
+    analysis = analysis or analyze(source)
     return page(
         analysis, source, summarise(analysis, source, {"source": "test"}), {"alignment_log": b""}
     )
@@ -62,7 +48,7 @@ def html(source, analysis=None):
 def pictured(tmp_path_factory):
     """A report with images and names that must be escaped: its file, predictions and numbers."""
     source = predictions(images=images(), class_names=EVIL)
-    analysis = analysed(source)
+    analysis = analyze(source)
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(html(source, analysis))
     return path, source, analysis
@@ -291,7 +277,7 @@ def test_reports_of_degenerate_predictions_are_written(tmp_path, monkeypatch, me
     source = predictions(samples=40, members=members, wrong=0)
     source = replace(source, target=(source.target + shift) % 5)
     monkeypatch.setitem(write.DPI, "png", 40)
-    write_report(analysed(source), source, {"source": "x"}, tmp_path)
+    write_report(analyze(source), source, {"source": "x"}, tmp_path)
     text = (tmp_path / "report.html").read_text()
     assert ("Most variable" in text) == (members > 1)
     assert ("Furthest from the line" in text) == (members > 1 and not shift)

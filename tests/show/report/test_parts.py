@@ -20,7 +20,8 @@ from bvalign.show.report.galleries import Scores, distance_to_line, extremes_fir
 from bvalign.show.report.summary_json import summarise
 from bvalign.show.report.template import render
 from bvalign.show.report.thumbnails import PER_ROW, PER_SHEET, sprites
-from tests.ensembles import aligned_ensemble, analysed, predictions_of, random_ensemble
+from tests.analysed import analysed
+from tests.ensembles import aligned_ensemble, predictions_of, random_ensemble
 
 
 def pixels(uri):

@@ -11,7 +11,8 @@ from bvalign.analysis.slopes import FLAGS
 from bvalign.show.report.sentences import cautions, in_words
 from bvalign.show.report.summary_json import geometric_mean, plain
 from bvalign.show.report.terminal import print_main_numbers
-from tests.ensembles import aligned_ensemble, analysed
+from tests.analysed import analysed
+from tests.ensembles import aligned_ensemble
 
 
 def on_terminal(analysis):

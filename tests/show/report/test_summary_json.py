@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from bvalign import open_predictions
+from bvalign import analyze, open_predictions
 from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.slopes import FLAGS
 from bvalign.show.report.labelled import summarise
 from bvalign.show.report.summary_json import geometric_mean, plain
 from bvalign.show.report.unlabelled import summarise as summarise_unlabelled
 from tests import ROOT
-from tests.ensembles import aligned_ensemble, analysed, predictions_of, random_ensemble
+from tests.analysed import analysed
+from tests.ensembles import aligned_ensemble, predictions_of, random_ensemble
 
 PAGE = (ROOT / "docs" / "summary.md").read_text()
 DOCUMENTED = set(re.findall(r"\w+", " ".join(re.findall("`[^`]+`", PAGE))))
@@ -29,7 +30,7 @@ def summary_of(logits, target, **more):
     """What is written, read back."""
     source = predictions_of(logits, target, **more)
     found = summarise if target is not None else summarise_unlabelled
-    summary = found(analysed(logits, target, **more), source, {"source": "test"})
+    summary = found(analyze(source), source, {"source": "test"})
     return json.loads(json.dumps(summary, allow_nan=False))
 
 
@@ -100,7 +101,7 @@ def test_member_weights_and_clusters_have_intervals_too():
 def test_the_population_is_shown_as_slope_and_offset_with_their_flags():
     logits, target = aligned_ensemble(members=12, samples=300)
     summary = summary_of(logits, target)
-    analysis = analysed(logits, target)
+    analysis = analysed(logits, target, 300)
     found, fit = analysis.alignment.logit_slope, summary["alignment"]["logit_slope"]
     assert fit["slope"] == plain(found.slope)
     assert fit["offset"] == plain(found.offset)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cells import GROUPS
-from goals import ENOUGH_MEMBERS, pooled, share_text, verdicts
+from coverage_goals import ENOUGH_MEMBERS, pooled, share_text, verdicts
 from rows import Row
 
 MOST_TRUTH_ERROR = 1 / 20
