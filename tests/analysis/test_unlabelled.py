@@ -14,7 +14,8 @@ from bvalign import Predictions, open_predictions, write_report
 from bvalign.analysis.calibration.gap import gap_identity, risk_label_free
 from bvalign.analysis.decompositions.other_losses import cross_entropy, vote_counts, zero_one
 from bvalign.analysis.decompositions.squared_loss import decompose, moments, softmax
-from bvalign.analysis.label_free import unlabelled
+from bvalign.analysis.groups import member_groups
+from bvalign.analysis.label_free import UnlabelledStatistics, unlabelled, without_groups
 from bvalign.analysis.unlabelled import ESTIMATES
 from tests import ROOT
 from tests.analysed import analysed
@@ -107,10 +108,10 @@ def test_the_error_of_a_confident_sample_keeps_its_digits():
     assert found.error_label_free.item() == pytest.approx(2 * np.exp(-60), rel=1e-12, abs=0)
 
 
-def test_blocks_members_and_classes_may_come_in_any_order():
+def test_ranges_members_and_classes_may_come_in_any_order():
     logits, _ = random_ensemble(members=3, samples=53)
-    expected = analysed(logits, None, 53).values
-    for found in (analysed(logits, None, 7).values, analysed(logits[[2, 0, 1]], None).values):
+    expected = analysed(logits, None, size=53).values
+    for found in (analysed(logits, None, size=7).values, analysed(logits[[2, 0, 1]], None).values):
         for name, a, b in zip(expected._fields, found, expected, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-15, msg=name)
     flipped = analysed(logits.flip(-1), None).values
@@ -118,25 +119,65 @@ def test_blocks_members_and_classes_may_come_in_any_order():
     torch.testing.assert_close(flipped.variance, expected.variance, rtol=1e-12, atol=0)
 
 
-def test_a_mean_has_the_standard_error_over_samples():
+def test_means_have_intervals_over_samples_and_members():
     logits, _ = random_ensemble(members=6, samples=53)
     found = analysed(logits, None)
     for name, mean in {**found.means, **found.estimates}.items():
         values = getattr(found.values, ESTIMATES.get(name, name))
         assert mean.value == pytest.approx(float(values.mean()), rel=1e-12)
-        assert mean.variances.samples == pytest.approx(float(values.var()) / 53)
+        assert mean.variances.samples == pytest.approx(float(values.var()) / 53, rel=1e-9)
         assert mean.interval[0] < mean.value < mean.interval[1]
+    again = analysed(logits.repeat(1, 2, 1), None, clusters=torch.arange(53).repeat(2))
+    for name, mean in again.means.items():
+        assert mean.variances.samples == pytest.approx(found.means[name].variances.samples)
+
+
+@pytest.mark.parametrize("members", [3, 18])
+@pytest.mark.parametrize("margin", [0.0, 60.0])
+def test_values_without_a_group_are_those_of_the_other_members(members, margin):
+    logits, _ = random_ensemble(members=members, samples=9, classes=4)
+    logits[..., 1] += margin
+    groups = member_groups(members)
+    found = without_groups(logits, groups)
+    for row, gone in enumerate(groups.members):
+        alone = unlabelled(logits[[m for m in range(members) if m not in gone]])
+        for name in UnlabelledStatistics._fields:
+            expected = getattr(alone, name.removesuffix("_jackknife"))
+            # a divergence and an error near one are differences of ones
+            near_one = 1e-15 if name.startswith(("kl_", "error")) else 1e-30
+            value = getattr(found, name)[row]
+            torch.testing.assert_close(value, expected, rtol=1e-9, atol=near_one, msg=name)
+
+
+def test_the_members_part_of_a_mean_is_that_of_members_left_out():
+    logits, _ = random_ensemble(members=5, samples=40)
+    found = analysed(logits, None).means["confidence"].variances
+    without = np.array(
+        [unlabelled(logits[[m for m in range(5) if m != g]]).confidence.numpy() for g in range(5)]
+    )
+    assert found.members == pytest.approx(4 * without.mean(axis=1).var(), rel=1e-9)
+    assert found.both == pytest.approx(4 * without.var(axis=0).sum() / 40**2, rel=1e-9)
+
+
+def test_one_and_two_members_have_an_interval_over_samples_alone():
+    for members in (1, 2):
+        found = analysed(random_ensemble(members=members, samples=30)[0], None)
+        for mean in (*found.means.values(), *found.estimates.values()):
+            assert mean.interval is None
+            assert mean.reason
+        assert found.means["confidence"].interval_samples is not None
 
 
 def mean_and_error(values):
+    """Mean over samples, and its standard error."""
     return values.mean(), values.std() / len(values) ** 0.5
 
 
 def agree(truth, estimate):
     """Whether the means agree within three paired standard errors, and within three separate."""
-    paired, error = mean_and_error(truth - estimate)
+    paired, paired_error = mean_and_error(truth - estimate)
     (a, a_error), (b, b_error) = map(mean_and_error, (truth, estimate))
-    return abs(paired) < 3 * error and abs(a - b) < 3 * (a_error**2 + b_error**2).sqrt()
+    return abs(paired) < 3 * paired_error and abs(a - b) < 3 * (a_error**2 + b_error**2).sqrt()
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -174,8 +215,8 @@ def test_over_confidence_makes_every_estimate_too_low():
         ((found.prediction != target).double(), found.error_label_free),
         (error, unlabelled(alike).disagreement),
     ):
-        difference, standard_error = mean_and_error(truth - estimate)
-        assert difference > 3 * standard_error
+        difference, its_error = mean_and_error(truth - estimate)
+        assert difference > 3 * its_error
 
 
 def test_variance_stays_below_the_grey_of_the_figure():
@@ -221,9 +262,11 @@ def test_samples_are_the_same_with_and_without_labels(bvalign):
 
 
 @pytest.mark.usefixtures("without_figures")
-def test_two_processes_give_the_same_numbers(bvalign):
-    """To the last digit, also with fewer ranges of samples than processes."""
-    save(Path("p.npz"), aligned_ensemble(samples=201)[0].float())
+@pytest.mark.parametrize(("samples_there_are", "classes"), [(201, 5), (400, 300)])
+def test_two_processes_give_the_same_numbers(bvalign, samples_there_are, classes):
+    """To the last digit, with three ranges of samples and with fewer ranges than processes."""
+    logits, _ = aligned_ensemble(samples=samples_there_are, classes=classes)
+    save(Path("p.npz"), logits.float())
     bvalign("analyze", "p.npz", "--out", "one")
     run_process(bvalign_process("analyze", "p.npz", "--out", "two", ranks=2))
     assert samples("one") == samples("two")

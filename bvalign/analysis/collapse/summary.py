@@ -11,7 +11,7 @@ from bvalign.analysis.collapse.noise_distributions import draw_noise
 from bvalign.analysis.collapse.noise_fit import LogitNoise, fit_logit_noise
 from bvalign.analysis.collapse.noise_model import noise_model, simulate_finite_members
 from bvalign.analysis.decompositions import Decomposition, decompose, moments
-from bvalign.analysis.slopes import log_log_line
+from bvalign.analysis.slopes import has_logs, log_log_line
 
 CURVE_POINTS = 41
 SCALES, LARGEST_MARGIN = (0.01, 5.0), 300.0
@@ -58,7 +58,7 @@ def fit_collapse(
     if len(logits) < 3 or not logits.isfinite().all():
         return Collapse(None, reason="needs three members with finite logits")
     values = decompose(moments(logits, target), target)
-    keep = torch.nonzero(values.correct & (values.variance > 0)).flatten()
+    keep = torch.nonzero(values.correct & has_logs(values.bias_sq, values.variance)).flatten()
     if len(keep) < 30:
         return Collapse(None, reason=f"needs 30 correct samples, there are {len(keep)}")
     logits, target = logits[:, keep], target[keep]
@@ -94,6 +94,6 @@ def fit_collapse(
 
 def _slope(values: Decomposition) -> float | None:
     """OLS slope of the correct samples; None for fewer than three."""
-    if (values.correct & (values.variance > 0)).sum() < 3:
+    if (values.correct & has_logs(values.bias_sq, values.variance)).sum() < 3:
         return None
     return float(log_log_line(values.bias_sq, values.variance, values.correct)["slope"])

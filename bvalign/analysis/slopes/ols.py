@@ -111,7 +111,7 @@ def _spread(
 def _inside(number: Estimate) -> Estimate:
     """A number that cannot leave [0, 1] but by rounding, with its intervals."""
     value = min(number.value, 1.0)
-    ends = (e and (max(e[0], 0.0), max(min(e[1], 1.0), value)) for e in number[1:4])
+    ends = (e and (min(max(e[0], 0.0), value), max(min(e[1], 1.0), value)) for e in number[1:4])
     return Estimate(value, *ends, *number[4:])
 
 
