@@ -64,9 +64,10 @@ def _compact(measured: dict[str, object]) -> Draw:
 
 
 def _ends(number: Number) -> list[float | None] | None:
+    """Value and ends of its interval, of that over samples where members give none."""
     if number["value"] is None:
         return None
-    low, high = number["interval"] or (None, None)
+    low, high = number["interval"] or number.get("interval_samples") or (None, None)
     return [number["value"], low, high]
 
 

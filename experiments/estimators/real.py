@@ -8,7 +8,7 @@ intervals that should hold the value of the 64 are those over members alone; as 
 without replacement, the values scatter by 6% less than those of new members would.
 
 Ensembles: a folder of predictions of networks that other people trained, several runs of one
-architecture each. Two minutes on one core, beside the fit.
+architecture each. A minute on one core, beside the fit.
 """
 
 import argparse
@@ -109,7 +109,7 @@ def _digits_table(digits: dict[str, object]) -> str:
     for name in NUMBERS:
         one = digits[name]
         line = [f"`{name}`", _text(one["whole"])]
-        line += [f"{one[k]:+.4f}" if k in one else "" for k in ("bias", "spread")]
+        line += [f"{one['bias']:+.4f}", f"{one['spread']:.4f}"] if "bias" in one else ["", ""]
         for kind in ("interval_members", "interval"):
             ends = one.get(kind)
             line += [f"{ends['half_width']:.4f}", f"{ends['coverage']:.2f}"] if ends else ["", ""]

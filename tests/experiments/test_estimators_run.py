@@ -154,7 +154,7 @@ def test_errors_of_numbers_by_hand():
     assert found["rmse"] == pytest.approx((2.75 / 3) ** 0.5, rel=1e-4)
     assert (found["coverage"], found["half_width"]) == (0.5, 0.75)
     assert found["truth_error"] == pytest.approx(0.01 / 0.75, rel=1e-4)
-    assert rows.errors([[1.0, 2.0, 3.0]], (1.5, 0.0))["outside"] == 1
+    assert rows.errors([[1.0, 2.0, 3.0], [4.0, 2.0, 3.0]], (1.5, 0.0))["outside"] == 2
     assert "bias" not in rows.errors(given, None)
     assert doctest.testmod(rows).failed == 0
 

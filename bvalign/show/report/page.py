@@ -31,7 +31,8 @@ CAPTIONS = {
     "over the correct samples at infinitely many members, with its 95% interval.",
     "gain_from_members": "The gain from more members. The mean of m members has the risk bias² + "
     "variance / m (unbiased values): more members remove variance but never squared bias, the "
-    "dashed limit. Right: the error rate of the mean of m members.",
+    "dashed limit. Right: the error rate of the mean of m members. Points are means over ensembles "
+    "of these members that have none in common.",
     "disagreement": "The disagreement of every pair of members over their error rate. On average "
     "the two are equal if vote shares are calibrated; below the line, members make the same "
     "mistakes more often than calibrated votes would.",

@@ -112,9 +112,13 @@ function layout(view, log) {
     modebar: {bgcolor: "rgba(0,0,0,0)", color: colour("--soft"), activecolor: colour("--ink")},
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest",
     font: {color: colour("--ink"), family: "system-ui, sans-serif", size: 12},
-    margin: {l: 64, r: 12, t: 30, b: plot.clientWidth < 500 ? 180 : 110}, shapes: ring(),
+    margin: {l: 64, r: 12, t: 30, b: 60 + 16 * legendRows(view)}, shapes: ring(),
     legend: {orientation: "h", yref: "container", y: 0, yanchor: "bottom"},
     uirevision: `${log} ${view.title}`};
+}
+
+function legendRows(view) {
+  return 2 + view.bounds.length + view.lines.map(line => line.name.split("; ").length).reduce((a, b) => a + b, 0);
 }
 
 function ring() {

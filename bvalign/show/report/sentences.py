@@ -98,7 +98,7 @@ def _population(summary: Summary) -> Iterator[str]:
             f"quote, for infinitely many members and samples: {both} (logit_slope)."
         )
     elif slope.value is not None:
-        yield f"For infinitely many members and samples, logit_slope gives {both}."
+        yield f"Not to be quoted: for infinitely many members, logit_slope gives {both}."
     yield from cautions(slope, offset, fit["flags"], summary["num_members"])
 
 

@@ -111,6 +111,7 @@ def test_the_slope_is_put_into_words_with_its_offset():
     assert "Do not quote" not in text
     text = "\n".join(in_words(summary_with(1.0, [0.5, 2.0], flags=["saturated"])))
     assert "numbers to quote" not in text
+    assert "Not to be quoted: for infinitely many members, logit_slope gives a slope of " in text
     assert f"a slope of {slope} and an offset of {offset}." in text
     assert f"Do not quote the population slope and offset: {FLAGS['saturated']}" in text
 
