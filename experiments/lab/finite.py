@@ -41,9 +41,11 @@ def finite_members(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
     for name, path in runs.items():
         summary = summaries[name]
         estimates = _over_members(summary)
+        flags = {"logit_slope": summary["alignment"]["logit_slope"]["flags"]}
         for (estimator, number), points in estimates.items():
             if number in ("slope", "offset", "bias_sq", "variance"):
-                curves[f"{name}: {estimator} {number}"] = points
+                label = f"{estimator} (do not quote)" if flags.get(estimator) else estimator
+                curves[f"{name}: {label} {number}"] = points
         num_members = summary["num_members"]
         if num_members < 2:
             continue
@@ -58,7 +60,7 @@ def finite_members(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
         ]
         worst = max(errors, key=lambda error: error["value"], default=None)
         rows[name] = {"finite.mean_error": worst} if worst else {}
-        rows[name] |= _drifts(estimates, summary)
+        rows[name] |= _drifts(estimates, num_members, flags)
         simulated = _simulated_slopes(path, [p["x"] for p in estimates.get(("ols", "slope"), [])])
         if simulated:
             curves[f"{name}: model slope"] = simulated
@@ -85,10 +87,11 @@ def _relative_error(point: dict[str, float], predicted: float) -> Number:
 
 
 def _drifts(
-    estimates: dict[tuple[str, str], list[dict[str, float]]], summary: dict
+    estimates: dict[tuple[str, str], list[dict[str, float]]],
+    num_members: int,
+    flags: dict[str, list[str]],
 ) -> dict[str, Number]:
-    drifts, num_members = {}, summary["num_members"]
-    flags = {"logit_slope": summary["alignment"]["logit_slope"]["flags"]}
+    drifts = {}
     for (estimator, number), points in estimates.items():
         several = [point for point in points if point["draws"] > 1]
         if number != "slope" or not several or points[-1]["x"] != num_members:

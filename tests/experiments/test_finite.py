@@ -73,9 +73,11 @@ def test_the_slope_of_all_members_is_held_against_that_of_quarters():
 
 
 def test_reasons_not_to_quote_the_slope_hold_for_its_drift():
-    rows, _ = of_run(summary(flags=["saturated"]))
+    rows, curves = of_run(summary(flags=["saturated"]))
     assert rows["drift.logit_slope"]["flags"] == ["saturated"]
     assert "flags" not in rows["drift.ols"]
+    named = {"r: logit_slope (do not quote) slope", "r: logit_slope (do not quote) offset"}
+    assert {name for name in curves if "logit_slope" in name} == named
 
 
 def test_a_single_ensemble_is_no_evidence():
