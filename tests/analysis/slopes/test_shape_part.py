@@ -85,13 +85,13 @@ def test_the_parts_are_their_sums():
 
 
 def test_the_part_over_samples_is_the_spread_over_draws_of_samples():
-    """Of the mean skewness itself: 100 draws know a variance to 14%."""
+    """Of the mean skewness itself: 50 draws know a variance to 20%."""
     rng, values, parts = np.random.default_rng(2), [], []
     level = torch.tensor([[1.0], [0.0]], dtype=torch.float64).repeat(1, 200)
-    for _ in range(100):
+    for _ in range(50):
         odds = noisy(rng, 8, 200)
         _, change = pooled(odds)
         basis = change.shape.basis(odds.mean(axis=0))
         parts.append(shape_part(change, level, torch.from_numpy(basis), None).samples)
         values.append((basis @ change.shape.coefficients)[:, 0].mean())
-    assert np.mean(parts) == pytest.approx(np.var(values, ddof=1), rel=0.4)
+    assert np.mean(parts) == pytest.approx(np.var(values, ddof=1), rel=0.5)
