@@ -85,8 +85,8 @@ def _notes(
     variances = [r.summary["means"]["variance_unbiased"]["value"] for r in (a, b)]
     if counts[0] != counts[1]:
         note = (
-            f"bias² and variance are those of {counts[0]} and of {counts[1]} members: finite M "
-            "raises the one and lowers the other by variance / M"
+            f"accuracy, bias² and variance are those of {counts[0]} and of {counts[1]} members: "
+            "finite M raises bias² and lowers variance by variance / M"
         )
         if None not in variances:
             share = variances[0] / counts[0] - variances[1] / counts[1]

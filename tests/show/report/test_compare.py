@@ -199,7 +199,9 @@ def test_two_members_leave_an_interval_over_samples_alone():
         "b: over samples alone: an interval over members needs three of them"
     )
     assert "for these members" in found["sentence"]
-    assert pair["notes"][0].startswith("bias² and variance are those of 4 and of 2 members")
+    assert pair["notes"][0].startswith(
+        "accuracy, bias² and variance are those of 4 and of 2 members"
+    )
     mean, other = (r.summary["means"]["variance"]["value"] for r in reports)
     share = mean / 4 - other / 2
     assert f"{share:+.3g} and {-share:+.3g} of these differences" in pair["notes"][0]
