@@ -17,6 +17,9 @@ and, as a + b = 1,
 with rho = int L f g / int L g²: positive terms only, whereas E a² - (E a)² would lose all digits as
 a -> 0, a -> 1 or sigma -> 0. The integrands are analytic around the real line, so the trapezoid
 rule is exact to rounding.
+
+phi, k1 and k2 are tables over log u in steps of `STEP`; that of cu is the one of u moved by s'. So
+margins that are multiples of `STEP` all share one table, and any other one needs a second.
 """
 
 import math
@@ -29,7 +32,8 @@ from torch.nn.functional import logsigmoid
 
 from bvalign.analysis.collapse.noise_distributions import quadrature
 
-_STEP = 1 / 6  # error e^(-pi²/step) = e^-59, as integrands are analytic where |Im t| < pi/2
+STEP = 1 / 6
+"""Of log u; error e^(-pi²/step) = e^-59, as integrands are analytic where |Im t| < pi/2."""
 
 
 class Averages(NamedTuple):
@@ -42,22 +46,42 @@ class Averages(NamedTuple):
     kl_risk: Float[Tensor, "*points"]  # E -log p_y, nats
 
 
-def averages(margin: float, num_classes: int, noise: str, sigma: float) -> Averages:
-    """Integrals of the module docstring for one margin, by the trapezoid rule over t = log u.
+def averages(
+    margins: Float[Tensor, " points"], num_classes: int, noise: str, sigma: float
+) -> Averages:
+    """Integrals of the module docstring for each margin, by the trapezoid rule over t = log u.
 
     Args:
-        margin: s', in nats.
+        margins: s', in nats.
         num_classes: K >= 2.
         noise: name of a distribution in `LOG_DENSITY`.
         sigma: its scale, nats.
     """
     n = num_classes - 1
+    steps = (margins / STEP).round().int().tolist()
+    offsets = [margin - STEP * step for margin, step in zip(margins.tolist(), steps, strict=True)]
     beyond = 40 * max(1.0, sigma) + 2 * sigma**2  # where integrands are 1e-17 of their peak
-    low, high = min(0.0, margin) - beyond - math.log(n), max(0.0, margin) + beyond
-    t = torch.arange(low, high, _STEP, dtype=torch.float64)
-    reach = abs(margin) + math.log(n)  # of the noise that can outweigh the margin and all classes
-    right, wrong = _tilted(t, noise, sigma, reach), _tilted(t - margin, noise, sigma, reach)
-    laplace = _STEP * (right.log_laplace + n * wrong.log_laplace).exp()
+    below, above = (math.ceil(length / STEP) for length in (beyond + math.log(n), beyond))
+    most = max(map(abs, steps), default=0)
+    low, high = -below - most, above + most + 1
+    # of the noise that can outweigh the margin and all classes
+    reach = STEP * (most + 1) + math.log(n)
+    grid = STEP * torch.arange(low, high, dtype=torch.float64)
+    right = {offset: _tilted(grid + offset, noise, sigma, reach) for offset in set(offsets)}
+    wrong = right.get(0.0) or _tilted(grid, noise, sigma, reach)
+    rows = []
+    for step, offset in zip(steps, offsets, strict=True):
+        # log u from min(s', 0) - below to max(s', 0) + above, and log cu = log u - s'
+        start, length = min(step, 0) - below - low, abs(step) + below + above + 1
+        of_label = _Tilted(*(v[start : start + length] for v in right[offset]))
+        of_others = _Tilted(*(v[start - step : start - step + length] for v in wrong))
+        rows.append(_integrals(of_label, of_others, n))
+    return Averages(*torch.tensor(rows, dtype=torch.float64).reshape(-1, 5).unbind(dim=1))
+
+
+def _integrals(right: "_Tilted", wrong: "_Tilted", n: int) -> list[float]:
+    """Fields of `Averages` for one margin."""
+    laplace = STEP * (right.log_laplace + n * wrong.log_laplace).exp()
 
     def integral(integrand: Tensor) -> Tensor:
         return (laplace * integrand).sum()
@@ -67,13 +91,9 @@ def averages(margin: float, num_classes: int, noise: str, sigma: float) -> Avera
     ff, fg, gg = integral(f * f), integral(f * g), integral(g * g)
     angle = integral((f - fg / gg * g).square())
     log_loss = -right.log_laplace.exp() * torch.expm1(n * wrong.log_laplace)
-    return Averages(
-        wrong=integral(f),
-        right=integral(g),
-        variance=within_wrong * (gg + within_right) + within_right * ff + gg * angle,
-        within=within_wrong,
-        kl_risk=_STEP * log_loss.sum(),
-    )
+    variance = within_wrong * (gg + within_right) + within_right * ff + gg * angle
+    kl_risk = STEP * log_loss.sum()
+    return [*map(float, (integral(f), integral(g), variance, within_wrong, kl_risk))]
 
 
 class _Tilted(NamedTuple):

@@ -1,5 +1,6 @@
 """Predictions of the neural-collapse model for one ensemble, from noise fitted to its logits."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -7,13 +8,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from bvalign.analysis.collapse.integrals import STEP
 from bvalign.analysis.collapse.noise_distributions import draw_noise
 from bvalign.analysis.collapse.noise_fit import LogitNoise, fit_logit_noise
 from bvalign.analysis.collapse.noise_model import noise_model, simulate_finite_members
 from bvalign.analysis.decompositions import Decomposition, decompose, moments
 from bvalign.analysis.slopes import has_logs, log_log_line
 
-CURVE_POINTS = 41
+CURVE_POINTS = 120
+"""At most about so many; they are multiples of `integrals.STEP`, which share one table."""
+
 SCALES, LARGEST_MARGIN = (0.01, 5.0), 300.0
 """Range where the integrals of the model are fast and accurate, in nats."""
 
@@ -71,7 +75,7 @@ def fit_collapse(
             f"noise of scale {sigma:.3g} at margins up to {float(margins.abs().max()):.3g} nats"
         )
         return Collapse(None, reason=f"{reason} is out of the model's reach")
-    grid = torch.linspace(float(margins.min()), float(margins.max()), CURVE_POINTS).double()
+    grid = _grid(float(margins.min()), float(margins.max()))
     model = noise_model(grid, logits.shape[-1], name, sigma=sigma)
     generator = torch.Generator().manual_seed(0)
     drawn = draw_noise(tuple(logits.shape), name, sigma=sigma, generator=generator)
@@ -90,6 +94,13 @@ def fit_collapse(
         data=values,
         simulated=simulated,
     )
+
+
+def _grid(low: float, high: float) -> Float[Tensor, " points"]:
+    """Margins from one end or a little before to the other or a little beyond."""
+    step = STEP * math.ceil(max(high - low, STEP) / (STEP * CURVE_POINTS))
+    places = torch.arange(math.floor(low / step), math.ceil(high / step) + 1, dtype=torch.float64)
+    return (step * places).clamp(-LARGEST_MARGIN, LARGEST_MARGIN)
 
 
 def _slope(values: Decomposition) -> float | None:

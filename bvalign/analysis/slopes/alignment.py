@@ -14,12 +14,12 @@ from torch import Tensor
 from bvalign.analysis.groups import MemberGroups
 from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.slopes.cross_half import cross_half
-from bvalign.analysis.slopes.drawn import DrawnBlock, OddsBlock
+from bvalign.analysis.slopes.drawn import LEAST_MEMBERS, DrawnBlock, OddsBlock
 from bvalign.analysis.slopes.lines import line_sums
 from bvalign.analysis.slopes.logit_block import shared_errors
 from bvalign.analysis.slopes.logit_slope import LogitSlope
 from bvalign.analysis.slopes.logit_values import LogErrors, OddsValues, log_values
-from bvalign.analysis.slopes.noise_pooling import SHAPE_MEMBERS, PooledNoise
+from bvalign.analysis.slopes.noise_pooling import PooledNoise
 from bvalign.analysis.slopes.noise_shape import CentralSums
 from bvalign.analysis.slopes.ols import LEAST_POINTS
 from bvalign.analysis.slopes.quadrature import LogOdds
@@ -65,8 +65,8 @@ def curve(
 ) -> Iterator[Row]:
     """Rows of each number over the number of members, from disjoint smaller ensembles.
 
-    Those of `logit_slope` have the shape of the noise of all M members and their correction times
-    (M-1)/(m-1), and begin with five members.
+    Those of `logit_slope` have the shape of the noise of all M members and begin with six members:
+    each ensemble of m is corrected for a bias in 1/(m-1) by its two halves.
 
     Args:
         drawn: values of the drawn samples.
@@ -90,14 +90,9 @@ def curve(
     }
     if noise is not None and drawn.odds is not None and errors is not None:
         fits = _smaller_slopes(drawn.odds, noise, errors, groups, members[:-1])
-        larger = (members[-1] - 1) / (members[:-1] - 1).clamp(min=1).double()
-        numbers = (("slope", found.slope), ("offset", found.offset))
-        for (name, whole), correction in zip(numbers, found.corrections, strict=True):
-            value = torch.tensor(
-                [math.nan if whole.value is None else whole.value], dtype=torch.float64
-            )
-            of_ensembles = fits[name] + correction * larger
-            values["logit_slope", name] = torch.cat([of_ensembles, value])
+        for name, whole in (("slope", found.slope), ("offset", found.offset)):
+            value = math.nan if whole.value is None else whole.value
+            values["logit_slope", name] = torch.cat([fits[name], fits[name].new_tensor([value])])
     for unit in units.unique().tolist():
         rows = torch.nonzero(units == unit).flatten()
         size = round(float(members[rows].double().mean()))
@@ -115,7 +110,7 @@ def _smaller_slopes(
     groups: MemberGroups,
     members: Int[Tensor, " ensembles"],
 ) -> dict[str, Float[Tensor, " ensembles"]]:
-    """Population slope and offset of each smaller ensemble; NaN below five members."""
+    """Population slope and offset of each smaller ensemble; NaN where a half has two members."""
     few = slice(1 + len(groups.members), None)
     m = members.double().unsqueeze(1)
     sd = (odds.second[few].clamp(min=1e-300) / (m - 1)).sqrt()
@@ -125,12 +120,32 @@ def _smaller_slopes(
     cloud_sums = line_sums(*log_values(values, noise.table.repeated(len(members))), values.usable)
     clouds, shared = cloud_sums.cloud(), shared_errors(errors, odds.usable[0], values.usable)
     grown = sum(groups.sizes) / members.double() / shared.count
-    known = (members >= SHAPE_MEMBERS) & (cloud_sums.count >= LEAST_POINTS)
     fits = {
         "slope": clouds.slope(grown * shared.xx, grown * shared.xy),
         "offset": clouds.y - clouds.x,
     }
-    return {name: torch.where(known, fit, torch.nan) for name, fit in fits.items()}
+    known = (members >= LEAST_MEMBERS) & (cloud_sums.count >= LEAST_POINTS)
+    return {
+        name: _by_halves(torch.where(known, fit, torch.nan), groups, members)
+        for name, fit in fits.items()
+    }
+
+
+def _by_halves(
+    values: Float[Tensor, " ensembles"],
+    groups: MemberGroups,
+    members: Int[Tensor, " ensembles"],
+) -> Float[Tensor, " ensembles"]:
+    """Values less a bias in 1/(m-1), from each ensemble and its two halves; NaN without them."""
+    size = groups.smaller.sum(dim=1)
+    inside = (groups.smaller.double() @ (~groups.smaller).double().T) == 0  # row within column
+    halves = inside & (2 * size.unsqueeze(1) == size)
+
+    def of_halves(numbers: Tensor) -> Tensor:
+        return torch.where(halves, numbers.unsqueeze(1), 0.0).sum(dim=0) / halves.sum(dim=0)
+
+    bias = 1 / (members - 1).double()
+    return values - bias * (of_halves(values) - values) / (of_halves(bias) - bias)
 
 
 def _row(estimator: str, number: str, members: int, values: Float[Tensor, " ensembles"]) -> Row:

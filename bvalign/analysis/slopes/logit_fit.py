@@ -124,9 +124,9 @@ class LogitFit:
             samples=len(self.x),
         )
 
-    def intercept(self, slope: float) -> float:
-        """Intercept of the line of that slope through the centre, natural logarithm."""
-        return float(self.y.mean() - slope * self.x.mean())
+    def intercept(self, slope: Estimate, offset: Estimate) -> float:
+        """Intercept of the line of that slope and offset, the mean of y - x."""
+        return offset.value + (1 - slope.value) * float(self.x.mean())
 
     def slope(self) -> Number | None:
         """The slope and what determines its interval.

@@ -34,7 +34,6 @@ class LogitSlope(NamedTuple):
     samples: int  # in the fit
     slope_influence: Float[Tensor, " samples"]  # variance over samples: sum of squares / samples²
     offset_influence: Float[Tensor, " samples"]
-    corrections: tuple[float, float] = (0.0, 0.0)  # of slope and offset, for the bias of M members
 
     @property
     def quotable(self) -> bool:
@@ -79,8 +78,7 @@ def fit_logit_slope(
         none = Estimate(None, reason="the samples differ less than the errors of the members")
         influence, intercept, slope_found = torch.zeros_like(offset.influence), None, [none]
     else:
-        influence, intercept = slope.influence, fit.intercept(slope_found[0].value)
-    corrections = [0.0 if number is None else fit.correction(number) for number in (slope, offset)]
+        influence, intercept = slope.influence, fit.intercept(slope_found[0], offset_found)
     return LogitSlope(
         slope_found[0],
         offset_found,
@@ -90,7 +88,6 @@ def fit_logit_slope(
         len(fit.x),
         influence,
         offset.influence,
-        tuple(corrections),
     )
 
 
