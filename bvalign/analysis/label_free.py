@@ -49,15 +49,23 @@ class Unlabelled(NamedTuple):
 
     prediction: Annotated[Int[Tensor, " samples"], Unit("class id")]  # argmax p̄
     confidence: Annotated[Float[Tensor, " samples"], Unit("probability", True, True)]  # max p̄
-    variance: Annotated[Float[Tensor, " samples"], Unit("squared probability", shown=True)]
-    variance_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
-    uncertainty: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
-    kl_variance: Annotated[Float[Tensor, " samples"], Unit("nats")]
-    kl_variance_jackknife: Annotated[Float[Tensor, " samples"], Unit("nats")]
+    variance: Annotated[
+        Float[Tensor, " samples"], Unit("squared probability", shown=True, positive=True)
+    ]
+    variance_unbiased: Annotated[
+        Float[Tensor, " samples"], Unit("squared probability", positive=True)
+    ]
+    uncertainty: Annotated[Float[Tensor, " samples"], Unit("squared probability", positive=True)]
+    kl_variance: Annotated[Float[Tensor, " samples"], Unit("nats", positive=True)]
+    kl_variance_jackknife: Annotated[Float[Tensor, " samples"], Unit("nats", positive=True)]
     disagreement: Annotated[Float[Tensor, " samples"], Unit("fraction of pairs", True, True)]
     variance_01: Annotated[Float[Tensor, " samples"], Unit("fraction of members", proportion=True)]
-    risk_label_free: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
-    risk_label_free_plug_in: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    risk_label_free: Annotated[
+        Float[Tensor, " samples"], Unit("squared probability", positive=True)
+    ]
+    risk_label_free_plug_in: Annotated[
+        Float[Tensor, " samples"], Unit("squared probability", positive=True)
+    ]
     # 1 - max p̄, without cancellation
     error_label_free: Annotated[Float[Tensor, " samples"], Unit("probability", proportion=True)]
 

@@ -96,7 +96,7 @@ def _analysis(values: BlockValues, alignment: Alignment, plan: Plan, given: Give
         samples=table,
         means=means,
         weighted_means=weighted,
-        accuracy=members.mean("correct", values.decomposition.correct.double(), proportion=True),
+        accuracy=members.mean("correct", columns_of(values.decomposition)["correct"]),
         mean_member_accuracy=_complement(means["error_rate"]),
         member_accuracy=values.hits.double() / number,
         pair_disagreement=values.pairs_that_differ.double() / number,
@@ -141,7 +141,7 @@ def _means(
     columns: dict[str, Column], members: MemberPart, prefix: str = ""
 ) -> dict[str, Estimate]:
     return {
-        name: members.mean(prefix + name, column.values, proportion=column.unit.proportion)
+        name: members.mean(prefix + name, column)
         for name, column in columns.items()
         if column.values.is_floating_point()
     }

@@ -152,7 +152,7 @@ def analyze_unlabelled_blocks(
     columns = columns_of(values)
 
     def mean(name: str) -> Estimate:
-        return members.mean(name, columns[name].values, proportion=columns[name].unit.proportion)
+        return members.mean(name, columns[name])
 
     with one_thread_each():
         return UnlabelledAnalysis(

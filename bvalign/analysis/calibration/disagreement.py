@@ -17,7 +17,7 @@ risk = 2 error, variance_unbiased = disagreement, gap_unbiased = 2 (error - disa
 Equal means are no evidence that any single sample is predicted well (Kirsch & Gal 2022).
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -25,10 +25,13 @@ from torch import Tensor
 
 from bvalign.analysis.decompositions import (
     Moments,
+    Unit,
     decompose,
     residual,
     zero_one,
 )
+
+PROPORTION = Unit("fraction", proportion=True)
 
 
 class DisagreementEquality(NamedTuple):
@@ -39,11 +42,11 @@ class DisagreementEquality(NamedTuple):
     two members and is NaN with one.
     """
 
-    error: Float[Tensor, " samples"]
-    disagreement: Float[Tensor, " samples"]
-    plug_in: Float[Tensor, " samples"]  # disagreement of these very members
-    difference: Float[Tensor, " samples"]
-    difference_plug_in: Float[Tensor, " samples"]
+    error: Annotated[Float[Tensor, " samples"], PROPORTION]
+    disagreement: Annotated[Float[Tensor, " samples"], PROPORTION]
+    plug_in: Annotated[Float[Tensor, " samples"], PROPORTION]  # disagreement of these very members
+    difference: Annotated[Float[Tensor, " samples"], Unit("fraction")]
+    difference_plug_in: Annotated[Float[Tensor, " samples"], Unit("fraction")]
 
 
 def hard_equality(

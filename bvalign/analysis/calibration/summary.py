@@ -22,7 +22,7 @@ from bvalign.analysis.calibration.disagreement import DisagreementEquality, equa
 from bvalign.analysis.calibration.errors import calibration_error, squared_influence
 from bvalign.analysis.calibration.gap import Gap, GapBounds, gap_bounds
 from bvalign.analysis.calibration.temperature import Temperature
-from bvalign.analysis.decompositions import Decomposition, ZeroOne
+from bvalign.analysis.decompositions import Decomposition, ZeroOne, columns_of
 from bvalign.analysis.groups import MemberPart, left_out_variance
 from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance
 
@@ -116,7 +116,7 @@ def compare_means(
         soft_error, gap.uncertainty + values.variance_unbiased, gap.uncertainty + values.variance
     )
     return {
-        "gap": members.means(gap._asdict()),
+        "gap": members.means(columns_of(gap)),
         "hard_equality": _equality_means(hard, "hard", members),
         "soft_equality": _equality_means(soft, "soft", members),
     }
@@ -125,14 +125,11 @@ def compare_means(
 def _equality_means(
     values: DisagreementEquality, kind: str, members: MemberPart
 ) -> dict[str, Estimate]:
-    columns = values._asdict()
     # statistics that are columns of samples.csv as well have the name that they have there
     named = {"error": "error_rate", "disagreement": "disagreement"} if kind == "hard" else {}
     return {
-        name: members.mean(
-            named.get(name, f"{kind}_{name}"), column, proportion=not name.startswith("difference")
-        )
-        for name, column in columns.items()
+        name: members.mean(named.get(name, f"{kind}_{name}"), column)
+        for name, column in columns_of(values).items()
     }
 
 

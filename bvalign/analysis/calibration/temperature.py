@@ -27,7 +27,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bvalign.analysis.calibration.gap import Gap, gap_identity
-from bvalign.analysis.decompositions import softmax
+from bvalign.analysis.decompositions import Column, columns_of, softmax
 from bvalign.analysis.groups import (
     LeftOut,
     MemberGroups,
@@ -177,10 +177,18 @@ def temperature(
     without = _left_out_effect(logits, target, found, groups)
     own = None if clusters is None else clusters[judge]
     means = {
-        name: MemberPart(Gap._fields, sums, half, own).means(gap._asdict())
+        name: MemberPart(Gap._fields, sums, half, own).means(_columns(gap, name))
         for (name, gap), sums in zip(effect._asdict().items(), without, strict=True)
     }
     return Temperature(found, half, means)
+
+
+def _columns(gap: Gap, name: str) -> dict[str, Column]:
+    """Columns of a field of `TemperatureEffect`; a change can be below zero."""
+    columns = columns_of(gap)
+    if name != "change":
+        return columns
+    return {n: Column(c.values, c.unit._replace(positive=False)) for n, c in columns.items()}
 
 
 def _shuffled(number: int, clusters: Int[Tensor, " chosen"] | None) -> Int[Tensor, " chosen"]:

@@ -18,6 +18,7 @@ class Unit(NamedTuple):
     name: str
     shown: bool = False  # on hover cards and in W&B tables
     proportion: bool = False  # from 0 to 1, so that the interval of its mean is too
+    positive: bool = False  # never below zero, so that the interval of its mean is not either
 
 
 class Column(NamedTuple):

@@ -58,11 +58,11 @@ class CrossEntropy(NamedTuple):
     one member, and without the second pass over the members.
     """
 
-    kl_risk: Annotated[Float[Tensor, " samples"], Unit("nats")]
-    kl_bias: Annotated[Float[Tensor, " samples"], Unit("nats")]
-    kl_variance: Annotated[Float[Tensor, " samples"], Unit("nats")]
+    kl_risk: Annotated[Float[Tensor, " samples"], Unit("nats", positive=True)]
+    kl_bias: Annotated[Float[Tensor, " samples"], Unit("nats", positive=True)]
+    kl_variance: Annotated[Float[Tensor, " samples"], Unit("nats", positive=True)]
     kl_bias_jackknife: Annotated[Float[Tensor, " samples"], Unit("nats")]
-    kl_variance_jackknife: Annotated[Float[Tensor, " samples"], Unit("nats")]
+    kl_variance_jackknife: Annotated[Float[Tensor, " samples"], Unit("nats", positive=True)]
     count: Int[Tensor, " samples"]  # members behind the numbers
 
 

@@ -50,11 +50,21 @@ class Decomposition(NamedTuple):
     The unbiased values need two members and are NaN with one.
     """
 
-    bias_sq: Annotated[Float[Tensor, " samples"], Unit("squared probability", shown=True)]
-    variance: Annotated[Float[Tensor, " samples"], Unit("squared probability", shown=True)]
-    risk: Annotated[Float[Tensor, " samples"], Unit("squared probability", shown=True)]
-    bias_sq_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
-    variance_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
+    bias_sq: Annotated[
+        Float[Tensor, " samples"], Unit("squared probability", shown=True, positive=True)
+    ]
+    variance: Annotated[
+        Float[Tensor, " samples"], Unit("squared probability", shown=True, positive=True)
+    ]
+    risk: Annotated[
+        Float[Tensor, " samples"], Unit("squared probability", shown=True, positive=True)
+    ]
+    bias_sq_unbiased: Annotated[
+        Float[Tensor, " samples"], Unit("squared probability", positive=True)
+    ]
+    variance_unbiased: Annotated[
+        Float[Tensor, " samples"], Unit("squared probability", positive=True)
+    ]
     # the largest mean probability is at the label
     correct: Annotated[Bool[Tensor, " samples"], Unit("0 or 1", shown=True, proportion=True)]
     count: Int[Tensor, " samples"]  # members behind the numbers

@@ -2,11 +2,18 @@
 
 from collections.abc import Mapping
 
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
+from bvalign.analysis.decompositions import Column
 from bvalign.analysis.groups.left_out import LeftOut, left_out_variance
-from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance
+from bvalign.analysis.intervals import (
+    SAMPLES_ALONE,
+    Estimate,
+    Spread,
+    estimate,
+    samples_variance,
+)
 
 LEAST_GROUPS = 3
 NOT_LEFT_OUT = "over samples alone: no values with members left out"
@@ -33,30 +40,28 @@ class MemberPart:
         self._totals, self._both = left_out.total / num_samples, left_out.both / num_samples**2
         self._clusters = clusters
 
-    def mean(
-        self, name: str, values: Float[Tensor, " samples"], *, proportion: bool = False
-    ) -> Estimate:
+    def mean(self, name: str, column: Column) -> Estimate:
         """Mean of a statistic with its intervals.
 
         Args:
             name: of the statistic; over samples alone if it is not among those left out.
-            values: of all samples.
-            proportion: whether it goes from 0 to 1.
+            column: of all samples.
         """
+        values, unit = column.values.double(), column.unit
         samples, units = samples_variance(values, self._clusters)
         spread, groups = Spread(samples, units), self._totals.shape[1]
-        if groups >= LEAST_GROUPS and name not in self._rows:
-            return estimate(
-                float(values.mean()), spread, proportion=proportion, without_members=NOT_LEFT_OUT
-            )
-        if groups >= LEAST_GROUPS:
+        if groups >= LEAST_GROUPS and name in self._rows:
             row = self._rows[name]
             members = float(left_out_variance(self._totals[row]))
             spread = Spread(samples, units, members, float(self._both[row]), groups)
-        return estimate(float(values.mean()), spread, proportion=proportion)
+        return estimate(
+            float(values.mean()),
+            spread,
+            proportion=unit.proportion,
+            positive=unit.positive,
+            without_members=SAMPLES_ALONE if groups < LEAST_GROUPS else NOT_LEFT_OUT,
+        )
 
-    def means(
-        self, values: Mapping[str, Float[Tensor, " samples"]], prefix: str = ""
-    ) -> dict[str, Estimate]:
+    def means(self, columns: Mapping[str, Column], prefix: str = "") -> dict[str, Estimate]:
         """Means of several statistics, found under a prefix among those left out."""
-        return {name: self.mean(prefix + name, column) for name, column in values.items()}
+        return {name: self.mean(prefix + name, column) for name, column in columns.items()}

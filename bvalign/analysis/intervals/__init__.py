@@ -3,12 +3,14 @@
 from bvalign.analysis.intervals.estimate import Estimate, Spread, stored
 from bvalign.analysis.intervals.paired import Difference, MembersPart, Needed, Side, paired
 from bvalign.analysis.intervals.two_way import (
+    SAMPLES_ALONE,
     estimate,
     samples_variance,
     stretched,
 )
 
 __all__ = [
+    "SAMPLES_ALONE",
     "Difference",
     "Estimate",
     "MembersPart",

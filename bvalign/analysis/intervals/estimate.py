@@ -35,7 +35,7 @@ class Estimate(NamedTuple):
         if self.value is None:
             return f"none ({self.reason})"
         ends = self.quoted_interval
-        if ends is None:
+        if ends in (None, (self.value, self.value)):  # equal values have no spread to show
             return f"{self.value:.4g}"
         alone = "" if self.interval else ", samples alone"
         return f"{self.value:.4g} ({ends[0]:.4g} to {ends[1]:.4g}{alone})"

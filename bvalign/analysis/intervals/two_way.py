@@ -58,7 +58,12 @@ def samples_variance(
 
 
 def estimate(
-    value: float, spread: Spread, *, proportion: bool = False, without_members: str = SAMPLES_ALONE
+    value: float,
+    spread: Spread,
+    *,
+    proportion: bool = False,
+    positive: bool = False,
+    without_members: str = SAMPLES_ALONE,
 ) -> Estimate:
     """The value with its intervals.
 
@@ -66,6 +71,7 @@ def estimate(
         value: the number; the result has a reason if it is not finite.
         spread: its variances.
         proportion: whether it is a mean of values from 0 to 1.
+        positive: whether it cannot be below zero, where intervals end then.
         without_members: the reason why there is no interval over members, if there is none.
 
     >>> print(estimate(1.0, Spread(0.01, 100)))
@@ -84,7 +90,8 @@ def estimate(
         if proportion:
             return _wilson(value, variance, quantile, units)
         half = quantile * math.sqrt(variance)
-        return value - half, value + half
+        low = value - half
+        return max(low, min(value, 0.0)) if positive else low, value + half
 
     over_samples = around(samples, units - 1.0)
     if members is None or not math.isfinite(members):

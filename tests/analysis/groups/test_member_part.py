@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
+from bvalign.analysis.decompositions import Column, Unit
 from bvalign.analysis.groups import MemberPart, left_out_sums
 
 
@@ -17,10 +18,24 @@ def part_of(table, clusters=None):
     return MemberPart(("t",), left_out_sums((without,)), table.shape[1], clusters)
 
 
+def mean_of(table, **unit):
+    """The mean over members as a column."""
+    return Column(table.mean(dim=0), Unit("one", **unit))
+
+
+def test_what_is_never_below_zero_has_no_interval_below_it():
+    table = torch.tensor([[0.0, 0.0, 0.9], [0.1, 0.0, 0.5], [0.0, 0.0, 0.2]]).double()
+    any_sign = part_of(table).mean("t", mean_of(table))
+    positive = part_of(table).mean("t", mean_of(table, positive=True))
+    for free, bounded in zip(any_sign[1:4], positive[1:4], strict=True):
+        assert free[0] < 0
+        assert bounded == (0.0, free[1])
+
+
 def test_a_mean_has_the_intervals_of_its_two_variances():
     generator = torch.Generator().manual_seed(0)
     table = torch.randn(4, 7, generator=generator, dtype=torch.float64)
-    found = part_of(table).mean("t", table.mean(dim=0))
+    found = part_of(table).mean("t", mean_of(table))
     t = table.numpy()
     of_samples = t.mean(axis=0).var(ddof=1) / 7
     of_members = t.mean(axis=1).var(ddof=1) / 4
@@ -42,7 +57,7 @@ def test_clusters_are_the_units_of_a_mean():
     generator = torch.Generator().manual_seed(0)
     table = torch.randn(4, 6, generator=generator, dtype=torch.float64)
     clusters = torch.tensor([3, 0, 3, 8, 0, 8])
-    found = part_of(table, clusters).mean("t", table.mean(dim=0))
+    found = part_of(table, clusters).mean("t", mean_of(table))
     values = table.mean(dim=0).numpy()
     centred = values - values.mean()
     sums = [centred[[0, 2]].sum(), centred[[1, 4]].sum(), centred[[3, 5]].sum()]
@@ -53,17 +68,17 @@ def test_clusters_are_the_units_of_a_mean():
 
 def test_what_is_missing_has_its_reason():
     table = torch.tensor([[0.0, 1.0, 3.0], [2.0, 1.0, 0.0]]).double()
-    few = part_of(table).mean("t", table.mean(dim=0))
+    few = part_of(table).mean("t", mean_of(table))
     assert few.interval is None
     assert few.interval_samples is not None
     assert "needs three of them" in few.reason
-    several = part_of(table.repeat(2, 1)).mean("another", table.mean(dim=0))
+    several = part_of(table.repeat(2, 1)).mean("another", mean_of(table))
     assert several.interval is None
     assert several.reason == "over samples alone: no values with members left out"
-    one = part_of(table.repeat(2, 1)[:, :1]).mean("t", table.mean(dim=0)[:1])
+    one = part_of(table.repeat(2, 1)[:, :1]).mean("t", mean_of(table[:, :1]))
     assert one.quoted_interval is None
     assert "one independent sample" in one.reason
-    undefined = part_of(table.repeat(2, 1)).mean("t", table.mean(dim=0) * math.nan)
+    undefined = part_of(table.repeat(2, 1)).mean("t", mean_of(table * math.nan))
     assert undefined.value is None
     assert undefined.reason
 
@@ -78,7 +93,7 @@ def test_intervals_cover_known_components_19_times_of_20(of_sample, of_member, o
     for _ in range(draws):
         y = of_sample * rng.standard_normal(60) + of_member * rng.standard_normal((8, 1))
         table = torch.from_numpy(y + own * rng.standard_normal((8, 60)))
-        found = part_of(table).mean("t", table.mean(dim=0))
+        found = part_of(table).mean("t", mean_of(table))
         for place, (low, high) in enumerate((found.interval, found.interval_samples)):
             hits[place] += low <= 0 <= high
     covered, alone = hits / draws
