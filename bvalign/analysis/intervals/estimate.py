@@ -31,7 +31,7 @@ class Estimate(NamedTuple):
         return self.interval or self.interval_samples
 
     def __str__(self) -> str:
-        """The number with the half-width of its interval."""
+        """The number with the ends of its interval."""
         if self.value is None:
             return f"none ({self.reason})"
         ends = self.quoted_interval

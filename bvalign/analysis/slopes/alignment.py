@@ -95,12 +95,10 @@ def curve(
             values["logit_slope", name] = torch.cat([fits[name], fits[name].new_tensor([value])])
     for unit in units.unique().tolist():
         rows = torch.nonzero(units == unit).flatten()
-        size = round(float(members[rows].double().mean()))
         for (name, number_name), of_sets in values.items():
-            kept = of_sets[rows]
-            kept = kept[kept.isfinite()]
+            kept = rows[of_sets[rows].isfinite()]
             if len(kept):
-                yield _row(name, number_name, size, kept)
+                yield _row(name, number_name, members[kept], of_sets[kept])
 
 
 def _smaller_slopes(
@@ -148,12 +146,17 @@ def _by_halves(
     return values - bias * (of_halves(values) - values) / (of_halves(bias) - bias)
 
 
-def _row(estimator: str, number: str, members: int, values: Float[Tensor, " ensembles"]) -> Row:
-    """One row: mean and standard deviation over disjoint ensembles of one size."""
+def _row(
+    estimator: str,
+    number: str,
+    members: Int[Tensor, " ensembles"],
+    values: Float[Tensor, " ensembles"],
+) -> Row:
+    """One row: mean and standard deviation over disjoint ensembles of about one size."""
     return {
         "estimator": estimator,
         "number": number,
-        "members": members,
+        "members": round(float(members.double().mean())),
         "mean": float(values.mean()),
         "spread": float(values.std()) if len(values) > 1 else None,
         "draws": len(values),
