@@ -9,17 +9,27 @@ from torch import Tensor
 
 from bvalign.analysis.intervals import Difference, Estimate, Side, paired
 from bvalign.show.report.more_needed import Sizes, in_a_sentence, more_needed
-from bvalign.show.report.stored_reports import CLUSTER, Report, main_numbers
+from bvalign.show.report.stored_reports import CLUSTER, Report, main_numbers, unbiased_means
 
 TITLES = {
     "accuracy": "accuracy",
     "risk": "mean risk",
-    "bias_sq": "mean bias²",
-    "variance": "mean variance",
+    "bias_sq": "mean bias² (unbiased)",
+    "variance": "mean variance (unbiased)",
     "slope": "population slope",
     "offset": "population offset",
 }
 """Numbers that are compared, and their names on the page."""
+
+COLUMNS = {
+    "accuracy": "correct",
+    "risk": "risk",
+    "bias_sq": "bias_sq_unbiased",
+    "variance": "variance_unbiased",
+    "slope": "slope_influence",
+    "offset": "offset_influence",
+}
+"""Columns of samples.csv behind them; plug-in values would also differ by the members' number."""
 
 SLOPES = ("slope", "offset")
 SHARED = "over samples alone: the two have members in common"
@@ -34,7 +44,7 @@ def differences(a: Report, b: Report) -> dict[str, object]:
         b: the other report.
     """
     clusters = _joined_clusters(a, b)
-    numbers = [main_numbers(report.summary) for report in (a, b)]
+    numbers = [main_numbers(report.summary) | unbiased_means(report.summary) for report in (a, b)]
     shared = _shared_members(a, b)
     return {
         "clusters": None if clusters is None else int(clusters.max()) + 1,
@@ -82,16 +92,11 @@ def _notes(
     if shared:
         yield "the two have members in common, so intervals are over samples alone"
     counts = [report.summary["num_members"] for report in (a, b)]
-    variances = [r.summary["means"]["variance_unbiased"]["value"] for r in (a, b)]
     if counts[0] != counts[1]:
-        note = (
-            f"accuracy, bias² and variance are those of {counts[0]} and of {counts[1]} members: "
-            "finite M raises bias² and lowers variance by variance / M"
+        yield (
+            f"accuracy is that of the mean of {counts[0]} and of {counts[1]} members, and more of "
+            "them are more accurate; the other numbers depend on M by chance alone"
         )
-        if None not in variances:
-            share = variances[0] / counts[0] - variances[1] / counts[1]
-            note += f", which is {share:+.3g} and {-share:+.3g} of these differences"
-        yield note
 
 
 def _difference(
@@ -133,12 +138,10 @@ def _reasons(
 
 def _side(report: Report, number: Estimate, name: str) -> Side:
     """A number of a report with the influence of each sample on it."""
-    size = report.summary["num_samples"]
+    influence = report.samples[COLUMNS[name]] * 1.0
     if name in SLOPES:
         fitted = report.summary["alignment"]["logit_slope"]["samples"]
-        influence = report.samples[f"{name}_influence"] * (size / fitted)
-    else:
-        influence = report.samples["correct" if name == "accuracy" else name] * 1.0
+        influence *= report.summary["num_samples"] / fitted
     return Side(number, torch.from_numpy(influence), _clusters(report))
 
 

@@ -13,7 +13,8 @@ from bvalign.analysis.intervals import Estimate, Spread, estimate, stored
 from bvalign.show.report.summary_json import SCHEMA
 
 OLD_SCHEMA = 1
-COLUMNS = ("index", "label", "correct", "bias_sq", "variance", "risk")
+UNBIASED = {"bias_sq": "bias_sq_unbiased", "variance": "variance_unbiased"}
+COLUMNS = ("index", "label", "correct", "bias_sq", "variance", "risk", *UNBIASED.values())
 INFLUENCES = ("slope_influence", "offset_influence")
 CLUSTER = "cluster"
 MEANS = ("risk", "bias_sq", "variance")
@@ -50,18 +51,13 @@ def main_numbers(summary: dict[str, object]) -> dict[str, Estimate]:
     Args:
         summary: the content of a summary.json.
     """
-    old, alignment = summary["schema"] == OLD_SCHEMA, summary["alignment"]
-    means = {name: summary["means"][name] for name in MEANS}
-    if old:
+    alignment = summary["alignment"]
+    if summary["schema"] == OLD_SCHEMA:
         size, accuracy = summary["num_samples"], summary["accuracy"]
         error = math.sqrt(accuracy * (1 - accuracy) / (size - 1)) if size > 1 else None
         numbers = {
             "accuracy": _old_mean(accuracy, error, size, proportion=True),
             "member_accuracy": Estimate(summary["member_accuracy"]["mean"], reason=OLD_INTERVAL),
-        }
-        numbers |= {
-            name: _old_mean(mean["value"], mean["standard_error"], size)
-            for name, mean in means.items()
         }
         numbers |= dict.fromkeys(("slope", "offset"), Estimate(None, reason=OLD))
     else:
@@ -69,11 +65,25 @@ def main_numbers(summary: dict[str, object]) -> dict[str, Estimate]:
             "accuracy": stored(summary["accuracy"]),
             "member_accuracy": stored(summary["member_accuracy"]["mean"]),
         }
-        numbers |= {name: stored(mean) for name, mean in means.items()}
         numbers |= {name: stored(alignment["logit_slope"][name]) for name in ("slope", "offset")}
+    numbers |= {name: _mean(summary, name) for name in MEANS}
     if summary["num_members"] == 1:
         numbers["variance"] = Estimate(None, reason="needs two members")
     return numbers | {name: stored(alignment[name]["slope"]) for name in LINES}
+
+
+def unbiased_means(summary: dict[str, object]) -> dict[str, Estimate]:
+    """Means of bias_sq and variance as they would be with infinitely many members."""
+    return {name: _mean(summary, column) for name, column in UNBIASED.items()}
+
+
+def _mean(summary: dict[str, object], name: str) -> Estimate:
+    mean = summary["means"][name]
+    if summary["schema"] != OLD_SCHEMA:
+        return stored(mean)
+    if mean["value"] is None:
+        return Estimate(None, reason="needs two members")
+    return _old_mean(mean["value"], mean["standard_error"], summary["num_samples"])
 
 
 def _old_mean(
