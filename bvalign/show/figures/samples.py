@@ -38,7 +38,7 @@ def ratio_histogram(
         num_members: M.
         flags: reasons not to quote the population's number, for the legend.
     """
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    figure = Figure(figsize=(6.4, 4.6), layout="constrained")
     axes = figure.add_subplot()
     usable = np.isfinite(ratio) & (ratio > 0)
     if usable.any():
@@ -61,7 +61,7 @@ def ratio_histogram(
     axes.set_xlabel("variance / squared bias (of these members, plug-in)")
     axes.set_ylabel("test samples")
     axes.set_title(f"N = {len(ratio)}, M = {num_members}", fontsize=10)
-    axes.legend(loc="best", fontsize=8)  # named, or matplotlib warns when it takes a second
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)  # beside the bars, not over them
     return figure
 
 
