@@ -19,9 +19,8 @@ def drawn(figure):
     return figure
 
 
-def legend_of(thing):
-    legends = thing.legends if hasattr(thing, "legends") else [thing.get_legend()]
-    return [text.get_text() for text in legends[0].get_texts()]
+def legend_of(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_slope_and_offset_end_in_those_of_all_members():
@@ -74,12 +73,12 @@ def test_the_geometric_mean_stands_in_the_histogram_of_ratios(mean, high):
     found = Estimate(mean, (0.5, high))
     figure = ratio_histogram(ratio, np.full(40, True), found, num_members=8, flags=flags)
     axes = drawn(figure).axes[0]
-    (label,) = (text for text in legend_of(axes) if text.startswith("population"))
+    (label,) = (text for text in legend_of(figure) if text.startswith("population"))
     assert label.startswith(f"population: geometric mean {mean:.3g}, 95% 0.5 to {high:.3g}")
     assert label.endswith("do not quote: saturated")
     assert axes.get_xlim()[1] < 20  # whatever the population, the axes are those of the samples
     none = ratio_histogram(ratio, np.full(40, True), Estimate(None, reason="few"), num_members=8)
-    assert not [text for text in legend_of(drawn(none).axes[0]) if "population" in text]
+    assert not [text for text in legend_of(drawn(none)) if "population" in text]
 
 
 def test_bins_of_confidence_hold_the_samples_that_were_binned():
