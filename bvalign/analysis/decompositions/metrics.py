@@ -5,14 +5,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from bvalign.analysis.decompositions.log_statistics import LogMoments, log_moments, merge_logs
 from bvalign.analysis.decompositions.member_metric import MemberMetric
 from bvalign.analysis.decompositions.other_losses import (
     CrossEntropy,
-    LogMoments,
     ZeroOne,
     decompose_logs,
-    log_moments,
-    merge_logs,
     vote_counts,
     zero_one,
 )
