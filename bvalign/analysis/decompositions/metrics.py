@@ -17,6 +17,7 @@ from bvalign.analysis.decompositions.other_losses import (
 from bvalign.analysis.decompositions.squared_loss import (
     Decomposition,
     Moments,
+    add_member,
     decompose,
     empty_moments,
     merge,
@@ -51,6 +52,11 @@ class BiasVariance(MemberMetric):
 
     def merge(self, a: Moments, b: Moments, target: Tensor) -> Moments:
         return merge(a, b, target)
+
+    def extend(self, state: Moments, logits: Tensor, target: Tensor) -> Moments:
+        if len(logits) == 1:
+            return add_member(state, logits, target)
+        return super().extend(state, logits, target)
 
     def decompose(self, state: Moments, target: Tensor) -> Decomposition:
         return decompose(state, target)

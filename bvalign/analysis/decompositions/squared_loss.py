@@ -153,6 +153,26 @@ def merge(a: Moments, b: Moments, target: Int[Tensor, " samples"]) -> Moments:
     )
 
 
+def add_member(
+    state: Moments,
+    logits: Float[Tensor, "1 samples classes"],
+    target: Int[Tensor, " samples"],
+) -> Moments:
+    """Moments with one more member: `merge` with its moments, in a fraction of the time."""
+
+    def add(logits: Tensor, target: Tensor, *state: Tensor) -> Moments:
+        (probs,), (count, before, centred, pairs) = softmax(logits), state
+        prob_sum, n, label = before + probs, count.double(), target.unsqueeze(-1)
+        shift = (probs * n.unsqueeze(-1)).sub_(before)
+        rest = shift.scatter_(-1, prob_sum.argmax(dim=-1, keepdim=True), 0.0).sum(dim=-1)
+        between = shift.square_().sum(dim=-1).addcmul_(rest, rest) / (n * (n + 1)).clamp_(min=1)
+        others, rest = before.scatter(-1, label, 0.0), probs.scatter_(-1, label, 0.0).sum(dim=-1)
+        across = rest.mul_(others.sum(dim=-1)) + others.mul_(probs).sum(dim=-1)
+        return Moments(count + 1, prob_sum, centred + between, pairs + across)
+
+    return in_pieces(add, logits, target, *state)
+
+
 def empty_moments(num_samples: int, num_classes: int) -> Moments:
     """Moments of the empty set of members, the neutral element of `merge`."""
     zeros = torch.zeros(num_samples, dtype=torch.float64)
