@@ -4,17 +4,18 @@ The torchmetrics classes are in `metrics.py`, which is not imported here as it n
 """
 
 from bvalign.analysis.decompositions.columns import Column, NamedColumns, Unit, columns_of
+from bvalign.analysis.decompositions.log_probs import log_softmax
+from bvalign.analysis.decompositions.log_statistics import jackknife_shift, log_moments
 from bvalign.analysis.decompositions.other_losses import (
     CrossEntropy,
     ZeroOne,
     cross_entropy,
+    cross_entropy_of,
     disagreement,
-    jackknife_shift,
-    log_moments,
-    log_softmax,
     vote_counts,
     zero_one,
 )
+from bvalign.analysis.decompositions.pieces import in_pieces
 from bvalign.analysis.decompositions.soft_labels import (
     SoftLabelDecomposition,
     decompose_soft_labels,
@@ -43,9 +44,11 @@ __all__ = [
     "centred_squares",
     "columns_of",
     "cross_entropy",
+    "cross_entropy_of",
     "decompose",
     "decompose_soft_labels",
     "disagreement",
+    "in_pieces",
     "jackknife_shift",
     "log_moments",
     "log_softmax",

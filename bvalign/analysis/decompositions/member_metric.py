@@ -68,6 +68,10 @@ class MemberMetric(Metric):
     ) -> tuple[Tensor, ...]:
         """State of the union of two disjoint sets of members."""
 
+    def extend(self, state: tuple[Tensor, ...], logits: Tensor, target: Tensor) -> tuple:
+        """State with a block of members added on a batch of samples."""
+        return self.merge(state, self.moments(logits, target), target)
+
     @abstractmethod
     def decompose(self, state: tuple[Tensor, ...], target: Tensor) -> tuple[Tensor, ...]:
         """Per-sample values of a state."""
@@ -92,11 +96,12 @@ class MemberMetric(Metric):
         self._check(logits, target, index)
         if member is not None:
             self._register(torch.as_tensor(member).flatten().tolist(), len(logits), index)
-        here = self._state_type(*(state[index] for state in self._states()))
-        merged = self.merge(here, self.moments(logits, target), target)
-        for state, value in zip(self._states(), merged, strict=True):
-            state[index] = value
-        self.target[index] = target
+        rows = _rows(index)
+        here = self._state_type(*(state[rows] for state in self._states()))
+        extended = self.extend(here, logits, target)
+        for state, value in zip(self._states(), extended, strict=True):
+            state[rows] = value
+        self.target[rows] = target
 
     def compute(self) -> tuple[Tensor, ...]:
         """Returns the per-sample values over everything seen, on all ranks.
@@ -153,14 +158,15 @@ class MemberMetric(Metric):
                 f"labels must lie in 0..{self.num_classes - 1}, got {int(target.min())}.."
                 f"{int(target.max())}"
             )
-        if len(index.unique()) < batch:
+        if (index.diff() <= 0).any() and len(index.unique()) < batch:
             values, counts = index.unique(return_counts=True)
             raise ValueError(
                 f"sample {int(values[counts > 1][0])} comes twice in one batch; pad nothing, or "
                 "drop what a distributed sampler repeats"
             )
-        bad = (~logits.isfinite()).any(dim=-1).sum(dim=1)
-        if bad.any():
+        # one sum tells that all are finite, unless it overflows
+        bad = None if logits.sum(dtype=torch.float64).isfinite() else _non_finite(logits)
+        if bad is not None and bad.any():
             row = int(bad.argmax())
             raise ValueError(
                 f"logits of member {row} of this batch are NaN or inf for {int(bad[row])} of "
@@ -204,3 +210,15 @@ class MemberMetric(Metric):
                 f"member {int(repeated[0])} was counted {int(self.appearances[repeated[0]])} times "
                 f"for {self.num_samples} samples; do two ranks evaluate the same samples?"
             )
+
+
+def _rows(index: Tensor) -> Tensor | slice:
+    """The same rows as a slice if they follow each other, which saves copies."""
+    if len(index) and (index.diff() == 1).all():
+        return slice(int(index[0]), int(index[-1]) + 1)
+    return index
+
+
+def _non_finite(logits: Tensor) -> Tensor:
+    """Samples (members) with NaN or inf."""
+    return (~logits.isfinite()).any(dim=-1).sum(dim=1)

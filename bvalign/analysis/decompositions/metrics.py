@@ -5,20 +5,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from bvalign.analysis.decompositions.log_statistics import LogMoments, log_moments, merge_logs
 from bvalign.analysis.decompositions.member_metric import MemberMetric
 from bvalign.analysis.decompositions.other_losses import (
     CrossEntropy,
-    LogMoments,
     ZeroOne,
     decompose_logs,
-    log_moments,
-    merge_logs,
     vote_counts,
     zero_one,
 )
 from bvalign.analysis.decompositions.squared_loss import (
     Decomposition,
     Moments,
+    add_member,
     decompose,
     empty_moments,
     merge,
@@ -53,6 +52,11 @@ class BiasVariance(MemberMetric):
 
     def merge(self, a: Moments, b: Moments, target: Tensor) -> Moments:
         return merge(a, b, target)
+
+    def extend(self, state: Moments, logits: Tensor, target: Tensor) -> Moments:
+        if len(logits) == 1:
+            return add_member(state, logits, target)
+        return super().extend(state, logits, target)
 
     def decompose(self, state: Moments, target: Tensor) -> Decomposition:
         return decompose(state, target)

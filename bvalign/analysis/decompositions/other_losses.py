@@ -39,14 +39,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bvalign.analysis.decompositions.columns import Unit
-
-
-class LogMoments(NamedTuple):
-    """Sufficient statistics of cross-entropy for the members seen so far; see `merge_logs`."""
-
-    count: Int[Tensor, " samples"]  # members seen
-    log_prob_sum: Float[Tensor, "samples classes"]  # sum_m log p_m
-    divergence: Float[Tensor, " samples"]  # sum_m KL(q ‖ p_m)
+from bvalign.analysis.decompositions.log_probs import log_softmax
+from bvalign.analysis.decompositions.log_statistics import (
+    LogMoments,
+    jackknife_shift_of,
+    log_centre,
+    log_moments_of,
+)
+from bvalign.analysis.decompositions.pieces import in_pieces
 
 
 class CrossEntropy(NamedTuple):
@@ -83,62 +83,6 @@ class ZeroOne(NamedTuple):
     count: Int[Tensor, " samples"]  # members behind the numbers
 
 
-def log_softmax(logits: Float[Tensor, "... classes"]) -> Float[Tensor, "... classes"]:
-    """Log-probabilities in float64, accurate to rounding even where p is almost one.
-
-    torch.log_softmax gives 0 instead of -1e-26 at a margin of 60: it adds the 1 of the largest
-    class before taking the logarithm. Here log1p leaves that class out of the sum.
-    """
-    shifted = logits.double() - logits.double().amax(dim=-1, keepdim=True)
-    rest = shifted.exp().scatter(-1, shifted.argmax(dim=-1, keepdim=True), 0.0)
-    return shifted - rest.sum(dim=-1, keepdim=True).log1p()
-
-
-def kl_divergence(
-    log_p: Float[Tensor, "samples classes"], log_q: Float[Tensor, "*members samples classes"]
-) -> Float[Tensor, "*members samples"]:
-    """KL(p ‖ q) as sum_k p (e^t - 1 - t), t = log q - log p, in nats: no term is negative."""
-    p, t = log_p.exp(), log_q - log_p
-    large = log_q.exp() - p - p * t  # e^t may overflow where p e^t does not
-    return torch.where(t.abs() < 1, p * (t.expm1() - t), large).sum(dim=-1)
-
-
-def log_moments(logits: Float[Tensor, "members samples classes"]) -> LogMoments:
-    """Moments of a block of members with finite logits; needs about six float64 copies of it."""
-    log_probs = log_softmax(logits)
-    log_prob_sum = log_probs.sum(dim=0)
-    divergence = kl_divergence(log_softmax(log_prob_sum / len(logits)), log_probs).sum(dim=0)
-    count = torch.full_like(divergence, len(logits), dtype=torch.int64)
-    return LogMoments(count, log_prob_sum, divergence)
-
-
-def merge_logs(a: LogMoments, b: LogMoments) -> LogMoments:
-    """Moments of the union of two disjoint sets of members; either may be empty (count 0)."""
-    count, log_prob_sum = a.count + b.count, a.log_prob_sum + b.log_prob_sum
-    centre = _log_centre(count, log_prob_sum)
-    between = [n * kl_divergence(centre, _log_centre(n, sums)) for n, sums, _ in (a, b)]
-    return LogMoments(count, log_prob_sum, a.divergence + b.divergence + sum(between))
-
-
-def jackknife_shift(
-    logits: Float[Tensor, "members samples classes"], moments: LogMoments
-) -> Float[Tensor, " samples"]:
-    """Term of a block of members in (M-1)/M sum_m KL(q ‖ q_(-m)), nats; add those of all blocks.
-
-    Args:
-        logits: of a block of members.
-        moments: of all members, including this block.
-
-    Returns:
-        float64; NaN with one member.
-    """
-    count, log_prob_sum, _ = moments
-    centre = _log_centre(count, log_prob_sum)
-    others = _log_centre(count - 1, log_prob_sum - log_softmax(logits))
-    shift = kl_divergence(centre, others).sum(dim=0)
-    return torch.where(count > 1, shift * (count - 1) / count, torch.nan)
-
-
 def decompose_logs(
     moments: LogMoments,
     target: Int[Tensor, " samples"],
@@ -153,7 +97,7 @@ def decompose_logs(
     """
     count, log_prob_sum, divergence = moments
     at_label = target.unsqueeze(-1)
-    bias = -_log_centre(count, log_prob_sum).gather(-1, at_label).squeeze(-1)
+    bias = -log_centre(count, log_prob_sum).gather(-1, at_label).squeeze(-1)
     variance = divergence / count
     shift = torch.full_like(bias, torch.nan) if shift is None else shift
     return CrossEntropy(
@@ -175,8 +119,15 @@ def cross_entropy(
     >>> cross_entropy(logits, torch.tensor([1])).kl_bias.item()  # log 2
     0.6931471805599453
     """
-    moments = log_moments(logits)
-    return decompose_logs(moments, target, jackknife_shift(logits, moments))
+    return in_pieces(lambda x, y: cross_entropy_of(log_softmax(x), y), logits, target)
+
+
+def cross_entropy_of(
+    log_probs: Float[Tensor, "members samples classes"], target: Int[Tensor, " samples"]
+) -> CrossEntropy:
+    """The same from log-probabilities."""
+    moments = log_moments_of(log_probs)
+    return decompose_logs(moments, target, jackknife_shift_of(log_probs, moments))
 
 
 def vote_counts(
@@ -232,10 +183,3 @@ def zero_one(counts: Int[Tensor, "samples classes"], target: Int[Tensor, " sampl
         disagreement=disagreement(counts),
         count=count,
     )
-
-
-def _log_centre(
-    count: Int[Tensor, " samples"], log_prob_sum: Float[Tensor, "*members samples classes"]
-) -> Float[Tensor, "*members samples classes"]:
-    """Logarithm of q, the normalised geometric mean of the members."""
-    return log_softmax(log_prob_sum / count.clamp(min=1).unsqueeze(-1))

@@ -29,7 +29,8 @@ from jaxtyping import Bool, Float, Int, Real
 from torch import Tensor
 
 from bvalign.analysis.decompositions.columns import Unit
-from bvalign.analysis.decompositions.squared_loss import residual, softmax
+from bvalign.analysis.decompositions.pieces import in_pieces
+from bvalign.analysis.decompositions.squared_loss import pair_products, residual, softmax
 
 
 class WeightedDecomposition(NamedTuple):
@@ -70,20 +71,23 @@ def weighted_decompose(
     0.5
     """
     normalised = _normalised(member_weights, len(logits), logits.device)
-    probs = softmax(logits)
-    mean = torch.einsum("m,mnk->nk", normalised, probs)
-    spread = residual(probs, mean.argmax(dim=-1))
-    spread = spread - torch.einsum("m,mnk->nk", normalised, spread)
-    bias_sq = residual(mean, target).square().sum(dim=-1)
-    variance = torch.einsum("m,mnk->n", normalised, spread.square())
+    return in_pieces(lambda x, y: _decompose(x, y, normalised), logits, target)
 
-    pairs, distinct = torch.zeros_like(bias_sq), torch.zeros_like(normalised[0])
-    before, weight_before = torch.zeros_like(mean), torch.zeros_like(normalised[0])
-    for weight, member_residual in zip(normalised, residual(probs, target), strict=True):
-        pairs += 2 * weight * (before * member_residual).sum(dim=-1)
-        distinct += 2 * weight * weight_before
-        before += weight * member_residual
-        weight_before += weight
+
+def _decompose(
+    logits: Float[Tensor, "members samples classes"],
+    target: Int[Tensor, " samples"],
+    normalised: Float[Tensor, " members"],
+) -> WeightedDecomposition:
+    probs = softmax(logits)
+    weights = normalised.reshape(-1, 1, 1)
+    mean = (weights * probs).sum(dim=0)
+    spread = residual(probs, mean.argmax(dim=-1))
+    spread -= (weights * spread).sum(dim=0)
+    bias_sq = residual(mean, target).square().sum(dim=-1)
+    variance = spread.square_().mul_(weights).sum(dim=0).sum(dim=-1)
+    pairs = 2 * pair_products(residual(probs, target).mul_(weights))
+    distinct = 2 * pair_products(weights)
     return WeightedDecomposition(
         bias_sq=bias_sq,
         variance=variance,

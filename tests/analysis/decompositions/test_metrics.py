@@ -42,6 +42,25 @@ def test_reset_forgets_everything():
         metric.reset()
 
 
+@pytest.mark.parametrize("index", [[0, 1, 2], [4, 5, 6], [6, 5, 4], [0, 2, 4], [3], []])
+def test_rows_in_any_order_are_those_of_the_data_set(index):
+    logits, target = random_ensemble(members=4, samples=7)
+    metric, index = BiasVariance(7, 4), torch.tensor(index, dtype=torch.int64)
+    rest = torch.tensor([row for row in range(7) if row not in index.tolist()])
+    for rows in (index, rest):
+        for member in range(4):
+            metric.update(logits[member, rows], target[rows], rows, member)
+    for found, value in zip(
+        metric.compute(), decompose(moments(logits, target), target), strict=True
+    ):
+        torch.testing.assert_close(found, value, rtol=1e-12, atol=0)
+
+
+def test_finite_logits_whose_sum_overflows_are_accepted():
+    logits = torch.full((1, 5, 4), 1e308, dtype=torch.float64)
+    BiasVariance(5, 4).update(logits, TARGET, INDEX)
+
+
 LOGITS, TARGET = random_ensemble()
 INDEX = torch.arange(5)
 

@@ -9,15 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bvalign.analysis.decompositions.log_probs import kl_divergence, log_softmax, log_sum_exp
+from bvalign.analysis.decompositions.log_statistics import jackknife_shift, log_moments, merge_logs
 from bvalign.analysis.decompositions.other_losses import (
     CrossEntropy,
     cross_entropy,
     decompose_logs,
-    jackknife_shift,
-    kl_divergence,
-    log_moments,
-    log_softmax,
-    merge_logs,
     vote_counts,
     zero_one,
 )
@@ -90,6 +87,27 @@ def test_variance_of_nearly_equal_confident_members():
 def test_log_softmax_keeps_the_digits_of_confidence():
     log_prob = log_softmax(torch.tensor([60.0, 0.0, 0.0]))[0].item()
     assert log_prob == pytest.approx(-2 * math.exp(-60), rel=1e-15)
+
+
+def test_log_sum_exp_keeps_the_digits_next_to_zero():
+    found = log_sum_exp(torch.tensor([-3e-30, -70.0, -71.0], dtype=torch.float64)).item()
+    assert found == pytest.approx(math.exp(-70) + math.exp(-71) - 3e-30, rel=1e-15)
+
+
+def test_the_jackknife_survives_overflow():
+    """Without one of two members the other's odds count twice: e^1600 overflows."""
+    sample = [[800.0, 0.0, 1.0], [-800.0, 0.0, 2.0]]
+    values = cross_entropy(torch.tensor(sample).double().unsqueeze(1), torch.tensor([0]))
+    _, _, variance = reference.jackknife(reference.cross_entropy, sample, 0)
+    assert values.kl_variance_jackknife.item() == pytest.approx(float(variance), rel=1e-12)
+
+
+def test_variances_without_a_probability_are_undefined():
+    logits = torch.tensor([[[0.0, 1.0, -math.inf]], [[0.0, 2.0, 1.0]]])
+    values = cross_entropy(logits, torch.tensor([0]))
+    assert values.kl_risk.isfinite().all()
+    assert values.kl_variance.isnan().all()
+    assert values.kl_variance_jackknife.isnan().all()
 
 
 def test_kl_divergence_survives_overflow():

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from bvalign.analysis.decompositions.squared_loss import decompose, empty_moments, merge, moments
+from bvalign.analysis.decompositions.squared_loss import (
+    add_member,
+    decompose,
+    empty_moments,
+    merge,
+    moments,
+    pair_products,
+)
 from tests import reference
 from tests.ensembles import random_ensemble
 from tests.reference import check_golden
@@ -100,3 +107,47 @@ def test_no_members_change_nothing():
     some = moments(logits, target)
     merged = merge(moments(logits[:0], target), some, target)
     assert all(torch.equal(a, b) for a, b in zip(merged, some, strict=True))
+
+
+def one_by_one(logits, target):
+    state = empty_moments(*logits.shape[1:])
+    for member in logits:
+        state = add_member(state, member.unsqueeze(0), target)
+    return state
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 4), (1, 6, 2), (4, 1, 3), (9, 7, 10)])
+@pytest.mark.parametrize("piece", [8, 2**18])
+def test_members_added_one_by_one_equal_the_reference(monkeypatch, shape, piece):
+    monkeypatch.setattr("bvalign.analysis.decompositions.pieces.PIECE", piece)
+    logits, target = random_ensemble(*shape)
+    found = decompose(one_by_one(logits, target), target)
+    assert found.count.tolist() == [shape[0]] * shape[1]
+    if shape[0] > 1:
+        for name, expected in reference.bias_variance(logits.numpy(), target.numpy()).items():
+            np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("margin", [0.0, 60.0])
+@pytest.mark.parametrize("right", [True, False])
+def test_an_added_member_is_a_merged_one(margin, right):
+    logits, target = random_ensemble(members=6)
+    largest = target if right else (target + 1) % 4
+    logits[:, torch.arange(5), largest] += margin
+    before = moments(logits[:5], target)
+    kept = [field.clone() for field in before]
+    found = add_member(before, logits[5:], target)
+    expected = merge(before, moments(logits[5:], target), target)
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-13, atol=0)
+    assert all(map(torch.equal, before, kept))
+
+
+@pytest.mark.parametrize("members", [0, 1, 2, 5, 8, 13])
+def test_pair_products_are_those_of_all_pairs(members):
+    residuals = torch.rand(members, 3, 4, dtype=torch.float64)
+    expected = torch.zeros(3, dtype=torch.float64)
+    for b in range(members):
+        for a in range(b):
+            expected += (residuals[a] * residuals[b]).sum(dim=-1)
+    torch.testing.assert_close(pair_products(residuals), expected, rtol=1e-13, atol=0)

@@ -1,0 +1,102 @@
+"""Sufficient statistics of cross-entropy: sums over members, and what leaving one out shifts.
+
+Symbols as in `other_losses.py`. With the mean L = mean_m log p_m, q = e^L / Z, and with
+w_m = (L - log p_m) / (M-1) less its mean E_q w_m, for one sample
+
+    mean_m KL(q ‖ p_m)  -log Z, wherever that keeps its digits; else the mean itself
+    KL(q ‖ q_(-m))      log(1 + E_q [e^w_m - 1 - w_m]), all terms positive
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from bvalign.analysis.decompositions.log_probs import kl_divergence, log_softmax, log_sum_exp
+from bvalign.analysis.decompositions.pieces import in_pieces
+
+DIGITS = 1 / 32
+"""Least -log Z, relative to the larger of its two terms: their difference loses five bits."""
+
+
+class LogMoments(NamedTuple):
+    """Sufficient statistics of cross-entropy for the members seen so far; see `merge_logs`."""
+
+    count: Int[Tensor, " samples"]  # members seen
+    log_prob_sum: Float[Tensor, "samples classes"]  # sum_m log p_m
+    divergence: Float[Tensor, " samples"]  # sum_m KL(q ‖ p_m)
+
+
+def log_moments(logits: Float[Tensor, "members samples classes"]) -> LogMoments:
+    """Moments of a block of members with finite logits, in pieces that stay in the cache."""
+    return in_pieces(lambda piece: log_moments_of(log_softmax(piece)), logits)
+
+
+def log_moments_of(log_probs: Float[Tensor, "members samples classes"]) -> LogMoments:
+    """The same from log-probabilities."""
+    log_prob_sum = log_probs.sum(dim=0)
+    mean = log_prob_sum / len(log_probs)
+    log_total, largest = log_sum_exp(mean), mean.amax(dim=-1)
+    divergence = -len(log_probs) * log_total
+    # NaN where a member excludes a class: then the mean is -inf
+    exact = (log_total < DIGITS * largest) & log_prob_sum.sum(dim=-1).isfinite()
+    rows = torch.nonzero(~exact).flatten()
+    if len(rows):
+        terms = kl_divergence(log_softmax(mean[rows]), log_probs[:, rows])
+        divergence[rows] = terms.sum(dim=0)
+    count = torch.full_like(divergence, len(log_probs), dtype=torch.int64)
+    return LogMoments(count, log_prob_sum, divergence)
+
+
+def merge_logs(a: LogMoments, b: LogMoments) -> LogMoments:
+    """Moments of the union of two disjoint sets of members; either may be empty (count 0)."""
+    count, log_prob_sum = a.count + b.count, a.log_prob_sum + b.log_prob_sum
+    centre = log_centre(count, log_prob_sum)
+    between = [n * kl_divergence(centre, log_centre(n, sums)) for n, sums, _ in (a, b)]
+    return LogMoments(count, log_prob_sum, a.divergence + b.divergence + sum(between))
+
+
+def jackknife_shift(
+    logits: Float[Tensor, "members samples classes"], moments: LogMoments
+) -> Float[Tensor, " samples"]:
+    """Term of a block of members in (M-1)/M sum_m KL(q ‖ q_(-m)), nats; add those of all blocks.
+
+    Args:
+        logits: of a block of members.
+        moments: of all members, including this block.
+
+    Returns:
+        float64; NaN with one member.
+    """
+
+    def shift(piece: Tensor, *rows: Tensor) -> Tensor:
+        return jackknife_shift_of(log_softmax(piece), LogMoments(*rows))
+
+    return in_pieces(shift, logits, *moments)
+
+
+def jackknife_shift_of(
+    log_probs: Float[Tensor, "members samples classes"], moments: LogMoments
+) -> Float[Tensor, " samples"]:
+    """The same from log-probabilities of a block of members."""
+    count, log_prob_sum, _ = moments
+    centre, others = log_centre(count, log_prob_sum), (count - 1).clamp(min=1).unsqueeze(-1)
+    q = centre.exp()
+    w = (log_prob_sum / count.unsqueeze(-1) - log_probs).div_(others)
+    terms = w * q
+    w -= terms.sum(dim=-1, keepdim=True)
+    torch.expm1(w, out=terms)
+    shift = terms.sub_(w).mul_(q).sum(dim=-1).log1p_().sum(dim=0)
+    rows = torch.nonzero(~shift.isfinite()).flatten()
+    if len(rows):  # e^w overflows
+        left = log_centre(count[rows] - 1, log_prob_sum[rows] - log_probs[:, rows])
+        shift[rows] = kl_divergence(centre[rows], left).sum(dim=0)
+    return torch.where(count > 1, shift * (count - 1) / count, torch.nan)
+
+
+def log_centre(
+    count: Int[Tensor, " samples"], log_prob_sum: Float[Tensor, "*members samples classes"]
+) -> Float[Tensor, "*members samples classes"]:
+    """Logarithm of q, the normalised geometric mean of the members."""
+    return log_softmax(log_prob_sum / count.clamp(min=1).unsqueeze(-1))
