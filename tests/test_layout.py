@@ -30,7 +30,7 @@ ROOMS = {
 
 CORNERS = {
     "analysis.decompositions": set(),
-    "analysis.intervals": set(),
+    "analysis.intervals": {"analysis.decompositions"},
     "analysis.groups": {"analysis.decompositions", "analysis.intervals"},
     "analysis.slopes": {"analysis.decompositions", "analysis.groups", "analysis.intervals"},
     "analysis.calibration": {"analysis.decompositions", "analysis.groups", "analysis.intervals"},

@@ -48,26 +48,32 @@ class Unlabelled(NamedTuple):
     """
 
     prediction: Annotated[Int[Tensor, " samples"], Unit("class id")]  # argmax p̄
-    confidence: Annotated[Float[Tensor, " samples"], Unit("probability", True, True)]  # max p̄
+    confidence: Annotated[
+        Float[Tensor, " samples"], Unit("probability", shown=True, kind="proportion")
+    ]  # max p̄
     variance: Annotated[
-        Float[Tensor, " samples"], Unit("squared probability", shown=True, positive=True)
+        Float[Tensor, " samples"], Unit("squared probability", shown=True, kind="positive")
     ]
     variance_unbiased: Annotated[
-        Float[Tensor, " samples"], Unit("squared probability", positive=True)
+        Float[Tensor, " samples"], Unit("squared probability", kind="positive")
     ]
-    uncertainty: Annotated[Float[Tensor, " samples"], Unit("squared probability", positive=True)]
-    kl_variance: Annotated[Float[Tensor, " samples"], Unit("nats", positive=True)]
-    kl_variance_jackknife: Annotated[Float[Tensor, " samples"], Unit("nats", positive=True)]
-    disagreement: Annotated[Float[Tensor, " samples"], Unit("fraction of pairs", True, True)]
-    variance_01: Annotated[Float[Tensor, " samples"], Unit("fraction of members", proportion=True)]
+    uncertainty: Annotated[Float[Tensor, " samples"], Unit("squared probability", kind="positive")]
+    kl_variance: Annotated[Float[Tensor, " samples"], Unit("nats", kind="positive")]
+    kl_variance_jackknife: Annotated[Float[Tensor, " samples"], Unit("nats", kind="positive")]
+    disagreement: Annotated[
+        Float[Tensor, " samples"], Unit("fraction of pairs", shown=True, kind="proportion")
+    ]
+    variance_01: Annotated[
+        Float[Tensor, " samples"], Unit("fraction of members", kind="proportion")
+    ]
     risk_label_free: Annotated[
-        Float[Tensor, " samples"], Unit("squared probability", positive=True)
+        Float[Tensor, " samples"], Unit("squared probability", kind="positive")
     ]
     risk_label_free_plug_in: Annotated[
-        Float[Tensor, " samples"], Unit("squared probability", positive=True)
+        Float[Tensor, " samples"], Unit("squared probability", kind="positive")
     ]
     # 1 - max p̄, without cancellation
-    error_label_free: Annotated[Float[Tensor, " samples"], Unit("probability", proportion=True)]
+    error_label_free: Annotated[Float[Tensor, " samples"], Unit("probability", kind="proportion")]
 
 
 class UnlabelledStatistics(NamedTuple):

@@ -31,7 +31,7 @@ from bvalign.analysis.decompositions import (
     zero_one,
 )
 
-PROPORTION = Unit("fraction", proportion=True)
+PROPORTION, DIFFERENCE = Unit("fraction", kind="proportion"), Unit("fraction", kind="difference")
 
 
 class DisagreementEquality(NamedTuple):
@@ -45,8 +45,8 @@ class DisagreementEquality(NamedTuple):
     error: Annotated[Float[Tensor, " samples"], PROPORTION]
     disagreement: Annotated[Float[Tensor, " samples"], PROPORTION]
     plug_in: Annotated[Float[Tensor, " samples"], PROPORTION]  # disagreement of these very members
-    difference: Annotated[Float[Tensor, " samples"], Unit("fraction")]
-    difference_plug_in: Annotated[Float[Tensor, " samples"], Unit("fraction")]
+    difference: Annotated[Float[Tensor, " samples"], DIFFERENCE]
+    difference_plug_in: Annotated[Float[Tensor, " samples"], DIFFERENCE]
 
 
 def hard_equality(

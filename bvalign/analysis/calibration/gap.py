@@ -51,7 +51,7 @@ class Gap(NamedTuple):
     """Gap identity, one value per sample, float64; unbiased values need two members, else NaN."""
 
     gap: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
-    uncertainty: Annotated[Float[Tensor, " samples"], Unit("squared probability", positive=True)]
+    uncertainty: Annotated[Float[Tensor, " samples"], Unit("squared probability", kind="positive")]
     calibration_residual: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
     gap_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
     calibration_residual_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]

@@ -188,7 +188,7 @@ def _columns(gap: Gap, name: str) -> dict[str, Column]:
     columns = columns_of(gap)
     if name != "change":
         return columns
-    return {n: Column(c.values, c.unit._replace(positive=False)) for n, c in columns.items()}
+    return {n: Column(c.values, c.unit._replace(kind="real")) for n, c in columns.items()}
 
 
 def _shuffled(number: int, clusters: Int[Tensor, " chosen"] | None) -> Int[Tensor, " chosen"]:

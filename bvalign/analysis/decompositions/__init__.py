@@ -3,7 +3,13 @@
 The torchmetrics classes are in `metrics.py`, which is not imported here as it needs torchmetrics.
 """
 
-from bvalign.analysis.decompositions.columns import Column, NamedColumns, Unit, columns_of
+from bvalign.analysis.decompositions.columns import (
+    Column,
+    Kind,
+    NamedColumns,
+    Unit,
+    columns_of,
+)
 from bvalign.analysis.decompositions.log_probs import log_softmax
 from bvalign.analysis.decompositions.log_statistics import jackknife_shift, log_moments
 from bvalign.analysis.decompositions.other_losses import (
@@ -35,6 +41,7 @@ __all__ = [
     "Column",
     "CrossEntropy",
     "Decomposition",
+    "Kind",
     "Moments",
     "NamedColumns",
     "SoftLabelDecomposition",

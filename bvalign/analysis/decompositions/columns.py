@@ -6,10 +6,13 @@ A field of a NamedTuple is a column of samples.csv if it is annotated with a `Un
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from torch import Tensor
+
+Kind = Literal["real", "positive", "proportion", "difference"]
+"""Any number; never below zero; from 0 to 1; a difference of proportions, from -1 to 1."""
 
 
 class Unit(NamedTuple):
@@ -17,8 +20,7 @@ class Unit(NamedTuple):
 
     name: str
     shown: bool = False  # on hover cards and in W&B tables
-    proportion: bool = False  # from 0 to 1, so that the interval of its mean is too
-    positive: bool = False  # never below zero, so that the interval of its mean is not either
+    kind: Kind = "real"  # what its mean, and so the interval of that, can be
 
 
 class Column(NamedTuple):

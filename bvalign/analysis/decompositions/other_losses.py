@@ -58,11 +58,11 @@ class CrossEntropy(NamedTuple):
     one member, and without the second pass over the members.
     """
 
-    kl_risk: Annotated[Float[Tensor, " samples"], Unit("nats", positive=True)]
-    kl_bias: Annotated[Float[Tensor, " samples"], Unit("nats", positive=True)]
-    kl_variance: Annotated[Float[Tensor, " samples"], Unit("nats", positive=True)]
+    kl_risk: Annotated[Float[Tensor, " samples"], Unit("nats", kind="positive")]
+    kl_bias: Annotated[Float[Tensor, " samples"], Unit("nats", kind="positive")]
+    kl_variance: Annotated[Float[Tensor, " samples"], Unit("nats", kind="positive")]
     kl_bias_jackknife: Annotated[Float[Tensor, " samples"], Unit("nats")]
-    kl_variance_jackknife: Annotated[Float[Tensor, " samples"], Unit("nats", positive=True)]
+    kl_variance_jackknife: Annotated[Float[Tensor, " samples"], Unit("nats", kind="positive")]
     count: Int[Tensor, " samples"]  # members behind the numbers
 
 
@@ -73,12 +73,16 @@ class ZeroOne(NamedTuple):
     """
 
     main: Annotated[Int[Tensor, " samples"], Unit("class id")]
-    error_rate: Annotated[Float[Tensor, " samples"], Unit("fraction of members", proportion=True)]
-    bias_01: Annotated[Float[Tensor, " samples"], Unit("0 or 1", proportion=True)]
-    variance_01: Annotated[Float[Tensor, " samples"], Unit("fraction of members", proportion=True)]
-    net_variance_01: Annotated[Float[Tensor, " samples"], Unit("fraction of members")]
+    error_rate: Annotated[Float[Tensor, " samples"], Unit("fraction of members", kind="proportion")]
+    bias_01: Annotated[Float[Tensor, " samples"], Unit("0 or 1", kind="proportion")]
+    variance_01: Annotated[
+        Float[Tensor, " samples"], Unit("fraction of members", kind="proportion")
+    ]
+    net_variance_01: Annotated[
+        Float[Tensor, " samples"], Unit("fraction of members", kind="difference")
+    ]
     disagreement: Annotated[
-        Float[Tensor, " samples"], Unit("fraction of pairs", shown=True, proportion=True)
+        Float[Tensor, " samples"], Unit("fraction of pairs", shown=True, kind="proportion")
     ]
     count: Int[Tensor, " samples"]  # members behind the numbers
 

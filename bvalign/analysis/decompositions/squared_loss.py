@@ -52,22 +52,22 @@ class Decomposition(NamedTuple):
     """
 
     bias_sq: Annotated[
-        Float[Tensor, " samples"], Unit("squared probability", shown=True, positive=True)
+        Float[Tensor, " samples"], Unit("squared probability", shown=True, kind="positive")
     ]
     variance: Annotated[
-        Float[Tensor, " samples"], Unit("squared probability", shown=True, positive=True)
+        Float[Tensor, " samples"], Unit("squared probability", shown=True, kind="positive")
     ]
     risk: Annotated[
-        Float[Tensor, " samples"], Unit("squared probability", shown=True, positive=True)
+        Float[Tensor, " samples"], Unit("squared probability", shown=True, kind="positive")
     ]
     bias_sq_unbiased: Annotated[
-        Float[Tensor, " samples"], Unit("squared probability", positive=True)
+        Float[Tensor, " samples"], Unit("squared probability", kind="positive")
     ]
     variance_unbiased: Annotated[
-        Float[Tensor, " samples"], Unit("squared probability", positive=True)
+        Float[Tensor, " samples"], Unit("squared probability", kind="positive")
     ]
     # the largest mean probability is at the label
-    correct: Annotated[Bool[Tensor, " samples"], Unit("0 or 1", shown=True, proportion=True)]
+    correct: Annotated[Bool[Tensor, " samples"], Unit("0 or 1", shown=True, kind="proportion")]
     count: Int[Tensor, " samples"]  # members behind the numbers
 
 

@@ -39,16 +39,18 @@ class WeightedDecomposition(NamedTuple):
     The last three values are NaN where a single member has all the weight.
     """
 
-    bias_sq: Annotated[Float[Tensor, " samples"], Unit("squared probability", positive=True)]
-    variance: Annotated[Float[Tensor, " samples"], Unit("squared probability", positive=True)]
-    risk: Annotated[Float[Tensor, " samples"], Unit("squared probability", positive=True)]
+    bias_sq: Annotated[Float[Tensor, " samples"], Unit("squared probability", kind="positive")]
+    variance: Annotated[Float[Tensor, " samples"], Unit("squared probability", kind="positive")]
+    risk: Annotated[Float[Tensor, " samples"], Unit("squared probability", kind="positive")]
     # the largest mean probability is at the label
     correct: Annotated[Bool[Tensor, " samples"], Unit("0 or 1")]
     variance_unbiased: Annotated[
-        Float[Tensor, " samples"], Unit("squared probability", positive=True)
+        Float[Tensor, " samples"], Unit("squared probability", kind="positive")
     ]
     bias_sq_unbiased: Annotated[Float[Tensor, " samples"], Unit("squared probability")]
-    bias_sq_pairs: Annotated[Float[Tensor, " samples"], Unit("squared probability", positive=True)]
+    bias_sq_pairs: Annotated[
+        Float[Tensor, " samples"], Unit("squared probability", kind="positive")
+    ]
 
 
 def weighted_decompose(

@@ -57,8 +57,8 @@ class MemberPart:
         return estimate(
             float(values.mean()),
             spread,
-            proportion=unit.proportion,
-            positive=unit.positive,
+            unit.kind,
+            magnitude=float(values.abs().mean()),
             without_members=SAMPLES_ALONE if groups < LEAST_GROUPS else NOT_LEFT_OUT,
         )
 

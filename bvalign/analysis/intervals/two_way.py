@@ -14,6 +14,8 @@ standard errors, with Satterthwaite's degrees of freedom for a sum of two estima
 A proportion has Wilson's interval (1927) with n = p (1 - p) / V in place of the sample size, as for
 complex surveys (Korn & Graubard 1998): near 0 and 1 it stays inside [0, 1] and does not shrink to a
 point. Wilson, not Clopper-Pearson, as that covers more than it says (Brown, Cai & DasGupta 2001).
+The mean of differences of proportions, from -1 to 1, is as uncertain on both sides as a proportion
+of the size of their mean magnitude is above: where no sample differs, by the number of samples.
 """
 
 import math
@@ -22,6 +24,7 @@ from jaxtyping import Float, Int
 from scipy.special import stdtrit
 from torch import Tensor
 
+from bvalign.analysis.decompositions import Kind
 from bvalign.analysis.intervals.estimate import Estimate, Interval, Spread
 
 LEAST_MEMBERS = 3
@@ -60,9 +63,9 @@ def samples_variance(
 def estimate(
     value: float,
     spread: Spread,
+    kind: Kind = "real",
     *,
-    proportion: bool = False,
-    positive: bool = False,
+    magnitude: float = math.nan,
     without_members: str = SAMPLES_ALONE,
 ) -> Estimate:
     """The value with its intervals.
@@ -70,13 +73,13 @@ def estimate(
     Args:
         value: the number; the result has a reason if it is not finite.
         spread: its variances.
-        proportion: whether it is a mean of values from 0 to 1.
-        positive: whether it cannot be below zero, where intervals end then.
+        kind: what a mean of such values can be; intervals end there.
+        magnitude: of a difference of proportions, the mean of the absolute values.
         without_members: the reason why there is no interval over members, if there is none.
 
     >>> print(estimate(1.0, Spread(0.01, 100)))
     1 (0.8016 to 1.198, samples alone)
-    >>> print(estimate(1.0, Spread(0.0, 100), proportion=True))  # 100 of 100
+    >>> print(estimate(1.0, Spread(0.0, 100), "proportion"))  # 100 of 100
     1 (0.9621 to 1, samples alone)
     """
     if not math.isfinite(value):
@@ -87,11 +90,14 @@ def estimate(
 
     def around(variance: float, freedom: float) -> Interval:
         quantile = float(stdtrit(freedom, 0.975))
-        if proportion:
+        if kind == "proportion":
             return _wilson(value, variance, quantile, units)
         half = quantile * math.sqrt(variance)
+        if kind == "difference":
+            half = max(half, _wilson(magnitude, variance, quantile, units)[1] - magnitude)
+            return max(value - half, min(value, -1.0)), min(value + half, max(value, 1.0))
         low = value - half
-        return max(low, min(value, 0.0)) if positive else low, value + half
+        return max(low, min(value, 0.0)) if kind == "positive" else low, value + half
 
     over_samples = around(samples, units - 1.0)
     if members is None or not math.isfinite(members):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Shaped
 
+from bvalign.analysis.decompositions import Kind
 from bvalign.analysis.intervals import Estimate, Spread, estimate, stored
 from bvalign.show.report.summary_json import SCHEMA
 
@@ -56,7 +57,7 @@ def main_numbers(summary: dict[str, object]) -> dict[str, Estimate]:
         size, accuracy = summary["num_samples"], summary["accuracy"]
         error = math.sqrt(accuracy * (1 - accuracy) / (size - 1)) if size > 1 else None
         numbers = {
-            "accuracy": _old_mean(accuracy, error, size, proportion=True),
+            "accuracy": _old_mean(accuracy, error, size, "proportion"),
             "member_accuracy": Estimate(summary["member_accuracy"]["mean"], reason=OLD_INTERVAL),
         }
         numbers |= dict.fromkeys(("slope", "offset"), Estimate(None, reason=OLD))
@@ -86,15 +87,13 @@ def _mean(summary: dict[str, object], name: str) -> Estimate:
     return _old_mean(mean["value"], mean["standard_error"], summary["num_samples"])
 
 
-def _old_mean(
-    value: float | None, error: float | None, size: int, *, proportion: bool = False
-) -> Estimate:
+def _old_mean(value: float | None, error: float | None, size: int, kind: Kind = "real") -> Estimate:
     """A mean of before, whose error is over samples alone."""
     spread = Spread(math.nan if error is None else error**2, size)
     return estimate(
         math.nan if value is None else value,
         spread,
-        proportion=proportion,
+        kind,
         without_members=OLD_INTERVAL,
     )
 

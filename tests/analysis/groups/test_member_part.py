@@ -26,7 +26,7 @@ def mean_of(table, **unit):
 def test_what_is_never_below_zero_has_no_interval_below_it():
     table = torch.tensor([[0.0, 0.0, 0.9], [0.1, 0.0, 0.5], [0.0, 0.0, 0.2]]).double()
     any_sign = part_of(table).mean("t", mean_of(table))
-    positive = part_of(table).mean("t", mean_of(table, positive=True))
+    positive = part_of(table).mean("t", mean_of(table, kind="positive"))
     for free, bounded in zip(any_sign[1:4], positive[1:4], strict=True):
         assert free[0] < 0
         assert bounded == (0.0, free[1])

@@ -1,6 +1,7 @@
 """Intervals: textbook formulas, clusters by brute force, and values that lie inside."""
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from bvalign.analysis.decompositions import Kind
 from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance, stored
 from bvalign.analysis.intervals.two_way import stretched
 
@@ -58,14 +60,14 @@ def test_clusters_of_one_sample_change_nothing_and_repeated_samples_do():
 def test_a_proportion_has_the_published_wilson_interval(hits, number, low, high):
     """Newcombe 1998, table I, method 3."""
     p = hits / number
-    found = estimate(p, Spread(p * (1 - p) / number, MANY), proportion=True)
+    found = estimate(p, Spread(p * (1 - p) / number, MANY), "proportion")
     assert found.interval_samples == pytest.approx((low, high), abs=5e-5)
 
 
 @pytest.mark.parametrize(("p", "number"), [(0.3, 50), (0.98, 50), (0.0, 20), (1.0, 20)])
 def test_a_proportion_solves_the_equation_of_wilson(p, number):
     """Its ends are the q at which p lies t standard errors sqrt(q (1 - q) / n) away."""
-    found = estimate(p, Spread(p * (1 - p) / number, number), proportion=True)
+    found = estimate(p, Spread(p * (1 - p) / number, number), "proportion")
     quantile = stats.t.ppf(0.975, number - 1)
     for end in found.interval_samples:
         error = quantile * math.sqrt(end * (1 - end) / number)
@@ -78,7 +80,7 @@ def test_members_that_differ_do_not_widen_a_proportion_of_zero_or_one_to_everyth
     for wrong in (2, 50):
         members = (wrong / 10_000) ** 2 * (15 / 16) ** 2
         spread = Spread(0.0, 10_000, members, members / wrong, 16)
-        found = estimate(value, spread, proportion=True)
+        found = estimate(value, spread, "proportion")
         for ends in (found.interval, found.interval_samples, found.interval_members):
             low, high = ends
             assert low <= value <= high
@@ -88,12 +90,23 @@ def test_members_that_differ_do_not_widen_a_proportion_of_zero_or_one_to_everyth
 
 def test_a_proportion_that_rounding_puts_outside_is_inside_its_interval():
     for value in (1 + 2**-52, -(2**-60)):
-        found = estimate(value, Spread(1e-5, 100, 1e-5, 0.0, 8), proportion=True)
+        found = estimate(value, Spread(1e-5, 100, 1e-5, 0.0, 8), "proportion")
         for low, high in (found.interval, found.interval_samples, found.interval_members):
             assert low <= value <= high
             assert high - low < 0.2
 
 
+def test_the_mean_of_differences_of_proportions_is_as_uncertain_as_their_size():
+    nothing = estimate(0.0, Spread(0.0, 100, 0.0, 0.0, 8), "difference", magnitude=0.0)
+    above = estimate(0.0, Spread(0.0, 100, 0.0, 0.0, 8), "proportion")
+    for (low, high), (_, end) in zip(nothing[1:4], above[1:4], strict=True):
+        assert (low, high) == (-end, end)
+        assert end > 0.03
+    much = estimate(0.2, Spread(0.05**2, MANY), "difference", magnitude=0.4)
+    assert much.interval_samples == pytest.approx((0.2 - 0.1, 0.2 + 0.1), abs=0.01)
+
+
+KINDS = get_args(Kind)
 FRACTIONS = st.floats(0, 1) | st.sampled_from([0.0, 1.0, 5e-324, 1e-12, 1 - 1e-12])
 VARIANCES = st.floats(0, 1) | st.sampled_from([0.0, 1e-300, 1e-30, 1e-12])
 
@@ -102,14 +115,18 @@ VARIANCES = st.floats(0, 1) | st.sampled_from([0.0, 1e-300, 1e-30, 1e-12])
 @given(FRACTIONS, VARIANCES, VARIANCES, VARIANCES, st.integers(2, 10**6), st.integers(3, 16))
 @example(1.0, 0.0, 1e-8, 0.0, 100, 3)
 def test_a_value_lies_in_all_its_intervals(value, samples, members, both, units, groups):
-    for proportion in (True, False):
+    for kind in KINDS:
         spread = Spread(samples, units, members, both, groups)
-        found = estimate(value, spread, proportion=proportion)
+        found = estimate(value, spread, kind, magnitude=value)
         assert found.value == value
         for low, high in (found.interval, found.interval_samples, found.interval_members):
             assert low <= value <= high
-            if proportion:
+            if kind == "proportion":
                 assert 0 <= low <= high <= 1
+            if kind == "difference":
+                assert -1 <= low <= high <= 1
+            if kind == "positive":
+                assert low >= 0
         longer = stretched(found, -0.1, 0.0)
         assert longer.interval_samples == found.interval_samples
         assert longer.interval[0] <= found.interval[0] <= longer.interval[1] == found.interval[1]
@@ -118,16 +135,16 @@ def test_a_value_lies_in_all_its_intervals(value, samples, members, both, units,
 def test_without_spread_an_interval_is_a_point_but_that_of_a_proportion():
     spread = Spread(0.0, 9, 0.0, 0.0, 4)
     assert estimate(0.25, spread).interval == (0.25, 0.25)
-    low, high = estimate(0.25, spread, proportion=True).interval
+    low, high = estimate(0.25, spread, "proportion").interval
     assert low < 0.25 < high
 
 
-@pytest.mark.parametrize("proportion", [True, False])
-def test_a_single_unit_and_an_undefined_value_have_a_reason_and_no_interval(proportion):
-    one = estimate(0.5, Spread(math.nan, 1, 0.1, 0.0, 4), proportion=proportion)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_single_unit_and_an_undefined_value_have_a_reason_and_no_interval(kind):
+    one = estimate(0.5, Spread(math.nan, 1, 0.1, 0.0, 4), kind)
     assert one == Estimate(0.5, reason="one independent sample has no variance: no interval")
     for value in (math.nan, math.inf):
-        found = estimate(value, Spread(0.1, 9, 0.1, 0.0, 4), proportion=proportion)
+        found = estimate(value, Spread(0.1, 9, 0.1, 0.0, 4), kind)
         assert found.value is None
         assert found.quoted_interval is None
         assert found.reason == "undefined"

@@ -62,7 +62,7 @@ def report(folder, *, schema=2, noise=0.0, rows=200, cluster=None, **summary):
             return plain(estimate(value, spread, **options))
 
         number = {name: found(value, name) for name, value in means.items()}
-        accuracy = found(0.9, "correct", proportion=True)
+        accuracy = found(0.9, "correct", kind="proportion")
         alignment["logit_slope"] = {
             "slope": found(1.2 + noise, "slope_influence"),
             "offset": found(-0.5, "offset_influence"),
