@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests import ROOT
+from tests.copies import writable_copy
 
 sys.path.insert(0, str(ROOT / "experiments" / "lab"))
 
@@ -20,7 +21,7 @@ from verdicts import BOTH
 def old_run(tmp_path):
     """A finished run of a study, as it was stored with schema 1."""
     one = study.StudyRun("digits", "configs/digits.yaml", {}, tmp_path)
-    shutil.copytree(ROOT / "tests" / "golden" / "inputs" / "digits", one.path)
+    writable_copy(ROOT / "tests" / "golden" / "inputs" / "digits", one.path)
     (one.path / "cost.json").write_text('{"seconds": 1.0, "failed": null}')
     assert json.loads((one.path / "summary.json").read_text())["schema"] == 1
     assert one.finished
