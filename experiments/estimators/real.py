@@ -71,7 +71,7 @@ def markdown(results: dict[str, object]) -> str:
             f"{digits['members']} of {digits['of']} members of digits, {digits['draws']} draws, "
             f"{digits['samples']} test samples; {digits['flagged']} draws flagged. An interval "
             "over members should hold the value of all members 95 times of 100; `interval` "
-            "counts the test samples too, which are the same here, and holds it more often.",
+            "counts the test samples too, which are the same here.",
             _digits_table(digits),
         ]
     parts += [
