@@ -4,8 +4,8 @@ The torchmetrics classes are in `metrics.py`, which is not imported here as it n
 """
 
 from bvalign.analysis.decompositions.columns import Column, NamedColumns, Unit, columns_of
-from bvalign.analysis.decompositions.log_probs import log_softmax
-from bvalign.analysis.decompositions.log_statistics import jackknife_shift, log_moments
+from bvalign.analysis.decompositions.log_statistics import jackknife_shift_of, log_moments_of
+from bvalign.analysis.decompositions.member_probs import MemberProbs, member_probs
 from bvalign.analysis.decompositions.other_losses import (
     CrossEntropy,
     ZeroOne,
@@ -26,6 +26,7 @@ from bvalign.analysis.decompositions.squared_loss import (
     centred_squares,
     decompose,
     moments,
+    moments_of,
     residual,
     softmax,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "Column",
     "CrossEntropy",
     "Decomposition",
+    "MemberProbs",
     "Moments",
     "NamedColumns",
     "SoftLabelDecomposition",
@@ -49,10 +51,11 @@ __all__ = [
     "decompose_soft_labels",
     "disagreement",
     "in_pieces",
-    "jackknife_shift",
-    "log_moments",
-    "log_softmax",
+    "jackknife_shift_of",
+    "log_moments_of",
+    "member_probs",
     "moments",
+    "moments_of",
     "residual",
     "softmax",
     "vote_counts",
