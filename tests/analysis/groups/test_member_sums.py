@@ -151,3 +151,13 @@ def test_some_samples_and_some_sets_are_those():
         part = of_sets(values, sets)
         assert torch.equal(part.bias_sq, values.bias_sq[1:3])
         assert torch.equal(part.sums.powers, values.sums.powers[1:3])
+
+
+@pytest.mark.parametrize("members", [1, 2, 5, 7, 12])
+def test_sums_without_one_set_are_those_of_the_others(members):
+    logits, _ = random_ensemble(members=members)
+    sums = loss_sums(member_probs(logits), member_groups(members))
+    for found, values in zip(leave_one_out(sums), sums, strict=True):
+        for place in range(members):
+            kept = [other for other in range(members) if other != place]
+            torch.testing.assert_close(found[place], values[kept].sum(dim=0), rtol=1e-14, atol=0)
