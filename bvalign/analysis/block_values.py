@@ -18,7 +18,6 @@ from bvalign.analysis.calibration import (
     MeanProbs,
     decompose_gap,
     pair_disagreement,
-    uncertainty_sum,
 )
 from bvalign.analysis.collect import Range
 from bvalign.analysis.decompositions import (
@@ -26,10 +25,10 @@ from bvalign.analysis.decompositions import (
     Decomposition,
     WeightedDecomposition,
     ZeroOne,
-    cross_entropy,
+    cross_entropy_of,
     decompose,
-    moments,
-    softmax,
+    member_probs,
+    moments_of,
     vote_counts,
     weighted_decompose,
     zero_one,
@@ -105,9 +104,10 @@ def block_values(part: Range, plan: Plan) -> BlockValues:
     """Computes all values of a range."""
     logits, target, groups = part.logits, part.target, plan.groups
     binned, chosen = map(part.rows, (plan.binned, plan.chosen))
-    votes, state = logits.argmax(dim=-1), moments(logits, target)
-    given = residuals(softmax(logits), target)
-    by_group, losses = member_sums(given, groups), loss_sums(logits, given, groups)
+    members = member_probs(logits)
+    votes, state = members.votes, moments_of(members.probs, target)
+    given = residuals(members.probs, target)
+    by_group, losses = member_sums(given, groups), loss_sums(members, groups)
     without = set_values(leave_one_out(by_group), given)
     counts = vote_counts(votes, logits.shape[-1])
     replicates = left_out(without, leave_one_out(losses), target)
@@ -127,9 +127,9 @@ def block_values(part: Range, plan: Plan) -> BlockValues:
         target=target,
         prediction=state.prob_sum.argmax(dim=-1),
         decomposition=decompose(state, target),
-        cross_entropy=cross_entropy(logits, target),
+        cross_entropy=cross_entropy_of(members.log_probs, target),
         zero_one=zero_one(counts, target),
-        gap=decompose_gap(state, uncertainty_sum(logits), target),
+        gap=decompose_gap(state, members.uncertainty.sum(dim=0), target),
         soft_error=given.mean.gather(-1, target.unsqueeze(-1)).squeeze(-1),
         leading=leading(state.prob_sum / len(logits), counts),
         log_errors=_log_errors(x, y),

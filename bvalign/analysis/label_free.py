@@ -18,15 +18,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.calibration import uncertainty_sum
 from bvalign.analysis.decompositions import (
     Unit,
     centred_squares,
     disagreement,
-    jackknife_shift,
-    log_moments,
+    jackknife_shift_of,
+    log_moments_of,
+    member_probs,
     residual,
-    softmax,
     vote_counts,
 )
 from bvalign.analysis.groups import (
@@ -101,16 +100,16 @@ def unlabelled(logits: Float[Tensor, "members samples classes"]) -> Unlabelled:
     (0.5, 0.5, 0.0)
     """
     num_members, _, num_classes = logits.shape
-    probs = softmax(logits)
+    probs, log_probs, votes, uncertainties = member_probs(logits)
     prob_sum = probs.sum(dim=0)
     prediction = prob_sum.argmax(dim=-1)
     error = -residual(prob_sum, prediction).gather(-1, prediction.unsqueeze(-1)).squeeze(-1)
     centred = centred_squares(probs, prediction)
-    uncertainty = uncertainty_sum(logits) / num_members
-    logs = log_moments(logits)
+    uncertainty = uncertainties.sum(dim=0) / num_members
+    logs = log_moments_of(log_probs)
     kl_variance = logs.divergence / num_members
     undefined = torch.full_like(centred, torch.nan)
-    counts = vote_counts(logits.argmax(dim=-1), num_classes)
+    counts = vote_counts(votes, num_classes)
     several = num_members > 1
     variance_unbiased = centred / (num_members - 1) if several else undefined
     return Unlabelled(
@@ -120,7 +119,7 @@ def unlabelled(logits: Float[Tensor, "members samples classes"]) -> Unlabelled:
         variance_unbiased=variance_unbiased,
         uncertainty=uncertainty,
         kl_variance=kl_variance if several else undefined,
-        kl_variance_jackknife=kl_variance + jackknife_shift(logits, logs),
+        kl_variance_jackknife=kl_variance + jackknife_shift_of(log_probs, logs),
         disagreement=disagreement(counts),
         variance_01=1 - counts.amax(dim=-1).double() / num_members if several else undefined,
         risk_label_free=2 * variance_unbiased + uncertainty,
@@ -133,11 +132,11 @@ def without_groups(
     logits: Float[Tensor, "members samples classes"], groups: MemberGroups
 ) -> UnlabelledStatistics:
     """Statistics of each sample without each group of members."""
-    probs = softmax(logits)
+    members = member_probs(logits)
     # any class serves as the label; the most probable one keeps digits
-    given = residuals(probs, probs.sum(dim=0).argmax(dim=-1))
+    given = residuals(members.probs, members.probs.sum(dim=0).argmax(dim=-1))
     values = set_values(leave_one_out(member_sums(given, groups)), given)
-    sums = leave_one_out(loss_sums(logits, given, groups))
+    sums = leave_one_out(loss_sums(members, groups))
     m, confidence, variance = values.sums.count, values.largest, values.variance
     variance_unbiased, uncertainty = variance * m / (m - 1), sums.uncertainty / m
     kl_variance = -(sums.log_probs / m.unsqueeze(-1)).logsumexp(dim=-1)

@@ -41,6 +41,7 @@ from bvalign.analysis.decompositions import (
     centred_squares,
     decompose,
     in_pieces,
+    member_probs,
     moments,
     residual,
     softmax,
@@ -73,20 +74,8 @@ class GapBounds(NamedTuple):
 
 
 def uncertainty_sum(logits: Float[Tensor, "members samples classes"]) -> Float[Tensor, " samples"]:
-    """Sum over members of 1 - ‖p_m‖², float64; blocks of members add up.
-
-    Works in pieces that stay in the cache. With s = p - e_k, k the class of the member's largest
-    probability, 1 - ‖p‖² = -2 s_k - ‖s‖², and the second term is at most half of the first, so
-    the difference keeps its digits.
-    """
-    return in_pieces(_uncertainty_sum, logits)
-
-
-def _uncertainty_sum(logits: Float[Tensor, "members samples classes"]) -> Float[Tensor, " samples"]:
-    probs = softmax(logits)
-    from_vertex = residual(probs, probs.argmax(dim=-1))
-    at_vertex = from_vertex.amin(dim=-1)  # the only negative one
-    return -(2 * at_vertex + from_vertex.square_().sum(dim=-1)).sum(dim=0)
+    """Sum over members of 1 - ‖p_m‖², float64; blocks of members add up."""
+    return in_pieces(lambda piece: member_probs(piece).uncertainty.sum(dim=0), logits)
 
 
 def decompose_gap(

@@ -27,7 +27,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bvalign.analysis.calibration.gap import Gap, gap_identity
-from bvalign.analysis.decompositions import Column, columns_of, softmax
+from bvalign.analysis.decompositions import Column, columns_of, member_probs
 from bvalign.analysis.groups import (
     LeftOut,
     MemberGroups,
@@ -222,9 +222,10 @@ def _left_out_effect(
 
 
 def _gap_left_out(logits: Tensor, target: Tensor, groups: MemberGroups) -> Gap:
-    given = residuals(softmax(logits), target)
+    members = member_probs(logits)
+    given = residuals(members.probs, target)
     values = set_values(leave_one_out(member_sums(given, groups)), given)
-    found = left_out(values, leave_one_out(loss_sums(logits, given, groups)), target)
+    found = left_out(values, leave_one_out(loss_sums(members, groups)), target)
     return Gap(*(getattr(found, name) for name in Gap._fields))
 
 

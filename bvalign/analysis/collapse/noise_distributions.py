@@ -77,8 +77,8 @@ def draw_noise(
     check_distribution(noise, sigma)
     empty = torch.empty(shape, dtype=torch.float64, device=generator.device)
     if noise == "gaussian":
-        return sigma * empty.normal_(generator=generator)
-    gumbel = empty.exponential_(generator=generator).log()
+        return empty.normal_(generator=generator).mul_(sigma)
+    gumbel = empty.exponential_(generator=generator).log_()
     if noise == "logistic":
-        gumbel -= torch.empty_like(gumbel).exponential_(generator=generator).log()
-    return -sigma * gumbel if noise == "gumbel_max" else sigma * gumbel
+        gumbel -= torch.empty_like(gumbel).exponential_(generator=generator).log_()
+    return gumbel.mul_(-sigma if noise == "gumbel_max" else sigma)

@@ -31,7 +31,9 @@ from torch import Tensor
 
 from bvalign.analysis.collapse.noise_distributions import LOG_DENSITY, quadrature
 
-_BLOCK = 1024
+_BLOCK = 2**18
+"""Logits at a time: their float64 copies stay in the cache."""
+
 EDGES = torch.linspace(-12, 12, 601, dtype=torch.float64)
 """Points of the distribution functions, in standard deviations."""
 
@@ -67,7 +69,7 @@ def fit_logit_noise(
     """Estimates the moments of the noise and fits each distribution to it.
 
     For the true distribution `distance` is about 0.5 / sqrt(N (M-1) (K-1)); one a few times further
-    away is ruled out. Works through blocks of 1024 samples and holds a few float64 copies of one.
+    away is ruled out. Works through blocks of 2**18 logits and holds a few float64 copies of one.
 
     Args:
         logits: of M >= 2 members and K >= 2 classes, any float type.
@@ -131,7 +133,8 @@ def _check(logits: Tensor, target: Tensor) -> None:
 
 
 def _residuals(logits: Tensor) -> Iterator[Float[Tensor, "members block classes"]]:
-    for block in logits.split(_BLOCK, dim=1):
+    num_members, _, num_classes = logits.shape
+    for block in logits.split(max(1, _BLOCK // (num_members * num_classes)), dim=1):
         centred = block.double() - block.double().mean(dim=0)
         yield centred - centred.mean(dim=-1, keepdim=True)
 

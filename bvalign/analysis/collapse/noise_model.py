@@ -27,7 +27,7 @@ from torch import Tensor
 
 from bvalign.analysis.collapse.integrals import Averages, averages
 from bvalign.analysis.collapse.noise_distributions import check_distribution
-from bvalign.analysis.decompositions import Decomposition, decompose, moments
+from bvalign.analysis.decompositions import Decomposition, decompose, in_pieces, moments
 
 Margins = Num[Tensor, "*points"] | Num[np.ndarray, "*points"] | float | int
 
@@ -128,7 +128,7 @@ def simulate_finite_members(
 ) -> Decomposition:
     """Plug-in and unbiased values of M members whose logits are s' e_y + v, one s' per sample.
 
-    Samples are independent, so a long list can be simulated in pieces to save memory.
+    Works in pieces that stay in the cache.
 
     Args:
         s_prime: margin s' of each sample, in nats.
@@ -146,10 +146,14 @@ def simulate_finite_members(
             "logit_noise must have axes (members, samples, classes) and s_prime (samples), got "
             f"{tuple(logit_noise.shape)} and {tuple(s_prime.shape)}"
         )
-    logits = logit_noise.double().clone()
-    logits[..., 0] += s_prime
-    target = torch.zeros(len(s_prime), dtype=torch.int64, device=logits.device)
-    return decompose(moments(logits, target), target)
+
+    def simulate(noise: Tensor, margin: Tensor) -> Decomposition:
+        logits = noise.to(torch.float64, copy=True)
+        logits[..., 0] += margin
+        target = torch.zeros(len(margin), dtype=torch.int64, device=logits.device)
+        return decompose(moments(logits, target), target)
+
+    return in_pieces(simulate, logit_noise, s_prime)
 
 
 def _averages(s_prime: Margins, num_classes: int, noise: str, sigma: float) -> Averages:

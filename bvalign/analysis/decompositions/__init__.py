@@ -10,8 +10,8 @@ from bvalign.analysis.decompositions.columns import (
     Unit,
     columns_of,
 )
-from bvalign.analysis.decompositions.log_probs import log_softmax
-from bvalign.analysis.decompositions.log_statistics import jackknife_shift, log_moments
+from bvalign.analysis.decompositions.log_statistics import jackknife_shift_of, log_moments_of
+from bvalign.analysis.decompositions.member_probs import MemberProbs, member_probs
 from bvalign.analysis.decompositions.other_losses import (
     CrossEntropy,
     ZeroOne,
@@ -32,6 +32,7 @@ from bvalign.analysis.decompositions.squared_loss import (
     centred_squares,
     decompose,
     moments,
+    moments_of,
     residual,
     softmax,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "CrossEntropy",
     "Decomposition",
     "Kind",
+    "MemberProbs",
     "Moments",
     "NamedColumns",
     "SoftLabelDecomposition",
@@ -56,10 +58,11 @@ __all__ = [
     "decompose_soft_labels",
     "disagreement",
     "in_pieces",
-    "jackknife_shift",
-    "log_moments",
-    "log_softmax",
+    "jackknife_shift_of",
+    "log_moments_of",
+    "member_probs",
     "moments",
+    "moments_of",
     "residual",
     "softmax",
     "vote_counts",

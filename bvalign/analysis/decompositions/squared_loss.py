@@ -135,17 +135,17 @@ def moments(
     >>> decompose(moments(logits, torch.tensor([1])), torch.tensor([1])).bias_sq.item()
     0.5
     """
-    return in_pieces(_moments, logits, target)
+    return in_pieces(lambda x, y: moments_of(softmax(x), y), logits, target)
 
 
-def _moments(
-    logits: Float[Tensor, "members samples classes"], target: Int[Tensor, " samples"]
+def moments_of(
+    probs: Float[Tensor, "members samples classes"], target: Int[Tensor, " samples"]
 ) -> Moments:
-    num_members, num_samples, _ = logits.shape
-    probs = softmax(logits)
+    """The same from probabilities, float64."""
+    num_members, num_samples, _ = probs.shape
     prob_sum = probs.sum(dim=0)
     centred = centred_squares(probs, prob_sum.argmax(dim=-1))
-    count = torch.full((num_samples,), num_members, dtype=torch.int64, device=logits.device)
+    count = torch.full((num_samples,), num_members, dtype=torch.int64, device=probs.device)
     return Moments(count, prob_sum, centred, pair_products(residual(probs, target)))
 
 

@@ -83,7 +83,7 @@ def left_out(values: SetValues, sums: LossSums, target: Int[Tensor, " samples"])
     kl_risk = -log_probs.gather(-1, at).squeeze(-1)
     kl_variance = -log_probs.logsumexp(dim=-1)
     error = 1 - sums.votes.gather(-1, at).squeeze(-1) / m
-    main, votes = sums.votes.argmax(dim=-1), sums.votes.amax(dim=-1)
+    votes, main = sums.votes.max(dim=-1)
     bias_01 = (main != target).double()
     plug_in = 1 - sums.votes.square().sum(dim=-1) / m.square()
     soft_error = values.label / m

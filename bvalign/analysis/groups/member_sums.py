@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from bvalign.analysis.decompositions import log_softmax, residual
+from bvalign.analysis.decompositions import MemberProbs, residual
 from bvalign.analysis.groups.member_groups import MemberGroups
 
 ROUNDING = 1e-14
@@ -119,23 +119,15 @@ def member_sums(given: Residuals, groups: MemberGroups) -> MemberSums:
     return MemberSums(count, *(_by_group(values, groups) for values in of_members))
 
 
-def loss_sums(
-    logits: Float[Tensor, "members samples classes"], given: Residuals, groups: MemberGroups
-) -> LossSums:
-    """Sums over each group of members.
-
-    Args:
-        logits: of all members.
-        given: `residuals` of the same.
-        groups: of the members.
-    """
-    votes = logits.argmax(dim=-1, keepdim=True)
-    largest, rest = given.probs.gather(-1, votes).squeeze(-1), given.probs.scatter(-1, votes, 0.0)
-    # 1 - ‖p‖² = 2 r - r² - ‖rest‖² with r = 1 - max p, the sum of the rest
-    r = torch.where(largest > 0.5, rest.sum(dim=-1), 1 - largest)
-    uncertainty = 2 * r - r.square() - rest.square_().sum(dim=-1)
-    of_members = (uncertainty, log_softmax(logits), rest.zero_().scatter_(-1, votes, 1.0))
-    return LossSums(*(_by_group(values, groups) for values in of_members))
+def loss_sums(given: MemberProbs, groups: MemberGroups) -> LossSums:
+    """Sums over each group of members."""
+    of_members = (given.uncertainty, given.log_probs)
+    votes = given.votes.unsqueeze(-1)
+    counts = given.probs.new_zeros(len(groups.members), *given.probs.shape[1:])
+    for count, members in zip(counts, groups.members, strict=True):
+        for member in members:
+            count.scatter_add_(-1, votes[member], torch.ones_like(count[:, :1]))
+    return LossSums(*(_by_group(values, groups) for values in of_members), counts)
 
 
 def leave_one_out(sums: Sums) -> Sums:
@@ -207,10 +199,14 @@ def _total(values: Tensor, rows: list[int] | tuple[int, ...], out: Tensor) -> No
 
 
 def _all_but_one(values: Float[Tensor, "sets ..."]) -> Float[Tensor, "sets ..."]:
-    result = torch.zeros_like(values)
-    for order in (range(len(values)), reversed(range(len(values)))):
-        passed = torch.zeros_like(values[0])
-        for place in order:
-            result[place] += passed
-            passed += values[place]
+    """A set lacks itself in its pair with the next one, and that pair among the pairs."""
+    if len(values) == 1:
+        return torch.zeros_like(values)
+    last = len(values) // 2 * 2
+    even, odd, rest = values[:last:2], values[1:last:2], values[last:]
+    without = _all_but_one(torch.cat([even + odd, rest]))
+    result = torch.empty_like(values)
+    torch.add(without[: len(even)], odd, out=result[:last:2])
+    torch.add(without[: len(even)], even, out=result[1:last:2])
+    result[last:] = without[len(even) :]
     return result

@@ -101,23 +101,22 @@ def rare_share(odds: LogOdds, table: NoiseTable, score: float) -> Float[Tensor, 
 
 def _pieces(
     odds: LogOdds, table: NoiseTable
-) -> Iterator[tuple[tuple[int, Tensor], Tensor, Tensor]]:
-    """Yields set and rows, expit(mu + sd h) and h, for samples between the same two points."""
-    last = table.values.shape[1] - 1
-    for number, (mu, sd) in enumerate(zip(odds.mu, odds.sd, strict=True)):
-        low, high = table.low[number], table.high[number]
-        place = ((mu - low) / (high - low) * last).clamp(0, last)
-        left = place.long().clamp(max=last - 1)
-        for point in range(last):
-            ends = table.values[number, point : point + 2]
-            overlap = (WEIGHTS * ends[0] * ends[1]).sum()
-            for rows in torch.nonzero(left == point).flatten().split(CHUNK):
-                if not len(rows):
-                    continue
-                right = place[rows] - point
-                parts = torch.stack([1 - right, right], dim=1)
-                # the ends have unit variance, so that of the mixture is known
-                parts /= (1 - 2 * parts[:, 0] * right * (1 - overlap)).sqrt_().unsqueeze(1)
-                h = parts @ ends
-                f = torch.addcmul(mu[rows].unsqueeze(1), sd[rows].unsqueeze(1), h).sigmoid_()
-                yield (number, rows), f, h
+) -> Iterator[tuple[tuple[Tensor, Tensor], Tensor, Tensor]]:
+    """Yields sets and samples, expit(mu + sd h) and h, for `CHUNK` of all pairs at a time."""
+    sets, points, _ = table.values.shape
+    low, high = table.low.unsqueeze(1), table.high.unsqueeze(1)
+    place = ((odds.mu - low) / (high - low) * (points - 1)).clamp_(0, points - 1)
+    left = place.long().clamp_(0, points - 2)
+    right = place - left
+    # the ends have unit variance, so that of the mixture is known
+    overlap = (WEIGHTS * table.values[:, :-1] * table.values[:, 1:]).sum(dim=-1).gather(1, left)
+    scale = (1 - 2 * (1 - right) * right * (1 - overlap)).sqrt_()
+    weights = ((1 - right) / scale, right / scale)
+    row, values = left + points * torch.arange(sets).unsqueeze(1), table.values.flatten(0, 1)
+    columns = (row, *weights, odds.mu, odds.sd)
+    pairs = torch.arange(row.numel()).split(CHUNK)
+    for pair, at, *parts in zip(pairs, *(c.flatten().split(CHUNK) for c in columns), strict=True):
+        of_left, of_right, mu, sd = (part.unsqueeze(1) for part in parts)
+        h = values[at].mul_(of_left).addcmul_(values[at + 1], of_right)
+        number = row.shape[1]
+        yield (pair // number, pair % number), torch.addcmul(mu, sd, h).sigmoid_(), h

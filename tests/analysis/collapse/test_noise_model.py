@@ -226,3 +226,13 @@ def test_simulation_refuses_margins_of_other_samples(monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for users
     with pytest.raises(ValueError, match=r"got \(3, 5, 4\) and \(1,\)"):
         simulate_finite_members(torch.zeros(1), torch.zeros(3, 5, 4))
+
+
+def test_simulating_in_pieces_changes_nothing(monkeypatch):
+    v = draw_noise((3, 7, 4), "gumbel", generator=torch.Generator().manual_seed(0))
+    kept, s_prime = v.clone(), torch.linspace(0, 6, 7)
+    at_once = simulate_finite_members(s_prime, v)
+    monkeypatch.setattr("bvalign.analysis.decompositions.pieces.PIECE", 24)
+    for found, expected in zip(simulate_finite_members(s_prime, v), at_once, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-13, atol=0)
+    assert torch.equal(v, kept)

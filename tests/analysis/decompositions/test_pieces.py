@@ -7,11 +7,10 @@ from bvalign.analysis.calibration import uncertainty_sum
 from bvalign.analysis.decompositions import (
     cross_entropy,
     in_pieces,
-    jackknife_shift,
-    log_moments,
     moments,
     weighted_decompose,
 )
+from bvalign.analysis.decompositions.log_statistics import jackknife_shift, log_moments
 from tests.ensembles import random_ensemble
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bvalign.analysis.decompositions import softmax
+from bvalign.analysis.decompositions import member_probs, softmax
 from bvalign.analysis.groups import (
     Statistics,
     leave_one_out,
@@ -25,7 +25,7 @@ from tests.reference_statistics import scale, statistics
 def without_groups(logits, target):
     groups, given = member_groups(len(logits)), residuals(softmax(logits), target)
     values = set_values(leave_one_out(member_sums(given, groups)), given)
-    return groups, left_out(values, leave_one_out(loss_sums(logits, given, groups)), target)
+    return groups, left_out(values, leave_one_out(loss_sums(member_probs(logits), groups)), target)
 
 
 @pytest.mark.parametrize(("members", "margin"), [(3, 0.0), (3, 8.0), (3, 70.0), (18, 6.0)])

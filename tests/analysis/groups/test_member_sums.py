@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from bvalign.analysis.decompositions import softmax
+from bvalign.analysis.decompositions import member_probs, softmax
 from bvalign.analysis.groups import (
     leave_one_out,
     loss_sums,
@@ -64,7 +64,7 @@ def test_sums_of_groups_and_of_all_but_one_are_those_of_their_members(members):
     logits, target = random_ensemble(members=members, samples=5, classes=4)
     groups, given = member_groups(members), given_of(logits, target)
     probs = np.array([[reference.softmax(z.double().numpy()) for z in m] for m in logits])
-    both = member_sums(given, groups), loss_sums(logits, given, groups)
+    both = member_sums(given, groups), loss_sums(member_probs(logits), groups)
     for sums, rest in ((s, leave_one_out(s)) for s in both):
         for group, own in enumerate(groups.members):
             for found, who in ((sums, own), (rest, others(groups, group))):
@@ -151,3 +151,13 @@ def test_some_samples_and_some_sets_are_those():
         part = of_sets(values, sets)
         assert torch.equal(part.bias_sq, values.bias_sq[1:3])
         assert torch.equal(part.sums.powers, values.sums.powers[1:3])
+
+
+@pytest.mark.parametrize("members", [1, 2, 5, 7, 12])
+def test_sums_without_one_set_are_those_of_the_others(members):
+    logits, _ = random_ensemble(members=members)
+    sums = loss_sums(member_probs(logits), member_groups(members))
+    for found, values in zip(leave_one_out(sums), sums, strict=True):
+        for place in range(members):
+            kept = [other for other in range(members) if other != place]
+            torch.testing.assert_close(found[place], values[kept].sum(dim=0), rtol=1e-14, atol=0)
