@@ -35,6 +35,9 @@ from bvalign.analysis.summary import Analysis
 DRAWN = 20_000
 """Most samples behind the shape of the noise, curves over M, `cross_half` and calibration."""
 
+DRAWN_LOGITS, LEAST_DRAWN = 2**26, 1000
+"""Most logits of those samples, as about 50 sets of members are asked of each, but not too few."""
+
 KEPT_NUMBERS = 2**22
 """Most logits, and most probabilities, that are kept: 32 MB each in float64."""
 
@@ -57,9 +60,10 @@ def analyze_blocks(
     """
     num_members, num_samples, num_classes = shape
     groups = member_groups(num_members)
+    most = DRAWN_LOGITS // (num_members * num_classes)
     places = {
         "samples": torch.arange(num_samples),
-        "drawn": draw_positions(num_samples, DRAWN),
+        "drawn": draw_positions(num_samples, min(DRAWN, max(most, LEAST_DRAWN))),
         "binned": draw_positions(num_samples, min(DRAWN, KEPT_NUMBERS // num_classes)),
         "chosen": draw_positions(num_samples, KEPT_NUMBERS // (num_members * num_classes)),
     }
@@ -70,10 +74,12 @@ def analyze_blocks(
     values = collect(ranges(), partial(block_values, plan=plan), num_ranges, places, reduce)
     with one_thread_each():
         alignment = _alignment(values, drawn, places["drawn"], plan, given.clusters)
-        return _analysis(values, alignment, plan, given)
+        return _analysis(values, alignment, plan, given, len(places["drawn"]))
 
 
-def _analysis(values: BlockValues, alignment: Alignment, plan: Plan, given: Given) -> Analysis:
+def _analysis(
+    values: BlockValues, alignment: Alignment, plan: Plan, given: Given, num_drawn: int
+) -> Analysis:
     """Summarises the values of all samples."""
     number, clusters, groups = len(given.index), given.clusters, plan.groups
     members = MemberPart(Statistics._fields, values.left_out, number, clusters)
@@ -104,7 +110,7 @@ def _analysis(values: BlockValues, alignment: Alignment, plan: Plan, given: Give
         calibration=calibration,
         collapse=fit_collapse(values.chosen_logits, values.chosen_target),
         num_classes=values.mean_probs.whole.shape[1],
-        num_drawn=min(number, DRAWN),
+        num_drawn=num_drawn,
         notes=given.notes,
     )
 

@@ -26,11 +26,13 @@ from bvalign.analysis.calibration.summary import (
 )
 from bvalign.analysis.calibration.temperature import (
     TemperatureEffect,
+    temperature,
+    temperature_effect,
+)
+from bvalign.analysis.calibration.temperature_fit import (
     fit_temperature,
     nll_of_mean,
     nll_of_members,
-    temperature,
-    temperature_effect,
 )
 
 __all__ = [

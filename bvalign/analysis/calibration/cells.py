@@ -19,6 +19,7 @@ Probabilities are cut into bins, `equal_width` or, as a check, `equal_mass`.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -60,8 +61,10 @@ def equal_width(values: Float[Tensor, "samples dims"], num_bins: int) -> Bins:
 
 def equal_mass(values: Float[Tensor, "samples dims"], num_bins: int) -> Bins:
     """Bins of about equally many samples, for each dim; equal values are never separated."""
-    starts = torch.arange(1, num_bins, device=values.device) * len(values) // num_bins
-    edges = values.sort(dim=0).values[starts].T.contiguous()
+    starts = np.arange(1, num_bins) * len(values) // num_bins
+    # a third of the time of a sort
+    edges = np.partition(values.cpu().numpy(), starts, axis=0)[starts]
+    edges = torch.from_numpy(edges).to(values.device).T.contiguous()
     return torch.searchsorted(edges, values.T.contiguous(), right=True).T
 
 
@@ -206,7 +209,9 @@ def _cells(
     sample: Int[Tensor, " items"] | None = None,
 ) -> Cells:
     """Averages over the items of each cell; an item is a sample, or its `pairs` pairs together."""
-    _, cell, items = torch.unique(cell, return_inverse=True, return_counts=True)
+    items = cell.bincount()
+    used = items > 0
+    cell, items = (used.cumsum(dim=0) - 1)[cell], items[used]
     if sample is None:
         sample = torch.arange(num_samples).repeat_interleave(len(cell) // num_samples)
 

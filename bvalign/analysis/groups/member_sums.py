@@ -136,9 +136,13 @@ def leave_one_out(sums: Sums) -> Sums:
 
 
 def unite(sums: Sums, unions: Bool[Tensor, "unions sets"]) -> Sums:
-    """Sums over unions of disjoint sets."""
-    rows = [torch.nonzero(row).flatten().tolist() for row in unions]
-    return _mapped(lambda values: _united(values, rows), sums)
+    """Sums over unions of disjoint sets; NaN where a value of any set is infinite."""
+    chosen = unions.double()
+
+    def united(values: Tensor) -> Tensor:
+        return (chosen @ values.flatten(1)).reshape(len(chosen), *values.shape[1:])
+
+    return _mapped(united, sums)
 
 
 def set_values(sums: MemberSums, given: Residuals) -> SetValues:
@@ -182,13 +186,6 @@ def _mapped(function: Callable[[Tensor], Tensor], parts: tuple) -> tuple:
     """Applies a function to every tensor of a NamedTuple, nested ones included."""
     mapped = (function(v) if isinstance(v, Tensor) else _mapped(function, v) for v in parts)
     return type(parts)(*mapped)
-
-
-def _united(values: Float[Tensor, "sets ..."], unions: list[list[int]]) -> Tensor:
-    result = values.new_empty(len(unions), *values.shape[1:])
-    for place, rows in enumerate(unions):
-        _total(values, rows, result[place])
-    return result
 
 
 def _total(values: Tensor, rows: list[int] | tuple[int, ...], out: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""The first pass: what at most 20,000 drawn samples say of the noise and of smaller ensembles.
+"""The first pass: what some drawn samples say of the noise and of smaller ensembles.
 
 Sets of members are, in this order
 everywhere: all of them, all without each group, and the smaller ensembles of `MemberGroups`.

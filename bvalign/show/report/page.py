@@ -23,9 +23,9 @@ CAPTIONS = {
     "alignment_linear": "The same on linear axes: samples that the ensemble gets wrong lie to the "
     "right of squared bias 1/2, below the feasibility bound.",
     "slope_over_members": "Slope and offset of smaller ensembles of these members, no two with a "
-    "member in common (with many samples, over 20,000 of them drawn at random), and at the right "
+    "member in common (with many samples, at most 20,000 of them, drawn), and at the right "
     "end those of all members with their 95% intervals. ols is about ensembles of just so many "
-    "members and changes with their number. logit_slope is about infinitely many, and needs five.",
+    "members and changes with their number. logit_slope is about infinitely many, and needs six.",
     "ratio": "The ratio of variance to squared bias of these members, sample by sample. No "
     "ensemble of M members can exceed M - 1, whatever its models are. Green: the geometric mean "
     "over the correct samples at infinitely many members, with its 95% interval.",

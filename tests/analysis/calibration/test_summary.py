@@ -11,7 +11,7 @@ from bvalign.analysis.calibration.cells import confidence, equal_width, top_labe
 from bvalign.analysis.calibration.errors import calibration_error, squared_influence
 from bvalign.analysis.calibration.gap import gap_identity
 from bvalign.analysis.calibration.summary import BINNINGS, NOTIONS, MeanProbs, _error
-from bvalign.analysis.calibration.temperature import fit_temperature
+from bvalign.analysis.calibration.temperature_fit import fit_temperature
 from bvalign.analysis.decompositions import softmax
 from tests import reference_losses as reference
 from tests.analysed import analysed

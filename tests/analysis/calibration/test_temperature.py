@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from bvalign.analysis.calibration.gap import gap_identity
-from bvalign.analysis.calibration.temperature import (
+from bvalign.analysis.calibration.temperature import temperature_effect
+from bvalign.analysis.calibration.temperature_fit import (
     _slopes,
     fit_temperature,
     nll_of_mean,
     nll_of_members,
-    temperature_effect,
 )
 
 OBJECTIVES = (nll_of_mean, nll_of_members)
