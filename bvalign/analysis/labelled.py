@@ -74,6 +74,7 @@ def analyze_blocks(
     values = collect(ranges(), partial(block_values, plan=plan), num_ranges, places, reduce)
     with one_thread_each():
         alignment = _alignment(values, drawn, places["drawn"], plan, given.clusters)
+        del drawn  # thousands of bytes a sample that nothing needs from here on
         return _analysis(values, alignment, plan, given, len(places["drawn"]))
 
 

@@ -31,7 +31,7 @@ CAPTIONS = {
 
 def comparison_page(
     reports: Sequence[Report], comparison: dict[str, object], figures: dict[str, bytes]
-) -> str:
+) -> bytes:
     """Renders the HTML.
 
     Args:

@@ -51,7 +51,7 @@ def page(
     predictions: Predictions,
     summary: dict[str, object],
     figures: dict[str, bytes],
-) -> str:
+) -> bytes:
     """Renders the HTML.
 
     Args:

@@ -21,8 +21,8 @@ def render(
     figures: dict[str, bytes],
     captions: dict[str, str],
     **more: object,
-) -> str:
-    """Renders a template of this folder with the parts common to all pages.
+) -> bytes:
+    """Renders a template of this folder with the parts common to all pages, as UTF-8.
 
     Args:
         template: name of a file that extends base.html.j2.
@@ -41,7 +41,7 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters["number"] = _number
-    return environment.get_template(template).render(
+    pieces = environment.get_template(template).generate(  # as a string it would take twice as much
         title=summary["data"]["name"],
         headline=headline.split("\n"),
         summary=summary,
@@ -56,6 +56,7 @@ def render(
         ],
         **more,
     )
+    return b"".join(piece.encode() for piece in pieces)
 
 
 def class_names(predictions: Predictions) -> tuple[str, ...]:

@@ -95,7 +95,7 @@ def page(
     predictions: Predictions,
     summary: dict[str, object],
     figures: dict[str, bytes],
-) -> str:
+) -> bytes:
     """Renders the HTML.
 
     Args:

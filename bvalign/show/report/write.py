@@ -51,8 +51,7 @@ def write_report(
     images = {}
     for name, figure in report.plot(analysis).items():
         images[name] = save_figure(figure, out / "figures" / name, pdf=pdf)
-    page = report.page(analysis, predictions, summary, images)
-    write_atomic(out / "report.html", page.encode())
+    write_atomic(out / "report.html", report.page(analysis, predictions, summary, images))
 
 
 def save_figure(figure: Figure, path: Path, *, pdf: bool = False) -> bytes:

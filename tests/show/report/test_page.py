@@ -39,9 +39,8 @@ def images(samples=150, side=SIDE, channels=3, seed=0):
 
 def html(source, analysis=None):
     analysis = analysis or analyze(source)
-    return page(
-        analysis, source, summarise(analysis, source, {"source": "test"}), {"alignment_log": b""}
-    )
+    summary = summarise(analysis, source, {"source": "test"})
+    return page(analysis, source, summary, {"alignment_log": b""}).decode()
 
 
 @pytest.fixture(scope="module")
