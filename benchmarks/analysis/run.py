@@ -6,7 +6,8 @@
 Each command is a process of its own that imports torch first. `memory` is the most that it held
 (VmHWM) above what it held after that import, `seconds` is the whole command. Predictions are made
 anew in TMPDIR (2.5 GB for all shapes): Gaussian noise of each member around a mean of the
-sample. A shape that a checkout cannot do (time, memory) is written down as such.
+sample. What a checkout cannot do in four times the goal, or in 12 GiB, is written down as such and
+not tried again.
 
 Writes results.json and results.md beside this file.
 """
@@ -35,8 +36,9 @@ SHAPES = {
 """Name -> members, samples and classes; goals in seconds and in MiB above torch."""
 
 CHILD = """
-import sys, time
+import resource, sys, time
 start = time.time()
+resource.setrlimit(resource.RLIMIT_DATA, (12 * 2**30,) * 2)
 import torch
 def most():
     lines = open("/proc/self/status").read().splitlines()
@@ -47,7 +49,6 @@ from bvalign.cli import main
 main()
 print("measured", time.time() - start, most() - before, before, file=sys.stderr)
 """
-LIMIT = 900  # seconds of one command
 
 
 def make(path: Path, shape: tuple[int, int, int]) -> None:
@@ -64,17 +65,17 @@ def make(path: Path, shape: tuple[int, int, int]) -> None:
     path.with_suffix(".npy").unlink()
 
 
-def measure(checkout: Path, predictions: Path) -> dict[str, float | str]:
-    """Runs one command; seconds, memory and that of torch in MiB."""
+def measure(checkout: Path, predictions: Path, limit: float) -> dict[str, float | str]:
+    """Runs one command for at most so many seconds; seconds, memory and that of torch in MiB."""
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-c", CHILD, str(predictions), "--out", out]
         environment = os.environ | {"PYTHONPATH": str(checkout)}
         try:
             done = subprocess.run(
-                command, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False
+                command, env=environment, capture_output=True, text=True, timeout=limit, check=False
             )
         except subprocess.TimeoutExpired:
-            return {"failed": f"over {LIMIT} s"}
+            return {"failed": f"over {limit:.0f} s"}
     last = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else ""
     if done.returncode or not last.startswith("measured"):
         return {"failed": f"exit code {done.returncode}: {last[-200:]}"}
@@ -133,10 +134,12 @@ def main() -> None:
             for name in arguments.shapes:
                 predictions = Path(folder, "predictions.npz")
                 make(predictions, SHAPES[name][0])
+                of_shape = runs[name] = {side: [] for side in sides}
                 for _ in range(arguments.rounds):
                     for side, checkout in sides.items():
-                        measured = measure(checkout, predictions)
-                        runs.setdefault(name, {}).setdefault(side, []).append(measured)
+                        if not any("failed" in run for run in of_shape[side]):
+                            measured = measure(checkout, predictions, 4 * SHAPES[name][1])
+                            of_shape[side].append(measured)
                         bar.advance(task)
         finally:
             subprocess.run(["git", "-C", str(ROOT), "worktree", "prune"], check=False)
