@@ -1,6 +1,7 @@
 """Measures the speed of training, statistics and start-up against the limits of the machine.
 
     python benchmarks/throughput/run.py               # writes results.json, results.md here
+    python benchmarks/throughput/run.py --parts statistics commands    # the others stay as they are
     python benchmarks/throughput/run.py --quick --out DIR       # tiny sizes: a check that it runs
 
 Under 20 minutes on two idle cores; uses and frees about 4 GB of TMPDIR.
@@ -25,7 +26,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,11 +62,11 @@ PARTS = {
 class Study:
     """Runs the measurements in order, with one progress bar."""
 
-    def __init__(self, *, quick: bool) -> None:
-        self.quick, self.seconds = quick, {}
+    def __init__(self, *, quick: bool, parts: Sequence[str] = tuple(PARTS)) -> None:
+        self.quick, self.parts, self.seconds = quick, parts, {}
         self.workloads = workloads.QUICK if quick else workloads.WORKLOADS
         self.bar = progress(Console(stderr=True))
-        self.task = self.bar.add_task("throughput", total=sum(PARTS.values()))
+        self.task = self.bar.add_task("throughput", total=sum(PARTS[name] for name in parts))
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -80,7 +81,7 @@ class Study:
         """The content of results.json."""
         results: dict[str, object] = {"quick": self.quick, "hardware": hardware()}
         with self.bar:
-            for name in PARTS:
+            for name in self.parts:
                 with self.part(name):
                     results[name] = getattr(self, f"_{name}")(results)
         return results | {"seconds": self.seconds, "made_with": provenance()}
@@ -151,6 +152,16 @@ class Study:
         return lambda: self.bar.advance(self.task, PARTS[part] / steps)
 
 
+def updated(stored: dict, results: dict, parts: Sequence[str]) -> dict[str, object]:
+    """Puts some parts into stored results; `later` says with what each of them was made."""
+    made = {"hardware": results["hardware"], "made_with": results["made_with"]}
+    return stored | {
+        **{name: results[name] for name in parts},
+        "seconds": stored["seconds"] | results["seconds"],
+        "later": stored.get("later", {}) | dict.fromkeys(parts, made),
+    }
+
+
 def hardware() -> dict[str, object]:
     """Processor, cores, memory and vector instructions."""
     info = Path("/proc/cpuinfo")
@@ -168,6 +179,7 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="tiny sizes, a check that it runs; needs --out"
     )
+    parser.add_argument("--parts", nargs="+", choices=PARTS, metavar="PART", help=", ".join(PARTS))
     parser.add_argument(
         "--out", type=Path, help="folder of the results, by default that of this file"
     )
@@ -178,7 +190,9 @@ def main() -> None:
     keep_freed_memory()
     out = args.out or Path(__file__).parent
     out.mkdir(parents=True, exist_ok=True)
-    results = Study(quick=args.quick).run()
+    results = Study(quick=args.quick, parts=args.parts or tuple(PARTS)).run()
+    if args.parts:
+        results = updated(json.loads((out / "results.json").read_text()), results, args.parts)
     (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     (out / "results.md").write_text(tables.markdown(results))
     print(tables.markdown(results))

@@ -23,7 +23,7 @@ def markdown(results: dict) -> str:
         f"{hardware['processor']}, {hardware['cores']} cores, {hardware['memory'] / GIB:.0f} GiB; "
         f"{versions}; commit {made['commit']}. Seconds: {spent}. Made by {COMMAND}, whose "
         "docstring says what is measured. Ratios are of interleaved rounds, median (smallest to "
-        "largest).",
+        "largest)." + _later(results.get("later", {})),
         "",
         "## Goals",
         "",
@@ -51,6 +51,15 @@ def markdown(results: dict) -> str:
         *_gpu(results["gpu"]),
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _later(later: dict[str, dict]) -> str:
+    """What was measured after the rest."""
+    texts = [
+        f"{name} on {made['hardware']['processor']} at commit {made['made_with']['commit']}"
+        for name, made in later.items()
+    ]
+    return f" Measured later: {'; '.join(texts)}." if texts else ""
 
 
 def _spread(spread: dict[str, float], digits: int) -> str:

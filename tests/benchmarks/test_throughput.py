@@ -118,6 +118,29 @@ GPU = {
 }
 
 
+GROWTH = [
+    {
+        "size": [members, 4000, 100],
+        "nanoseconds_per_logit": {"min": 5.0, "median": 6.0, "max": 7.0},
+        "peak_bytes": 2**20,
+    }
+    for members in (20, 80)
+]
+
+
+def test_parts_that_are_measured_later_say_with_what():
+    made = {"hardware": {"processor": "a chip"}, "made_with": {"commit": "abc"}}
+    stored = {"limits": 1, "gpu": 2, "seconds": {"limits": 3.0, "gpu": 4.0}, "made_with": {}}
+    updated = runpy.run_path(str(FOLDER / "run.py"))["updated"]
+    results = updated(stored, made | {"gpu": 5, "seconds": {"gpu": 6.0}}, ["gpu"])
+    assert results == stored | {
+        "gpu": 5,
+        "seconds": {"limits": 3.0, "gpu": 6.0},
+        "later": {"gpu": made},
+    }
+    assert tables._later(results["later"]) == " Measured later: gpu on a chip at commit abc."
+
+
 @pytest.mark.slow
 def test_a_whole_run_judges_every_goal(quick):
     """The tiny numbers under the names of the whole run, and made-up ones of a GPU."""
@@ -126,7 +149,8 @@ def test_a_whole_run_judges_every_goal(quick):
     whole = results | {
         "training": dict.fromkeys(WORKLOADS, results["training"]["resnet8"]),
         "fits": dict.fromkeys(WORKLOADS, tiny),
-        "statistics": results["statistics"] | {"large": results["statistics"]["small"]},
+        "statistics": results["statistics"]
+        | {"large": results["statistics"]["small"], "growth": GROWTH},
         "gpu": GPU,
     }
     rows = goals.goals(whole)
