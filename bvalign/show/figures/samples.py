@@ -12,7 +12,15 @@ from bvalign.analysis.calibration import Cells
 from bvalign.analysis.collapse import EDGES, Collapse
 from bvalign.analysis.intervals import Estimate
 from bvalign.show.figures.scatter import DECADES_SHOWN
-from bvalign.show.figures.style import BOUND, CORRECT, FIT, GRID, OTHER_LINE, WRONG
+from bvalign.show.figures.style import (
+    BOUND,
+    CORRECT,
+    FIT,
+    GRID,
+    OTHER_LINE,
+    WRONG,
+    whole_decades,
+)
 
 BINS_SHOWN = 200
 """Bins of the histogram of the logit noise over its whole range."""
@@ -156,8 +164,10 @@ def collapse(collapse: Collapse, *, num_samples: int, num_members: int) -> Figur
     right.set_xlabel("squared bias (squared probability)")
     right.set_ylabel("variance (squared probability)")
     right.set_title(f"{collapse.distribution} noise at the margins of the data", fontsize=10)
+    left.legend(loc="lower center", fontsize=8)
+    right.legend(loc="upper left", fontsize=8)  # both clouds rise, and "best" would ask each point
     for axes in (left, right):
-        axes.legend(loc="best", fontsize=8)
+        whole_decades(axes)
         axes.grid(True, **GRID)
     return figure
 

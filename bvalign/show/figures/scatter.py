@@ -15,7 +15,16 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from bvalign.show.figures.lines import Line
-from bvalign.show.figures.style import BOUND, CORRECT, FIT, GRID, LINES, OTHER_LINE, WRONG
+from bvalign.show.figures.style import (
+    BOUND,
+    CORRECT,
+    FIT,
+    GRID,
+    LINES,
+    OTHER_LINE,
+    WRONG,
+    whole_decades,
+)
 
 SHADES = {
     CORRECT: LinearSegmentedColormap.from_list("correct", ["#4FA3D9", CORRECT, "#00263D"]),
@@ -146,6 +155,7 @@ def _plot_cloud(
         axes.set_yscale("log")
         axes.set_xlim(limits or log_limits(panel))
         axes.set_ylim(limits or log_limits(panel))
+        whole_decades(axes)
         axes.set_box_aspect(1)
     else:
         axes.set_xlim(0, 1.05 * x.max(initial=0) or 1.0)
