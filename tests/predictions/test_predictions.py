@@ -78,14 +78,14 @@ PROBS = torch.softmax(torch.from_numpy(LOGITS).double(), -1).numpy()
     ("message", "arrays"),
     [
         ("needs an array 'logits' or 'probs'.* has labels", {"labels": TARGET}),
-        (r"got \(5, 4\) and no labels", {"logits": LOGITS[0]}),
+        (r"'logits' must be .* got \(5, 4\)", {"logits": LOGITS[0]}),
         (r"must be \(members, samples, classes\)", {"logits": LOGITS[0], "labels": TARGET}),
-        (r"and 'labels' \(samples\), got .*\(4,\)", {"logits": LOGITS, "labels": TARGET[:4]}),
+        (r"'labels' must be \(5 samples\), got \(4,\)", {"logits": LOGITS, "labels": TARGET[:4]}),
         ("needs at least one member", {"logits": LOGITS[:0], "labels": TARGET}),
         ("one sample", {"logits": LOGITS[:, :0], "labels": TARGET[:0]}),
         ("two classes", {"logits": LOGITS[..., :1], "labels": TARGET * 0}),
         ("must be floating point", {"logits": LOGITS.astype(int), "labels": TARGET}),
-        ("'labels' must be integers", {"logits": LOGITS, "labels": TARGET + 0.5}),
+        ("5 are no whole numbers", {"logits": LOGITS, "labels": TARGET + 0.5}),
         (r"labels must lie in 0\.\.3, but 1 do not, the first is 4 at row 2",
          {"logits": LOGITS, "labels": changed(TARGET, 2, 4)}),
         ("'index' must be 5 different", {"logits": LOGITS, "labels": TARGET, "index": [0] * 5}),
@@ -154,7 +154,7 @@ def test_votes_are_probabilities_of_one(tmp_path, key):
         ("'votes' must be integers, got float64", {"votes": VOTES + 0.0}),
         (r"'votes' must be \(members, samples\)", {"votes": VOTES[..., None]}),
         ("must be integer votes .* got float64", {"predictions": VOTES + 0.5}),
-        (r"labels must lie in 0..5, but 1 do not", {"votes": VOTES, "labels": [0, 1, -2, 1, 0]}),
+        (r"labels are class ids from 0 on, got -2", {"votes": VOTES, "labels": [0, 1, -2, 1, 0]}),
     ],
 )
 def test_bad_votes_are_told(tmp_path, message, arrays):

@@ -26,14 +26,17 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from bvalign.predictions.readers.mapped import Rows, open_npy
-from bvalign.predictions.readers.scores import KEYS, PROBABILITY_TOLERANCE, Scores
+from bvalign.predictions.readers.scores import (
+    KEYS,
+    PROBABILITY_TOLERANCE,
+    ROWS_SUMMED,
+    Scores,
+)
 from bvalign.predictions.readers.side_arrays import SHOWN
 
 SUFFIXES = (".npy", ".safetensors")
 SHARED = ("labels", "index", "weights", "clusters")
 """Arrays of the folder that are no member, beside those for the report."""
-ROWS_SUMMED = 1000
-"""First samples whose sums over classes tell probabilities from logits."""
 
 
 class _Member(NamedTuple):

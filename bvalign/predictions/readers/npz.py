@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from bvalign.predictions.readers.labels import label_name, reading_notes
 from bvalign.predictions.readers.mapped import MappedArray, Scratch, npy_header, write_scratch
 from bvalign.predictions.readers.scores import KEYS, Scores
 from bvalign.predictions.readers.side_arrays import SHOWN
@@ -23,10 +24,11 @@ def open_npz(path: Path) -> Scores:
 
     Args:
         path: contains `logits` or `probs` (members, samples, classes), or `votes` (members,
-            samples), optionally `labels` (samples), `index` (samples), `members` (members),
-            `weights` (members) and `clusters` (samples). `labels` and `index` may be (members,
-            samples); then they are compared between members. For the report: `images` uint8
-            (samples, channels, height, width), `texts` (samples), `class_names` (classes).
+            samples), optionally `labels` (samples), also under another of `LABEL_NAMES`, `index`
+            (samples), `members` (members), `weights` (members) and `clusters` (samples). `labels`
+            and `index` may be (members, samples); then they are compared between members. For the
+            report: `images` uint8 (samples, channels, height, width), `texts` (samples),
+            `class_names` (classes).
 
     Raises:
         ValueError: an array is missing, or the file is damaged.
@@ -38,7 +40,8 @@ def open_npz(path: Path) -> Scores:
         with zipfile.ZipFile(path) as archive:
             entries = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
             key = next((key for key in (*KEYS, "predictions") if key in entries), None)
-            names = (key, "labels", "index", "members", "weights", "clusters", *SHOWN)
+            labels = label_name(entries)
+            names = (key, labels, "index", "members", "weights", "clusters", *SHOWN)
             arrays = {n: _open_array(path, archive, entries[n]) for n in names if n in entries}
     except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         if str(error).startswith(str(path)):
@@ -49,6 +52,9 @@ def open_npz(path: Path) -> Scores:
             f"{path}: needs an array 'logits' or 'probs' (members, samples, classes) or 'votes' "
             f"(members, samples), has {', '.join(entries) or 'none'}"
         )
+    notes = reading_notes(entries, names, labels)
+    if labels in arrays:
+        arrays["labels"] = arrays.pop(labels)
     scores = arrays.pop(key)
     if key == "predictions":
         if scores.dtype.kind not in "iu" or len(scores.shape) != 2:
@@ -63,6 +69,7 @@ def open_npz(path: Path) -> Scores:
         shape=scores.shape,
         dtypes=(scores.dtype_name,),
         take=lambda rows: scores.take(rows, axis=1),
+        notes=notes,
         shown={name: arrays.pop(name).load() for name in SHOWN if name in arrays},
         **{name: array.load() for name, array in arrays.items()},
     )

@@ -1,32 +1,21 @@
-"""Scores as any file contains them, and the checks that turn them into `Predictions`."""
+"""Scores as any file contains them, with what belongs to them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from jaxtyping import Float, Num, Shaped
+from jaxtyping import Int, Num
 from torch import Tensor
 
-from bvalign.predictions.predictions import (
-    Predictions,
-    name_members,
-    samples_per_range,
-    without_copies,
-)
-from bvalign.predictions.readers.clusters import find_clusters
 from bvalign.predictions.readers.mapped import Rows
-from bvalign.predictions.readers.precision import precision_note
-from bvalign.predictions.readers.side_arrays import (
-    check_member_weights,
-    check_shown,
-    member_weights_note,
-)
 
 KEYS = ("logits", "probs", "votes")
 PROBABILITY_TOLERANCE = 1e-3
 """How far probabilities may be from summing to one: float16 softmax over 1000 classes is within."""
+
+ROWS_SUMMED = 1000
+"""First samples whose sums over classes tell probabilities from logits."""
 
 
 @dataclass(frozen=True)
@@ -62,188 +51,19 @@ class Scores:
     notes: tuple[str, ...] = ()
     shown: Mapping[str, np.ndarray] = field(default_factory=dict)
 
-
-def to_predictions(scores: Scores, clusters_file: Path | None = None) -> Predictions:
-    """Checks everything but non-finite logits, which `Predictions.blocks` refuses; sorts by index.
-
-    Args:
-        scores: as a reader found them.
-        clusters_file: the cluster of each sample, where the predictions do not contain it.
-
-    Raises:
-        ValueError: shapes, labels, ids, probabilities or votes are not what they must be.
-    """
-    _check_shape(scores)
-    num_members, num_samples = scores.shape[:2]
-    members = _ids(scores, "members", scores.members, num_members).tolist()
-    index = np.arange(num_samples) if scores.index is None else scores.index
-    index = _ids(scores, "index", _common(scores, "index", index, members), num_samples)
-    order = np.argsort(index, kind="stable")
-    in_order = bool((order == np.arange(num_samples)).all())
-    clusters = find_clusters(scores.path, scores.clusters, clusters_file, index, order)
-    labels = scores.labels
-    labels = None if labels is None else _common(scores, "labels", labels, members)
-    if scores.key == "votes":
-        num_classes, notes = _check_votes(scores, labels)
-    else:
-        num_classes = scores.shape[2]
-        probs = scores.key == "probs"
-        notes = _check_probs(scores, members) if probs else _precision_note(scores)
-    if labels is not None:
-        _check_labels(scores.path, labels, num_classes)
-
-    def read(start: int, stop: int) -> Float[Tensor, "members block classes"]:
-        block = scores.take(slice(start, stop) if in_order else order[start:stop])
-        if scores.key == "votes":
-            minus_infinity = torch.full((*block.shape, num_classes), -torch.inf)
-            return minus_infinity.scatter(-1, block.unsqueeze(-1).long(), 0.0)
-        return block.double().log() if scores.key == "probs" else block
-
-    weights = scores.weights
-    weights_note = member_weights_note(weights, labelled=labels is not None)
-    predictions = Predictions(
-        read=read,
-        target=None if labels is None else labels[order].astype(np.int64),
-        index=index[order],
-        members=tuple(members),
-        num_classes=num_classes,
-        notes=(*scores.notes, *notes, *weights_note, *clusters.notes),
-        weights=check_member_weights(scores.path, weights, num_members),
-        clusters=clusters.numbers,
-        **check_shown(scores.path, scores.shown, order, num_classes),
-    )
-    return predictions if scores.key == "votes" else without_copies(predictions)
-
-
-def _check_shape(scores: Scores) -> None:
-    path, key, shape = scores.path, scores.key, scores.shape
-    labels = None if scores.labels is None else scores.labels.shape
-    axes = ("members", "samples", "classes")[: 2 if key == "votes" else 3]
-    if len(shape) != len(axes) or labels not in (None, shape[1:2], shape[:2]):
-        raise ValueError(
-            f"{path}: '{key}' must be ({', '.join(axes)}) and 'labels' (samples), got {shape} and "
-            f"{'no labels' if labels is None else labels}"
+    def of_samples(self, rows: Int[np.ndarray, " rows"]) -> "Scores":
+        """The scores and what belongs to them of some rows of the file."""
+        index = np.arange(self.shape[1]) if self.index is None else self.index
+        labels, index, clusters = (
+            None if values is None else values[..., rows]
+            for values in (self.labels, index, self.clusters)
         )
-    if not all(shape[:2]) or (len(shape) == 3 and shape[2] < 2):
-        raise ValueError(
-            f"{path}: needs at least one member, one sample and two classes, got {shape}"
+        return replace(
+            self,
+            shape=(self.shape[0], len(rows), *self.shape[2:]),
+            take=lambda wanted: self.take(rows[wanted]),
+            labels=labels,
+            index=index,
+            clusters=clusters,
+            shown={n: v if n == "class_names" else v[rows] for n, v in self.shown.items()},
         )
-    kinds = ("int", "uint") if key == "votes" else ("float", "bfloat")
-    wrong = [dtype for dtype in scores.dtypes if not dtype.startswith(kinds)]
-    if wrong:
-        kind = "integers" if key == "votes" else "floating point"
-        raise ValueError(f"{path}: '{key}' must be {kind}, got {wrong[0]}")
-
-
-def _check_labels(path: Path, labels: Shaped[np.ndarray, " samples"], num_classes: int) -> None:
-    if labels.dtype.kind not in "iu":
-        raise ValueError(f"{path}: 'labels' must be integers, got {labels.dtype}")
-    outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
-    if len(outside):
-        raise ValueError(
-            f"{path}: labels must lie in 0..{num_classes - 1}, but {len(outside)} do not, the "
-            f"first is {labels[outside[0]]} at row {outside[0]}"
-        )
-
-
-def _ids(
-    scores: Scores, key: str, ids: np.ndarray | None, length: int
-) -> Shaped[np.ndarray, " length"]:
-    ids = np.arange(length) if ids is None else ids
-    kinds = "iuU" if key == "members" else "iu"
-    if ids.shape != (length,) or ids.dtype.kind not in kinds or len(np.unique(ids)) < length:
-        what = "integers or names" if key == "members" else "integers"
-        raise ValueError(f"{scores.path}: '{key}' must be {length} different {what}, got {ids}")
-    return ids if ids.dtype.kind == "U" else ids.astype(np.int64)
-
-
-def _common(scores: Scores, key: str, values: np.ndarray, members: list[int | str]) -> np.ndarray:
-    """Reduces (members, samples) to the (samples) that all members must agree on."""
-    if values.ndim != 2 or values.shape != scores.shape[:2]:
-        return values
-    different = (values != values[0]).sum(axis=1)
-    if not different.any():
-        return values[0]
-    first = int(np.flatnonzero(different)[0])
-    row = int(np.flatnonzero(values[first] != values[0])[0])
-    reordered = key == "index" and (np.sort(values[first]) == np.sort(values[0])).all()
-    named = name_members(members, torch.from_numpy(different), scores.shape[1])
-    raise ValueError(
-        f"{scores.path}: all members must have the same samples in one order, but '{key}' differs "
-        f"from member {members[0]}: {named}; the first is {values[first, row]} instead of "
-        f"{values[0, row]} at row {row} of member {members[first]}"
-        + (", which has the same samples in another order" if reordered else "")
-    )
-
-
-def _precision_note(scores: Scores) -> tuple[str, ...]:
-    blocks = (scores.take(rows).double() for rows in _blocks(scores))
-    return precision_note(scores.key, scores.dtypes, scores.shape[1], blocks)
-
-
-def _blocks(scores: Scores) -> list[slice]:
-    num_members, num_samples, *classes = scores.shape
-    step = samples_per_range(num_members, *(classes or [1]))
-    return [slice(i, min(i + step, num_samples)) for i in range(0, num_samples, step)]
-
-
-def _check_probs(scores: Scores, members: list[int | str]) -> tuple[str, ...]:
-    """Checks probabilities in one pass, and notes what their rounding costs."""
-    num_members, num_samples = scores.shape[:2]
-    missing = torch.zeros(num_members, dtype=torch.int64)
-    first, num_bad, saturated = None, 0, 0
-    for rows in _blocks(scores):
-        probs = scores.take(rows).double()
-        nan, total = probs.isnan().any(dim=-1), probs.sum(dim=-1)
-        missing += nan.sum(dim=1)
-        off = ~((total - 1).abs() < PROBABILITY_TOLERANCE) | (probs < 0).any(dim=-1)
-        bad = torch.nonzero(off & ~nan)
-        if len(bad) and first is None:
-            member, row = bad[0].tolist()
-            first = (members[member], rows.start + row, float(total[member, row]))
-        num_bad += len(bad)
-        saturated += int((probs.amax(dim=-1) == 1).any(dim=0).sum())
-    if missing.any():
-        named = name_members(members, missing, num_samples)
-        raise ValueError(f"{scores.path}: 'probs' are NaN: {named}; leave these members out")
-    if first is not None:
-        raise ValueError(
-            f"{scores.path}: 'probs' must be at least 0 and sum to one over classes, but {num_bad} "
-            f"rows do not; the first is member {first[0]}, sample {first[1]}, sum {first[2]:.6g}"
-        )
-    if not saturated:
-        return _precision_note(scores)
-    return (
-        f"probs: {saturated} of {num_samples} samples have a probability rounded to one; their "
-        "bias and variance are only as good as the small entries: save logits",
-        *_precision_note(scores),
-    )
-
-
-def _check_votes(
-    scores: Scores, labels: Shaped[np.ndarray, " samples"] | None
-) -> tuple[int, tuple[str, ...]]:
-    """Checks votes in one pass; returns the number of classes, and notes what votes can say."""
-    lowest, highest, agreed = 0, 1, 0
-    for rows in _blocks(scores):
-        votes = scores.take(rows).long()
-        lowest, highest = min(lowest, int(votes.min())), max(highest, int(votes.max()))
-        agreed += int((votes == votes[0]).all(dim=0).sum())
-    if lowest < 0:
-        raise ValueError(f"{scores.path}: votes are class ids from 0 on, got {lowest}")
-    if labels is None:
-        return highest + 1, (
-            "votes: each counts as probability one, so uncertainty is zero, confidence is the "
-            "fraction of votes for the most common class, and variance_unbiased is the "
-            "disagreement",
-        )
-    if labels.dtype.kind in "iu":
-        highest = max(highest, int(labels.max()))
-    note = (
-        "votes: each counts as probability one, so risk is twice the members' error rate; bias_sq, "
-        "variance, their means and cross_half are meaningful for votes, but the slope of these "
-        f"members (ols) is not: it leaves out samples with a value of zero ({agreed} of "
-        f"{scores.shape[1]} by agreement alone), and the rest are counts out of {scores.shape[0]}; "
-        "the population slope needs probabilities"
-    )
-    return highest + 1, (note,)
