@@ -1,6 +1,6 @@
 """Labels as people save them, made class ids: what is unambiguous is taken, and a note says how.
 
-(samples, 1), booleans, whole floats     the same numbers
+(samples, 1), whole floats, booleans     the same numbers
 one-hot rows (samples, classes)          the class of the one, noted
 names, as many as there are classes      numbered in alphabetical order, or as `class_names` does
 a few rows of -1, -100 or 255            samples without a label: left out, noted
@@ -63,6 +63,8 @@ def read_labels(
                 f"{path}: labels must be class ids, but {len(wrong)} are no whole numbers, the "
                 f"first is {labels.ravel()[wrong[0]]}"
             )
+    elif labels.dtype.kind == "b" and num_classes not in (None, 2):
+        raise ValueError(f"{path}: labels are true or false, but there are {num_classes} classes")
     elif labels.dtype.kind not in "iub":
         raise ValueError(f"{path}: 'labels' must be integers, got {labels.dtype}")
     labels = labels.astype(np.int64)
