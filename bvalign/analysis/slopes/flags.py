@@ -11,6 +11,8 @@ FLAGS = {
     "tails_unknown": "no distribution with exponential tails fits the noise, so how much depends "
     "on them is unknown",
     "heavy_tails": "the noise has heavier tails than exponential: no population slope is claimed",
+    "light_tails": "the noise of the members ends sooner than a normal distribution, in a way that "
+    "its skewness and kurtosis do not determine",
     "unseen_members": "more than a quarter of the squared label residual comes from members rarer "
     "than any of these",
     "alike_margins": "the samples are too alike for so few members: less than 70% of the spread of "
@@ -24,6 +26,7 @@ FLAGS = {
 
 MOST_SHIFT = 1 / 3  # half-widths of the interval
 MOST_KURTOSIS = 3.0  # that of exponential tails on both sides
+LEAST_KURTOSIS = -0.4  # a third of that of uniform noise
 MOST_UNSEEN, LEAST_RELIABILITY, MOST_SKEWNESS, MOST_SATURATED = 0.25, 0.7, 0.1, 0.05
 
 
@@ -50,6 +53,7 @@ def flags_of(evidence: Evidence) -> tuple[str, ...]:
         found["tail_dependent"] = heavier and matters
         found["tails_unknown"] = any(shift != shift for shift, _ in pairs)  # NaN
         found["heavy_tails"] = change.kurtosis > MOST_KURTOSIS
+        found["light_tails"] = change.kurtosis + 2 * change.kurtosis_error < LEAST_KURTOSIS
     skewness = evidence.skewness
     found["unseen_members"] = evidence.unseen > MOST_UNSEEN
     found["alike_margins"] = evidence.reliability < LEAST_RELIABILITY

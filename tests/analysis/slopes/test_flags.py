@@ -7,6 +7,7 @@ import pytest
 
 from bvalign.analysis.slopes.flags import (
     FLAGS,
+    LEAST_KURTOSIS,
     LEAST_RELIABILITY,
     MOST_KURTOSIS,
     MOST_SHIFT,
@@ -97,6 +98,12 @@ def test_unknown_and_very_heavy_tails_are_flagged():
     assert flags_of(heavy) == ("heavy_tails",)
 
 
+def test_tails_that_are_surely_much_lighter_than_normal_are_flagged():
+    beside, beyond = (CALM._replace(change=change(LEAST_KURTOSIS - d, 0.1)) for d in (0.19, 0.21))
+    assert flags_of(beside) == ()
+    assert flags_of(beyond) == ("light_tails",)
+
+
 def test_flags_come_in_the_order_of_their_table():
     several = CALM._replace(
         unseen=1.0,
@@ -106,4 +113,6 @@ def test_flags_come_in_the_order_of_their_table():
         change=change(9.0, 0.1),
         tail_shifts=(1.0, 1.0),
     )
-    assert list(flags_of(several)) == [name for name in FLAGS if name != "tails_unknown"]
+    assert list(flags_of(several)) == [
+        name for name in FLAGS if name not in ("tails_unknown", "light_tails")
+    ]

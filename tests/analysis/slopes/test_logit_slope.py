@@ -241,6 +241,9 @@ def test_heavy_tails_and_skewed_logits_are_flagged_and_normal_noise_is_not():
     heavy[:, :, 0] += rng.uniform(4, 14, size=400)
     zeros = torch.zeros(400, dtype=torch.int64)
     assert {"tail_dependent", "heavy_tails"} & set(slope_of(torch.from_numpy(heavy), zeros).flags)
+    light = rng.uniform(-1.5, 1.5, size=(16, 400, 5))
+    light[:, :, 0] += rng.uniform(4, 14, size=400)
+    assert slope_of(torch.from_numpy(light), zeros).flags == ("light_tails",)
     skewed = slope_of(*ensemble("gumbel", 8, 400, 5))
     assert "asymmetric_logits" in skewed.flags
     assert not skewed.quotable
