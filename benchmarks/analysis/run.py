@@ -69,10 +69,17 @@ def measure(checkout: Path, predictions: Path, limit: float) -> dict[str, float 
     """Runs one command for at most so many seconds; seconds, memory and that of torch in MiB."""
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-c", CHILD, str(predictions), "--out", out]
+        # elsewhere, as Python looks for bvalign in the working directory first
         environment = os.environ | {"PYTHONPATH": str(checkout)}
         try:
             done = subprocess.run(
-                command, env=environment, capture_output=True, text=True, timeout=limit, check=False
+                command,
+                cwd=out,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=limit,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             return {"failed": f"over {limit:.0f} s"}
