@@ -18,12 +18,15 @@ ROOMS = {
     "provenance": set(),
     "quick_imports": set(),
     "atomic": set(),
+    "memory": set(),
     "predictions": {"atomic"},
     "data": {"randomness", "predictions"},
     "ensemble": {"randomness", "data", "predictions"},
-    "analysis": set(),
+    "analysis": {"memory"},
     "show": {"analysis", "predictions", "provenance", "atomic"},
-    "commands": {"analysis", "atomic", "data", "ensemble", "predictions", "provenance", "show"},
+    "commands": {
+        *("analysis", "atomic", "data", "ensemble", "memory", "predictions", "provenance", "show")
+    },
     "cli": {"commands", "quick_imports"},
 }
 """Room -> rooms that it may import."""

@@ -42,7 +42,7 @@ import workloads
 from rich.console import Console
 from usual import be_quiet
 
-from bvalign.ensemble.memory import keep_freed_memory
+from bvalign.memory import keep_freed_memory
 from bvalign.provenance import provenance
 from bvalign.show.progress_bar import progress
 

@@ -18,6 +18,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from bvalign.memory import return_freed_memory
+
 NO_OWN = -1
 """Number of the range of a process that has none of its own."""
 
@@ -71,6 +73,7 @@ def collect(
             whole = _zeros(values, num_ranges, places)
         if part.number != NO_OWN:
             _add(whole, values, part, places)
+    return_freed_memory()
     return _finished(whole, reduce, places)
 
 

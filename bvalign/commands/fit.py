@@ -23,10 +23,10 @@ from bvalign.commands.report import analyze_and_report
 from bvalign.commands.waves import even_pack_size, seats, train_members
 from bvalign.data import EnsembleDataModule
 from bvalign.ensemble.checkpoints import CheckpointMembers
-from bvalign.ensemble.memory import keep_freed_memory
 from bvalign.ensemble.module import Ensemble
 from bvalign.ensemble.ranks import leave_together, on_rank_zero, started_ranks
 from bvalign.ensemble.strategy import MemberParallelStrategy, refuse_coupling
+from bvalign.memory import keep_freed_memory
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.run.claims import one_at_a_time
 from bvalign.provenance import provenance

@@ -6,6 +6,7 @@ from pathlib import Path
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.commands.analyze import analyze_predictions
+from bvalign.memory import return_freed_memory
 from bvalign.predictions import open_predictions
 from bvalign.show.report import print_main_numbers, write_report
 
@@ -38,6 +39,7 @@ def analyze_and_report(
     predictions, origin = open_predictions(source, clusters=clusters)
     place = place or tuple(int(os.environ.get(name, default)) for name, default in PLACE)
     analysis = analyze_predictions(predictions, place)
+    return_freed_memory()
     if place[0] == 0:
         write_report(analysis, predictions, origin, Path(out), samples=samples, pdf=pdf)
         print_main_numbers(analysis)

@@ -390,7 +390,7 @@ def test_training_keeps_the_memory_of_a_step_for_the_next():
     code = """
 import resource
 import torch
-from bvalign.ensemble.memory import keep_freed_memory
+from bvalign.memory import keep_freed_memory
 
 def page_faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
