@@ -115,7 +115,8 @@ def table(results: dict[str, object]) -> str:
             row = [f"| {name} | {checkout} "]
             kept = [run for run in runs if "failed" not in run]
             if not kept:
-                lines.append(f"| {name} | {checkout} | {runs[0]['failed']} | | | |")
+                why = runs[0]["failed"].partition(":")[0]
+                lines.append(f"| {name} | {checkout} | failed ({why}) | | | |")
                 continue
             for key, goal in (("seconds", seconds), ("memory", memory)):
                 value = statistics.median(run[key] for run in kept)
