@@ -46,7 +46,7 @@ def _chunks(path: Path, file: TextIO, names: list[str], columns: ColumnNames) ->
                 )
             try:
                 values[number] = [float(row[at]) for at in at_scores]
-                ids[:, number] = [int(row[at]) for at in at_ids]
+                ids[:, number] = [_whole(names[at], row[at]) for at in at_ids]
             except (ValueError, OverflowError) as error:
                 raise ValueError(f"{path}: line {line}: {error}") from error
         if rows:
@@ -54,3 +54,14 @@ def _chunks(path: Path, file: TextIO, names: list[str], columns: ColumnNames) ->
             label = ids[1] if len(ids) > 1 else None
             cluster = [row[at_cluster[0]].strip() for _, row in rows] if at_cluster else None
             yield Chunk(member, ids[0], label, values, cluster)
+
+
+def _whole(name: str, cell: str) -> int:
+    """Reads a whole number, also as 3.0: pandas writes labels like that after a join."""
+    try:
+        return int(cell)
+    except ValueError as error:
+        whole, _, zeros = cell.strip().partition(".")
+        if whole.isdecimal() and not zeros.strip("0"):
+            return int(whole)
+        raise ValueError(f"column '{name}' must hold whole numbers, got {cell!r}") from error

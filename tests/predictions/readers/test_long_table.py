@@ -111,6 +111,16 @@ def test_bad_columns_are_told(tmp_path, kind):
         read(write(tmp_path, full, kind))
 
 
+def test_whole_numbers_with_a_point_are_whole_numbers(tmp_path):
+    """As pandas writes integers after a join with missing rows."""
+    full = table()
+    with_points = full | {k: [f"{v}.0" for v in full[k]] for k in ("sample", "label")}
+    plain, _ = read(write(tmp_path, full, "csv"))
+    found, _ = read(write(tmp_path, with_points, "csv"))
+    assert np.array_equal(found.target, plain.target)
+    assert np.array_equal(found.index, plain.index)
+
+
 def test_bad_csv_is_told(tmp_path):
     path = write(tmp_path, table(), "csv")
     lines = path.read_text().split("\n")
@@ -123,6 +133,10 @@ def test_bad_csv_is_told(tmp_path):
     path.write_text("\n".join([*lines[:3], f"5,{10**20},1,0,0,0,0"]))
     with pytest.raises(ValueError, match="line 4: .*int too "):
         read(path)
+    for cell in ("cat", "1.5", "", "-", "1e2"):
+        path.write_text("\n".join([*lines[:3], f"5,3,{cell},0,0,0,0"]))
+        with pytest.raises(ValueError, match=f"line 4: column 'label' must hold .* got '{cell}'"):
+            read(path)
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match="not a complete .csv in UTF-8"):
         read(path)
