@@ -92,7 +92,7 @@ def test_what_is_compared_computes_the_same(quick):
 def test_the_page_has_every_goal_and_no_gpu(quick):
     results, page = quick
     rows = goals.goals(results)
-    assert len(rows) == 17
+    assert len(rows) == 18
     for goal in rows:
         assert f"| {goal.what} | {goal.goal} | {goal.measured} | {goal.verdict} | " in page
     assert "not measured: quick" in page
