@@ -32,11 +32,21 @@ def verdicts(rows: Sequence[Row]) -> list[Verdict]:
     for name in ("slope", "offset"):
         found += [_pooled(f"{name}: pooled coverage, near-Gaussian, M >= 8", gaussian, _get(name))]
         found += [_each(f"{name}: one near-Gaussian cell, M >= 8", gaussian, _get(name))]
+        for kind, some in _parts(gaussian).items():
+            share = share_text(*pooled([row[name] for row in some]))
+            found += [Verdict(f"{name}: pooled coverage, {kind}", "measured", share, "no goal")]
     found += [_flagged(gaussian)]
     found += [_hard(name, hard) for name in ("slope", "offset")]
     found += _means(gaussian)
     found += [_measured(name, few) for name in ("slope", "offset")]
     return [*found, _degenerate([r for r in rows if r["group"] == "degenerate"]), _outside(rows)]
+
+
+def _parts(gaussian: Sequence[Row]) -> dict[str, list[Row]]:
+    """Parts of the near-Gaussian cells that the documentation speaks of."""
+    normal = [row for row in gaussian if "uniform" not in row["cell"]]
+    new = [row for row in normal if row["cell"].startswith("new_")]
+    return {"without uniform noise": normal, "of these, noises that are new": new}
 
 
 def pooled(parts: Sequence[dict]) -> tuple[int, int]:
