@@ -189,5 +189,30 @@ def test_one_process_at_a_time_writes_the_report(tmp_path):
     run, other = start(tmp_path), RunDirectory(tmp_path)
     with run.reporting() as first, other.reporting() as second:
         assert (first, second) == (True, False)
-    with other.reporting() as third:
-        assert third
+    with RunDirectory(tmp_path).reporting() as again:
+        assert again, "the same command again writes the report again"
+
+
+def test_of_two_that_finish_at_once_one_writes_the_report(tmp_path):
+    run, other = start(tmp_path), RunDirectory(tmp_path)
+    with run.reporting() as first:
+        assert first
+    with other.reporting() as second:
+        assert not second
+
+
+def test_a_report_that_failed_is_written_by_the_other(tmp_path):
+    run, other = start(tmp_path), RunDirectory(tmp_path)
+    with pytest.raises(RuntimeError), run.reporting():
+        raise RuntimeError
+    with other.reporting() as ours:
+        assert ours
+
+
+def test_a_report_of_fewer_members_is_written_again(tmp_path):
+    run, other = start(tmp_path), RunDirectory(tmp_path)
+    with run.reporting():
+        pass
+    finish(other, 0)
+    with other.reporting() as ours:
+        assert ours
