@@ -3,51 +3,56 @@
 from pathlib import Path
 
 from bvalign.predictions.predictions import Predictions
-from bvalign.predictions.readers import (
-    member_files,
-    open_csv,
-    open_folder,
-    open_npz,
-    open_parquet,
-    to_predictions,
-    with_clusters,
-)
+from bvalign.predictions.readers import Names, open_scores, to_predictions, with_clusters
 from bvalign.predictions.run import FinishedMember, MemberState, RunDirectory
 
-__all__ = ["FinishedMember", "MemberState", "Predictions", "RunDirectory", "open_predictions"]
-
-READERS = {".csv": open_csv, ".parquet": open_parquet}
+__all__ = [
+    "FinishedMember",
+    "MemberState",
+    "Names",
+    "Predictions",
+    "RunDirectory",
+    "open_predictions",
+]
 
 
 def open_predictions(
-    source: Path | str, *, clusters: Path | str | None = None
+    source: Path | str, *, clusters: Path | str | None = None, names: Names | None = None
 ) -> tuple[Predictions, dict[str, object]]:
     """Opens predictions; the logits are read later, block by block.
 
     Args:
-        source: a run directory, a folder with one file per member, a `.csv`, a `.parquet`; any
-            other file is read as a `.npz`. Each reader's file says what it must contain.
+        source: a run directory, a folder with a file or folder per member, or a file of any format
+            in docs/predictions.md.
         clusters: file with the cluster of each sample, where `source` does not contain it: a
             `.npy` (samples) in the order of the rows of `source`, or a `.csv` with columns index
             and cluster.
+        names: of columns or arrays, where they cannot be guessed.
 
     Returns:
         The predictions, and where they come from: the contents of run.json, or for anything but a
-        run directory `{"source": name}`.
+        run directory the name of the source, its format, and a sentence on what was read.
 
     Raises:
         FileNotFoundError: there is no file of that name.
         ValueError: it is damaged, or does not contain predictions, or the clusters do not fit.
     """
     source, clusters = Path(source), None if clusters is None else Path(clusters)
+    names = names or Names()
     if not source.exists():
         raise FileNotFoundError(f"{source}: there is no such file")
-    if source.is_dir():
-        if (source / "run.json").exists() or not member_files(source):
-            run = RunDirectory(source)
-            predictions = run.predictions()
-            return with_clusters(predictions, clusters) if clusters else predictions, run.info
-        scores = open_folder(source)
-    else:
-        scores = READERS.get(source.suffix.lower(), open_npz)(source)
-    return to_predictions(scores, clusters), {"source": source.name}
+    if (source / "run.json").exists():
+        run = RunDirectory(source)
+        predictions = run.predictions()
+        return with_clusters(predictions, clusters) if clusters else predictions, run.info
+    scores, format = open_scores(source, names)
+    predictions = to_predictions(scores, clusters, names.task)
+    return predictions, {"source": source.name, "format": format, "read": _what(predictions)}
+
+
+def _what(predictions: Predictions) -> str:
+    labels = "with labels" if predictions.target is not None else "without labels"
+    return (
+        f"{len(predictions.members)} members, {predictions.num_samples} samples, "
+        f"{predictions.num_classes} classes, {labels}"
+    )

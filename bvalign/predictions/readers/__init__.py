@@ -2,17 +2,7 @@
 
 from bvalign.predictions.readers.checks import to_predictions
 from bvalign.predictions.readers.clusters import with_clusters
-from bvalign.predictions.readers.csv import open_csv
-from bvalign.predictions.readers.folder import member_files, open_folder
-from bvalign.predictions.readers.npz import open_npz
-from bvalign.predictions.readers.parquet import open_parquet
+from bvalign.predictions.readers.names import Names
+from bvalign.predictions.readers.source import open_scores
 
-__all__ = [
-    "member_files",
-    "open_csv",
-    "open_folder",
-    "open_npz",
-    "open_parquet",
-    "to_predictions",
-    "with_clusters",
-]
+__all__ = ["Names", "open_scores", "to_predictions", "with_clusters"]

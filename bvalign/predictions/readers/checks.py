@@ -1,6 +1,5 @@
 """Checks that turn the scores of a file into `Predictions`."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,9 @@ from bvalign.predictions.predictions import (
     without_copies,
 )
 from bvalign.predictions.readers.clusters import find_clusters
-from bvalign.predictions.readers.labels import read_labels
+from bvalign.predictions.readers.meaning import as_meant
 from bvalign.predictions.readers.precision import precision_note
-from bvalign.predictions.readers.scores import PROBABILITY_TOLERANCE, ROWS_SUMMED, Scores
+from bvalign.predictions.readers.scores import PROBABILITY_TOLERANCE, Scores
 from bvalign.predictions.readers.side_arrays import (
     check_member_weights,
     check_shown,
@@ -25,18 +24,21 @@ from bvalign.predictions.readers.side_arrays import (
 )
 
 
-def to_predictions(scores: Scores, clusters_file: Path | None = None) -> Predictions:
+def to_predictions(
+    scores: Scores, clusters_file: Path | None = None, task: str | None = None
+) -> Predictions:
     """Checks everything but non-finite logits, which `Predictions.blocks` refuses; sorts by index.
 
     Args:
         scores: as a reader found them.
         clusters_file: the cluster of each sample, where the predictions do not contain it.
+        task: the label to analyse where a sample has several, by number or name.
 
     Raises:
         ValueError: shapes, labels, ids, probabilities or votes are not what they must be.
     """
+    scores = as_meant(scores, task)
     _check_shape(scores)
-    scores = _as_meant(scores)
     num_members, num_samples = scores.shape[:2]
     members = _ids(scores, "members", scores.members, num_members).tolist()
     index = np.arange(num_samples) if scores.index is None else scores.index
@@ -71,27 +73,15 @@ def to_predictions(scores: Scores, clusters_file: Path | None = None) -> Predict
         notes=(*scores.notes, *notes, *weights_note, *clusters.notes),
         weights=check_member_weights(scores.path, weights, num_members),
         clusters=clusters.numbers,
-        **check_shown(scores.path, scores.shown, order, num_classes),
+        **check_shown(scores.path, _with_names(scores), order, num_classes),
     )
     return predictions if scores.key == "votes" else without_copies(predictions)
 
 
-def _as_meant(scores: Scores) -> Scores:
-    """Labels as class ids, without samples that have none, and probabilities under their name."""
-    if scores.labels is not None:
-        names = scores.shown.get("class_names")
-        found = read_labels(scores.path, scores.labels, scores.shape, names)
-        scores = replace(scores, labels=found.ids, notes=(*scores.notes, *found.notes))
-        if found.known is not None:
-            scores = scores.of_samples(np.flatnonzero(found.known))
-    if scores.key != "logits":
-        return scores
-    first = scores.take(slice(0, ROWS_SUMMED)).double()
-    sums_to_one = (first.sum(dim=-1) - 1).abs() < PROBABILITY_TOLERANCE
-    if not (sums_to_one.all() and (first >= 0).all()):
-        return scores
-    note = "logits: rows are at least 0 and sum to one, so they are read as probabilities"
-    return replace(scores, key="probs", notes=(*scores.notes, note))
+def _with_names(scores: Scores) -> dict[str, np.ndarray]:
+    """What the report shows; names of samples where there are no texts."""
+    named = {} if scores.sample_names is None else {"texts": scores.sample_names}
+    return {**named, **scores.shown}
 
 
 def _check_shape(scores: Scores) -> None:

@@ -1,67 +1,133 @@
-"""Predictions from a `.csv`, read a few thousand rows at a time."""
+"""Tables in text: .csv and .tsv, also compressed, read by pyarrow a block at a time.
+
+The delimiter is the one of comma, semicolon and tab that the first line has most of. Where it is
+no comma, cells like 0,5 have decimal commas. Numbers and names of the ids are told apart by the first
+block; if a later one does not fit, the file is read again with all ids as names.
+"""
 
 import csv
+import io
+import re
 from collections.abc import Iterator
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
-import numpy as np
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
 
-from bvalign.predictions.readers.long_table import Chunk, ColumnNames, collect_rows, find_columns
+from bvalign.predictions.readers.layout import Layout
+from bvalign.predictions.readers.names import Names, shorten
 from bvalign.predictions.readers.scores import Scores
+from bvalign.predictions.readers.table import Table, scores_of_table
 
-ROWS_PER_CHUNK = 4096
+BLOCK_BYTES = 2**20
+ENDINGS = (".csv", ".tsv")
+COMPRESSED = (".gz", ".bz2", ".zst")
 
 
-def open_csv(path: Path) -> Scores:
-    """Opens the scores of a `.csv` with the columns that `long_table` describes.
+def is_csv(path: Path) -> bool:
+    """Tells a table in text by its ending, also before that of a compression."""
+    plain = path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
+    return plain.suffix.lower() in ENDINGS
+
+
+def open_csv(path: Path, names: Names) -> Scores:
+    """Opens the scores of a table in text.
 
     Raises:
         ValueError: a column is missing, or a row is damaged; the message names the line.
     """
+    file = None
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            names = [name.strip() for name in next(csv.reader(file), [])]
-            columns = find_columns(path, names)
-            return collect_rows(path, columns, _chunks(path, file, names, columns))
-    except (csv.Error, UnicodeDecodeError, OSError) as error:
+        file = _TextTable.look(path)
+        try:
+            return scores_of_table(file.table(), names)
+        except pa.ArrowInvalid:
+            return scores_of_table(file.table(ids_are_names=True), names)
+    except (pa.ArrowException, UnicodeDecodeError, OSError, EOFError) as error:
+        if file is not None:
+            file.refuse_bad_line()
         raise ValueError(f"{path}: not a complete .csv in UTF-8 ({error})") from error
 
 
-def _chunks(path: Path, file: TextIO, names: list[str], columns: ColumnNames) -> Iterator[Chunk]:
-    at_member, *at_cluster = (names.index(name) for name in columns.names)
-    at_ids = [names.index(name) for name in columns.ids]
-    at_scores = [names.index(name) for name in columns.scores]
-    reader = csv.reader(file)
-    while numbered := [(reader.line_num + 1, row) for row in islice(reader, ROWS_PER_CHUNK)]:
-        rows = [(line, row) for line, row in numbered if row]
-        values = np.empty((len(rows), len(at_scores)))
-        ids = np.empty((len(at_ids), len(rows)), dtype=np.int64)
-        for number, (line, row) in enumerate(rows):
-            if len(row) != len(names):
-                raise ValueError(
-                    f"{path}: line {line} has {len(row)} cells instead of {len(names)}; is the "
-                    "file complete?"
-                )
-            try:
-                values[number] = [float(row[at]) for at in at_scores]
-                ids[:, number] = [_whole(names[at], row[at]) for at in at_ids]
-            except (ValueError, OverflowError) as error:
-                raise ValueError(f"{path}: line {line}: {error}") from error
-        if rows:
-            member = [row[at_member] for _, row in rows]
-            label = ids[1] if len(ids) > 1 else None
-            cluster = [row[at_cluster[0]].strip() for _, row in rows] if at_cluster else None
-            yield Chunk(member, ids[0], label, values, cluster)
+@dataclass
+class _TextTable:
+    """A table in text, and how it is written."""
 
+    path: Path
+    header: list[str]
+    delimiter: str
+    decimal_point: str
+    numbers: tuple[str, ...] = ()  # columns of scores, once the layout is known
 
-def _whole(name: str, cell: str) -> int:
-    """Reads a whole number, also as 3.0: pandas writes labels like that after a join."""
-    try:
-        return int(cell)
-    except ValueError as error:
-        whole, _, zeros = cell.strip().partition(".")
-        if whole.isdecimal() and not zeros.strip("0"):
-            return int(whole)
-        raise ValueError(f"column '{name}' must hold whole numbers, got {cell!r}") from error
+    @classmethod
+    def look(cls, path: Path) -> "_TextTable":
+        """Reads the names of the columns, and guesses delimiter and decimal point."""
+        with pa.input_stream(path, compression="detect") as stream:
+            start = stream.read(BLOCK_BYTES).decode("utf-8-sig", "replace")
+        first = start.partition("\n")[0]
+        delimiter = max(",;\t", key=re.sub('"[^"]*"', "", first).count)
+        header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+        twice = [name for name in header if name and header.count(name) > 1]
+        if twice:
+            raise ValueError(f"{path}: needs one column '{twice[0]}', has {shorten(header)}")
+        comma = delimiter != "," and re.search(
+            rf"(^|{delimiter})-?\d+,\d+({delimiter}|$)", start, re.M
+        )
+        return cls(path, header, delimiter, "," if comma else ".")
+
+    def table(self, *, ids_are_names: bool = False) -> Table:
+        types = {}
+        if self.header:
+            with self._open({}) as reader:
+                types = {field.name: field.type for field in reader.schema}
+
+        def batches(layout: Layout) -> Iterator[pa.RecordBatch]:
+            self.numbers = () if layout.key == "votes" else layout.scores
+            whole = (
+                [] if ids_are_names else [n for n in layout.values if pa.types.is_integer(types[n])]
+            )
+            wanted = dict.fromkeys(layout.values, pa.string()) | dict.fromkeys(whole, pa.int64())
+            with self._open(wanted | dict.fromkeys(self.numbers, pa.float64())) as reader:
+                yield from reader
+
+        return Table(self.path, types, batches)
+
+    def _open(self, wanted: dict[str, pa.DataType]) -> arrow_csv.CSVStreamingReader:
+        return arrow_csv.open_csv(
+            self.path,
+            arrow_csv.ReadOptions(block_size=BLOCK_BYTES, column_names=self.header, skip_rows=1),
+            arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
+            arrow_csv.ConvertOptions(
+                column_types=wanted, include_columns=[*wanted], decimal_point=self.decimal_point
+            ),
+        )
+
+    def refuse_bad_line(self) -> None:
+        """Raises for the first line with too few or too many cells, or a score that is no number."""
+        with pa.input_stream(self.path, compression="detect") as stream:
+            reader = csv.reader(
+                io.TextIOWrapper(stream, "utf-8-sig", "replace", newline=""),
+                delimiter=self.delimiter,
+            )
+            for row in reader:
+                if not row or reader.line_num == 1:
+                    continue
+                place = f"{self.path}: line {reader.line_num}"
+                if len(row) != len(self.header):
+                    raise ValueError(
+                        f"{place} has {len(row)} cells instead of {len(self.header)}; is the file "
+                        "complete?"
+                    )
+                for name, cell in zip(self.header, row, strict=True):
+                    if name in self.numbers and not self._is_number(cell):
+                        raise ValueError(
+                            f"{place}: column '{name}' must hold numbers, got {cell!r}"
+                        )
+
+    def _is_number(self, cell: str) -> bool:
+        try:
+            float(cell.replace(self.decimal_point, ".") or "nan")
+        except ValueError:
+            return False
+        return True

@@ -6,7 +6,6 @@ names, as many as there are classes      numbered in alphabetical order, or as `
 a few rows of -1, -100 or 255            samples without a label: left out, noted
 """
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,10 +14,6 @@ from jaxtyping import Bool, Int64, Shaped
 
 NO_LABEL = (-1, -100, 255)
 """Numbers that stand for "no label" where they cannot be a class."""
-
-
-LABEL_NAMES = ("labels", "label", "targets", "target", "y", "y_true", "y_test", "label_ids")
-"""Names under which labels are found, if there is only one of them."""
 
 
 class Labels(NamedTuple):
@@ -81,25 +76,6 @@ def read_labels(
     raise ValueError(_what_is_wrong(path, labels, outside, num_classes))
 
 
-def label_name(names: Collection[str]) -> str:
-    """Finds the name of the labels among those of a file; "labels" if that is not clear."""
-    found = [name for name in LABEL_NAMES if name in names]
-    return found[0] if len(found) == 1 else LABEL_NAMES[0]
-
-
-def reading_notes(names: Collection[str], read: Collection[str], labels: str) -> tuple[str, ...]:
-    """Says what was read under another name, and what is there and not used.
-
-    Args:
-        names: of all arrays or columns of a file.
-        read: names that are read.
-        labels: name of the labels.
-    """
-    notes = (f"labels are read from '{labels}'",) if labels in names and labels != "labels" else ()
-    unused = ", ".join(name for name in names if name not in read)
-    return (*notes, f"not used: {unused}") if unused else notes
-
-
 def _one_per_sample(
     path: Path, labels: np.ndarray, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -124,7 +100,8 @@ def _numbered(
     path: Path, labels: np.ndarray, num_classes: int | None, class_names: np.ndarray | None
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Numbers names of classes."""
-    found = np.unique(labels)
+    empty = labels == ""
+    found = np.unique(labels[~empty])
     if class_names is not None:
         place = {str(name): number for number, name in enumerate(class_names)}
         unknown = [str(name) for name in found if str(name) not in place]
@@ -132,7 +109,8 @@ def _numbered(
             raise ValueError(
                 f"{path}: labels must be among the class_names, but {unknown[0]!r} is not"
             )
-        return np.vectorize(lambda name: place[str(name)], otypes=[np.int64])(labels), ()
+        numbered = np.vectorize(lambda name: place.get(str(name), -1), otypes=[np.int64])
+        return numbered(labels), ()
     if num_classes is None or len(found) != num_classes:
         raise ValueError(
             f"{path}: labels are {len(found)} names for {num_classes or 'unknown'} classes, so "
@@ -140,7 +118,7 @@ def _numbered(
         )
     shown = ", ".join(map(str, found[:3])) + ", ..." * (len(found) > 3)
     note = f"labels are names: classes 0, 1, ... are taken to be {shown}, in alphabetical order"
-    return np.searchsorted(found, labels), (note,)
+    return np.where(empty, -1, np.searchsorted(found, labels)), (note,)
 
 
 def _turned(labels: tuple[int, ...], shape: tuple[int, ...]) -> str:

@@ -61,18 +61,14 @@ def npy_header(stream: io.BufferedIOBase) -> tuple[tuple[int, ...], bool, np.dty
     """Reads shape, Fortran order and dtype of a `.npy`, up to the first number.
 
     Raises:
-        ValueError: this is not the header of a plain array.
+        ValueError: this is not the header of an array.
     """
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
-        header = np.lib.format.read_array_header_1_0(stream)
-    elif version == (2, 0):
-        header = np.lib.format.read_array_header_2_0(stream)
-    else:
-        raise ValueError(f"version {version} of .npy is for named fields")
-    if header[2].hasobject:
-        raise ValueError("it holds pickled objects")
-    return header
+        return np.lib.format.read_array_header_1_0(stream)
+    if version == (2, 0):
+        return np.lib.format.read_array_header_2_0(stream)
+    raise ValueError(f"version {version} of .npy is for named fields")
 
 
 def open_npy(path: Path) -> MappedArray:
@@ -85,6 +81,8 @@ def open_npy(path: Path) -> MappedArray:
         with path.open("rb") as stream:
             shape, fortran, dtype = npy_header(stream)
             array = MappedArray(path, path, stream.tell(), dtype, shape, fortran)
+        if dtype.hasobject:
+            raise ValueError("it holds pickled objects; save strings with astype(str)")
         size, needed = path.stat().st_size, array.offset + array.num_bytes
         if size != needed:
             raise ValueError(f"{size} bytes, not {needed}")

@@ -9,70 +9,92 @@ M / 2 times the array in total, and could not follow an unsorted index.
 import struct
 import zipfile
 import zlib
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from bvalign.predictions.readers.labels import label_name, reading_notes
-from bvalign.predictions.readers.mapped import MappedArray, Scratch, npy_header, write_scratch
-from bvalign.predictions.readers.scores import KEYS, Scores
-from bvalign.predictions.readers.side_arrays import SHOWN
+import numpy as np
+from jaxtyping import Num
+from torch import Tensor
+
+from bvalign.predictions.readers.arrays import scores_of_arrays
+from bvalign.predictions.readers.mapped import (
+    MappedArray,
+    Rows,
+    Scratch,
+    npy_header,
+    write_scratch,
+)
+from bvalign.predictions.readers.names import Names
+from bvalign.predictions.readers.scores import Scores
 
 CHUNK_BYTES = 2**20
+DAMAGES = (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What reading a damaged archive raises."""
 
 
-def open_npz(path: Path) -> Scores:
+def open_npz(path: Path, names: Names) -> Scores:
     """Opens the scores of a `.npz`.
 
     Args:
-        path: contains `logits` or `probs` (members, samples, classes), or `votes` (members,
-            samples), optionally `labels` (samples), also under another of `LABEL_NAMES`, `index`
+        path: contains scores as `arrays` describes them, optionally `labels` (samples), `index`
             (samples), `members` (members), `weights` (members) and `clusters` (samples). `labels`
             and `index` may be (members, samples); then they are compared between members. For the
             report: `images` uint8 (samples, channels, height, width), `texts` (samples),
             `class_names` (classes).
+        names: given by the user.
 
     Raises:
         ValueError: an array is missing, or the file is damaged.
     """
     try:
-        with path.open("rb") as file:
-            if file.read(6) == b"\x93NUMPY":
-                raise ValueError("it is a single array")
         with zipfile.ZipFile(path) as archive:
-            entries = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
-            key = next((key for key in (*KEYS, "predictions") if key in entries), None)
-            labels = label_name(entries)
-            names = (key, labels, "index", "members", "weights", "clusters", *SHOWN)
-            arrays = {n: _open_array(path, archive, entries[n]) for n in names if n in entries}
-    except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        if str(error).startswith(str(path)):
-            raise
+            arrays = {
+                info.filename.removesuffix(".npy"): _NpzArray.of(path, archive, info)
+                for info in archive.infolist()
+            }
+    except DAMAGES as error:
         raise ValueError(f"{path}: not a complete .npz of plain arrays ({error})") from error
-    if key is None:
-        raise ValueError(
-            f"{path}: needs an array 'logits' or 'probs' (members, samples, classes) or 'votes' "
-            f"(members, samples), has {', '.join(entries) or 'none'}"
-        )
-    notes = reading_notes(entries, names, labels)
-    if labels in arrays:
-        arrays["labels"] = arrays.pop(labels)
-    scores = arrays.pop(key)
-    if key == "predictions":
-        if scores.dtype.kind not in "iu" or len(scores.shape) != 2:
+    return scores_of_arrays(path, arrays, names)
+
+
+@dataclass(frozen=True)
+class _NpzArray:
+    """An array of a `.npz`, of which only the header is read until it is used."""
+
+    path: Path
+    info: zipfile.ZipInfo
+    shape: tuple[int, ...]
+    dtype_name: str
+
+    @classmethod
+    def of(cls, path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> "_NpzArray":
+        with archive.open(info) as stream:
+            shape, _, dtype = npy_header(stream)
+        return cls(path, info, shape, dtype.newbyteorder("=").name)
+
+    def take(self, rows: Rows, axis: int) -> Num[Tensor, "..."]:
+        return self._array.take(rows, axis)
+
+    def load(self) -> np.ndarray:
+        return self._array.load()
+
+    @cached_property
+    def _array(self) -> MappedArray:
+        name = self.info.filename.removesuffix(".npy")
+        if self.dtype_name == "object":
             raise ValueError(
-                f"{path}: 'predictions' must be integer votes (members, samples), got "
-                f"{scores.dtype} {scores.shape}; call scores 'logits' or 'probs'"
+                f"{self.path}: '{name}' is an object array; save {name}.astype(str), or numbers"
             )
-        key = "votes"
-    return Scores(
-        path=path,
-        key=key,
-        shape=scores.shape,
-        dtypes=(scores.dtype_name,),
-        take=lambda rows: scores.take(rows, axis=1),
-        notes=notes,
-        shown={name: arrays.pop(name).load() for name in SHOWN if name in arrays},
-        **{name: array.load() for name, array in arrays.items()},
-    )
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                return _open_array(self.path, archive, self.info)
+        except DAMAGES as error:
+            if str(error).startswith(str(self.path)):
+                raise
+            raise ValueError(
+                f"{self.path}: not a complete .npz of plain arrays ({name}: {error})"
+            ) from error
 
 
 def _open_array(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> MappedArray:

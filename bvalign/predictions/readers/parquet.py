@@ -1,58 +1,60 @@
-"""Predictions from a `.parquet`, read in batches of rows; needs pyarrow."""
+"""Tables that pyarrow holds: .parquet, one file or a partitioned folder, and DataFrames."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
+import pyarrow as pa
+from pyarrow import dataset
 
-from bvalign.predictions.readers.long_table import Chunk, ColumnNames, collect_rows, find_columns
+from bvalign.predictions.readers.layout import Layout
+from bvalign.predictions.readers.names import Names
 from bvalign.predictions.readers.scores import Scores
+from bvalign.predictions.readers.table import Table, scores_of_table
 
 ROWS_PER_BATCH = 16384
-NUMBERS = ("int", "uint")
-NUMBERS_OR_NAMES = (*NUMBERS, "string", "large_string", "dictionary")
 
 
-def open_parquet(path: Path) -> Scores:
-    """Opens the scores of a `.parquet` with the columns that `long_table` describes.
+def is_parquet(path: Path) -> bool:
+    """Tells a .parquet, or a folder of them that are parts of one table, by its names."""
+    if path.is_file():
+        return path.suffix.lower() in (".parquet", ".pq")
+    return any(path.glob("*=*/**/*.parquet")) or (
+        path.suffix == ".parquet" and any(path.glob("*.parquet"))
+    )
+
+
+def open_parquet(path: Path, names: Names) -> Scores:
+    """Opens the scores of a `.parquet`.
 
     Raises:
-        ValueError: pyarrow or a column is missing, or the file is damaged.
+        ValueError: a column is missing, or the file is damaged.
     """
     try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise ValueError(
-            f"{path}: reading parquet needs pyarrow: pip install 'bvalign[parquet]'"
-        ) from error
-    try:
-        with parquet.ParquetFile(path) as file:
-            columns = find_columns(path, file.schema_arrow.names)
-            types = {str(file.schema_arrow.field(name).type) for name in columns.scores}
-            dtype_names = {"halffloat": "float16", "float": "float32", "double": "float64"}
-            dtypes = tuple(dtype_names.get(name, name) for name in sorted(types))
-            return collect_rows(path, columns, _chunks(path, file, columns), dtypes)
-    except (pyarrow.ArrowException, OSError) as error:
+        parts = dataset.dataset(path, format="parquet", partitioning="hive")
+        types = {field.name: field.type for field in parts.schema}
+
+        def batches(layout: Layout) -> Iterator[pa.RecordBatch]:
+            wanted = [*layout.ids, *layout.scores]
+            return parts.to_batches(columns=wanted, batch_size=ROWS_PER_BATCH)
+
+        return scores_of_table(Table(path, types, batches), names)
+    except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path}: not a complete .parquet ({error})") from error
 
 
-def _chunks(path: Path, file: object, columns: ColumnNames) -> Iterator[Chunk]:
-    """Yields the batches of a `pyarrow.parquet.ParquetFile`; a missing score becomes NaN."""
-    wanted = [*columns.names, *columns.ids, *columns.scores]
-    for batch in file.iter_batches(ROWS_PER_BATCH, columns=wanted):
-        for name in (*columns.names, *columns.ids):
-            column = batch.column(name)
-            types = NUMBERS_OR_NAMES if name in columns.names else NUMBERS
-            if column.null_count or not str(column.type).startswith(types):
-                raise ValueError(
-                    f"{path}: column '{name}' must be {' or '.join(types)} without empty cells, "
-                    f"got {column.type} with {column.null_count} empty cells"
-                )
-        sample, *label = (batch.column(name).to_numpy() for name in columns.ids)
-        scores = [batch.column(name).to_numpy(zero_copy_only=False) for name in columns.scores]
-        values = np.stack(scores, axis=1).astype(np.float64)
-        member, *cluster = (batch.column(name).to_pylist() for name in columns.names)
-        yield Chunk(
-            member, sample, label[0] if label else None, values, cluster[0] if cluster else None
-        )
+def open_table(path: Path, frame: object, names: Names) -> Scores:
+    """Opens the scores of a DataFrame, of pandas, polars or whatever gives Arrow its columns.
+
+    Args:
+        path: named in messages.
+        frame: as `pyarrow.table` takes it.
+        names: given by the user.
+
+    Raises:
+        ValueError: a column is missing, or rows do not fit together.
+    """
+    table = pa.table(frame)
+    types = {field.name: field.type for field in table.schema}
+    return scores_of_table(
+        Table(path, types, lambda layout: table.to_batches(ROWS_PER_BATCH)), names
+    )

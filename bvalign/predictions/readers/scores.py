@@ -10,7 +10,6 @@ from torch import Tensor
 
 from bvalign.predictions.readers.mapped import Rows
 
-KEYS = ("logits", "probs", "votes")
 PROBABILITY_TOLERANCE = 1e-3
 """How far probabilities may be from summing to one: float16 softmax over 1000 classes is within."""
 
@@ -24,8 +23,9 @@ class Scores:
 
     Attributes:
         path: named in messages.
-        key: logits, probs or votes.
-        shape: (members, samples, classes); of votes (members, samples).
+        key: logits, probs or votes; scores if the values must tell logits from probabilities.
+        shape: (members, samples, classes), with one class for the single output of a binary
+            classifier; of votes (members, samples).
         dtypes: names of the members' number types.
         take: rows of the file -> scores of all members.
         labels: class ids (samples), or (members, samples) where each member has its own; None
@@ -35,6 +35,9 @@ class Scores:
         weights: member weights (members); None where all members count once.
         clusters: names or numbers of clusters (samples); None if the file has none.
         notes: remarks of the reader.
+        sample_names: names of samples that have no number in index (samples).
+        num_options: classes that each sample has, the others being padding (samples); None where
+            all have all.
         shown: images, texts and class names, as far as there are any.
     """
 
@@ -48,15 +51,17 @@ class Scores:
     members: np.ndarray | None = None
     weights: np.ndarray | None = None
     clusters: np.ndarray | None = None
+    sample_names: np.ndarray | None = None
+    num_options: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     shown: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def of_samples(self, rows: Int[np.ndarray, " rows"]) -> "Scores":
         """The scores and what belongs to them of some rows of the file."""
         index = np.arange(self.shape[1]) if self.index is None else self.index
-        labels, index, clusters = (
+        labels, index, clusters, sample_names, num_options = (
             None if values is None else values[..., rows]
-            for values in (self.labels, index, self.clusters)
+            for values in (self.labels, index, self.clusters, self.sample_names, self.num_options)
         )
         return replace(
             self,
@@ -65,5 +70,7 @@ class Scores:
             labels=labels,
             index=index,
             clusters=clusters,
+            sample_names=sample_names,
+            num_options=num_options,
             shown={n: v if n == "class_names" else v[rows] for n, v in self.shown.items()},
         )

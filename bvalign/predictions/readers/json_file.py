@@ -1,0 +1,21 @@
+"""Predictions from a `.json`: named arrays as nested lists, or a list of rows."""
+
+import json
+from pathlib import Path
+
+from bvalign.predictions.readers.names import Names
+from bvalign.predictions.readers.objects import scores_of_object
+from bvalign.predictions.readers.scores import Scores
+
+
+def open_json(path: Path, names: Names) -> Scores:
+    """Opens the scores of a `.json`.
+
+    Raises:
+        ValueError: it is damaged, or holds no scores.
+    """
+    try:
+        source = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path}: not a complete .json in UTF-8 ({error})") from error
+    return scores_of_object(path, source, names)

@@ -1,0 +1,85 @@
+"""Tables with a JSON object per line, the plain form for evaluations of language models.
+
+    {"member": "seed0", "sample": 17, "label": 2, "logits": [-1.5, 0.25, 3.0]}
+
+The keys are columns as in any table. Samples may have different numbers of options.
+"""
+
+import gzip
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from bvalign.predictions.readers.layout import Layout
+from bvalign.predictions.readers.names import Names
+from bvalign.predictions.readers.parquet import open_table
+from bvalign.predictions.readers.scores import Scores
+from bvalign.predictions.readers.table import Table, scores_of_table
+
+LINES_PER_BATCH = 4096
+
+
+def is_jsonl(path: Path) -> bool:
+    """Tells lines of JSON by their ending."""
+    return any(path.name.lower().endswith(e) for e in (".jsonl", ".ndjson", ".jsonl.gz"))
+
+
+def open_jsonl(path: Path, names: Names) -> Scores:
+    """Opens the scores of lines of JSON.
+
+    Raises:
+        ValueError: a line is damaged, or a key is missing; the message names the line.
+    """
+    try:
+        first = next(iter(_lines(path, LINES_PER_BATCH)), [])
+        keys = list(dict.fromkeys(key for row in first for key in row))
+        types = {key: _column(first, key).type for key in keys}
+
+        def batches(layout: Layout) -> Iterator[pa.RecordBatch]:
+            wanted = [*layout.ids, *layout.scores]
+            for rows in _lines(path, LINES_PER_BATCH):
+                columns = [_column(rows, name) for name in wanted]
+                yield pa.RecordBatch.from_arrays(columns, wanted)
+
+        return scores_of_table(Table(path, types, batches), names)
+    except (OSError, UnicodeDecodeError, EOFError) as error:
+        raise ValueError(f"{path}: not a complete .jsonl in UTF-8 ({error})") from error
+
+
+def open_records(path: Path, rows: Sequence[Mapping[str, object]], names: Names) -> Scores:
+    """Opens the scores of dicts with the same keys, as `open_jsonl` those of lines."""
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return open_table(path, {key: _column(rows, key) for key in keys}, names)
+
+
+def _lines(path: Path, number: int) -> Iterator[list[dict[str, object]]]:
+    """Yields the objects of some lines at a time."""
+    opener = gzip.open if path.suffix.lower() == ".gz" else open
+    rows = []
+    with opener(path, "rt", encoding="utf-8-sig") as file:
+        for line, text in enumerate(file, 1):
+            if text.isspace():
+                continue
+            try:
+                rows.append(json.loads(text))
+            except ValueError as error:
+                raise ValueError(
+                    f"{path}: line {line} is no JSON ({error}); is the file complete?"
+                ) from error
+            if not isinstance(rows[-1], dict):
+                raise ValueError(f"{path}: line {line} must be a JSON object, as in {{...}}")
+            if len(rows) == number:
+                yield rows
+                rows = []
+    yield rows
+
+
+def _column(rows: Sequence[Mapping[str, object]], key: str) -> pa.Array:
+    """Makes a column of the values under a key, as text where their types differ."""
+    values = [row.get(key) for row in rows]
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([None if value is None else str(value) for value in values])

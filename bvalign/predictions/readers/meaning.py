@@ -1,0 +1,147 @@
+"""What scores and labels are meant to be, where their names or shapes do not say it."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Num
+from torch import Tensor
+
+from bvalign.predictions.readers.labels import read_labels
+from bvalign.predictions.readers.mapped import Rows
+from bvalign.predictions.readers.scores import PROBABILITY_TOLERANCE, ROWS_SUMMED, Scores
+
+MANY_CLASSES = 10_000
+"""Votes with ids from here on are ids of something, and only those that occur are classes."""
+
+
+def as_meant(scores: Scores, task: str | None = None) -> Scores:
+    """Gives scores whose key, classes and labels are what everything after takes them for.
+
+    Args:
+        scores: as a reader found them.
+        task: the label to analyse where a sample has several, by number or name.
+
+    Raises:
+        ValueError: it is not clear what they are, or the labels are no class ids.
+    """
+    scores = _of_task(scores, task)
+    if scores.key == "votes":
+        scores = _with_classes_that_occur(scores)
+    elif 0 not in scores.shape and len(scores.shape) == 3:
+        scores = _with_kind(scores)
+        if scores.shape[2] == 1:
+            scores = _with_both_classes(scores)
+    if scores.labels is None:
+        return scores
+    names = scores.shown.get("class_names")
+    found = read_labels(scores.path, scores.labels, scores.shape, names)
+    scores = replace(scores, labels=found.ids, notes=(*scores.notes, *found.notes))
+    return scores if found.known is None else scores.of_samples(np.flatnonzero(found.known))
+
+
+def _of_task(scores: Scores, task: str | None) -> Scores:
+    """Chooses one of several labels that are true or false, as a question of two classes."""
+    labels = scores.labels
+    several = (
+        labels is not None
+        and labels.ndim == 2
+        and labels.shape == scores.shape[1:]
+        and labels.shape[1] > 1
+        and labels.dtype.kind in "biuf"
+        and bool(((labels == 0) | (labels == 1)).all())
+        and bool((labels.sum(axis=1) != 1).any())
+    )
+    if not several:
+        if task is not None:
+            raise ValueError(
+                f"{scores.path}: --task {task} needs labels (samples, tasks) that are each 0 or 1"
+            )
+        return scores
+    names = scores.shown.get("class_names", np.arange(labels.shape[1])).astype(str).tolist()
+    if task not in names:
+        raise ValueError(
+            f"{scores.path}: the samples have several labels each; analyse one at a time, with "
+            f"--task one of {', '.join(names[:8])}{', ...' * (len(names) > 8)}"
+        )
+    place = names.index(task)
+    return replace(
+        scores,
+        shape=(*scores.shape[:2], 1),
+        take=lambda rows: scores.take(rows)[..., place : place + 1],
+        labels=labels[:, place].astype(np.int64),
+        shown={name: value for name, value in scores.shown.items() if name != "class_names"},
+        notes=(*scores.notes, f"task: {task}, one of {len(names)}"),
+    )
+
+
+def _with_kind(scores: Scores) -> Scores:
+    """Tells logits from probabilities by the first rows of all members, and says so."""
+    if scores.key == "probs" or not _are_floats(scores):
+        return scores
+    first = scores.take(slice(0, ROWS_SUMMED)).double()
+    single = scores.shape[2] == 1
+    between = bool(((first >= 0) & (first <= 1)).all())
+    near_one = (first.sum(dim=-1) - 1).abs() < PROBABILITY_TOLERANCE
+    fraction = float(near_one.double().mean())
+    if scores.key == "logits":
+        if single or not (between and fraction == 1):
+            return scores
+        said = "logits: rows are at least 0 and sum to one, so they are read as probabilities"
+        return replace(scores, key="probs", notes=(*scores.notes, said))
+    if between and not single and fraction < 0.5:
+        raise ValueError(
+            f"{scores.path}: all scores lie in 0..1, but {1 - fraction:.0%} of the first rows do "
+            "not sum to one; save them with the name logits or probs"
+        )
+    key = "probs" if (between if single else fraction >= 0.5) else "logits"
+    why = {
+        (True, "probs"): "they lie in 0..1",
+        (True, "logits"): "they do not lie in 0..1",
+        (False, "probs"): "rows sum to one",
+        (False, "logits"): "rows do not sum to one",
+    }[single, key]
+    return replace(scores, key=key, notes=(*scores.notes, f"scores are read as {key}: {why}"))
+
+
+def _are_floats(scores: Scores) -> bool:
+    return all(dtype.startswith(("float", "bfloat")) for dtype in scores.dtypes)
+
+
+def _with_both_classes(scores: Scores) -> Scores:
+    """Adds class 0 to the single output of a binary classifier: 1 - p, or a logit of zero."""
+    probs = scores.key == "probs"
+
+    def take(rows: Rows) -> Num[Tensor, "members rows 2"]:
+        one = scores.take(rows).double()
+        return torch.cat([1 - one if probs else torch.zeros_like(one), one], dim=-1)
+
+    what = "(1 - p, p)" if probs else "(0, z)"
+    return replace(
+        scores,
+        shape=(*scores.shape[:2], 2),
+        take=take,
+        notes=(*scores.notes, f"{scores.key}: the single output of class 1 is read as {what}"),
+    )
+
+
+def _with_classes_that_occur(scores: Scores) -> Scores:
+    """Numbers votes for ids in the thousands and up, so that only those that occur are classes."""
+    whole = all(dtype.startswith(("int", "uint")) for dtype in scores.dtypes)
+    if len(scores.shape) != 2 or 0 in scores.shape or not whole:
+        return scores
+    votes, labels = scores.take(slice(None)).numpy(), scores.labels
+    if votes.min() < 0 or votes.max() < MANY_CLASSES or "class_names" in scores.shown:
+        return scores
+    known = labels if labels is not None and labels.dtype.kind in "iu" else votes[0]
+    ids = np.union1d(votes, known[known >= 0])
+    if labels is not None and labels.dtype.kind in "iu":
+        labels = np.where(labels < 0, labels, np.searchsorted(ids, labels))
+    said = f"votes: ids up to {ids[-1]}; the {len(ids)} that occur are the classes"
+    return replace(
+        scores,
+        take=lambda rows: torch.from_numpy(np.searchsorted(ids, votes[:, rows])),
+        labels=labels,
+        shown={**scores.shown, "class_names": ids.astype(str)},
+        notes=(*scores.notes, said),
+    )

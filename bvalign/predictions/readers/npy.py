@@ -1,0 +1,22 @@
+"""Predictions from a single `.npy`."""
+
+from pathlib import Path
+
+from bvalign.predictions.readers.arrays import scores_of_arrays
+from bvalign.predictions.readers.mapped import open_npy
+from bvalign.predictions.readers.names import KINDS, Names
+from bvalign.predictions.readers.scores import Scores
+
+
+def open_npy_scores(path: Path, names: Names) -> Scores:
+    """Opens the scores of a `.npy`, and `seed0.labels.npy`, `seed0.index.npy` beside a `seed0.npy`.
+
+    The name tells logits, probabilities and votes apart, or else the values.
+
+    Raises:
+        ValueError: the file is damaged, or contains no numbers.
+    """
+    own = {key: path.with_name(f"{path.stem}.{key}.npy") for key in ("labels", "index")}
+    beside = {key: open_npy(file) for key, file in own.items() if file.exists()}
+    key = path.stem if path.stem.lower() in KINDS else "scores"
+    return scores_of_arrays(path, {key: open_npy(path), **beside}, names)

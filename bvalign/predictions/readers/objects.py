@@ -1,0 +1,89 @@
+"""Scores from what Python holds: tensors, arrays, dicts and lists, as .pt, .json and users bring.
+
+tensor or array                     (members, samples, classes)
+{"logits": ..., "labels": ...}      named arrays
+{"seed0": {"logits": ...}, ...}     named arrays of each member
+[{"logits": ...}, ...]              batches of samples, as Trainer.predict returns them
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bvalign.predictions.readers.arrays import Array, held, scores_of_arrays
+from bvalign.predictions.readers.jsonl import open_records
+from bvalign.predictions.readers.names import LABEL, Names
+from bvalign.predictions.readers.scores import Scores
+from bvalign.predictions.readers.stack import stack_members
+
+
+def scores_of_object(path: Path, source: object, names: Names) -> Scores:
+    """Finds the scores in an object.
+
+    Args:
+        path: named in messages.
+        source: as above.
+        names: given by the user.
+
+    Raises:
+        ValueError: it is nothing of the above, or its parts do not fit together.
+    """
+    if isinstance(source, Mapping):
+        if source and all(isinstance(value, Mapping) for value in source.values()):
+            one = replace(names, one_member=True)
+            parts = {str(n): scores_of_object(path, value, one) for n, value in source.items()}
+            return stack_members(path, parts, {})
+        return scores_of_arrays(path, _arrays(path, source), names)
+    if isinstance(source, Tensor | np.ndarray):
+        return scores_of_arrays(path, {"scores": held(source)}, names)
+    if isinstance(source, Sequence) and source and not isinstance(source, str):
+        return _of_list(path, source, names)
+    raise ValueError(
+        f"{path}: needs a tensor, or a dict with 'logits', 'probs' or 'votes' and perhaps "
+        f"'labels', got {type(source).__name__}"
+    )
+
+
+def _arrays(path: Path, source: Mapping[object, object]) -> dict[str, Array]:
+    """Wraps the values of a dict, lists of batches or members joined; leaves others out."""
+    labels = [v for n, v in source.items() if str(n).lower() in LABEL and _has_rows(v)]
+    found = {}
+    for name, value in source.items():
+        if isinstance(value, list | tuple) and value and all(map(_has_rows, value)):
+            parts = [torch.as_tensor(part) for part in value]
+            of_members = bool(labels) and len(parts[0]) == len(labels[0])
+            value = torch.stack(parts) if of_members else torch.cat(parts)
+        try:
+            found[str(name)] = held(value)
+        except ValueError as error:
+            if isinstance(value, Tensor | np.ndarray | list):
+                raise ValueError(f"{path}: '{name}' {error}") from error
+    return found
+
+
+def _of_list(path: Path, source: Sequence[object], names: Names) -> Scores:
+    if all(isinstance(value, Mapping) for value in source):
+        if not all(_has_rows(value) for value in source[0].values()):
+            return open_records(path, source, names)
+        keys = [key for key in source[0] if all(key in batch for batch in source)]
+        joined = {k: torch.cat([torch.as_tensor(batch[k]) for batch in source]) for k in keys}
+        return scores_of_arrays(path, _arrays(path, joined), replace(names, one_member=True))
+    if all(isinstance(value, Tensor | np.ndarray) for value in source):
+        shapes = {tuple(value.shape) for value in source}
+        if len(shapes) == 1 and len(source) > 1 and not names.one_member:
+            raise ValueError(
+                f"{path}: a list of {len(source)} arrays {shapes.pop()} may be members or batches; "
+                "save torch.stack(members), or torch.cat(batches)[None] of one member"
+            )
+        joined = torch.cat([torch.as_tensor(value) for value in source])
+        return scores_of_arrays(path, {"scores": held(joined)}, replace(names, one_member=True))
+    return scores_of_arrays(path, {"scores": held(source)}, names)
+
+
+def _has_rows(value: object) -> bool:
+    """Tells an array of samples from a number or a name."""
+    return isinstance(value, Tensor | np.ndarray) and value.ndim > 0

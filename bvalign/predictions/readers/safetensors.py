@@ -1,0 +1,62 @@
+"""Predictions from a `.safetensors`, read in blocks of samples."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Num
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from bvalign.predictions.readers.arrays import HeldTensor, scores_of_arrays
+from bvalign.predictions.readers.mapped import Rows
+from bvalign.predictions.readers.names import Names
+from bvalign.predictions.readers.scores import Scores
+
+
+def open_safetensors(path: Path, names: Names) -> Scores:
+    """Opens the scores of a `.safetensors`; its tensors are named as the arrays of a `.npz`.
+
+    Raises:
+        ValueError: a tensor is missing, or the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            arrays = {name: _FileTensor.of(path, name, file) for name in sorted(file.keys())}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path}: not a complete .safetensors ({error})") from error
+    return scores_of_arrays(path, arrays, names)
+
+
+@dataclass(frozen=True)
+class _FileTensor:
+    """A tensor in a file, mapped anew for each read."""
+
+    path: Path
+    name: str
+    shape: tuple[int, ...]
+    dtype_name: str
+
+    @classmethod
+    def of(cls, path: Path, name: str, file: safe_open) -> "_FileTensor":
+        shape = tuple(file.get_slice(name).get_shape())
+        row = file.get_slice(name)[:0] if shape else file.get_tensor(name)
+        return cls(path, name, shape, HeldTensor(row).dtype_name)
+
+    def take(self, rows: Rows, axis: int) -> Num[Tensor, "..."]:
+        with self._open() as tensor:
+            return tensor.take(rows, axis)
+
+    def load(self) -> np.ndarray:
+        with self._open() as tensor:
+            return np.array(tensor.load())
+
+    @contextmanager
+    def _open(self) -> Iterator[HeldTensor]:
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                yield HeldTensor(file.get_tensor(self.name))
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"{self.path}: vanished or was cut short ({error})") from error

@@ -1,0 +1,31 @@
+"""Scores of anything people give: a path of any format, or what Python holds."""
+
+from pathlib import Path
+
+from bvalign.predictions.readers.folder import open_folder
+from bvalign.predictions.readers.formats import READ, find_reader, refuse_pointer
+from bvalign.predictions.readers.names import Names
+from bvalign.predictions.readers.scores import Scores
+
+
+def open_scores(path: Path, names: Names) -> tuple[Scores, str]:
+    """Opens the scores of a file or folder; gives the name of the format, too.
+
+    Args:
+        path: exists.
+        names: given by the user.
+
+    Raises:
+        ValueError: the format is not read, or the file is not what it must be.
+    """
+    if path.is_file():
+        refuse_pointer(path)
+    reader = find_reader(path)
+    if reader is None and path.is_dir():
+        return open_folder(path, names), "folder"
+    if reader is None:
+        raise ValueError(
+            f"{path}: '{path.suffix}' is not read; save the predictions as one of {READ}, as "
+            "np.savez('predictions.npz', logits=logits, labels=labels) does"
+        )
+    return reader.open(path, names), reader.name

@@ -1,0 +1,143 @@
+"""Members that were read one by one, put together."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Num, Shaped
+from torch import Tensor
+
+from bvalign.predictions.readers.mapped import Rows
+from bvalign.predictions.readers.scores import Scores
+
+
+def stack_members(
+    path: Path,
+    parts: Mapping[str, Scores],
+    shared: Mapping[str, np.ndarray],
+    notes: tuple[str, ...] = (),
+) -> Scores:
+    """Puts the scores of members together.
+
+    Args:
+        path: named in messages.
+        parts: scores of one member or more, by name.
+        shared: labels, index, weights, clusters, texts, ... that are true of all members.
+        notes: remarks on the whole.
+
+    Raises:
+        ValueError: the members' shapes, kinds or samples differ.
+    """
+    _check_shapes(path, parts)
+    first = next(iter(parts.values()))
+    takes = [part.take for part in parts.values()]
+    dtypes = tuple(dtype for part in parts.values() for dtype in part.dtypes)
+    mixed = len(set(dtypes)) > 1
+    wide = torch.float32 if set(dtypes) <= {"float16", "bfloat16"} else torch.float64
+
+    def take(rows: Rows) -> Num[Tensor, "members rows ..."]:
+        scores = [one(rows) for one in takes]
+        return torch.cat([s.to(wide) for s in scores] if mixed else scores)
+
+    members = _member_names(parts)
+    numbers = all(name.isdecimal() for name in members)
+    told = [(f"{name}: {note}", note) for name, part in parts.items() for note in part.notes]
+    common = {note for note in (n for _, n in told) if all(note in p.notes for p in parts.values())}
+    said = [*dict.fromkeys(n for _, n in told if n in common)]
+    return replace(
+        first,
+        path=path,
+        shape=(len(members), *first.shape[1:]),
+        dtypes=dtypes,
+        take=take,
+        labels=_join(path, "labels", shared.get("labels"), parts),
+        index=_join(path, "index", shared.get("index"), parts),
+        sample_names=_same(path, "sample_names", parts),
+        num_options=_same(path, "num_options", parts),
+        clusters=shared.get("clusters", first.clusters),
+        weights=shared.get("weights"),
+        members=np.array([int(n) for n in members] if numbers else members),
+        notes=(*notes, *said, *(long for long, note in told if note not in common)),
+        shown={**first.shown, **{n: v for n, v in shared.items() if n not in _NOT_SHOWN}},
+    )
+
+
+_NOT_SHOWN = ("labels", "index", "weights", "clusters")
+
+
+def _member_names(parts: Mapping[str, Scores]) -> list[str]:
+    """Names members after their files, or as the files name them if no name is used twice."""
+    own = [
+        (name, str(member))
+        for name, part in parts.items()
+        for member in (range(part.shape[0]) if part.members is None else part.members)
+    ]
+    if all(part.members is None and part.shape[0] == 1 for part in parts.values()):
+        return list(parts)
+    members = [member for _, member in own]
+    return members if len({*members}) == len(members) else [f"{n}/{member}" for n, member in own]
+
+
+def _check_shapes(path: Path, parts: Mapping[str, Scores]) -> None:
+    for part in parts.values():
+        if len(part.shape) < 2:
+            raise ValueError(
+                f"{part.path}: a member must be scores (samples, classes) or votes (samples), got "
+                "a single number"
+            )
+    (name, first), *_ = parts.items()
+    for other, part in parts.items():
+        if len({len(first.shape), len(part.shape)}) == 1 and part.shape[1:] != first.shape[1:]:
+            raise ValueError(
+                f"{path}: all members must have the same samples and classes, but "
+                f"{part.path.name if part.path != path else other} is {part.shape[1:]} and "
+                f"{first.path.name if first.path != path else name} {first.shape[1:]}"
+            )
+    if len({part.key for part in parts.values()}) > 1:
+        kinds = ", ".join(
+            f"{n}: {'unnamed' if p.key == 'scores' else p.key}" for n, p in parts.items()
+        )
+        raise ValueError(f"{path}: all members must have one kind of scores, got {kinds}")
+
+
+def _same(path: Path, key: str, parts: Mapping[str, Scores]) -> np.ndarray | None:
+    """Gives what must be equal for all members."""
+    (name, first), *rest = ((name, getattr(part, key)) for name, part in parts.items())
+    for other, values in rest:
+        if not np.array_equal(values, first):
+            raise ValueError(
+                f"{path}: all members must have the same samples, but '{key}' of {other} and "
+                f"{name} differ"
+            )
+    return first
+
+
+def _join(
+    path: Path, key: str, shared: np.ndarray | None, parts: Mapping[str, Scores]
+) -> Shaped[np.ndarray, "..."] | None:
+    """Gives the shared array (samples), or (members, samples) where members bring theirs."""
+    own = {name: getattr(part, key) for name, part in parts.items()}
+    if all(values is None for values in own.values()):
+        return shared
+    if shared is None and any(values is None for values in own.values()):
+        missing = next(name for name, values in own.items() if values is None)
+        raise ValueError(f"{path}: some members have '{key}', but {missing} does not")
+    rows = {name: shared if values is None else values for name, values in own.items()}
+    first = next(iter(rows.values()))
+    reference = first if shared is None else shared
+    for name, values in rows.items():
+        if values.shape != reference.shape:
+            raise ValueError(
+                f"{path}: '{key}' of member {name} must be {reference.shape}, got {values.shape}"
+            )
+    different = int((first != reference).sum())
+    if different and all(np.array_equal(values, first) for values in rows.values()):
+        raise ValueError(
+            f"{path}: {key}.npy differs from the members' own '{key}' at {different} rows"
+        )
+    if reference.ndim > 1 or all(np.array_equal(values, first) for values in rows.values()):
+        return first
+    counts = [part.shape[0] for part in parts.values()]
+    return np.repeat(np.stack(list(rows.values())), counts, axis=0)

@@ -1,0 +1,188 @@
+"""Scores from tables of any kind, whose rows come in batches and in any order.
+
+Scores are appended to an anonymous file in TMPDIR (8 bytes each) and mapped there; 28 bytes per row
+stay in memory, with clusters 36, and each text once.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from bvalign.predictions.readers.arrays import held, number_votes
+from bvalign.predictions.readers.layout import Layout, find_layout, is_list
+from bvalign.predictions.readers.mapped import MappedArray, Rows, Scratch, write_scratch
+from bvalign.predictions.readers.names import Names, shorten
+from bvalign.predictions.readers.rows import RowValues, find_rows, same_in_all
+from bvalign.predictions.readers.scores import Scores
+
+DTYPES = {"halffloat": "float16", "float": "float32"}
+
+
+class Table(NamedTuple):
+    """Columns by name, and their rows.
+
+    Attributes:
+        path: named in messages.
+        types: of all columns; of a text file as far as its beginning tells.
+        batches: the rows, a few thousand at a time, with the columns of a layout.
+    """
+
+    path: Path
+    types: Mapping[str, pa.DataType]
+    batches: Callable[[Layout], Iterator[pa.RecordBatch]]
+
+
+def scores_of_table(table: Table, names: Names) -> Scores:
+    """Collects the rows of a table and finds the row of every member and sample.
+
+    Raises:
+        ValueError: columns are missing, members have different samples, a row is repeated, or rows
+            of one sample have different clusters.
+    """
+    layout = find_layout(table.path, table.types, names)
+    columns = {name: RowValues(table.path, name) for name in layout.values}
+    scores, num_rows = _ScoreRows(table.path, layout), 0
+    for batch in table.batches(layout):
+        for name, column in columns.items():
+            column.add(batch.column(name))
+        if layout.key != "votes":
+            scores.add(batch)
+        num_rows += batch.num_rows
+    if not num_rows:
+        raise ValueError(f"{table.path}: has no rows")
+    values = {
+        name: column.result(may_be_empty=name in (layout.label, layout.cluster, layout.text))
+        for name, column in columns.items()
+    }
+    return _assemble(table, layout, values, scores, num_rows)
+
+
+def _assemble(
+    table: Table,
+    layout: Layout,
+    values: Mapping[str, Shaped[np.ndarray, " rows"]],
+    scores: "_ScoreRows",
+    num_rows: int,
+) -> Scores:
+    """Orders the collected columns by member and sample."""
+    path = table.path
+    members, member = np.array([0]), np.zeros(num_rows, dtype=np.int64)
+    if layout.member:
+        ids = values[layout.member]
+        members, member = np.unique(
+            ids.astype(str) if ids.dtype.kind == "f" else ids, return_inverse=True
+        )
+    index = sample = np.arange(num_rows)
+    if layout.sample:
+        index, sample = np.unique(values[layout.sample], return_inverse=True)
+    row = find_rows(path, members, index, member, sample)
+    named = index.dtype.kind == "U"
+    labels = values[layout.label][row if layout.member else row[0]] if layout.label else None
+    shown = {"texts": values[layout.text][row[0]]} if layout.text else {}
+    num_options = None
+    if layout.key == "votes":
+        votes = np.concatenate([values[name][row] for name in layout.scores])
+        votes, class_names = number_votes(votes, labels)
+        shown |= {} if class_names is None else {"class_names": class_names}
+        take, shape, dtypes = partial(held(votes).take, axis=1), votes.shape, (str(votes.dtype),)
+        members = members if layout.member else np.array(layout.scores)
+    else:
+        shown |= {"class_names": np.array(layout.classes)} if layout.classes else {}
+        take, num_classes, num_options = scores.reader(row)
+        shape = (*row.shape, num_classes)
+        types = {str(table.types[name]) for name in layout.scores}
+        dtypes = tuple(sorted(DTYPES.get(name, "float64") for name in types))
+    cluster = layout.cluster
+    return Scores(
+        path=path,
+        key=layout.key,
+        shape=shape,
+        dtypes=dtypes,
+        take=take,
+        labels=labels,
+        index=None if named else index,
+        members=members if layout.member or layout.key == "votes" else None,
+        clusters=same_in_all(path, cluster, index, values[cluster][row]) if cluster else None,
+        sample_names=index if named else None,
+        num_options=num_options,
+        notes=layout.notes,
+        shown=shown,
+    )
+
+
+class _ScoreRows:
+    """Scores of all rows in a scratch file, one row after another."""
+
+    def __init__(self, path: Path, layout: Layout) -> None:
+        self.path, self.layout = path, layout
+        self.file = Scratch()
+        self.lengths: list[Int[np.ndarray, " rows"]] = []
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Appends the scores of a batch; an empty cell becomes NaN."""
+        first = batch.column(self.layout.scores[0])
+        if is_list(first.type):
+            if first.null_count:
+                raise ValueError(
+                    f"{self.path}: column '{self.layout.scores[0]}' has {first.null_count} empty "
+                    "cells"
+                )
+            values = _floats(first.flatten())
+            self.lengths.append(pc.list_value_length(first).to_numpy(zero_copy_only=False))
+        else:
+            columns = [_floats(batch.column(name)) for name in self.layout.scores]
+            values = np.stack(columns, axis=1)
+            self.lengths.append(np.full(len(values), len(columns)))
+        write_scratch(self.file, np.ascontiguousarray(values).data, self.path)
+
+    def reader(
+        self, row: Int[np.ndarray, "members samples"]
+    ) -> tuple[Callable[[Rows], Float[Tensor, "members rows classes"]], int, np.ndarray | None]:
+        """Gives a function that reads samples, the number of classes, and that of each sample.
+
+        Raises:
+            ValueError: members have different numbers of options.
+        """
+        lengths = np.concatenate(self.lengths)
+        most = int(lengths.max())
+        scores = MappedArray(self.path, self.file, 0, np.dtype(np.float64), (int(lengths.sum()),))
+        if (lengths == most).all():
+            rows_of = scores._replace(shape=(len(lengths), most))
+            return lambda rows: _shaped(rows_of, row[:, rows], most), most, None
+        options = lengths[row]
+        wrong = np.flatnonzero((options != options[0]).any(axis=0))
+        if len(wrong):
+            raise ValueError(
+                f"{self.path}: all members must have the same options of a sample, but "
+                f"{len(wrong)} samples have other numbers of '{self.layout.scores[0]}'; the first "
+                f"is the {wrong[0]}th with {shorten(sorted({*options[:, wrong[0]].tolist()}))}"
+            )
+        start = np.cumsum(lengths) - lengths
+        padding = 0.0 if self.layout.key == "probs" else -torch.inf
+
+        def take(rows: Rows) -> Float[Tensor, "members rows classes"]:
+            wanted = row[:, rows]
+            exists = np.arange(most) < lengths[wanted][..., None]
+            places = np.where(exists, start[wanted][..., None] + np.arange(most), 0)
+            values = scores.take(places.ravel(), axis=0).view(*places.shape)
+            return values.masked_fill(~torch.from_numpy(exists), padding)
+
+        return take, most, options[0]
+
+
+def _shaped(
+    scores: MappedArray, wanted: Int[np.ndarray, "members rows"], num_classes: int
+) -> Float[Tensor, "members rows classes"]:
+    return scores.take(wanted.ravel(), axis=0).view(*wanted.shape, num_classes)
+
+
+def _floats(column: pa.Array) -> Float[np.ndarray, " rows"]:
+    return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
