@@ -1,8 +1,8 @@
 """Tables in text: .csv and .tsv, also compressed, read by pyarrow a block at a time.
 
 The delimiter is the one of comma, semicolon and tab that the first line has most of. Where it is
-no comma, cells like 0,5 have decimal commas. Numbers and names of the ids are told apart by the first
-block; if a later one does not fit, the file is read again with all ids as names.
+no comma, cells like 0,5 have decimal commas. The first block tells whether ids are numbers or
+names; if a later one does not fit, the file is read again with all ids as names.
 """
 
 import csv
@@ -104,7 +104,7 @@ class _TextTable:
         )
 
     def refuse_bad_line(self) -> None:
-        """Raises for the first line with too few or too many cells, or a score that is no number."""
+        """Raises for the first line of another length, or with a score that is no number."""
         with pa.input_stream(self.path, compression="detect") as stream:
             reader = csv.reader(
                 io.TextIOWrapper(stream, "utf-8-sig", "replace", newline=""),

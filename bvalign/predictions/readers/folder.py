@@ -12,8 +12,8 @@
     seed1.csv              any other format, with what belongs to the member
     3/logits.npy           the same in a folder for each run
 
-Instead of members, a folder may hold `logits.npy`, `probs.npy` or `votes.npy` of all of them. Tables
-with a column `member` are parts of one table. Ids are numbers if all names are.
+Instead of members, a folder may hold `logits.npy`, `probs.npy` or `votes.npy` of all of them. Ids
+are numbers if all names are.
 """
 
 from collections.abc import Sequence

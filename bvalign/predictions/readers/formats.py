@@ -1,4 +1,4 @@
-"""All formats of files, in the order in which they are tried; a new one is a file and a line here."""
+"""All formats of files, in the order in which they are tried: a new one is a line here."""
 
 from collections.abc import Callable
 from pathlib import Path

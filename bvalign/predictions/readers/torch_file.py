@@ -23,8 +23,8 @@ def open_torch(path: Path, names: Names) -> Scores:
         saved = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"{path}: holds Python objects, which are not loaded as they can run code; save tensors "
-            "alone: torch.save({'logits': ..., 'labels': ...}, path)"
+            f"{path}: holds Python objects, which are not loaded as they can run code; save "
+            "tensors alone: torch.save({'logits': ..., 'labels': ...}, path)"
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
         raise ValueError(f"{path}: not a complete .pt ({error})") from error
