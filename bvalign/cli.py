@@ -67,15 +67,16 @@ def _parser() -> argparse.ArgumentParser:
     analyze.add_argument(
         "predictions",
         type=Path,
-        help="a run directory; a .npz with logits or probs (members, samples, classes) or integer "
-        "votes (members, samples), optionally labels (samples), index, members, clusters; a folder "
-        "of one .npy or .safetensors (samples, classes) per member and optionally labels.npy, "
-        "clusters.npy; a .csv or .parquet with columns member, sample, optionally label, cluster, "
-        "and logit0, logit1, ... or p0, p1, ...; without labels the report has the numbers that "
-        "need none",
+        help="a run directory; arrays (.npz, .npy, .safetensors, .pt, .json) with logits or probs "
+        "(members, samples, classes) or votes (members, samples), optionally labels (samples); a "
+        "table (.csv, .tsv, .csv.gz, .parquet, .jsonl) with columns member, sample, label and "
+        "logit0, logit1, ... or p0, p1, ...; a folder with a file or folder for each member and "
+        "perhaps labels.npy; without labels the report has the numbers that need none; see "
+        "docs/predictions.md",
     )
+    _add_names(analyze)
     analyze.add_argument("--out", type=Path, required=True, help="folder for the report")
-    analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a))
+    analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a, _names(a)))
     report = commands.add_parser("report", help="write the report of a run directory again")
     report.add_argument("run_directory", type=Path, help="a run directory")
     report.set_defaults(run=lambda a: _report(a.run_directory, a.run_directory, a))
@@ -98,6 +99,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+NAMES = {
+    "member": ("COLUMN", "column that tells the members apart, as in --member seed"),
+    "sample": ("COLUMN", "column of sample ids"),
+    "label": ("NAME", "column or array of labels, as in --label target"),
+    "scores": ("PATTERN", "columns of logits or probabilities, one per class, or array of them, as "
+               "in --scores 'prob_*'"),
+    "votes": ("PATTERN", "columns of predicted classes, one per member, or array of them, as in "
+              "--votes 'model_*'"),
+    "task": ("NAME", "the label to analyse where samples have several, each true or false"),
+}  # fmt: skip
+"""Options of `analyze` that give names which are otherwise guessed."""
+
+
+def _add_names(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("names, where they cannot be guessed")
+    for name, (metavar, explained) in NAMES.items():
+        group.add_argument(f"--{name}", metavar=metavar, help=explained)
+
+
+def _names(options: argparse.Namespace) -> dict[str, str]:
+    return {name: value for name in NAMES if (value := getattr(options, name)) is not None}
+
+
 def _add_clusters(*commands: argparse.ArgumentParser) -> None:
     for command in commands:
         command.add_argument(
@@ -118,7 +142,9 @@ def _compare(runs: list[Path], out: Path, pdf: bool) -> None:
     compare_runs(runs, out, pdf=pdf)
 
 
-def _report(source: Path, out: Path, options: argparse.Namespace) -> None:
+def _report(
+    source: Path, out: Path, options: argparse.Namespace, names: dict[str, str] | None = None
+) -> None:
     with quick_imports():
         from bvalign.commands.report import analyze_and_report
 
@@ -126,6 +152,7 @@ def _report(source: Path, out: Path, options: argparse.Namespace) -> None:
         source,
         out,
         clusters=options.clusters,
+        names=names,
         samples=not options.no_samples,
         pdf=options.pdf,
     )

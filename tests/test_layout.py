@@ -47,9 +47,10 @@ CORNERS = {
 }
 """Corner -> corners of its room that it may import; what lies beside them may import all."""
 
-UNUSED = {"timm", "wandb", "transformers", "pyarrow", "tensorboard", "requests"}
-"""Modules that a plain fit leaves out. Lightning imports torchvision, which nobody can prevent."""
-HEAVY = UNUSED | {"lightning", "torchvision", "torchmetrics", "sklearn", "jsonargparse"}
+UNUSED = {"timm", "wandb", "transformers", "tensorboard", "requests"}
+"""Modules that a plain fit leaves out. Lightning imports torchvision, which nobody can prevent, and
+scikit-learn pandas where that is installed, with pyarrow."""
+HEAVY = UNUSED | {"pyarrow", "lightning", "torchvision", "torchmetrics", "sklearn", "jsonargparse"}
 HEAVY |= {"torch._dynamo", "triton", "matplotlib.pyplot", "scipy.stats", "scipy.optimize"}
 """Modules that commands leave out which train nothing."""
 

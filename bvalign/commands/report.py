@@ -1,13 +1,14 @@
 """Analysis and report on disk: `bvalign analyze`, `bvalign report` and the end of a fit."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.commands.analyze import analyze_predictions
 from bvalign.memory import return_freed_memory
-from bvalign.predictions import open_predictions
+from bvalign.predictions import Names, open_predictions
 from bvalign.show.report import print_main_numbers, write_report
 
 PLACE = (("RANK", "0"), ("WORLD_SIZE", "1"))
@@ -20,6 +21,7 @@ def analyze_and_report(
     place: tuple[int, int] | None = None,
     *,
     clusters: Path | None = None,
+    names: Mapping[str, str] | None = None,
     samples: bool = True,
     pdf: bool = False,
 ) -> Analysis | UnlabelledAnalysis:
@@ -30,14 +32,18 @@ def analyze_and_report(
         out: folder of the report.
         place: rank of this process and number of processes; from torchrun by default.
         clusters: file with the cluster of each sample, as for `open_predictions`.
+        names: of columns or arrays, by field of `Names`.
         samples: whether to write samples.csv.
         pdf: figures also as PDF.
 
     Raises:
         ValueError: the predictions cannot be read.
     """
-    predictions, origin = open_predictions(source, clusters=clusters)
+    names = Names(**names or {})
+    predictions, origin = open_predictions(source, clusters=clusters, names=names)
     place = place or tuple(int(os.environ.get(name, default)) for name, default in PLACE)
+    if place[0] == 0 and "read" in origin:
+        print(f"{origin['source']}, read as {origin['format']}: {origin['read']}")
     analysis = analyze_predictions(predictions, place)
     return_freed_memory()
     if place[0] == 0:

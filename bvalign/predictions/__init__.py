@@ -51,8 +51,13 @@ def open_predictions(
 
 
 def _what(predictions: Predictions) -> str:
-    labels = "with labels" if predictions.target is not None else "without labels"
-    return (
-        f"{len(predictions.members)} members, {predictions.num_samples} samples, "
-        f"{predictions.num_classes} classes, {labels}"
-    )
+    counts = {
+        "member": len(predictions.members),
+        "sample": predictions.num_samples,
+        "class": predictions.num_classes,
+    }
+    said = [
+        f"{n} {what}{('es' if what == 'class' else 's') if n != 1 else ''}"
+        for what, n in counts.items()
+    ]
+    return f"{', '.join(said)}, {'with' if predictions.target is not None else 'without'} labels"

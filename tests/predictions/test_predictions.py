@@ -78,12 +78,12 @@ PROBS = torch.softmax(torch.from_numpy(LOGITS).double(), -1).numpy()
     ("message", "arrays"),
     [
         ("needs an array 'logits' or 'probs'.* has labels", {"labels": TARGET}),
-        (r"'logits' must be .* got \(5, 4\)", {"logits": LOGITS[0]}),
-        (r"must be \(members, samples, classes\)", {"logits": LOGITS[0], "labels": TARGET}),
+        (r"'logits' \(5, 4\) may be one member .* or the single output", {"logits": LOGITS[0]}),
+        (r"must be \(members, samples, classes\)", {"logits": LOGITS[None], "labels": TARGET}),
         (r"'labels' must be \(5 samples\), got \(4,\)", {"logits": LOGITS, "labels": TARGET[:4]}),
         ("needs at least one member", {"logits": LOGITS[:0], "labels": TARGET}),
         ("one sample", {"logits": LOGITS[:, :0], "labels": TARGET[:0]}),
-        ("two classes", {"logits": LOGITS[..., :1], "labels": TARGET * 0}),
+        ("one class", {"logits": LOGITS[..., :0], "labels": TARGET * 0}),
         ("must be floating point", {"logits": LOGITS.astype(int), "labels": TARGET}),
         ("5 are no whole numbers", {"logits": LOGITS, "labels": TARGET + 0.5}),
         (r"labels must lie in 0\.\.3, but 1 do not, the first is 4 at row 2",
@@ -138,7 +138,7 @@ def test_votes_are_probabilities_of_one(tmp_path, key):
     np.savez(tmp_path / "p.npz", labels=labels, **{key: VOTES})
     predictions, logits, target = read(tmp_path / "p.npz")
     assert predictions.num_classes == 6
-    assert "2 of 5 by agreement alone" in predictions.notes[0]
+    assert "2 of 5 by agreement alone" in predictions.notes[-1]
     found = decompose(moments(logits, target), target)
     error_rate = (labels != VOTES).mean(axis=0)
     assert np.allclose(found.risk.numpy(), 2 * error_rate, rtol=0, atol=1e-12)
@@ -153,7 +153,7 @@ def test_votes_are_probabilities_of_one(tmp_path, key):
         ("votes are class ids from 0 on, got -1", {"votes": VOTES - 1}),
         ("'votes' must be integers, got float64", {"votes": VOTES + 0.0}),
         (r"'votes' must be \(members, samples\)", {"votes": VOTES[..., None]}),
-        ("must be integer votes .* got float64", {"predictions": VOTES + 0.5}),
+        ("labels must lie in 0..1", {"predictions": VOTES + 0.5}),
         (r"labels are class ids from 0 on, got -2", {"votes": VOTES, "labels": [0, 1, -2, 1, 0]}),
     ],
 )
@@ -209,5 +209,5 @@ def test_nan_probabilities_are_named_by_member(tmp_path):
 def test_nothing_there_is_told(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no such file"):
         read(tmp_path / "missing.npz")
-    with pytest.raises(FileNotFoundError, match=r"no run.json"):
+    with pytest.raises(ValueError, match=r"no run.json"):
         read(tmp_path)

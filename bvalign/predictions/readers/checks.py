@@ -37,8 +37,8 @@ def to_predictions(
     Raises:
         ValueError: shapes, labels, ids, probabilities or votes are not what they must be.
     """
-    scores = as_meant(scores, task)
     _check_shape(scores)
+    scores = as_meant(scores, task)
     num_members, num_samples = scores.shape[:2]
     members = _ids(scores, "members", scores.members, num_members).tolist()
     index = np.arange(num_samples) if scores.index is None else scores.index
@@ -89,9 +89,9 @@ def _check_shape(scores: Scores) -> None:
     axes = ("members", "samples", "classes")[: 2 if key == "votes" else 3]
     if len(shape) != len(axes):
         raise ValueError(f"{path}: '{key}' must be ({', '.join(axes)}), got {shape}")
-    if not all(shape[:2]) or (len(shape) == 3 and shape[2] < 2):
+    if not all(shape):
         raise ValueError(
-            f"{path}: needs at least one member, one sample and two classes, got {shape}"
+            f"{path}: needs at least one member, one sample and one class, got {shape}"
         )
     kinds = ("int", "uint") if key == "votes" else ("float", "bfloat")
     wrong = [dtype for dtype in scores.dtypes if not dtype.startswith(kinds)]

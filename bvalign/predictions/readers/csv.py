@@ -21,14 +21,6 @@ from bvalign.predictions.readers.scores import Scores
 from bvalign.predictions.readers.table import Table, scores_of_table
 
 BLOCK_BYTES = 2**20
-ENDINGS = (".csv", ".tsv")
-COMPRESSED = (".gz", ".bz2", ".zst")
-
-
-def is_csv(path: Path) -> bool:
-    """Tells a table in text by its ending, also before that of a compression."""
-    plain = path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
-    return plain.suffix.lower() in ENDINGS
 
 
 def open_csv(path: Path, names: Names) -> Scores:

@@ -1,46 +1,63 @@
-"""All formats of files, in the order in which they are tried: a new one is a line here."""
+"""All formats of files, in the order in which they are tried: a new one is a file and a line here.
+
+A format's module is imported when it is used: tables need pyarrow, which takes a while to load.
+"""
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from bvalign.predictions.readers.csv import is_csv, open_csv
-from bvalign.predictions.readers.json_file import open_json
-from bvalign.predictions.readers.jsonl import is_jsonl, open_jsonl
 from bvalign.predictions.readers.names import Names
-from bvalign.predictions.readers.npy import open_npy_scores
-from bvalign.predictions.readers.npz import open_npz
-from bvalign.predictions.readers.parquet import is_parquet, open_parquet
-from bvalign.predictions.readers.safetensors import open_safetensors
 from bvalign.predictions.readers.scores import Scores
-from bvalign.predictions.readers.torch_file import open_torch
 
+COMPRESSED = (".gz", ".bz2", ".zst")
 LFS = b"version https://git-lfs"
+READ = ".npz, .npy, .safetensors, .pt, .csv, .tsv, .csv.gz, .parquet, .jsonl, .json"
 
 
 class Reader(NamedTuple):
     """One way to keep predictions."""
 
     name: str
-    recognises: Callable[[Path], bool]  # by name alone, or a look at the beginning
+    recognises: Callable[[Path], bool]  # by its name, or a look at the beginning
     open: Callable[[Path, Names], Scores]
 
 
-def _ends(*endings: str) -> Callable[[Path], bool]:
-    return lambda path: path.suffix.lower() in endings
+def _ends(*endings: str, compressed: bool = False) -> Callable[[Path], bool]:
+    def recognises(path: Path) -> bool:
+        plain = path.with_suffix("") if path.suffix.lower() in COMPRESSED and compressed else path
+        return plain.suffix.lower() in endings and not path.is_dir()
+
+    return recognises
+
+
+def _is_parquet(path: Path) -> bool:
+    """Tells a .parquet, or a folder whose parts are one table, by its names."""
+    if path.is_dir():
+        one_table = path.suffix.lower() == ".parquet" and any(path.glob("*.parquet"))
+        return one_table or any(path.glob("*=*/**/*.parquet"))
+    return path.suffix.lower() in (".parquet", ".pq")
+
+
+def _opener(module: str, function: str) -> Callable[[Path, Names], Scores]:
+    def opens(path: Path, names: Names) -> Scores:
+        found = import_module(f"bvalign.predictions.readers.{module}")
+        return getattr(found, function)(path, names)
+
+    return opens
 
 
 FILES = (
-    Reader("csv", is_csv, open_csv),
-    Reader("parquet", is_parquet, open_parquet),
-    Reader("jsonl", is_jsonl, open_jsonl),
-    Reader("npz", _ends(".npz"), open_npz),
-    Reader("npy", _ends(".npy"), open_npy_scores),
-    Reader("safetensors", _ends(".safetensors"), open_safetensors),
-    Reader("torch", _ends(".pt", ".pth"), open_torch),
-    Reader("json", _ends(".json"), open_json),
+    Reader("csv", _ends(".csv", ".tsv", compressed=True), _opener("csv", "open_csv")),
+    Reader("parquet", _is_parquet, _opener("parquet", "open_parquet")),
+    Reader("jsonl", _ends(".jsonl", ".ndjson", compressed=True), _opener("jsonl", "open_jsonl")),
+    Reader("npz", _ends(".npz"), _opener("npz", "open_npz")),
+    Reader("npy", _ends(".npy"), _opener("npy", "open_npy_scores")),
+    Reader("safetensors", _ends(".safetensors"), _opener("safetensors", "open_safetensors")),
+    Reader("torch", _ends(".pt", ".pth"), _opener("torch_file", "open_torch")),
+    Reader("json", _ends(".json"), _opener("json_file", "open_json")),
 )
-READ = ".npz, .npy, .safetensors, .pt, .csv, .tsv, .csv.gz, .parquet, .jsonl, .json"
 
 
 def find_reader(path: Path) -> Reader | None:

@@ -5,7 +5,7 @@
 The keys are columns as in any table. Samples may have different numbers of options.
 """
 
-import gzip
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,11 +19,6 @@ from bvalign.predictions.readers.scores import Scores
 from bvalign.predictions.readers.table import Table, scores_of_table
 
 LINES_PER_BATCH = 4096
-
-
-def is_jsonl(path: Path) -> bool:
-    """Tells lines of JSON by their ending."""
-    return any(path.name.lower().endswith(e) for e in (".jsonl", ".ndjson", ".jsonl.gz"))
 
 
 def open_jsonl(path: Path, names: Names) -> Scores:
@@ -56,9 +51,9 @@ def open_records(path: Path, rows: Sequence[Mapping[str, object]], names: Names)
 
 def _lines(path: Path, number: int) -> Iterator[list[dict[str, object]]]:
     """Yields the objects of some lines at a time."""
-    opener = gzip.open if path.suffix.lower() == ".gz" else open
     rows = []
-    with opener(path, "rt", encoding="utf-8-sig") as file:
+    with pa.input_stream(path, compression="detect") as stream:
+        file = io.TextIOWrapper(stream, "utf-8-sig")
         for line, text in enumerate(file, 1):
             if text.isspace():
                 continue

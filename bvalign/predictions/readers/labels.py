@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 
+from bvalign.predictions.readers.names import shorten
+
 NO_LABEL = (-1, -100, 255)
 """Numbers that stand for "no label" where they cannot be a class."""
 
@@ -112,12 +114,13 @@ def _numbered(
         numbered = np.vectorize(lambda name: place.get(str(name), -1), otypes=[np.int64])
         return numbered(labels), ()
     if num_classes is None or len(found) != num_classes:
+        odd = [name for name in found if not name.isdecimal()] or found
         raise ValueError(
-            f"{path}: labels are {len(found)} names for {num_classes or 'unknown'} classes, so "
-            "their order is not clear; add class_names (classes), or save class ids"
+            f"{path}: labels are {len(found)} names ({shorten(odd, 4)}) for "
+            f"{num_classes or 'unknown'} classes, so their order is not clear; add class_names "
+            "(classes), or save class ids"
         )
-    shown = ", ".join(map(str, found[:3])) + ", ..." * (len(found) > 3)
-    note = f"labels are names: classes 0, 1, ... are taken to be {shown}, in alphabetical order"
+    note = f"labels are names: classes 0, 1, ... are {shorten(found, 4)}, in alphabetical order"
     return np.where(empty, -1, np.searchsorted(found, labels)), (note,)
 
 

@@ -28,7 +28,7 @@ def as_meant(scores: Scores, task: str | None = None) -> Scores:
     scores = _of_task(scores, task)
     if scores.key == "votes":
         scores = _with_classes_that_occur(scores)
-    elif 0 not in scores.shape and len(scores.shape) == 3:
+    else:
         scores = _with_kind(scores)
         if scores.shape[2] == 1:
             scores = _with_both_classes(scores)
@@ -77,7 +77,7 @@ def _of_task(scores: Scores, task: str | None) -> Scores:
 
 def _with_kind(scores: Scores) -> Scores:
     """Tells logits from probabilities by the first rows of all members, and says so."""
-    if scores.key == "probs" or not _are_floats(scores):
+    if scores.key == "probs":
         return scores
     first = scores.take(slice(0, ROWS_SUMMED)).double()
     single = scores.shape[2] == 1
@@ -94,6 +94,11 @@ def _with_kind(scores: Scores) -> Scores:
             f"{scores.path}: all scores lie in 0..1, but {1 - fraction:.0%} of the first rows do "
             "not sum to one; save them with the name logits or probs"
         )
+    if single and not between and bool((first % 1 == 0).all()):
+        raise ValueError(
+            f"{scores.path}: scores are whole numbers; are they class ids? Then save integers with "
+            "the name votes"
+        )
     key = "probs" if (between if single else fraction >= 0.5) else "logits"
     why = {
         (True, "probs"): "they lie in 0..1",
@@ -102,10 +107,6 @@ def _with_kind(scores: Scores) -> Scores:
         (False, "logits"): "rows do not sum to one",
     }[single, key]
     return replace(scores, key=key, notes=(*scores.notes, f"scores are read as {key}: {why}"))
-
-
-def _are_floats(scores: Scores) -> bool:
-    return all(dtype.startswith(("float", "bfloat")) for dtype in scores.dtypes)
 
 
 def _with_both_classes(scores: Scores) -> Scores:
@@ -127,9 +128,6 @@ def _with_both_classes(scores: Scores) -> Scores:
 
 def _with_classes_that_occur(scores: Scores) -> Scores:
     """Numbers votes for ids in the thousands and up, so that only those that occur are classes."""
-    whole = all(dtype.startswith(("int", "uint")) for dtype in scores.dtypes)
-    if len(scores.shape) != 2 or 0 in scores.shape or not whole:
-        return scores
     votes, labels = scores.take(slice(None)).numpy(), scores.labels
     if votes.min() < 0 or votes.max() < MANY_CLASSES or "class_names" in scores.shown:
         return scores

@@ -27,6 +27,9 @@ SAMPLE = ("sample", "id", "sample_id", "idx", "index", "doc_id", "image", "filen
 CLUSTER = ("cluster", "clusters")
 TEXT = ("text", "texts", "sentence", "question")
 
+OWN = ("member", "sample", "label", "labels", "cluster", "clusters")
+"""bvalign's own names, which win over others."""
+
 
 @dataclass(frozen=True)
 class Names:
@@ -60,7 +63,7 @@ def find_name(
     Args:
         path: named in messages.
         what: the option that gives the name.
-        known: names to look for, in lower case; the first is bvalign's own and needs no guess.
+        known: names to look for, in lower case; those of `OWN` need no guess.
         names: of the columns or arrays.
         given: the user's choice.
 
@@ -71,7 +74,7 @@ def find_name(
         if given not in names:
             raise ValueError(f"{path}: --{what} {given} is not there, has {shorten(names)}")
         return given
-    own = [name for name in names if name in known[:1]]
+    own = [name for name in names if name in OWN and name in known]
     found = own or [name for name in names if name.lower() in known]
     if len(found) > 1:
         raise ValueError(

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from bvalign.predictions.readers.arrays import Array, held, scores_of_arrays
-from bvalign.predictions.readers.jsonl import open_records
 from bvalign.predictions.readers.names import LABEL, Names
 from bvalign.predictions.readers.scores import Scores
 from bvalign.predictions.readers.stack import stack_members
@@ -68,6 +67,8 @@ def _arrays(path: Path, source: Mapping[object, object]) -> dict[str, Array]:
 def _of_list(path: Path, source: Sequence[object], names: Names) -> Scores:
     if all(isinstance(value, Mapping) for value in source):
         if not all(_has_rows(value) for value in source[0].values()):
+            from bvalign.predictions.readers.jsonl import open_records  # pyarrow, where needed
+
             return open_records(path, source, names)
         keys = [key for key in source[0] if all(key in batch for batch in source)]
         joined = {k: torch.cat([torch.as_tensor(batch[k]) for batch in source]) for k in keys}

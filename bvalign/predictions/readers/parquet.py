@@ -14,15 +14,6 @@ from bvalign.predictions.readers.table import Table, scores_of_table
 ROWS_PER_BATCH = 16384
 
 
-def is_parquet(path: Path) -> bool:
-    """Tells a .parquet, or a folder of them that are parts of one table, by its names."""
-    if path.is_file():
-        return path.suffix.lower() in (".parquet", ".pq")
-    return any(path.glob("*=*/**/*.parquet")) or (
-        path.suffix == ".parquet" and any(path.glob("*.parquet"))
-    )
-
-
 def open_parquet(path: Path, names: Names) -> Scores:
     """Opens the scores of a `.parquet`.
 

@@ -41,15 +41,18 @@ def join_ranks(path: Path, parts: Mapping[str, Scores]) -> Scores | None:
     ordered = [ranks[rank] for rank in range(world)]
     labels = [part.labels for part in ordered]
     if any(values is None for values in labels):
-        if found[0][1].endswith("rank"):
-            labels = None
-        else:
+        if not found[0][1].endswith("rank"):
             raise ValueError(
                 f"{path}: {', '.join(parts)} may be members, or ranks of one member; name them "
                 "seed0, seed1, ... or rank0, rank1, ..."
             )
     elif all(np.array_equal(values, labels[0]) for values in labels):
         return None
+    return _join(path, ordered)
+
+
+def _join(path: Path, ordered: list[Scores]) -> Scores:
+    world = len(ordered)
     sizes = np.array([part.shape[1] for part in ordered])
     if sizes.max() > sizes.min() + 1 or (np.diff(sizes) > 0).any():
         raise ValueError(
@@ -75,7 +78,7 @@ def join_ranks(path: Path, parts: Mapping[str, Scores]) -> Scores | None:
         path=path,
         shape=(first.shape[0], int(sizes.sum()), *first.shape[2:]),
         take=take,
-        labels=None if labels is None else join("labels"),
+        labels=join("labels"),
         index=join("index"),
         notes=(
             *first.notes,

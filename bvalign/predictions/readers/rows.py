@@ -37,8 +37,11 @@ class RowValues:
         if pa.types.is_null(column.type):
             column = column.cast(pa.string())
         coded = column if pa.types.is_dictionary(column.type) else pc.dictionary_encode(column)
-        values = (None if _is_empty(v) else v for v in coded.dictionary.to_pylist())
-        place = [-1 if v is None else self.places.setdefault(v, len(self.places)) for v in values]
+        values = (v.strip() if isinstance(v, str) else v for v in coded.dictionary.to_pylist())
+        place = [
+            -1 if _is_empty(value) else self.places.setdefault(value, len(self.places))
+            for value in values
+        ]
         indices = pc.fill_null(coded.indices, len(place)).to_numpy(zero_copy_only=False)
         self.parts.append((True, np.array([*place, -1], dtype=np.int64)[indices]))
 
@@ -125,6 +128,20 @@ def find_rows(
             f"member {members[first]} lacks is sample {index[np.flatnonzero(row[first] < 0)[0]]}"
         )
     return row
+
+
+def filled_labels(
+    labels: Shaped[np.ndarray, "members samples"],
+) -> tuple[Shaped[np.ndarray, "members samples"], int]:
+    """Gives rows without a label that of their sample's other rows, where those agree; counts."""
+    empty = labels == ("" if labels.dtype.kind == "U" else -1)
+    some = np.flatnonzero(empty.any(axis=0) & ~empty.all(axis=0))
+    filled = labels.copy()
+    for sample in some:
+        known = np.unique(labels[~empty[:, sample], sample])
+        if len(known) == 1:
+            filled[:, sample] = known[0]
+    return filled, int((filled != labels).sum())
 
 
 def same_in_all(

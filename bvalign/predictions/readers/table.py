@@ -20,7 +20,7 @@ from bvalign.predictions.readers.arrays import held, number_votes
 from bvalign.predictions.readers.layout import Layout, find_layout, is_list
 from bvalign.predictions.readers.mapped import MappedArray, Rows, Scratch, write_scratch
 from bvalign.predictions.readers.names import Names, shorten
-from bvalign.predictions.readers.rows import RowValues, find_rows, same_in_all
+from bvalign.predictions.readers.rows import RowValues, filled_labels, find_rows, same_in_all
 from bvalign.predictions.readers.scores import Scores
 
 DTYPES = {"halffloat": "float16", "float": "float32"}
@@ -50,7 +50,7 @@ def scores_of_table(table: Table, names: Names) -> Scores:
     layout = find_layout(table.path, table.types, names)
     columns = {name: RowValues(table.path, name) for name in layout.values}
     scores, num_rows = _ScoreRows(table.path, layout), 0
-    for batch in table.batches(layout):
+    for batch in filter(len, table.batches(layout)):
         for name, column in columns.items():
             column.add(batch.column(name))
         if layout.key != "votes":
@@ -74,48 +74,76 @@ def _assemble(
 ) -> Scores:
     """Orders the collected columns by member and sample."""
     path = table.path
-    members, member = np.array([0]), np.zeros(num_rows, dtype=np.int64)
-    if layout.member:
-        ids = values[layout.member]
-        members, member = np.unique(
-            ids.astype(str) if ids.dtype.kind == "f" else ids, return_inverse=True
-        )
-    index = sample = np.arange(num_rows)
-    if layout.sample:
-        index, sample = np.unique(values[layout.sample], return_inverse=True)
-    row = find_rows(path, members, index, member, sample)
+    members, index, row = _find_members(path, layout, values, num_rows)
     named = index.dtype.kind == "U"
-    labels = values[layout.label][row if layout.member else row[0]] if layout.label else None
+    notes, labels = list(layout.notes), None
+    if layout.label:
+        labels, filled = filled_labels(values[layout.label][row])
+        labels = labels if layout.member else labels[0]
+        if filled:
+            notes.append(f"label: {filled} empty cells take the label of their sample's other rows")
     shown = {"texts": values[layout.text][row[0]]} if layout.text else {}
-    num_options = None
+    if layout.classes:
+        shown["class_names"] = np.array(layout.classes)
     if layout.key == "votes":
-        votes = np.concatenate([values[name][row] for name in layout.scores])
-        votes, class_names = number_votes(votes, labels)
+        votes, class_names = number_votes(_votes(layout, values, row), labels)
         shown |= {} if class_names is None else {"class_names": class_names}
-        take, shape, dtypes = partial(held(votes).take, axis=1), votes.shape, (str(votes.dtype),)
-        members = members if layout.member else np.array(layout.scores)
+        take, shape, dtypes = partial(held(votes).take, axis=1), votes.shape, {str(votes.dtype)}
+        num_options = None
     else:
-        shown |= {"class_names": np.array(layout.classes)} if layout.classes else {}
         take, num_classes, num_options = scores.reader(row)
         shape = (*row.shape, num_classes)
-        types = {str(table.types[name]) for name in layout.scores}
-        dtypes = tuple(sorted(DTYPES.get(name, "float64") for name in types))
+        dtypes = {DTYPES.get(str(table.types[name]), "float64") for name in layout.scores}
     cluster = layout.cluster
     return Scores(
         path=path,
         key=layout.key,
         shape=shape,
-        dtypes=dtypes,
+        dtypes=tuple(sorted(dtypes)),
         take=take,
         labels=labels,
         index=None if named else index,
-        members=members if layout.member or layout.key == "votes" else None,
+        members=members,
         clusters=same_in_all(path, cluster, index, values[cluster][row]) if cluster else None,
         sample_names=index if named else None,
         num_options=num_options,
-        notes=layout.notes,
+        notes=tuple(notes),
         shown=shown,
     )
+
+
+def _find_members(
+    path: Path, layout: Layout, values: Mapping[str, Shaped[np.ndarray, " rows"]], num_rows: int
+) -> tuple[np.ndarray | None, Shaped[np.ndarray, " samples"], Int[np.ndarray, "members samples"]]:
+    """Gives the members, numbers or names of the samples, and the row of each of both."""
+    members, member = np.array([0]), np.zeros(num_rows, dtype=np.int64)
+    index = sample = np.arange(num_rows)
+    if layout.member:
+        ids = values[layout.member]
+        members, member = np.unique(
+            ids.astype(str) if ids.dtype.kind == "f" else ids, return_inverse=True
+        )
+    if layout.sample:
+        if values[layout.sample].dtype.kind == "f":
+            raise ValueError(
+                f"{path}: column '{layout.sample}' must hold names or whole numbers below 2**63"
+            )
+        index, sample = np.unique(values[layout.sample], return_inverse=True)
+    row = find_rows(path, members, index, member, sample)
+    if layout.member is None:
+        members = np.array(layout.scores) if layout.key == "votes" else None
+    return members, index, row
+
+
+def _votes(
+    layout: Layout,
+    values: Mapping[str, Shaped[np.ndarray, " rows"]],
+    row: Int[np.ndarray, "members samples"],
+) -> Shaped[np.ndarray, "members samples"]:
+    """Gives class ids, or names if any are."""
+    columns = [values[name][row] for name in layout.scores]
+    named = any(column.dtype.kind == "U" for column in columns)
+    return np.concatenate([column.astype(str) if named else column for column in columns])
 
 
 class _ScoreRows:

@@ -172,27 +172,22 @@ class RunDirectory:
         False if another is writing it, or has written it of the same members since this one opened
         the run: two that finish their last members at once find both that none is left.
         """
-        lock = FileLock(self.root / "report.lock")
         try:
-            lock.acquire(blocking=False)
+            held = FileLock(self.root / "report.lock").acquire(blocking=False)
         except Timeout:
             yield False
             return
-        try:
+        with held:
             self.reload()
             last, members = self.info.get("report"), self.finished()[0]
             ours = last == self._report_before or last["members"] != members
             yield ours
             if ours:
-                self._record_report({"number": last["number"] + 1 if last else 1}, members)
-        finally:
-            lock.release()
-
-    def _record_report(self, report: dict[str, object], members: list[int]) -> None:
-        with one_at_a_time(self.root):
-            self.reload()
-            self.info["report"] = report | {"members": members}
-            write_atomic(self.root / "run.json", json.dumps(self.info, indent=1).encode())
+                number = last["number"] + 1 if last else 1
+                with one_at_a_time(self.root):
+                    self.reload()
+                    self.info["report"] = {"number": number, "members": members}
+                    write_atomic(self.root / "run.json", json.dumps(self.info, indent=1).encode())
 
     def save_samples(self, samples: Samples) -> None:
         """Writes the test samples for the report, once."""

@@ -48,7 +48,7 @@ def test_numbers_are_numbers(tmp_path):
 
 def test_a_npy_of_probabilities_is_told_from_logits(tmp_path):
     predictions, logits = read(write(tmp_path, PROBS))
-    assert "read as probs, because rows of the .npy files sum to one" in predictions.notes[0]
+    assert "scores are read as probs: rows sum to one" in predictions.notes[0]
     torch.testing.assert_close(torch.softmax(logits, -1), PROBS[[2, 1, 0]], rtol=1e-12, atol=0)
     assert "read as logits" in read(write(tmp_path))[0].notes[0]
     bad = PROBS.clone()
@@ -122,7 +122,7 @@ def test_bad_folders_are_told(tmp_path):
     with pytest.raises(ValueError, match=r"one kind of scores, got a: logits, seed10: unnamed"):
         read(tmp_path)
     save_file({"weights": LOGITS[0].contiguous()}, tmp_path / "a.safetensors")
-    with pytest.raises(ValueError, match="tensor named logits, probs or votes, has weights"):
+    with pytest.raises(ValueError, match="needs an array 'logits' .* has weights"):
         read(tmp_path)
     (tmp_path / "a.safetensors").write_bytes(b"short")
     with pytest.raises(ValueError, match=r"a.safetensors: not a complete .safetensors"):
@@ -136,7 +136,7 @@ def test_bad_folders_are_told(tmp_path):
 
 @pytest.mark.parametrize(("scores", "message"), [
     (LOGITS[:, :0], "at least one member, one sample"),
-    (LOGITS[..., :1], "two classes"),
+    (LOGITS[..., :0], "one class"),
     (LOGITS.long(), "must be floating point, got int64"),
 ])  # fmt: skip
 def test_empty_and_integer_scores_are_told(tmp_path, scores, message):

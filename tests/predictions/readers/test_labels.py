@@ -28,7 +28,7 @@ def opened(path, **arrays):
         (np.eye(4)[TARGET], "one-hot"),
         (np.eye(4, dtype=bool)[TARGET], "one-hot"),
         (np.eye(4, dtype=np.int64)[TARGET], "one-hot"),
-        (NAMES[TARGET], "taken to be ant, bee, cat, ..., in alphabetical order"),
+        (NAMES[TARGET], "are ant, bee, cat, dog, in alphabetical order"),
         (np.stack([TARGET] * 3).astype(float), ""),
     ],
 )
@@ -83,7 +83,7 @@ def test_samples_without_a_label_are_left_out_with_all_that_is_theirs(tmp_path, 
         (np.where(TARGET == 0, -2, TARGET), "the first is -2"),
         (np.where(np.arange(7) == 2, np.nan, TARGET), "1 are no whole numbers, the first is nan"),
         (np.full((7, 4), 0.25), r"7 rows have no single one; .* save labels.argmax\(-1\)"),
-        (NAMES[TARGET % 3], "3 names for 4 classes, .* add class_names"),
+        (NAMES[TARGET % 3], "3 names .ant, bee, cat. for 4 classes, .* add class_names"),
         (TARGET > 1, "labels are true or false, but there are 4 classes"),
         (TARGET[:3], r"must be \(7 samples\), got \(3,\) .* scores.transpose\(1, 0, 2\)"),
         (TARGET[:5], r"must be \(7 samples\), got \(5,\) for scores \(3, 7, 4\)$"),
@@ -102,13 +102,11 @@ def test_labels_under_another_name_are_found(tmp_path, name):
 
 
 def test_what_is_not_used_is_said(tmp_path):
-    predictions, notes = opened(
-        tmp_path, logits=LOGITS, y=TARGET, target=TARGET, features=np.zeros((7, 2))
-    )
-    assert predictions.target is None
-    assert notes == "not used: y, target, features"
-    predictions, notes = opened(tmp_path, logits=LOGITS, labels=TARGET)
-    assert notes == ""
+    _, notes = opened(tmp_path, logits=LOGITS, labels=TARGET, y=TARGET, features=np.zeros((7, 2)))
+    assert notes == "not used: y, features"
+    with pytest.raises(ValueError, match="y and target could each be the label; choose one with"):
+        opened(tmp_path, logits=LOGITS, y=TARGET, target=TARGET)
+    assert opened(tmp_path, logits=LOGITS, labels=TARGET)[1] == ""
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
