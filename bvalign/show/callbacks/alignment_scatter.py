@@ -23,7 +23,7 @@ class AlignmentScatter(Callback):
     Each validation epoch stands alone and covers the members in training on all ranks. Testing
     accumulates members over packs, starting from those that the run has finished. Steps must return
     a dict of member, index, target and logits, and the datamodule must have `num_test_samples` and
-    `num_classes`, as those of bvalign do.
+    `num_classes`, as those of bvalign do; `CollectLogits` asks nothing of a module of your own.
 
     | logged key | meaning |
     | --- | --- |

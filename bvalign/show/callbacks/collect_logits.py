@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64, Num
@@ -50,8 +50,8 @@ class CollectLogits(Callback):
     | `ensemble/alignment/slope`, `intercept`, `r_squared` | OLS, correct samples, plug-in |
     | `ensemble/alignment` | the scatter, from two members on: a W&B or TensorBoard figure |
 
-    `metric` is the `BiasVariance` of all members in the folder, on rank zero; None before the
-    first.
+    `metric` is the `BiasVariance` of all members in the folder, on every rank; None before the
+    first, and without labels.
 
     Args:
         folder: of the members, `SEED.safetensors` each with logits, labels and index.
@@ -59,7 +59,7 @@ class CollectLogits(Callback):
             logits (batch, classes). By default what the step returns: such a tuple, or a dict of
             logits and target, optionally with index. To predict, logits alone will do.
         member: id of the member; by default the seed of `seed_everything`.
-        stage: the trainer's method whose logits are kept.
+        stage: the trainer's method whose logits are kept: test, validate or predict.
 
     Raises:
         ValueError: the member is kept already, before its training starts; or what the step or the
@@ -72,7 +72,7 @@ class CollectLogits(Callback):
         scores: Callable[[LightningModule, Any], Any] | None = None,
         *,
         member: int | None = None,
-        stage: Literal["test", "validate", "predict"] = "test",
+        stage: str = "test",
     ) -> None:
         if stage not in LOADERS:
             raise ValueError(f"stage must be one of {', '.join(LOADERS)}, got {stage}")
@@ -124,7 +124,7 @@ class CollectLogits(Callback):
             kept = _once(parts, trainer.world_size)
             if self._save(kept) and kept.target is not None:
                 self._log(trainer)
-        trainer.strategy.barrier()
+        self.metric = trainer.strategy.broadcast(self.metric)
 
     on_validation_epoch_end = on_predict_epoch_end = on_test_epoch_end
 

@@ -31,14 +31,12 @@ def sample_ids(loader: object, world_size: int) -> Iterable[int]:
         return count()
     batches = getattr(loader.batch_sampler, "_batch_sampler", loader.batch_sampler)  # predict wraps
     sampler = loader.sampler if batches is None else getattr(batches, "sampler", None)
-    drawn_from = sampler
-    if isinstance(sampler, DistributedSampler):  # Lightning's takes what another sampler gives
-        drawn_from = getattr(sampler.dataset, "_sampler", range(0))
-    if type(batches) not in (BatchSampler, type(None)):
-        drawn_from = batches
-    if not isinstance(drawn_from, (SequentialSampler, Sequence)):
+    order = sampler if type(batches) in (BatchSampler, type(None)) else batches
+    if isinstance(order, DistributedSampler):  # Lightning's takes what another sampler gives
+        order = getattr(order.dataset, "_sampler", range(0))
+    if order is batches or not isinstance(order, SequentialSampler | Sequence):
         raise ValueError(
-            f"a loader with a {type(drawn_from).__name__} orders samples in a way of its own; use "
+            f"a loader with a {type(order).__name__} orders samples in a way of its own; use "
             "shuffle=False, or return the sample ids as a third value"
         )
     return list(sampler)
