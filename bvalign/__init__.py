@@ -11,6 +11,7 @@ follow_old_names()
 _PUBLIC = {
     "AlignmentScatter": "bvalign.show.callbacks.alignment_scatter",
     "BiasVariance": "bvalign.analysis.decompositions.metrics",
+    "CollectLogits": "bvalign.show.callbacks.collect_logits",
     "CrossEntropyBiasVariance": "bvalign.analysis.decompositions.metrics",
     "ZeroOneBiasVariance": "bvalign.analysis.decompositions.metrics",
     "Ensemble": "bvalign.ensemble.module",

@@ -1,5 +1,7 @@
 """What the README shows is run."""
 
+import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -7,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
-from tests.processes import TINY
+from tests.processes import TINY, run_process
+from tests.wandb_records import history, records
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
@@ -32,6 +35,35 @@ def test_the_example_of_analyze_runs(capsys):
     assert list(columns) == list(result.columns())
     assert {len(values) for values in columns.values()} == {200}
     assert columns["variance"][names["most_variable"]] == columns["variance"].max()
+
+
+def test_a_module_of_ones_own_gets_metric_scatter_and_report_with_eight_lines():
+    code = block("CollectLogits")
+    assert 0 < len(re.findall(r"  # \+$", code, flags=re.MULTILINE)) <= 8
+    without = "\n".join(line for line in code.splitlines() if not line.endswith("# +"))
+    assert "bvalign" not in without
+    compile(without, "README.md", "exec")
+    Path("loop.py").write_text(code)
+    wandb = {f"WANDB_{name}": str(Path.cwd()) for name in ("DIR", "DATA_DIR", "CACHE_DIR")}
+    environment = os.environ | wandb | {"WANDB_MODE": "offline", "WANDB_SILENT": "true"}
+    printed = run_process([sys.executable, "loop.py"], env=environment).stdout
+    assert "8 members on 400 samples" in printed
+    assert "report: out/report.html" in printed
+    mean = json.loads(Path("out/summary.json").read_text())["means"]["bias_sq"]["value"]
+    (line,) = re.findall(r"tensor\((.*), dtype=torch.float64\)", printed)
+    assert float(line) == pytest.approx(mean, abs=1e-4)
+    assert {f"{seed}.safetensors" for seed in range(8)} == {
+        f.name for f in Path("out/members").iterdir()
+    }
+    (run,) = Path("wandb").glob("offline-run-*/*.wandb")
+    rows = history(records(run))
+    assert [row["ensemble/members"] for row in rows if "ensemble/members" in row] == [*range(1, 9)]
+    assert len([row for row in rows if "ensemble/alignment._type" in row]) == 7
+    assert len([row for row in rows if "test_loss" in row]) == 8
+    readme = {
+        f"`{key}`" in README for row in rows for key in row if key.startswith("ensemble/bias")
+    }
+    assert readme == {True}
 
 
 @pytest.mark.usefixtures("without_figures")
@@ -69,8 +101,6 @@ def test_configs_parse_and_say_what_they_are_for(bvalign, config, capsys):
 
 
 def test_every_number_of_the_summary_is_documented(fit):
-    import json
-
     documented = (ROOT / "docs" / "summary.md").read_text()
     fit("--model.members=2")
     for key in json.loads(Path("runs/digits-mlp/summary.json").read_text()):

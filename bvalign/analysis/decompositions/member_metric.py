@@ -5,11 +5,12 @@ from collections.abc import Callable
 from functools import wraps
 
 import torch
+from numpy import ndarray
 from torch import Tensor
 from torchmetrics import Metric
 
-MAX_MEMBERS = 65536
-"""Bound on member ids: appearances are counted in a dense state, which ranks can add up."""
+from bvalign.analysis.decompositions.member_batch import MAX_MEMBERS, checked_batch, member_ids
+from bvalign.analysis.decompositions.member_counts import check_counts
 
 
 class MemberMetric(Metric):
@@ -18,7 +19,8 @@ class MemberMetric(Metric):
     `update` takes the logits of some members on some samples, in any order; `compute` returns a
     NamedTuple of one tensor (samples) per value. Any split into batches, ranks or groups of members
     gives the same answer up to rounding, because partial states are merged, not merely added up.
-    Call `update`, not the metric itself: a per-batch value of a half-seen ensemble is meaningless.
+    Call `update`, not the metric itself, which is refused: a batch of a half-seen ensemble has no
+    value of its own.
 
     States are indexed by sample, so the order of batches does not matter. Those of the subclass
     (the fields of `empty`) and `target` (samples) are stacked over ranks and merged in `compute`;
@@ -77,46 +79,72 @@ class MemberMetric(Metric):
         """Per-sample values of a state."""
 
     def update(
-        self, logits: Tensor, target: Tensor, index: Tensor, member: Tensor | int | None = None
+        self,
+        logits: Tensor | ndarray,
+        target: Tensor | ndarray,
+        index: Tensor | ndarray,
+        member: Tensor | ndarray | int | None = None,
     ) -> None:
-        """Adds the logits of some members on some samples.
+        """Adds the logits of some members on some samples, or changes nothing and raises.
+
+        Tensors of any device and arrays of NumPy will do. Many metrics of torchmetrics take
+        probabilities as well as logits and guess batch by batch which they got. A wrong guess would
+        mix two kinds of numbers in one ensemble, so probabilities are refused here: pass
+        `probs.log()`, whose softmax they are. They are recognised in batches of four samples or
+        more.
 
         Args:
-            logits: (members, batch, classes), or (batch, classes) of one member; any float type.
-            target: labels (batch), int64 in 0..K-1.
-            index: rows of the data set (batch), int64 in 0..N-1, without repeats.
+            logits: (members, batch, classes), or (batch, classes) of one member; any floating-point
+                type. Classes at -inf have probability 0; at least one must be finite.
+            target: labels (batch) or (batch, 1) in 0..K-1: any integers, booleans or whole floats.
+            index: rows of the data set (batch) in 0..N-1, without repeats; any integers.
             member: global ids (members) of the members. With them, a repeated (member, sample) is
                 refused; without, `compute` can only notice that counts differ.
 
         Raises:
-            ValueError: shapes, labels or rows do not fit, a sample repeats, logits are NaN or inf.
+            ValueError: shapes, labels or rows do not fit, a sample repeats, logits are NaN, inf or
+                probabilities.
         """
-        logits = logits.detach()
-        logits = logits.unsqueeze(0) if logits.ndim == 2 else logits
-        self._check(logits, target, index)
-        if member is not None:
-            self._register(torch.as_tensor(member).flatten().tolist(), len(logits), index)
+        logits, target, index = checked_batch(
+            logits, target, index, (self.num_samples, self.num_classes), self.target.device
+        )
+        members = [] if member is None else member_ids(member, len(logits))
+        self._check_labels(index, target)
+        self._check_members(members, index)
         rows = _rows(index)
         here = self._state_type(*(state[rows] for state in self._states()))
         extended = self.extend(here, logits, target)
+        self._register(members, index)
         for state, value in zip(self._states(), extended, strict=True):
             state[rows] = value
         self.target[rows] = target
+
+    def forward(self, *args: object, **kwargs: object) -> None:
+        """Refuses to be called.
+
+        Raises:
+            ValueError: always: a batch has no value of its own.
+        """
+        raise ValueError(
+            f"call {type(self).__name__}.update(...) instead of the metric itself; a batch has no "
+            "value of its own, and compute() gives those of all members and samples"
+        )
 
     def compute(self) -> tuple[Tensor, ...]:
         """Returns the per-sample values over everything seen, on all ranks.
 
         Raises:
-            ValueError: a sample was not seen, or not by as many members as the others.
+            ValueError: a sample was counted twice for a member, or not seen by one.
         """
-        state, target = self._state_type(*self._states()), self.target
+        state, target, seen = self._state_type(*self._states()), self.target, self._seen
         if target.ndim == 2:  # synchronised: one row per rank
+            seen = None
             target = target.amax(dim=0)
             ranks = [self._state_type(*parts) for parts in zip(*state, strict=True)]
             state = ranks[0]
             for other in ranks[1:]:
                 state = self.merge(state, other, target.clamp(min=0))
-        self._check_counts(state.count)
+        check_counts(state.count, self.appearances, seen)
         return self.decompose(state, target)
 
     def reset(self) -> None:
@@ -140,38 +168,7 @@ class MemberMetric(Metric):
     def _states(self) -> tuple[Tensor, ...]:
         return tuple(getattr(self, name) for name in self._state_type._fields)
 
-    def _check(self, logits: Tensor, target: Tensor, index: Tensor) -> None:
-        batch = len(index)
-        if logits.shape[1:] != (batch, self.num_classes) or target.shape != (batch,):
-            raise ValueError(
-                f"logits must have axes (members, batch, classes) with {self.num_classes} classes, "
-                f"target and index (batch), got {tuple(logits.shape)}, {tuple(target.shape)} and "
-                f"{tuple(index.shape)}; is the head built for this data set?"
-            )
-        if batch and not 0 <= int(index.min()) <= int(index.max()) < self.num_samples:
-            raise ValueError(
-                f"index must lie in 0..{self.num_samples - 1}, got {int(index.min())}.."
-                f"{int(index.max())}; num_samples is the size of the whole data set"
-            )
-        if batch and not 0 <= int(target.min()) <= int(target.max()) < self.num_classes:
-            raise ValueError(
-                f"labels must lie in 0..{self.num_classes - 1}, got {int(target.min())}.."
-                f"{int(target.max())}"
-            )
-        if (index.diff() <= 0).any() and len(index.unique()) < batch:
-            values, counts = index.unique(return_counts=True)
-            raise ValueError(
-                f"sample {int(values[counts > 1][0])} comes twice in one batch; pad nothing, or "
-                "drop what a distributed sampler repeats"
-            )
-        # one sum tells that all are finite, unless it overflows
-        bad = None if logits.sum(dtype=torch.float64).isfinite() else _non_finite(logits)
-        if bad is not None and bad.any():
-            row = int(bad.argmax())
-            raise ValueError(
-                f"logits of member {row} of this batch are NaN or inf for {int(bad[row])} of "
-                f"{batch} samples; leave that member out"
-            )
+    def _check_labels(self, index: Tensor, target: Tensor) -> None:
         before = self.target[index]
         other = (before >= 0) & (before != target)
         if other.any():
@@ -180,36 +177,20 @@ class MemberMetric(Metric):
                 f"{int(before[other][0])} before; do the members share one order of samples?"
             )
 
-    def _register(self, members: list[int], num_members: int, index: Tensor) -> None:
-        if len(members) != num_members or len(set(members)) != num_members:
-            raise ValueError(f"member must name {num_members} different members, got {members}")
+    def _check_members(self, members: list[int], index: Tensor) -> None:
         for member in members:
-            if not 0 <= member < MAX_MEMBERS:
-                raise ValueError(f"member ids must lie in 0..{MAX_MEMBERS - 1}, got {member}")
-            blank = torch.zeros(self.num_samples, dtype=torch.bool, device=index.device)
-            seen = self._seen.setdefault(member, blank)
-            if seen[index].any():
-                sample = int(index[seen[index]][0])
-                raise ValueError(f"member {member} was counted for sample {sample} before")
+            if member in self._seen and (seen := self._seen[member][index]).any():
+                raise ValueError(
+                    f"member {member} was counted for sample {int(index[seen][0])} before; each "
+                    "member sees a sample once, and reset() starts anew"
+                )
+
+    def _register(self, members: list[int], index: Tensor) -> None:
         for member in members:
+            if member not in self._seen:
+                self._seen[member] = torch.zeros_like(self.target, dtype=torch.bool)
             self._seen[member][index] = True
             self.appearances[member] += len(index)
-
-    def _check_counts(self, count: Tensor) -> None:
-        most = int(count.max())
-        short = torch.nonzero(count != most).flatten()
-        if most == 0 or len(short):
-            some = ", ".join(f"{int(i)} ({int(count[i])})" for i in short[:5])
-            raise ValueError(
-                f"every sample must be seen by the same members; {len(short)} of "
-                f"{self.num_samples} samples were seen by fewer than {most}: {some or 'all'}"
-            )
-        repeated = torch.nonzero(self.appearances > self.num_samples).flatten()
-        if len(repeated):
-            raise ValueError(
-                f"member {int(repeated[0])} was counted {int(self.appearances[repeated[0]])} times "
-                f"for {self.num_samples} samples; do two ranks evaluate the same samples?"
-            )
 
 
 def _rows(index: Tensor) -> Tensor | slice:
@@ -217,8 +198,3 @@ def _rows(index: Tensor) -> Tensor | slice:
     if len(index) and (index.diff() == 1).all():
         return slice(int(index[0]), int(index[-1]) + 1)
     return index
-
-
-def _non_finite(logits: Tensor) -> Tensor:
-    """Samples (members) with NaN or inf."""
-    return (~logits.isfinite()).any(dim=-1).sum(dim=1)

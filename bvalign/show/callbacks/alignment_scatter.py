@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
@@ -10,10 +9,12 @@ from torch import Tensor
 
 from bvalign.analysis.decompositions import Decomposition, columns_of
 from bvalign.analysis.decompositions.metrics import BiasVariance
-from bvalign.analysis.slopes import log_log_line
 from bvalign.predictions import RunDirectory
-from bvalign.show.figures import Line, Panel, alignment_scatter
-from bvalign.show.loggers import ABLE, log_figure, log_samples
+from bvalign.show.callbacks.alignment_log import alignment_scalars, log_scatter
+from bvalign.show.loggers import log_samples
+
+KEYS = ("member", "index", "target", "logits")
+"""What the steps of a module return."""
 
 
 class AlignmentScatter(Callback):
@@ -22,7 +23,7 @@ class AlignmentScatter(Callback):
     Each validation epoch stands alone and covers the members in training on all ranks. Testing
     accumulates members over packs, starting from those that the run has finished. Steps must return
     a dict of member, index, target and logits, and the datamodule must have `num_test_samples` and
-    `num_classes`, as those of bvalign do.
+    `num_classes`, as those of bvalign do; `CollectLogits` asks nothing of a module of your own.
 
     | logged key | meaning |
     | --- | --- |
@@ -53,12 +54,12 @@ class AlignmentScatter(Callback):
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], *_: Any
     ) -> None:
-        self.metrics["val"].update(**outputs)
+        self._update("val", outputs)
 
     def on_test_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], *_: Any
     ) -> None:
-        self.metrics["test"].update(**outputs)
+        self._update("test", outputs)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.sanity_checking:
@@ -75,59 +76,48 @@ class AlignmentScatter(Callback):
                     arrays = {name: column.cpu().numpy() for name, column in columns.items()}
                     log_samples(logger, arrays, max_rows=self.max_rows)
 
+    def _update(self, stage: str, outputs: dict[str, Tensor]) -> None:
+        if not isinstance(outputs, dict) or not set(KEYS) <= outputs.keys():
+            got = list(outputs) if isinstance(outputs, dict) else type(outputs).__name__
+            raise ValueError(
+                "AlignmentScatter needs steps that return a dict of member, index, target and "
+                f"logits, got {got}; for a module of your own use bvalign.CollectLogits"
+            )
+        self.metrics[stage].update(**{key: outputs[key] for key in KEYS})
+
     def _include_finished(self) -> None:
         if not self.run.finished()[0]:
             return
         predictions, metric, start = self.run.predictions(), self.metrics["test"], 0
         for logits, target in predictions.ranges():
             index = torch.arange(start, start + len(target))
-            block = (tensor.to(metric.device) for tensor in (logits, target, index))
-            metric.update(*block, member=torch.tensor(predictions.members))
+            metric.update(logits, target, index, torch.tensor(predictions.members))
             start += len(target)
 
     def _log(self, stage: str, trainer: Trainer, pl_module: LightningModule) -> Decomposition:
         """Computes on every rank, which is a collective call; plots on rank zero."""
         metric = self.metrics[stage]
         values = metric.compute()
-        line = log_log_line(values.bias_sq, values.variance, values.correct)
-        fit = {key: float(value) for key, value in line.items()}
-        scalars = {name: getattr(values, name).mean() for name in ("bias_sq", "variance", "risk")}
-        scalars |= {"accuracy": values.correct.double().mean()}
-        scalars |= {f"alignment/{key}": v for key, v in fit.items() if np.isfinite(v)}
+        scalars, line = alignment_scalars(values)
         pl_module.log_dict(
-            {f"{stage}/{key}": float(v) for key, v in scalars.items()},
+            {f"{stage}/{key}": value for key, value in scalars.items()},
             sync_dist=trainer.world_size > 1,
         )
         # Lightning would count batches, and a batch may hold several optimizer steps
         step = {"step": trainer.global_step - 1.0, "epoch": float(trainer.current_epoch)}
         pl_module.log_dict(step, rank_zero_only=True)
         if trainer.is_global_zero:
-            line = (fit["slope"], fit["intercept"]) if np.isfinite(fit["slope"]) else None
-            _log_scatter(f"{stage}/alignment", values, line, metric.num_classes, trainer)
+            # Lightning logs scalars of an epoch at the last step of that epoch, not at the next one
+            step, key = max(trainer.global_step - 1, 0), f"{stage}/alignment"
+            log_scatter(key, values, line, metric.num_classes, trainer.loggers, step)
         return values
 
 
 def _new_metric(trainer: Trainer) -> BiasVariance:
     data = trainer.datamodule
+    if not hasattr(data, "num_test_samples") or not hasattr(data, "num_classes"):
+        raise ValueError(
+            "AlignmentScatter needs a datamodule with num_test_samples and num_classes, got "
+            f"{type(data).__name__}; for a module of your own use bvalign.CollectLogits"
+        )
     return BiasVariance(data.num_test_samples, data.num_classes).to(trainer.strategy.root_device)
-
-
-def _log_scatter(
-    key: str,
-    values: Decomposition,
-    line: tuple[float, float] | None,
-    num_classes: int,
-    trainer: Trainer,
-) -> None:
-    able = [logger for logger in trainer.loggers if isinstance(logger, ABLE)]
-    if not able:
-        return
-    bias_sq, variance, correct = (
-        v.cpu().numpy() for v in (values.bias_sq, values.variance, values.correct)
-    )
-    size = {"num_members": int(values.count[0]), "num_classes": num_classes}
-    lines = () if line is None else (Line("ols", *line),)
-    figure = alignment_scatter([Panel("plug-in", bias_sq, variance, lines)], correct, **size)
-    for logger in able:
-        # Lightning logs the scalars of an epoch at the last step of that epoch, not at the next one
-        log_figure(logger, key, figure, step=max(trainer.global_step - 1, 0))
