@@ -8,6 +8,7 @@ The keys are columns as in any table. Samples may have different numbers of opti
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ from bvalign.predictions.readers.parquet import open_table
 from bvalign.predictions.readers.scores import Scores
 from bvalign.predictions.readers.table import Table, scores_of_table
 
-LINES_PER_BATCH = 4096
+LINES_PER_BATCH = 256
 
 
 def open_jsonl(path: Path, names: Names) -> Scores:
@@ -51,24 +52,42 @@ def open_records(path: Path, rows: Sequence[Mapping[str, object]], names: Names)
 
 def _lines(path: Path, number: int) -> Iterator[list[dict[str, object]]]:
     """Yields the objects of some lines at a time."""
-    rows = []
-    with pa.input_stream(path, compression="detect") as stream:
-        file = io.TextIOWrapper(stream, "utf-8-sig")
-        for line, text in enumerate(file, 1):
-            if text.isspace():
-                continue
+    before = 0
+    with _open_text(path) as file:
+        while lines := list(islice(file, number)):
+            lines[0] = lines[0] if before else lines[0].lstrip("\ufeff")
             try:
-                rows.append(json.loads(text))
-            except ValueError as error:
-                raise ValueError(
-                    f"{path}: line {line} is no JSON ({error}); is the file complete?"
-                ) from error
-            if not isinstance(rows[-1], dict):
-                raise ValueError(f"{path}: line {line} must be a JSON object, as in {{...}}")
-            if len(rows) == number:
-                yield rows
+                rows = json.loads(f"[{','.join(lines)}]")  # at once: faster
+            except ValueError:
                 rows = []
-    yield rows
+            if len(rows) != len(lines) or not all(isinstance(row, dict) for row in rows):
+                rows = _one_by_one(path, lines, before)
+            before += len(lines)
+            yield rows
+
+
+def _open_text(path: Path) -> io.TextIOWrapper:
+    if path.suffix.lower() in (".jsonl", ".ndjson"):
+        return path.open(encoding="utf-8")
+    return io.TextIOWrapper(pa.input_stream(path, compression="detect"), "utf-8")
+
+
+def _one_by_one(path: Path, lines: list[str], before: int) -> list[dict[str, object]]:
+    """Reads lines of which some are blank or damaged."""
+    rows = []
+    for line, text in enumerate(lines, before + 1):
+        if text.isspace():
+            continue
+        try:
+            row = json.loads(text)
+        except ValueError as error:
+            raise ValueError(
+                f"{path}: line {line} is no JSON ({error}); is the file complete?"
+            ) from error
+        if not isinstance(row, dict):
+            raise ValueError(f"{path}: line {line} must be a JSON object, as in {{...}}")
+        rows.append(row)
+    return rows
 
 
 def _column(rows: Sequence[Mapping[str, object]], key: str) -> pa.Array:

@@ -82,10 +82,12 @@ def _with_kind(scores: Scores) -> Scores:
     first = scores.take(slice(0, ROWS_SUMMED)).double()
     single = scores.shape[2] == 1
     between = bool(((first >= 0) & (first <= 1)).all())
+    if scores.key == "logits" and not between:
+        return scores
     near_one = (first.sum(dim=-1) - 1).abs() < PROBABILITY_TOLERANCE
     fraction = float(near_one.double().mean())
     if scores.key == "logits":
-        if single or not (between and fraction == 1):
+        if single or fraction < 1:
             return scores
         said = "logits: rows are at least 0 and sum to one, so they are read as probabilities"
         return replace(scores, key="probs", notes=(*scores.notes, said))

@@ -87,6 +87,19 @@ def _as_numbers(values: list[object]) -> np.ndarray | None:
     return floats.astype(np.int64) if whole.all() else floats
 
 
+def numbered(
+    values: Shaped[np.ndarray, " rows"],
+) -> tuple[Shaped[np.ndarray, " different"], Int[np.ndarray, " rows"]]:
+    """Gives the different values in order, and the place of each row's among them."""
+    if values.dtype.kind == "i" and int(values.max()) - int(values.min()) < 4 * len(values):
+        lowest = values.min()
+        occurs = np.zeros(values.max() - lowest + 1, dtype=bool)
+        occurs[values - lowest] = True
+        place = np.cumsum(occurs) - 1
+        return np.flatnonzero(occurs) + lowest, place[values - lowest]  # without sorting
+    return np.unique(values, return_inverse=True)
+
+
 def find_rows(
     path: Path,
     members: Shaped[np.ndarray, " members"],

@@ -20,7 +20,13 @@ from bvalign.predictions.readers.arrays import held, number_votes
 from bvalign.predictions.readers.layout import Layout, find_layout, is_list
 from bvalign.predictions.readers.mapped import MappedArray, Rows, Scratch, write_scratch
 from bvalign.predictions.readers.names import Names, shorten
-from bvalign.predictions.readers.rows import RowValues, filled_labels, find_rows, same_in_all
+from bvalign.predictions.readers.rows import (
+    RowValues,
+    filled_labels,
+    find_rows,
+    numbered,
+    same_in_all,
+)
 from bvalign.predictions.readers.scores import Scores
 
 DTYPES = {"halffloat": "float16", "float": "float32"}
@@ -120,15 +126,13 @@ def _find_members(
     index = sample = np.arange(num_rows)
     if layout.member:
         ids = values[layout.member]
-        members, member = np.unique(
-            ids.astype(str) if ids.dtype.kind == "f" else ids, return_inverse=True
-        )
+        members, member = numbered(ids.astype(str) if ids.dtype.kind == "f" else ids)
     if layout.sample:
         if values[layout.sample].dtype.kind == "f":
             raise ValueError(
                 f"{path}: column '{layout.sample}' must hold names or whole numbers below 2**63"
             )
-        index, sample = np.unique(values[layout.sample], return_inverse=True)
+        index, sample = numbered(values[layout.sample])
     row = find_rows(path, members, index, member, sample)
     if layout.member is None:
         members = np.array(layout.scores) if layout.key == "votes" else None
@@ -138,9 +142,9 @@ def _find_members(
 def _votes(
     layout: Layout,
     values: Mapping[str, Shaped[np.ndarray, " rows"]],
-    row: Int[np.ndarray, "members samples"],
+    row: Int[np.ndarray, "named samples"],
 ) -> Shaped[np.ndarray, "members samples"]:
-    """Gives class ids, or names if any are."""
+    """Gives class ids, or names if any are; without a column of members, a column is one."""
     columns = [values[name][row] for name in layout.scores]
     named = any(column.dtype.kind == "U" for column in columns)
     return np.concatenate([column.astype(str) if named else column for column in columns])
