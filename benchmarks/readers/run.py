@@ -40,7 +40,8 @@ PLAIN = {
         "def read(path):\n for batch in parquet.ParquetFile(path).iter_batches(): pass"
     ),
     "jsonl": (
-        "import json\ndef read(path):\n with open(path) as file:\n  for line in file: json.loads(line)"
+        "import json\ndef read(path):\n with open(path) as file:\n"
+        "  for line in file: json.loads(line)"
     ),
     "pt": "import torch\ndef read(path): torch.load(path, weights_only=True)",
     "npz": "import numpy as np\ndef read(path):\n with np.load(path) as file: dict(file)",
@@ -133,7 +134,8 @@ def markdown(rows: list[dict], origin: dict) -> str:
     lines = [
         f"# Reading {SHAPE}",
         "",
-        f"{origin['hardware'] if 'hardware' in origin else ''}".strip(),
+        f"Made by `python benchmarks/readers/run.py` on {origin['device']}, "
+        f"{origin['threads']} threads, commit {origin['commit']}.",
         "",
         f"| format | MiB | plain read, s | bvalign, s | ratio (goal {GOAL}) | memory, MiB | |",
         "| --- | --- | --- | --- | --- | --- | --- |",
