@@ -33,11 +33,20 @@ def as_meant(scores: Scores, task: str | None = None) -> Scores:
         if scores.shape[2] == 1:
             scores = _with_both_classes(scores)
     if scores.labels is None:
-        return scores
+        return _with_hint(scores)
     names = scores.shown.get("class_names")
     found = read_labels(scores.path, scores.labels, scores.shape, names)
     scores = replace(scores, labels=found.ids, notes=(*scores.notes, *found.notes))
     return scores if found.known is None else scores.of_samples(np.flatnonzero(found.known))
+
+
+def _with_hint(scores: Scores) -> Scores:
+    """Says what may be wrong where there are fewer samples than members, and no labels to tell."""
+    num_members, num_samples = scores.shape[:2]
+    if num_members <= num_samples:
+        return scores
+    hint = f"{num_members} members on {num_samples} samples: do the samples come first?"
+    return replace(scores, notes=(*scores.notes, f"{hint} Then save scores.swapaxes(0, 1)"))
 
 
 def _of_task(scores: Scores, task: str | None) -> Scores:
