@@ -51,7 +51,6 @@ UNUSED = {"timm", "wandb", "transformers", "pyarrow", "tensorboard", "requests"}
 """Modules that a plain fit leaves out. Lightning imports torchvision, which nobody can prevent."""
 HEAVY = UNUSED | {"lightning", "torchvision", "torchmetrics", "sklearn", "jsonargparse"}
 HEAVY |= {"torch._dynamo", "triton", "matplotlib.pyplot", "scipy.stats", "scipy.optimize"}
-HEAVY |= {"pandas", "polars"}
 """Modules that commands leave out which train nothing."""
 
 RUN_AND_TELL = """

@@ -13,14 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from jaxtyping import Shaped
 from torch import Tensor
 
 from bvalign.predictions.readers.arrays import held
 from bvalign.predictions.readers.names import LABEL, Names, shorten
 from bvalign.predictions.readers.objects import scores_of_object
-from bvalign.predictions.readers.parquet import open_table
 from bvalign.predictions.readers.scores import Scores
 from bvalign.predictions.readers.stack import stack_members
 
@@ -59,7 +57,7 @@ def open_memory(source: object, labels: object, names: Names) -> Scores:
 
 def _open(path: Path, source: object, labels: Labels, names: Names) -> Scores:
     if _is_table(source):
-        return open_table(path, _with_labels(path, source, labels), names)
+        return _open_table(path, source, labels, names)
     members = _members(path, source, names)
     if members:
         one = replace(names, one_member=True)
@@ -102,8 +100,12 @@ def _members(path: Path, source: object, names: Names) -> dict[str, object]:
     return found if all(whole) else {}
 
 
-def _with_labels(path: Path, frame: object, labels: Labels) -> pa.Table:
-    """Adds labels as a column, in the order of the rows."""
+def _open_table(path: Path, frame: object, labels: Labels, names: Names) -> Scores:
+    """Opens a table, with labels as a column of it."""
+    import pyarrow as pa  # where needed: it takes a while
+
+    from bvalign.predictions.readers.parquet import open_table
+
     try:
         table = pa.table(frame)
     except (pa.ArrowException, TypeError) as error:
@@ -112,13 +114,13 @@ def _with_labels(path: Path, frame: object, labels: Labels) -> pa.Table:
             "columns of one type"
         ) from error
     if labels is None:
-        return table
+        return open_table(path, table, names)
     _refuse_two(path, [name for name in table.column_names if name.lower() in LABEL], labels)
     if labels.shape != (table.num_rows,):
         raise ValueError(
             f"{path}: needs a label for each of its {table.num_rows} rows, got {labels.shape}"
         )
-    return table.append_column("label", pa.array(labels))
+    return open_table(path, table.append_column("label", pa.array(labels)), names)
 
 
 def _refuse_two(path: Path, inside: Sequence[str], labels: Labels) -> None:

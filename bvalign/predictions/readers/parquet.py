@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+from pyarrow import dataset
 
 from bvalign.predictions.readers.layout import Layout
 from bvalign.predictions.readers.names import Names
@@ -28,8 +29,6 @@ def open_parquet(path: Path, names: Names) -> Scores:
     Raises:
         ValueError: a column is missing, or the file is damaged.
     """
-    from pyarrow import dataset  # which imports pandas, if it is there
-
     try:
         parts = dataset.dataset(path, format="parquet", partitioning="hive")
         types = {field.name: field.type for field in parts.schema}
