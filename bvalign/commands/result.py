@@ -4,9 +4,12 @@ The package `analysis` knows nothing of figures and files. These classes are its
 report needs beside the numbers; matplotlib is imported when there is something to draw.
 """
 
+import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from rich.console import Console
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
@@ -60,6 +63,16 @@ class Result(Reported, Analysis):
         from bvalign.show.report.labelled import alignment
 
         return alignment(self, ax)
+
+    def _repr_html_(self) -> str:
+        """The table that commands print, for notebooks."""
+        from bvalign.show.report import print_main_numbers
+
+        console = Console(
+            file=io.StringIO(), record=True, force_terminal=True, force_jupyter=False, width=100
+        )
+        print_main_numbers(self, console)
+        return console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
 
 
 @dataclass(frozen=True, repr=False)

@@ -65,6 +65,7 @@ SOURCES = {
         "array": (PROBS, TARGET),
         "list of predict_proba": ([probs.copy() for probs in PROBS], pd.Series(NAMES[TARGET])),
         "list of tables": (ONE, TARGET),
+        "list of tables of arrays": ([pd.DataFrame(p).assign(y=TARGET) for p in PROBS], None),
         "dict of tables": ({f"seed{m}": pl.DataFrame(ONE[m]) for m in range(4)}, TARGET),
     },
     "votes": {
@@ -72,7 +73,7 @@ SOURCES = {
         "list of predict": (list(VOTES), TARGET),
         "list of names": ([NAMES[votes] for votes in VOTES], NAMES[TARGET]),
         "wide table": (WIDE, pl.Series(TARGET)),
-        "wide table of names": (pl.DataFrame(WIDE).with_columns(pl.all() + 0), TARGET),
+        "wide table of names": (pl.DataFrame(NAMES[VOTES.T], list(WIDE)), NAMES[TARGET]),
     },
     "bfloat16": {"tensor": (BFLOAT, TARGET)},
     "binary": {
@@ -186,6 +187,13 @@ def test_the_plot_is_the_scatter_of_the_report():
     assert left.has_data()
     with pytest.raises(ValueError, match=r"^one member has no variance; a plot needs two members"):
         bvalign.analyze(LOGITS[:1]).plot()
+
+
+def test_notebooks_show_the_table_of_the_terminal():
+    html = bvalign.analyze(LOGITS, TARGET)._repr_html_()
+    assert html.startswith("<pre>")
+    for words in ("4 members on 30 samples", "95% interval", "note: scores are read as logits"):
+        assert words in html
 
 
 def test_tables_take_all_columns():

@@ -8,6 +8,7 @@ DataFrame of pandas or polars     a table as in `layout.py`
                                   of batches
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -107,7 +108,9 @@ def _open_table(path: Path, frame: object, labels: Labels, names: Names) -> Scor
     from bvalign.predictions.readers.parquet import open_table
 
     try:
-        table = pa.table(frame)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The DataFrame has column names of mixed type")
+            table = pa.table(frame)
     except (pa.ArrowException, TypeError) as error:
         raise ValueError(
             f"{path}: is no table that Arrow takes ({error}); collect it, or save its numbers as "
