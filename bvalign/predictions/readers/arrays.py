@@ -166,11 +166,12 @@ def _find_scores(
             return kind, {name: arrays[name]}, said if kind != "scores" else []
     rest = {n: a for n, a in arrays.items() if n not in (*SIDE, *SHOWN, label)}
     shapes = {(array.shape, _is_whole(array)) for array in rest.values()}
+    sizes = {str(shape) for shape, _ in shapes}
     if len(shapes) != 1 or not 1 <= len(next(iter(shapes))[0]) <= 2 or len(rest) < 2:
         raise ValueError(
             f"{path}: needs an array 'logits' or 'probs' (members, samples, classes) or 'votes' "
-            f"(members, samples), has {shorten([f'{n} {a.shape}' for n, a in arrays.items()])}; "
-            "np.stack([...]) joins arrays of members"
+            f"(members, samples), has {shorten(arrays)}; np.stack([...]) joins arrays of members"
+            + (f", which here have shapes {shorten(sorted(sizes))}" if len(sizes) > 1 else "")
         )
     kind = "votes" if _is_whole(next(iter(rest.values()))) else "scores"
     return kind, rest, [f"each of these arrays is read as a member: {shorten(rest)}"]

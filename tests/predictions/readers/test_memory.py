@@ -29,7 +29,8 @@ REFUSED = {
         TARGET,
     ),
     "dict: needs an array 'logits' or 'probs' (members, samples, classes) or 'votes' (members, "
-    "samples), has knn (5, 4), forest (3, 4), labels (5,)": (
+    "samples), has knn, forest, labels; np.stack([...]) joins arrays of members, which here have "
+    "shapes (3, 4), (5, 4)": (
         {"knn": LOGITS[0], "forest": LOGITS[1, :3]},
         TARGET,
     ),
