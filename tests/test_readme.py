@@ -27,6 +27,7 @@ def test_the_python_examples_run(word):
     assert word != "Trainer" or Path("alignment.png").stat().st_size > 10_000
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_the_example_of_analyze_runs(capsys):
     names = {}
     exec(compile(block("bvalign.analyze("), "README.md", "exec"), names)
@@ -35,6 +36,8 @@ def test_the_example_of_analyze_runs(capsys):
     assert list(columns) == list(result.columns())
     assert {len(values) for values in columns.values()} == {200}
     assert columns["variance"][names["most_variable"]] == columns["variance"].max()
+    assert Path("out/report.html").exists()
+    assert Path("scatter.png").stat().st_size > 10_000
 
 
 def test_a_module_of_ones_own_gets_metric_scatter_and_report_with_eight_lines():

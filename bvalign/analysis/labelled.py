@@ -100,7 +100,7 @@ def _analysis(
         weighted = _means(columns_of(values.weighted), members, "weighted_")
     means = _means(table.averaged(), members)
     return Analysis(
-        samples=table,
+        table=table,
         means=means,
         weighted_means=weighted,
         accuracy=members.mean("correct", columns_of(values.decomposition)["correct"]),

@@ -28,7 +28,7 @@ class Analysis(NamedColumns):
     """Numbers of one ensemble on one test set; prints as the main ones.
 
     Attributes:
-        samples: the per-sample statistics; `analysis["bias_sq"]` is one column as an array.
+        table: the per-sample statistics; `analysis["bias_sq"]` is one column as an array.
         means: means over samples by name.
         weighted_means: those of the values with member weights; None without weights.
         accuracy: fraction of samples that the mean of all members gets right.
@@ -43,7 +43,7 @@ class Analysis(NamedColumns):
         notes: lines that every reader of the results should see.
     """
 
-    samples: SampleTable
+    table: SampleTable
     means: dict[str, Estimate]
     weighted_means: dict[str, Estimate] | None
     accuracy: Estimate
@@ -65,11 +65,11 @@ class Analysis(NamedColumns):
     @property
     def num_samples(self) -> int:
         """Number of test samples N."""
-        return len(self.samples.index)
+        return len(self.table.index)
 
     def columns(self) -> dict[str, Column]:
         """Per-sample statistics by name, as in samples.csv."""
-        return self.samples.columns()
+        return self.table.columns()
 
     def variance_share(self) -> dict[str, float]:
         """Fraction of the mean risk that is variance, for each loss; NaN where undefined.
@@ -87,7 +87,7 @@ class Analysis(NamedColumns):
 
     def ratio_quantiles(self) -> dict[str, dict[str, float]]:
         """Quantiles of variance / bias_sq over all samples; plug-in ones are at most M - 1."""
-        d = self.samples.decomposition
+        d = self.table.decomposition
         ratios = {
             "plug_in": d.variance / d.bias_sq,
             "unbiased": d.variance_unbiased / d.bias_sq_unbiased,
@@ -96,7 +96,7 @@ class Analysis(NamedColumns):
 
     def excess_quantiles(self) -> dict[str, dict[str, float]]:
         """Quantiles D of max(variance - bias_sq, 0): variance <= bias_sq + D for that fraction."""
-        d = self.samples.decomposition
+        d = self.table.decomposition
         excess = {
             "plug_in": d.variance - d.bias_sq,
             "unbiased": d.variance_unbiased - d.bias_sq_unbiased,

@@ -1,4 +1,4 @@
-"""`bvalign.analyze`: the analysis of predictions from a path or already opened."""
+"""`bvalign.analyze`: the analysis of predictions of any kind."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +14,8 @@ from bvalign.analysis.given import Given
 from bvalign.analysis.labelled import analyze_blocks
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis, analyze_unlabelled_blocks
-from bvalign.predictions import Predictions, open_predictions
+from bvalign.commands.result import Result, UnlabelledResult, result_of
+from bvalign.predictions import Names, Predictions, open_predictions
 from bvalign.show.progress_bar import progress
 
 ALONE = (0, 1)
@@ -22,29 +23,65 @@ ALONE = (0, 1)
 
 
 def analyze(
-    source: Path | str | Predictions, *, clusters: Path | str | None = None
-) -> Analysis | UnlabelledAnalysis:
+    source: object,
+    labels: object = None,
+    *,
+    clusters: Path | str | None = None,
+    member: str | None = None,
+    sample: str | None = None,
+    label: str | None = None,
+    scores: str | None = None,
+    votes: str | None = None,
+    task: str | None = None,
+) -> Result | UnlabelledResult:
     """Analyses the predictions of an ensemble, with labels or without.
 
-    The result prints as its main numbers; `result["variance"]` is a column of samples.csv as an
-    array (samples), `dict(result)` has all of them.
+    The result prints as its main numbers. `result["variance"]` is a column of samples.csv as an
+    array (samples), `result.samples` a dict of all; `result.report("out/")` writes the report and
+    `result.plot()` gives the alignment scatter.
+
+    Scores are logits, probabilities, or votes (class ids or names): the values tell which, and a
+    note of the result says it. With K classes and N samples, `source` is one of
+
+    - a path, as for `bvalign analyze`, or opened `Predictions`;
+    - an array of NumPy or a tensor of any device (members, N, K), votes (members, N), or the single
+      outputs of a binary classifier (members, N, 1);
+    - a list of members, each (N, K) or (N), such as results of `predict_proba` or `predict`, or a
+      DataFrame, or a list of batches;
+    - a dict of named arrays as in a `.npz`, `{"logits": ..., "labels": ...}`, or of members;
+    - a DataFrame of pandas or polars: a row for each member and sample, or a row for each sample of
+      one member or with a column of votes for each member.
 
     Args:
-        source: a file or folder as for `bvalign analyze`, or opened predictions.
+        source: the predictions.
+        labels: class ids or names (N), as an array, a tensor, a list or a Series, for a source in
+            memory that does not contain them; of a DataFrame one for each of its rows. Rows count
+            by position: the index of a Series is ignored.
         clusters: file with the cluster of each sample, as for `open_predictions`.
+        member: column that tells members apart; this and the following are guessed by default.
+        sample: column of sample ids.
+        label: column or array of labels.
+        scores: pattern of the columns of scores, one per class, such as `prob_*`, or name of an
+            array.
+        votes: pattern of the columns of votes, one per member, or name of an array.
+        task: the label to analyse where samples have several that are each true or false.
 
     Raises:
         FileNotFoundError: the path does not exist.
-        ValueError: the predictions cannot be read, or clusters are given for opened predictions.
+        ValueError: the predictions cannot be read, or what is given beside them does not fit.
     """
+    names = Names(member, sample, label, scores, votes, task)
     if not isinstance(source, Predictions):
-        return analyze_predictions(open_predictions(source, clusters=clusters)[0])
-    if clusters is not None:
+        predictions, origin = open_predictions(source, labels, clusters=clusters, names=names)
+        return result_of(analyze_predictions(predictions), predictions, origin)
+    beside = {"labels": labels, "clusters": clusters} | vars(names)
+    given = [name for name, value in beside.items() if value is not None and value is not False]
+    if given:
         raise ValueError(
-            f"clusters must be given where predictions are opened, got {clusters} for opened ones; "
-            "use open_predictions(source, clusters=...)"
+            f"{', '.join(given)} must be given where predictions are opened, got opened ones; use "
+            "open_predictions(source, ...)"
         )
-    return analyze_predictions(source)
+    return result_of(analyze_predictions(source), source, {"source": "opened predictions"})
 
 
 def analyze_predictions(

@@ -3,7 +3,13 @@
 from pathlib import Path
 
 from bvalign.predictions.predictions import Predictions
-from bvalign.predictions.readers import Names, open_scores, to_predictions, with_clusters
+from bvalign.predictions.readers import (
+    Names,
+    open_memory,
+    open_scores,
+    to_predictions,
+    with_clusters,
+)
 from bvalign.predictions.run import FinishedMember, MemberState, RunDirectory
 
 __all__ = [
@@ -17,13 +23,19 @@ __all__ = [
 
 
 def open_predictions(
-    source: Path | str, *, clusters: Path | str | None = None, names: Names | None = None
+    source: object,
+    labels: object = None,
+    *,
+    clusters: Path | str | None = None,
+    names: Names | None = None,
 ) -> tuple[Predictions, dict[str, object]]:
     """Opens predictions; the logits are read later, block by block.
 
     Args:
         source: a run directory, a folder with a file or folder per member, or a file of any format
-            in docs/predictions.md.
+            in docs/predictions.md; or, in memory, arrays, tables or members, as `bvalign.analyze`
+            describes them.
+        labels: of the samples, beside a source in memory that does not contain them.
         clusters: file with the cluster of each sample, where `source` does not contain it: a
             `.npy` (samples) in the order of the rows of `source`, or a `.csv` with columns index
             and cluster.
@@ -35,19 +47,31 @@ def open_predictions(
 
     Raises:
         FileNotFoundError: there is no file of that name.
-        ValueError: it is damaged, or does not contain predictions, or the clusters do not fit.
+        ValueError: it is damaged, or does not contain predictions, or labels or clusters do not
+            fit.
     """
-    source, clusters = Path(source), None if clusters is None else Path(clusters)
     names = names or Names()
-    if not source.exists():
-        raise FileNotFoundError(f"{source}: there is no such file")
-    if (source / "run.json").exists():
-        run = RunDirectory(source)
-        predictions = run.predictions()
-        return with_clusters(predictions, clusters) if clusters else predictions, run.info
-    scores, format = open_scores(source, names)
+    clusters = None if clusters is None else Path(clusters).expanduser()
+    if not isinstance(source, Path | str):
+        scores, format = open_memory(source, labels, names), "memory"
+    else:
+        source = Path(source).expanduser()
+        if not source.exists():
+            raise FileNotFoundError(f"{source}: there is no such file")
+        if labels is not None:
+            raise ValueError(
+                f"{source}: labels belong in the file, or in labels.npy of the folder; those given "
+                "beside a path are not read"
+            )
+        if (source / "run.json").exists():
+            if names != Names():
+                raise ValueError(f"{source}: a run directory has no columns or arrays to choose")
+            run = RunDirectory(source)
+            predictions = run.predictions()
+            return with_clusters(predictions, clusters) if clusters else predictions, run.info
+        scores, format = open_scores(source, names)
     predictions = to_predictions(scores, clusters, names.task)
-    return predictions, {"source": source.name, "format": format, "read": _what(predictions)}
+    return predictions, {"source": scores.path.name, "format": format, "read": _what(predictions)}
 
 
 def _what(predictions: Predictions) -> str:

@@ -25,9 +25,9 @@ def test_every_table_equals_its_function_whatever_the_blocks():
     found = analysed(logits, target)
     counts = vote_counts(logits.argmax(dim=-1), 4)
     for table, expected in (
-        (found.samples.cross_entropy, cross_entropy(logits, target)),
-        (found.samples.zero_one, zero_one(counts, target)),
-        (found.samples.gap, gap_identity(logits, target)),
+        (found.table.cross_entropy, cross_entropy(logits, target)),
+        (found.table.zero_one, zero_one(counts, target)),
+        (found.table.gap, gap_identity(logits, target)),
     ):
         for name, a, b in zip(expected._fields, table, expected, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-15, msg=name)

@@ -5,7 +5,6 @@ A field of a NamedTuple is a column of samples.csv if it is annotated with a `Un
     entropy: Annotated[Float[Tensor, " samples"], Unit("nats", shown=True)]
 """
 
-from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -47,15 +46,16 @@ def columns_of(statistics: tuple) -> dict[str, Column]:
 
 
 class NamedColumns:
-    """Per-sample statistics by name: `result["bias_sq"]`, and `dict(result)` for all of them."""
+    """Per-sample statistics by name: `result["bias_sq"]`, and `result.samples` for all of them."""
 
     def columns(self) -> dict[str, Column]:
         """Columns of samples.csv by name, in order."""
         raise NotImplementedError
 
-    def keys(self) -> Iterator[str]:
-        """Names of the columns."""
-        return iter(self.columns())
+    @property
+    def samples(self) -> dict[str, np.ndarray]:
+        """All columns as arrays (samples); `pandas.DataFrame` and that of polars take the dict."""
+        return {name: column.values.numpy() for name, column in self.columns().items()}
 
     def __getitem__(self, name: str) -> np.ndarray:
         """One column as an array (samples).

@@ -63,8 +63,8 @@ class HeldTensor(NamedTuple):
         return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
 
 
-class HeldStrings(NamedTuple):
-    """Strings in memory."""
+class HeldArray(NamedTuple):
+    """Numbers or strings in memory."""
 
     values: np.ndarray
 
@@ -74,10 +74,12 @@ class HeldStrings(NamedTuple):
 
     @property
     def dtype_name(self) -> str:
-        return "str"
+        return "str" if self.values.dtype.kind == "U" else self.values.dtype.newbyteorder("=").name
 
     def take(self, rows: Rows, axis: int) -> Num[Tensor, "..."]:
-        raise TypeError("strings are no scores")
+        block = self.values[(slice(None),) * axis + (rows,)]
+        dtype = self.values.dtype.newbyteorder("=")
+        return torch.from_numpy(np.array(block, dtype=dtype, order="C"))
 
     def load(self) -> np.ndarray:
         return self.values
@@ -94,13 +96,11 @@ def held(values: object) -> Array:
     array = np.asarray(values)
     if array.dtype.kind == "O" and all(isinstance(value, str) for value in array.ravel()):
         array = array.astype(str)
-    if array.dtype.kind == "U":
-        return HeldStrings(array)
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biufU":
         raise ValueError(f"needs numbers or strings, got {array.dtype}")
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         array = array.astype(np.float64)
-    return HeldTensor(torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="))))
+    return HeldArray(array)
 
 
 def scores_of_arrays(path: Path, arrays: Mapping[str, Array], names: Names) -> Scores:
@@ -161,14 +161,17 @@ def _find_scores(
             axes = len(arrays[name].shape) + names.one_member
             ids = kind == "scores" and _is_whole(arrays[name]) and axes <= 2
             kind = "votes" if ids else kind
-            said = [] if name == kind else [f"{kind} are read from '{name}'"]
+            read = "read as votes: they are whole" if ids else f"read from '{name}'"
+            said = [] if name == kind else [f"{name if ids else kind} are {read}"]
             return kind, {name: arrays[name]}, said if kind != "scores" else []
     rest = {n: a for n, a in arrays.items() if n not in (*SIDE, *SHOWN, label)}
     shapes = {(array.shape, _is_whole(array)) for array in rest.values()}
+    sizes = {str(shape) for shape, _ in shapes}
     if len(shapes) != 1 or not 1 <= len(next(iter(shapes))[0]) <= 2 or len(rest) < 2:
         raise ValueError(
             f"{path}: needs an array 'logits' or 'probs' (members, samples, classes) or 'votes' "
             f"(members, samples), has {shorten(arrays)}; np.stack([...]) joins arrays of members"
+            + (f", which here have shapes {shorten(sorted(sizes))}" if len(sizes) > 1 else "")
         )
     kind = "votes" if _is_whole(next(iter(rest.values()))) else "scores"
     return kind, rest, [f"each of these arrays is read as a member: {shorten(rest)}"]

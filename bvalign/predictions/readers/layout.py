@@ -110,6 +110,7 @@ def _find_scores(
     for name in sorted(lists, key=lambda name: list(KINDS).index(name.lower())):
         return KINDS[name.lower()], (name,), ()
     found = [family for prefix in (*LOGITS, *PROBS, *UNNAMED) for family in _family(types, prefix)]
+    found = found or _numbers_alone(types)
     if found:
         key, scores, classes = found[0]
         return key, _complete(path, types, scores, classes), classes
@@ -169,6 +170,16 @@ def _family(
     return [(KINDS[prefix], tuple(named.values()), tuple(named))] if len(named) > 1 else []
 
 
+def _numbers_alone(
+    types: Mapping[str, pa.DataType],
+) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    """Finds columns 0, 1, ..., as a DataFrame of an array has them, where there are no others."""
+    scores = sorted((name for name in types if name.isdecimal()), key=int)
+    others = [n for n in types if not n.isdecimal() and not re.fullmatch(ROW_NUMBER, n)]
+    floats = all(pa.types.is_floating(types[name]) for name in scores)
+    return [("scores", tuple(scores), ())] if len(scores) > 1 and floats and not others else []
+
+
 def _complete(
     path: Path, types: Mapping[str, pa.DataType], scores: tuple[str, ...], classes: tuple[str, ...]
 ) -> tuple[str, ...]:
@@ -208,7 +219,8 @@ def is_list(kind: pa.DataType) -> bool:
 def _is_class(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    strings = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return pa.types.is_integer(kind) or any(is_kind(kind) for is_kind in strings)
 
 
 def _common_start(names: Sequence[str]) -> str:

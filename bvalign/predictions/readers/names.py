@@ -54,6 +54,17 @@ class Names:
     task: str | None = None
     one_member: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuses a choice of two kinds.
+
+        Raises:
+            ValueError: both scores and votes are given.
+        """
+        if self.scores is not None and self.votes is not None:
+            raise ValueError(
+                f"--scores {self.scores} and --votes {self.votes} choose two kinds; give one"
+            )
+
 
 def find_name(
     path: Path, what: str, known: Collection[str], names: Collection[str], given: str | None

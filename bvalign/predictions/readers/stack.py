@@ -31,6 +31,7 @@ def stack_members(
         ValueError: the members' shapes, kinds or samples differ.
     """
     _check_shapes(path, parts)
+    parts = _with_same_classes(path, parts, shared)
     first = next(iter(parts.values()))
     takes = [part.take for part in parts.values()]
     dtypes = tuple(dtype for part in parts.values() for dtype in part.dtypes)
@@ -100,6 +101,38 @@ def _check_shapes(path: Path, parts: Mapping[str, Scores]) -> None:
             f"{n}: {'unnamed' if p.key == 'scores' else p.key}" for n, p in parts.items()
         )
         raise ValueError(f"{path}: all members must have one kind of scores, got {kinds}")
+
+
+def _with_same_classes(
+    path: Path, parts: Mapping[str, Scores], shared: Mapping[str, np.ndarray]
+) -> Mapping[str, Scores]:
+    """Numbers votes that were names of classes alike in all members.
+
+    Raises:
+        ValueError: members have other classes, or in another order.
+    """
+    own = {n: part.shown["class_names"] for n, part in parts.items() if "class_names" in part.shown}
+    wanted = shared.get("class_names", next(iter(own.values()), None))
+    if all(np.array_equal(classes, wanted) for classes in own.values()):
+        return parts
+    labels = [shared.get("labels"), *(part.labels for part in parts.values())]
+    numbers = any(values is not None and values.dtype.kind != "U" for values in labels)
+    if numbers or len(own) < len(parts) or {part.key for part in parts.values()} != {"votes"}:
+        raise ValueError(
+            f"{path}: all members must have the same classes in one order, but their class_names "
+            "differ; save class ids, or columns in one order"
+        )
+    if "class_names" not in shared:
+        wanted = np.unique(np.concatenate(list(own.values())))
+    place = {name: number for number, name in enumerate(wanted.tolist())}
+
+    def renumbered(part: Scores) -> Scores:
+        to = [place.get(name, -1) for name in part.shown["class_names"].tolist()]
+        to = torch.tensor([*to, -1])  # -1 stays
+        shown = {**part.shown, "class_names": wanted}
+        return replace(part, take=lambda rows: to[part.take(rows).long()], shown=shown)
+
+    return {name: renumbered(part) for name, part in parts.items()}
 
 
 def _same(path: Path, key: str, parts: Mapping[str, Scores]) -> np.ndarray | None:

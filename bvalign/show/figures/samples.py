@@ -179,6 +179,7 @@ def variance_over_confidence(
     *,
     num_members: int,
     num_classes: int,
+    axes: Axes | None = None,
 ) -> Figure:
     """Plots variance over a = 1 - confidence; colour says how often members disagree.
 
@@ -191,15 +192,15 @@ def variance_over_confidence(
         disagreement: fraction of the pairs of members that vote differently.
         num_members: M.
         num_classes: K.
+        axes: to plot on; by default those of a new figure.
     """
-    figure = Figure(figsize=(7.2, 5.6), layout="constrained")
-    axes = figure.add_subplot()
+    axes = axes or Figure(figsize=(7.2, 5.6), layout="constrained").add_subplot()
     shown = (error > 0) & (variance > 10.0**-DECADES_SHOWN * variance.max(initial=0))
     order = np.argsort(disagreement[shown], kind="stable")
     x, y, colour = (values[shown][order] for values in (error, variance, disagreement))
     style = {"s": max(3.0, 16 - 2.5 * np.log10(max(len(x), 1))), "lw": 0, "rasterized": True}
     points = axes.scatter(x, y, c=colour, cmap="cividis", vmin=0, vmax=1, **style)
-    figure.colorbar(points, label="disagreement (fraction of pairs of members)")
+    axes.figure.colorbar(points, ax=axes, label="disagreement (fraction of pairs of members)")
     low = x.min(initial=1) / 2
     a = np.geomspace(low, 1 - 1 / num_classes, 400)
     feasible = 2 * a - a**2 * num_classes / (num_classes - 1)
@@ -214,7 +215,7 @@ def variance_over_confidence(
     axes.legend(fontsize=8, loc="lower right")
     axes.set_axisbelow(True)
     axes.grid(True, **GRID)
-    return figure
+    return axes.figure
 
 
 def disagreement_histogram(

@@ -58,7 +58,7 @@ def explorer(
         class_names: one per class.
         shown: the result of `samples_in_page`; arrays keep its order.
     """
-    columns, lead = analysis.columns(), analysis.samples.leading
+    columns, lead = analysis.columns(), analysis.table.leading
     several = analysis.num_members > 1
     card = [
         name

@@ -1,5 +1,6 @@
 """The report of labelled predictions: numbers, figures and page."""
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bvalign.analysis.summary import Analysis
@@ -9,33 +10,50 @@ from bvalign.show.figures import (
     fitted_lines,
     member_figures,
     member_slopes,
+    plot_panel,
 )
 from bvalign.show.figures import samples as figures
 from bvalign.show.report.page import page
 from bvalign.show.report.summary_json import geometric_mean, summarise
 
-__all__ = ["page", "plot", "summarise"]
+__all__ = ["alignment", "page", "plot", "summarise"]
+
+
+def alignment(analysis: Analysis, axes: Axes | None = None) -> Figure:
+    """Plots the alignment scatter: of these members and, if they are several, unbiased values.
+
+    Args:
+        analysis: the results.
+        axes: to plot the values of these members alone there; by default a new figure.
+    """
+    several = analysis.num_members > 1
+    size = {"num_members": analysis.num_members, "num_classes": analysis.num_classes}
+    lines = fitted_lines(analysis, ("logit_slope", "ols"))
+    panels = [Panel("plug-in", analysis["bias_sq"], analysis["variance"], lines)]
+    if axes is not None:
+        plot_panel(axes, *panels, analysis["correct"], **size)
+        return axes.figure
+    if several:
+        lines = fitted_lines(analysis, ("logit_slope",))
+        unbiased = (analysis[k] for k in ("bias_sq_unbiased", "variance_unbiased"))
+        panels.append(Panel("unbiased", *unbiased, lines))
+    return alignment_scatter(panels, analysis["correct"], **size)
 
 
 def plot(analysis: Analysis) -> dict[str, Figure]:
     """Plots the figures of the report, by file name."""
     several = analysis.num_members > 1
     bias_sq, variance, correct = (analysis[k] for k in ("bias_sq", "variance", "correct"))
-    plug_in = Panel("plug-in", bias_sq, variance)
-    panels = [plug_in._replace(lines=fitted_lines(analysis, ("logit_slope", "ols")))]
-    if several:
-        lines = fitted_lines(analysis, ("logit_slope",))
-        unbiased = (analysis[k] for k in ("bias_sq_unbiased", "variance_unbiased"))
-        panels.append(Panel("unbiased", *unbiased, lines))
+    linear = [Panel("plug-in", bias_sq, variance)]
     space = {"num_members": analysis.num_members, "num_classes": analysis.num_classes}
     size = {"num_members": analysis.num_members, "num_samples": analysis.num_samples}
     plots = {
-        "alignment_log": alignment_scatter(panels, correct, **space),
-        "alignment_linear": alignment_scatter([plug_in], correct, **space, log=False),
+        "alignment_log": alignment(analysis),
+        "alignment_linear": alignment_scatter(linear, correct, **space, log=False),
     }
     if several:
         plots |= member_slopes(analysis)
-        decomposition = analysis.samples.decomposition
+        decomposition = analysis.table.decomposition
         ratio = (decomposition.variance / decomposition.bias_sq).numpy()
         population = analysis.alignment.logit_slope
         plots["ratio"] = figures.ratio_histogram(

@@ -1,5 +1,6 @@
 """The report of predictions without labels: numbers, figures and page."""
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
@@ -72,18 +73,34 @@ def summarise(
     } | how_it_was_made(predictions, origin)
 
 
+def variance(analysis: UnlabelledAnalysis, axes: Axes | None = None) -> Figure:
+    """Plots variance over confidence.
+
+    Args:
+        analysis: the results.
+        axes: to plot on; by default those of a new figure.
+
+    Raises:
+        ValueError: there is one member.
+    """
+    if analysis.num_members == 1:
+        raise ValueError("one member has no variance; a plot needs two members, or labels")
+    return figures.variance_over_confidence(
+        analysis["error_label_free"],
+        analysis["variance"],
+        analysis["disagreement"],
+        num_members=analysis.num_members,
+        num_classes=analysis.num_classes,
+        axes=axes,
+    )
+
+
 def plot(analysis: UnlabelledAnalysis) -> dict[str, Figure]:
     """Plots the figures of the report, by file name; none for one member."""
     if analysis.num_members == 1:
         return {}
     return {
-        "variance": figures.variance_over_confidence(
-            analysis["error_label_free"],
-            analysis["variance"],
-            analysis["disagreement"],
-            num_members=analysis.num_members,
-            num_classes=analysis.num_classes,
-        ),
+        "variance": variance(analysis),
         "disagreement": figures.disagreement_histogram(
             analysis["disagreement"], num_members=analysis.num_members
         ),

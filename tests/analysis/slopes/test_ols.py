@@ -62,10 +62,10 @@ def test_the_interval_over_members_is_that_of_lines_without_each():
     of_members = 4 * lines.var(axis=0)
     x, y = (np.array([w[place] for w in without]) for place in (0, 1))
     errors = 4 * x.var(axis=0), 4 * y.var(axis=0), 4 * ((x - x.mean(0)) * (y - y.mean(0))).mean(0)
-    columns = found.samples.columns()
+    columns = found.table.columns()
     for name, square in (("log_bias_sq_error", errors[0]), ("log_variance_error", errors[1])):
         np.testing.assert_allclose(columns[name].values.numpy(), np.sqrt(square), rtol=1e-7)
-    d = found.samples.decomposition
+    d = found.table.decomposition
     right = d.correct.numpy()
     assert right.sum() < 80
     xs, ys = (v.log().numpy()[right] for v in (d.bias_sq, d.variance))

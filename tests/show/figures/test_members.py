@@ -122,7 +122,7 @@ def test_gain_follows_the_law_of_the_mean():
     assert curve[8] == pytest.approx(limit + variance / 8, rel=0.15)
     assert left.get_ylim()[1] > 1.1 * means["risk"]
     errors = dict(zip(*right.containers[0].lines[0].get_data(), strict=True))
-    assert errors[9] == pytest.approx(float((~found.samples.decomposition.correct).double().mean()))
+    assert errors[9] == pytest.approx(float((~found.table.decomposition.correct).double().mean()))
     assert errors[1] == pytest.approx(means["error_rate"])
 
 

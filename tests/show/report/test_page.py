@@ -78,8 +78,8 @@ def test_the_address_selects_a_sample_and_shows_its_own_image(pictured):
             shown_pixels(path, found), np.moveaxis(source.images[row], 0, -1)
         )
         text = found.texts["sample"]
-        assert EVIL[int(analysis.samples.target[row])] in text
-        value = float(analysis.samples.decomposition.bias_sq[row])
+        assert EVIL[int(analysis.table.target[row])] in text
+        value = float(analysis.table.decomposition.bias_sq[row])
         shown = re.search(r"bias² (\S+)", text).group(1)
         assert float(shown) == pytest.approx(value, rel=0.01)
         votes = [int(n) for n in re.findall(r"% (\d+)", text)]
@@ -148,7 +148,7 @@ def test_hovering_previews_and_clicking_keeps(pictured):
 @in_chromium
 def test_filters_change_the_count(pictured):
     path, _, analysis = pictured
-    correct, target = analysis.samples.decomposition.correct, analysis.samples.target
+    correct, target = analysis.table.decomposition.correct, analysis.table.target
     expected = {
         "class=3": (target == 3).sum(),
         "class=3&outcome=wrong": ((target == 3) & ~correct).sum(),
@@ -187,7 +187,7 @@ def test_the_address_sets_the_filters(pictured):
 @in_chromium
 def test_keys_go_through_the_samples_by_squared_bias(pictured):
     path, _, analysis = pictured
-    order = (100 + analysis.samples.decomposition.bias_sq.argsort()).tolist()
+    order = (100 + analysis.table.decomposition.bias_sq.argsort()).tolist()
     act = """for (const key of ["ArrowRight", "ArrowRight", "ArrowLeft", "PageUp", "Escape"]) {
       press(key); record(); }
     plot.dataset.seen = seen.join(" ");"""
@@ -199,7 +199,7 @@ def test_keys_go_through_the_samples_by_squared_bias(pictured):
 @in_chromium
 def test_cards_of_a_gallery_are_one_stop_and_arrows_go_on(pictured):
     path, _, analysis = pictured
-    order = analysis.samples.decomposition.bias_sq.argsort(descending=True).tolist()
+    order = analysis.table.decomposition.bias_sq.argsort(descending=True).tolist()
     act = """const card = document.querySelector(".gallery button"); card.focus();
     card.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight", bubbles: true}));
     document.activeElement.click();

@@ -90,7 +90,7 @@ def test_sprites_keep_their_limit_and_the_first_samples(monkeypatch):
 
 def test_leading_classes_hold_the_votes():
     logits, target = random_ensemble(members=7, samples=50, classes=6)
-    found = analysed(logits, target).samples.leading
+    found = analysed(logits, target).table.leading
     probs = torch.softmax(logits, dim=-1).mean(dim=0)
     counts = vote_counts(logits.argmax(dim=-1), 6)
     assert found.classes.shape == (50, 4)
@@ -104,7 +104,7 @@ def test_leading_classes_hold_the_votes():
 
 def test_no_variance_is_above_what_is_feasible():
     logits, target = random_ensemble(members=3, samples=4000, classes=4, scale=6.0)
-    d = analysed(logits, target).samples.decomposition
+    d = analysed(logits, target).table.decomposition
     bound = feasible_variance(d.bias_sq.numpy(), 3, 4)
     assert (d.variance.numpy() <= bound * (1 + 1e-9)).all()
     assert (d.variance.numpy() > 0.8 * bound).any()
