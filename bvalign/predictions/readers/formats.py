@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bvalign.predictions.readers.csv import is_csv, open_csv
+from bvalign.predictions.readers.inspect_log import is_inspect, open_inspect
 from bvalign.predictions.readers.json_file import open_json
 from bvalign.predictions.readers.jsonl import is_jsonl, open_jsonl
+from bvalign.predictions.readers.lm_eval import is_lm_eval, open_lm_eval
 from bvalign.predictions.readers.names import Names
 from bvalign.predictions.readers.npy import open_npy_scores
 from bvalign.predictions.readers.npz import open_npz
@@ -33,6 +35,8 @@ def _ends(*endings: str) -> Callable[[Path], bool]:
 FILES = (
     Reader("csv", is_csv, open_csv),
     Reader("parquet", is_parquet, open_parquet),
+    Reader("lm_eval", is_lm_eval, open_lm_eval),
+    Reader("inspect", is_inspect, open_inspect),
     Reader("jsonl", is_jsonl, open_jsonl),
     Reader("npz", _ends(".npz"), open_npz),
     Reader("npy", _ends(".npy"), open_npy_scores),
@@ -40,7 +44,7 @@ FILES = (
     Reader("torch", _ends(".pt", ".pth"), open_torch),
     Reader("json", _ends(".json"), open_json),
 )
-READ = ".npz, .npy, .safetensors, .pt, .csv, .tsv, .csv.gz, .parquet, .jsonl, .json"
+READ = ".npz, .npy, .safetensors, .pt, .csv, .tsv, .csv.gz, .parquet, .jsonl, .json, .eval"
 
 
 def find_reader(path: Path) -> Reader | None:

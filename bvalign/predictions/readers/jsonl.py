@@ -33,13 +33,13 @@ def open_jsonl(path: Path, names: Names) -> Scores:
         ValueError: a line is damaged, or a key is missing; the message names the line.
     """
     try:
-        first = next(iter(_lines(path, LINES_PER_BATCH)), [])
+        first = next(iter(read_lines(path, LINES_PER_BATCH)), [])
         keys = list(dict.fromkeys(key for row in first for key in row))
         types = {key: _column(first, key).type for key in keys}
 
         def batches(layout: Layout) -> Iterator[pa.RecordBatch]:
             wanted = [*layout.ids, *layout.scores]
-            for rows in _lines(path, LINES_PER_BATCH):
+            for rows in read_lines(path, LINES_PER_BATCH):
                 columns = [_column(rows, name) for name in wanted]
                 yield pa.RecordBatch.from_arrays(columns, wanted)
 
@@ -54,7 +54,7 @@ def open_records(path: Path, rows: Sequence[Mapping[str, object]], names: Names)
     return open_table(path, {key: _column(rows, key) for key in keys}, names)
 
 
-def _lines(path: Path, number: int) -> Iterator[list[dict[str, object]]]:
+def read_lines(path: Path, number: int) -> Iterator[list[dict[str, object]]]:
     """Yields the objects of some lines at a time."""
     opener = gzip.open if path.suffix.lower() == ".gz" else open
     rows = []
