@@ -1,25 +1,10 @@
-"""Folders with logs of evaluations: which are of the task, and what their runs are called."""
+"""Several logs of evaluations: which are of the task, and what their runs are called."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from itertools import compress
 from pathlib import Path
 
 from bvalign.predictions.readers.names import shorten
-
-LEVELS = ("*", "*/*", "*/*/*")
-"""Where logs may lie: in the folder itself, in one for each model, or for each seed and model."""
-
-OTHERS = (".npz", ".npy", ".safetensors", ".pt", ".pth", ".csv", ".tsv", ".parquet")
-"""Files of predictions; a folder that holds one is no folder of logs."""
-
-
-def find_logs(folder: Path, is_log: Callable[[Path], bool]) -> list[Path]:
-    """Finds the logs in a folder and those below it, sorted; none beside other predictions."""
-    if any(file.suffix.lower() in OTHERS for file in folder.iterdir()):
-        return []
-    found = [file for level in LEVELS for file in folder.glob(level)]
-    hidden = (".", "_")
-    return sorted(f for f in found if f.is_file() and not f.name.startswith(hidden) and is_log(f))
 
 
 def choose_tasks(path: Path, tasks: Collection[str], given: str | None) -> list[str]:

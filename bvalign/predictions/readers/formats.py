@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bvalign.predictions.readers.csv import is_csv, open_csv
-from bvalign.predictions.readers.inspect_log import is_inspect, open_inspect
+from bvalign.predictions.readers.eval_logs import is_inspect, is_lm_eval
+from bvalign.predictions.readers.inspect_log import open_inspect
 from bvalign.predictions.readers.json_file import open_json
 from bvalign.predictions.readers.jsonl import is_jsonl, open_jsonl
-from bvalign.predictions.readers.lm_eval import is_lm_eval, open_lm_eval
+from bvalign.predictions.readers.lm_eval import open_lm_eval
 from bvalign.predictions.readers.names import Names
 from bvalign.predictions.readers.npy import open_npy_scores
 from bvalign.predictions.readers.npz import open_npz

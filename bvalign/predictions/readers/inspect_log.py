@@ -14,18 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from bvalign.predictions.readers.arrays import held
-from bvalign.predictions.readers.evaluations import (
-    choose_tasks,
-    find_logs,
-    tell_apart,
-    unused_note,
-)
-from bvalign.predictions.readers.inspect_samples import (
-    Answer,
-    is_inspect_log,
-    read_answers,
-    read_header,
-)
+from bvalign.predictions.readers.eval_logs import find_logs, is_inspect
+from bvalign.predictions.readers.evaluations import choose_tasks, tell_apart, unused_note
+from bvalign.predictions.readers.inspect_samples import Answer, read_answers, read_header
 from bvalign.predictions.readers.names import Names, shorten
 from bvalign.predictions.readers.rows import find_rows
 from bvalign.predictions.readers.scores import Scores
@@ -58,18 +49,13 @@ class _Row(NamedTuple):
     answer: Answer
 
 
-def is_inspect(path: Path) -> bool:
-    """Tells a log by its beginning, a folder by its logs."""
-    return bool(find_logs(path, is_inspect_log)) if path.is_dir() else is_inspect_log(path)
-
-
 def open_inspect(path: Path, names: Names) -> Scores:
     """Opens the answers of one task.
 
     Raises:
         ValueError: there are several tasks, or the members' samples or choices differ.
     """
-    paths = find_logs(path, is_inspect_log) if path.is_dir() else [path]
+    paths = find_logs(path, is_inspect) if path.is_dir() else [path]
     logs = [_Log.of(one, path) for one in paths]
     tasks = choose_tasks(path, {log.task for log in logs}, names.task)
     if len(tasks) > 1:

@@ -17,7 +17,6 @@ import pyarrow as pa
 from bvalign.predictions.readers.names import shorten
 from bvalign.predictions.readers.npz import data_offset
 
-HEAD = 4096
 TEXT_LENGTH = 1000
 ZSTD = 93
 SAMPLE = re.compile(r"samples/.+_epoch_\d+(\.json|/sample\.json)", re.DOTALL)
@@ -39,17 +38,6 @@ class Answer(NamedTuple):
     target: int
     vote: int  # -1 without one answer
     text: str
-
-
-def is_inspect_log(path: Path) -> bool:
-    """Tells a log by its ending or its beginning."""
-    if path.suffix.lower() != ".json":
-        return path.suffix.lower() == ".eval"
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        beginning = file.read(HEAD)
-    return beginning.lstrip()[:1] == "{" and all(
-        f'"{key}"' in beginning for key in ("version", "status", "eval")
-    )
 
 
 def read_header(path: Path) -> dict[str, object]:

@@ -8,10 +8,8 @@ Log-likelihoods of the options are logits, so that their softmax is over the opt
 may differ in number. Tasks of a group are read as one, each a cluster.
 """
 
-import gzip
 import json
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,24 +18,19 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from bvalign.predictions.readers.evaluations import (
-    choose_tasks,
+from bvalign.predictions.readers.eval_logs import (
     find_logs,
-    tell_apart,
-    unused_note,
+    is_lm_eval,
+    open_text,
+    read_beginning,
 )
-from bvalign.predictions.readers.jsonl import is_jsonl, read_lines
+from bvalign.predictions.readers.evaluations import choose_tasks, tell_apart, unused_note
+from bvalign.predictions.readers.jsonl import read_rows
 from bvalign.predictions.readers.layout import Layout
 from bvalign.predictions.readers.lm_eval_docs import Doc, read_docs
 from bvalign.predictions.readers.names import Names
 from bvalign.predictions.readers.scores import Scores
 from bvalign.predictions.readers.table import Table, scores_of_table
-
-HEAD = 2**20
-"""Characters that hold the first doc, with its prompts."""
-
-LINES = 64
-"""Lines that are held with their prompts."""
 
 NAME = re.compile(r"samples_(.+)_(\d{4}-\d\d-\d\dT[-:.\d]+)")
 TYPES = {
@@ -63,19 +56,6 @@ class _File(NamedTuple):
         named = NAME.fullmatch(stem)
         folder = path.parent.relative_to(source).parts if path != source else ()
         return cls(path, named[1] if named else "", folder, named[2] if named else stem)
-
-
-def is_lm_eval(path: Path) -> bool:
-    """Tells a file by its beginning, a folder by its files."""
-    if path.is_dir():
-        return bool(find_logs(path, is_lm_eval))
-    if not is_jsonl(path) and not (path.name.startswith("samples_") and path.suffix == ".json"):
-        return False
-    try:
-        beginning = _beginning(path)
-    except (OSError, EOFError, zlib.error):
-        return False
-    return beginning[:1] in ("{", "[") and '"doc_id"' in beginning and 'resps"' in beginning
 
 
 def open_lm_eval(path: Path, names: Names) -> Scores:
@@ -137,19 +117,13 @@ def _check_same(path: Path, known: tuple[str, str], doc: Doc, member: str) -> No
         )
 
 
-def _beginning(path: Path) -> str:
-    opener = gzip.open if path.suffix.lower() == ".gz" else open
-    with opener(path, "rt", encoding="utf-8-sig", errors="replace") as file:
-        return file.read(HEAD).lstrip()
-
-
 def _rows(path: Path) -> Iterator[dict[str, object]]:
     """Yields the docs of lines, or of one list."""
     try:
-        if _beginning(path).startswith("["):
-            yield from json.loads(path.read_text(encoding="utf-8-sig"))
-        else:
-            for rows in read_lines(path, LINES):
-                yield from rows
+        if not read_beginning(path).startswith("["):
+            yield from read_rows(path)
+            return
+        with open_text(path) as file:
+            yield from json.load(file)
     except (OSError, UnicodeDecodeError, EOFError, json.JSONDecodeError) as error:
         raise ValueError(f"{path}: not a complete .jsonl in UTF-8 ({error})") from error

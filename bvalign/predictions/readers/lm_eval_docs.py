@@ -24,8 +24,7 @@ class Doc(NamedTuple):
 
     id: str
     logits: list[float]  # log-likelihoods of the options
-    contexts: list[str]  # before each option; empty if the file does not say
-    options: list[str]
+    options: list[str]  # their texts; empty if the file does not say
     target: str
     acc: float | None
     text: str
@@ -94,15 +93,13 @@ def _read_doc(path: Path, given: str, row: Mapping[str, object]) -> tuple[Doc, b
     halved = known and options[:half] == options[half:] and not any(contexts[half:])
     halved = halved and any(contexts[:half])
     end = half if halved else None
-    acc = row.get("acc")
-    target = row.get("target")
+    acc, target = row.get("acc"), row.get("target")
     doc = Doc(
         id=given,
         logits=logits[:end],
-        contexts=contexts[:end],
         options=options[:end],
         target=(target if isinstance(target, str) else json.dumps(target)).strip(),
-        acc=None if acc is None else float(acc),
+        acc=float(acc) if isinstance(acc, int | float) else None,
         text=_text(row.get("doc"), contexts),
         hash=row.get("doc_hash"),
     )

@@ -7,7 +7,6 @@ stay in memory, with clusters 36, and each text once.
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from string import ascii_uppercase
 from typing import NamedTuple
 
 import numpy as np
@@ -96,9 +95,8 @@ def _assemble(
         take, shape, dtypes = partial(held(votes).take, axis=1), votes.shape, (str(votes.dtype),)
         members = members if layout.member else np.array(layout.scores)
     else:
+        shown |= {"class_names": np.array(layout.classes)} if layout.classes else {}
         take, num_classes, num_options = scores.reader(row)
-        classes = layout.classes or _letters(table.types[layout.scores[0]], labels, num_classes)
-        shown |= {"class_names": np.array(classes)} if classes else {}
         shape = (*row.shape, num_classes)
         types = {str(table.types[name]) for name in layout.scores}
         dtypes = tuple(sorted(DTYPES.get(name, "float64") for name in types))
@@ -118,15 +116,6 @@ def _assemble(
         notes=layout.notes,
         shown=shown,
     )
-
-
-def _letters(
-    kind: pa.DataType, labels: Shaped[np.ndarray, "..."] | None, num_classes: int
-) -> tuple[str, ...]:
-    """Names options that are in lists by letters, if labels do."""
-    letters = tuple(ascii_uppercase[:num_classes])
-    named = is_list(kind) and labels is not None and labels.dtype.kind == "U"
-    return letters if named and {*labels.ravel().tolist()} <= {*letters, ""} else ()
 
 
 class _ScoreRows:

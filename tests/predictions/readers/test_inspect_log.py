@@ -3,6 +3,7 @@
 import json
 import random
 import zipfile
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from bvalign import analyze, open_predictions
 from bvalign.predictions import Names
+from bvalign.predictions.readers import open_scores
 
 CHOICES = [3, 4, 5, 4, 2, 4]
 RIGHT = [2, 0, 4, 1, 1, 3]
@@ -98,12 +100,14 @@ def by_hand(members):
     return bias_sq, variance
 
 
-def assert_is_right(source, members, names=None):
+def assert_is_right(source, members, names=None, num_options=CHOICES):
     predictions, origin = open_predictions(source, names=names)
     assert origin["format"] == "inspect"
     assert predictions.members == members
     assert predictions.target.tolist() == RIGHT
     assert predictions.texts[1] == "Question 2?"
+    found = open_scores(Path(source), names or Names())[0].num_options
+    assert (found if found is None else found.tolist()) == num_options
     columns = analyze(predictions).columns()
     for name, values in zip(("bias_sq", "variance"), by_hand([0, 1, 2]), strict=True):
         torch.testing.assert_close(
@@ -226,7 +230,8 @@ def test_of_several_scorers_one_is_chosen(tmp_path):
 
 def test_letters_without_choices(tmp_path):
     rows = [row | {"choices": None} for row in samples()]
-    notes = assert_is_right(write_json(tmp_path / "a.json", log(rows)), (1, 2, 3)).notes
+    path = write_json(tmp_path / "a.json", log(rows))
+    notes = assert_is_right(path, (1, 2, 3), num_options=None).notes
     assert "samples without choices: their letters are the classes" in notes
 
 

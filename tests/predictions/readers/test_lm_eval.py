@@ -4,12 +4,14 @@ import gzip
 import json
 import math
 import random
+from pathlib import Path
 
 import pytest
 import torch
 
 from bvalign import analyze, open_predictions
 from bvalign.predictions import Names
+from bvalign.predictions.readers import open_scores
 
 OPTIONS = [3, 4, 5, 4, 2, 4, 3]
 RIGHT = [2, 0, 4, 1, 1, 3, 0]
@@ -80,6 +82,7 @@ def assert_is_right(source, names=None):
     predictions, origin = open_predictions(source, names=names)
     assert origin["format"] == "lm_eval"
     assert predictions.target.tolist() == RIGHT
+    assert open_scores(Path(source), names or Names())[0].num_options.tolist() == OPTIONS
     columns = analyze(predictions).columns()
     for name, values in zip(("bias_sq", "variance"), by_hand(), strict=True):
         torch.testing.assert_close(
