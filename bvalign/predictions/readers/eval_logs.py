@@ -13,7 +13,7 @@ LEVELS = ("*", "*/*", "*/*/*")
 OTHERS = (".npz", ".npy", ".safetensors", ".pt", ".pth", ".csv", ".tsv", ".parquet")
 """Files of predictions; a folder that holds one is no folder of logs."""
 
-HEAD = 2**20
+HEAD, LONGEST_LINE = 2**20, 2**26
 """Characters that hold the first doc, with its prompts."""
 
 LINES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
@@ -58,6 +58,8 @@ def read_beginning(path: Path) -> str:
     """Reads the beginning of a text without the space before it; nothing if that is no text."""
     try:
         with open_text(path) as file:
-            return file.read(HEAD).lstrip()
+            beginning = file.read(HEAD)
+            rest = "" if "\n" in beginning else file.readline(LONGEST_LINE)
+            return (beginning + rest).lstrip()
     except (OSError, EOFError, UnicodeDecodeError, zlib.error):
         return ""

@@ -154,7 +154,8 @@ def test_a_folder_for_each_member(tmp_path, place):
     assert any(note.startswith("not used: results_2026") for note in predictions.notes)
 
 
-def test_files_of_other_names_and_kinds(tmp_path):
+def test_files_of_other_names_and_kinds(tmp_path, monkeypatch):
+    monkeypatch.setattr("bvalign.predictions.readers.eval_logs.HEAD", 600)  # within a prompt
     write(tmp_path / "seed0.jsonl", docs(0))
     lines = "".join(json.dumps(row) + "\n" for row in docs(1))
     (tmp_path / "seed1.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
