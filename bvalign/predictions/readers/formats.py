@@ -8,12 +8,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
+from bvalign.predictions.readers.eval_logs import is_inspect, is_lm_eval
 from bvalign.predictions.readers.names import Names
 from bvalign.predictions.readers.scores import Scores
 
 COMPRESSED = (".gz", ".bz2", ".zst")
 LFS = b"version https://git-lfs"
-READ = ".npz, .npy, .safetensors, .pt, .csv, .tsv, .csv.gz, .parquet, .jsonl, .json"
+READ = ".npz, .npy, .safetensors, .pt, .csv, .tsv, .csv.gz, .parquet, .jsonl, .json, .eval"
 
 
 class Reader(NamedTuple):
@@ -51,6 +52,8 @@ def _opener(module: str, function: str) -> Callable[[Path, Names], Scores]:
 FILES = (
     Reader("csv", _ends(".csv", ".tsv", compressed=True), _opener("csv", "open_csv")),
     Reader("parquet", _is_parquet, _opener("parquet", "open_parquet")),
+    Reader("lm_eval", is_lm_eval, _opener("lm_eval", "open_lm_eval")),
+    Reader("inspect", is_inspect, _opener("inspect_log", "open_inspect")),
     Reader("jsonl", _ends(".jsonl", ".ndjson", compressed=True), _opener("jsonl", "open_jsonl")),
     Reader("npz", _ends(".npz"), _opener("npz", "open_npz")),
     Reader("npy", _ends(".npy"), _opener("npy", "open_npy_scores")),

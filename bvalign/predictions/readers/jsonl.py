@@ -8,9 +8,12 @@ The keys are columns as in any table. Samples may have different numbers of opti
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from string import ascii_uppercase
 
+import numpy as np
 import pyarrow as pa
 
 from bvalign.predictions.readers.layout import Layout
@@ -20,6 +23,8 @@ from bvalign.predictions.readers.scores import Scores
 from bvalign.predictions.readers.table import Table, scores_of_table
 
 LINES_PER_BATCH = 256
+FEW_LINES = 64
+"""Lines that are held where each has its prompts."""
 
 
 def open_jsonl(path: Path, names: Names) -> Scores:
@@ -39,7 +44,7 @@ def open_jsonl(path: Path, names: Names) -> Scores:
                 columns = [_column(rows, name) for name in wanted]
                 yield pa.RecordBatch.from_arrays(columns, wanted)
 
-        return scores_of_table(Table(path, types, batches), names)
+        return _with_letters(scores_of_table(Table(path, types, batches), names))
     except (OSError, UnicodeDecodeError, EOFError) as error:
         raise ValueError(f"{path}: not a complete .jsonl in UTF-8 ({error})") from error
 
@@ -97,3 +102,24 @@ def _column(rows: Sequence[Mapping[str, object]], key: str) -> pa.Array:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         return pa.array([None if value is None else str(value) for value in values])
+
+
+def read_rows(path: Path) -> Iterator[dict[str, object]]:
+    """Yields the objects of lines one by one, few of which are held.
+
+    Raises:
+        ValueError: a line is no object.
+    """
+    for rows in _lines(path, FEW_LINES):
+        yield from rows
+
+
+def _with_letters(scores: Scores) -> Scores:
+    """Names the options of a sample A, B, ... if labels do."""
+    labels, named = scores.labels, "class_names" in scores.shown
+    if scores.key == "votes" or labels is None or labels.dtype.kind != "U" or named:
+        return scores
+    letters = list(ascii_uppercase[: scores.shape[2]])
+    if not {*labels.ravel().tolist()} <= {*letters, ""}:
+        return scores
+    return replace(scores, shown={**scores.shown, "class_names": np.array(letters)})

@@ -62,7 +62,7 @@ def _of_task(scores: Scores, task: str | None) -> Scores:
         and bool((labels.sum(axis=1) != 1).any())
     )
     if not several:
-        if task is not None:
+        if task != scores.task:
             raise ValueError(
                 f"{scores.path}: --task {task} needs labels (samples, tasks) that are each 0 or 1"
             )

@@ -111,10 +111,10 @@ def _open_array(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> 
     array = MappedArray(path, file, 0, dtype, shape, fortran)
     if count - start != array.num_bytes:
         raise ValueError(f"{info.filename} has {count - start} bytes, not {array.num_bytes}")
-    return array._replace(offset=_data_offset(path, info) + start) if stored else array
+    return array._replace(offset=data_offset(path, info) + start) if stored else array
 
 
-def _data_offset(path: Path, info: zipfile.ZipInfo) -> int:
+def data_offset(path: Path, info: zipfile.ZipInfo) -> int:
     """Finds where an entry's bytes begin, by the lengths in its local header."""
     with path.open("rb") as file:
         file.seek(info.header_offset)

@@ -39,6 +39,7 @@ class Scores:
         num_options: classes that each sample has, the others being padding (samples); None where
             all have all.
         shown: images, texts and class names, as far as there are any.
+        task: chosen by the user and read; None where the files do not have several.
     """
 
     path: Path
@@ -55,6 +56,7 @@ class Scores:
     num_options: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     shown: Mapping[str, np.ndarray] = field(default_factory=dict)
+    task: str | None = None
 
     def of_samples(self, rows: Int[np.ndarray, " rows"]) -> "Scores":
         """The scores and what belongs to them of some rows of the file."""
