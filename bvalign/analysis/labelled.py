@@ -38,6 +38,9 @@ DRAWN = 20_000
 DRAWN_LOGITS, LEAST_DRAWN = 2**26, 1000
 """Most logits of those samples, as about 50 sets of members are asked of each, but not too few."""
 
+PAIRED_MEMBERS = 1000
+"""Most members that are compared in pairs: half a million pairs."""
+
 KEPT_NUMBERS = 2**22
 """Most logits, and most probabilities, that are kept: 32 MB each in float64."""
 
@@ -70,7 +73,8 @@ def analyze_blocks(
     drawn = read_drawn(ranges, groups, places, num_ranges, reduce)
     with one_thread_each():
         noise = pool_noise(drawn.odds, groups, num_samples)
-    plan = Plan(groups, places["binned"], places["chosen"], noise, given.member_weights)
+    paired = draw_positions(num_members, PAIRED_MEMBERS)
+    plan = Plan(groups, paired, places["binned"], places["chosen"], noise, given.member_weights)
     values = collect(ranges(), partial(block_values, plan=plan), num_ranges, places, reduce)
     with one_thread_each():
         alignment = _alignment(values, drawn, places["drawn"], plan, given.clusters)
@@ -106,6 +110,7 @@ def _analysis(
         accuracy=members.mean("correct", columns_of(values.decomposition)["correct"]),
         mean_member_accuracy=_complement(means["error_rate"]),
         member_accuracy=values.hits.double() / number,
+        paired=plan.paired,
         pair_disagreement=values.pairs_that_differ.double() / number,
         alignment=alignment,
         calibration=calibration,
