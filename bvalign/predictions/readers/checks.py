@@ -17,7 +17,14 @@ from bvalign.predictions.predictions import (
 from bvalign.predictions.readers.clusters import find_clusters
 from bvalign.predictions.readers.labels import read_labels
 from bvalign.predictions.readers.precision import precision_note
-from bvalign.predictions.readers.scores import PROBABILITY_TOLERANCE, ROWS_SUMMED, Scores
+from bvalign.predictions.readers.probabilities import (
+    NOTED_ERROR,
+    ROWS_READ,
+    check_probs,
+    is_hard,
+    rounding_of,
+)
+from bvalign.predictions.readers.scores import Scores
 from bvalign.predictions.readers.side_arrays import (
     check_member_weights,
     check_shown,
@@ -36,6 +43,7 @@ def to_predictions(scores: Scores, clusters_file: Path | None = None) -> Predict
         ValueError: shapes, labels, ids, probabilities or votes are not what they must be.
     """
     _check_shape(scores)
+    num_classes = scores.shape[2] if scores.key != "votes" else 0
     scores = _as_meant(scores)
     num_members, num_samples = scores.shape[:2]
     members = _ids(scores, "members", scores.members, num_members).tolist()
@@ -47,9 +55,9 @@ def to_predictions(scores: Scores, clusters_file: Path | None = None) -> Predict
     labels = scores.labels
     labels = None if labels is None else _common(scores, "labels", labels, members)
     if scores.key == "votes":
-        num_classes, notes = _check_votes(scores, labels)
+        voted, notes = _check_votes(scores, labels)
+        num_classes = max(num_classes, voted)
     else:
-        num_classes = scores.shape[2]
         probs = scores.key == "probs"
         notes = _check_probs(scores, members) if probs else _precision_note(scores)
 
@@ -58,7 +66,7 @@ def to_predictions(scores: Scores, clusters_file: Path | None = None) -> Predict
         if scores.key == "votes":
             minus_infinity = torch.full((*block.shape, num_classes), -torch.inf)
             return minus_infinity.scatter(-1, block.unsqueeze(-1).long(), 0.0)
-        return block.double().log() if scores.key == "probs" else block
+        return block.double().clamp(min=0).log() if scores.key == "probs" else block
 
     weights = scores.weights
     weights_note = member_weights_note(weights, labelled=labels is not None)
@@ -84,14 +92,39 @@ def _as_meant(scores: Scores) -> Scores:
         scores = replace(scores, labels=found.ids, notes=(*scores.notes, *found.notes))
         if found.known is not None:
             scores = scores.of_samples(np.flatnonzero(found.known))
-    if scores.key != "logits":
+    if scores.key == "votes":
         return scores
-    first = scores.take(slice(0, ROWS_SUMMED)).double()
-    sums_to_one = (first.sum(dim=-1) - 1).abs() < PROBABILITY_TOLERANCE
-    if not (sums_to_one.all() and (first >= 0).all()):
+    first = scores.take(slice(0, ROWS_READ)).double()
+    key, note = _key_of(first, scores)
+    if key != scores.key:
+        scores = replace(scores, key=key, notes=(*scores.notes, f"{scores.key}: {note}"))
+    return _hard_as_votes(scores)
+
+
+def _key_of(first: Float[Tensor, "members rows classes"], scores: Scores) -> tuple[str, str]:
+    """What the first rows of logits or probs are, and why where that is not what they are called."""
+    if scores.key == "probs":
+        logs = first.exp()
+        if (first <= 0).all() and rounding_of(logs, ("float32",)).sums_to_one(logs).all():
+            return "logits", "rows are logarithms of probabilities, so they are read as logits"
+    elif (first >= 0).all() and rounding_of(first, scores.dtypes).sums_to_one(first).all():
+        return "probs", "rows are at least 0 and sum to one, so they are read as probabilities"
+    return scores.key, ""
+
+
+def _hard_as_votes(scores: Scores) -> Scores:
+    """Votes in place of probabilities that are all exactly 0 or 1, also of infinite logits."""
+    if not all(is_hard(scores.take(rows), scores.key) for rows in _blocks(scores)):
         return scores
-    note = "logits: rows are at least 0 and sum to one, so they are read as probabilities"
-    return replace(scores, key="probs", notes=(*scores.notes, note))
+    note = f"{scores.key}: all probabilities are exactly 0 or 1, so they are read as votes"
+    return replace(
+        scores,
+        key="votes",
+        shape=scores.shape[:2],
+        dtypes=("int64",),
+        take=lambda rows: scores.take(rows).argmax(dim=-1),
+        notes=(*scores.notes, note),
+    )
 
 
 def _check_shape(scores: Scores) -> None:
@@ -153,34 +186,19 @@ def _blocks(scores: Scores) -> list[slice]:
 
 def _check_probs(scores: Scores, members: list[int | str]) -> tuple[str, ...]:
     """Checks probabilities in one pass, and notes what their rounding costs."""
-    num_members, num_samples = scores.shape[:2]
-    missing = torch.zeros(num_members, dtype=torch.int64)
-    first, num_bad, saturated = None, 0, 0
-    for rows in _blocks(scores):
-        probs = scores.take(rows).double()
-        nan, total = probs.isnan().any(dim=-1), probs.sum(dim=-1)
-        missing += nan.sum(dim=1)
-        off = ~((total - 1).abs() < PROBABILITY_TOLERANCE) | (probs < 0).any(dim=-1)
-        bad = torch.nonzero(off & ~nan)
-        if len(bad) and first is None:
-            member, row = bad[0].tolist()
-            first = (members[member], rows.start + row, float(total[member, row]))
-        num_bad += len(bad)
-        saturated += int((probs.amax(dim=-1) == 1).any(dim=0).sum())
-    if missing.any():
-        named = name_members(members, missing, num_samples)
-        raise ValueError(f"{scores.path}: 'probs' are NaN: {named}; leave these members out")
-    if first is not None:
-        raise ValueError(
-            f"{scores.path}: 'probs' must be at least 0 and sum to one over classes, but {num_bad} "
-            f"rows do not; the first is member {first[0]}, sample {first[1]}, sum {first[2]:.6g}"
-        )
+    rounding = rounding_of(scores.take(slice(0, ROWS_READ)).double(), scores.dtypes)
+    blocks = (scores.take(rows).double() for rows in _blocks(scores))
+    saturated, off = check_probs(scores.path, blocks, rounding, members)
+    notes = _precision_note(scores)
+    if off >= NOTED_ERROR:
+        told = f"sums over classes are up to {off:.2g} from one ({rounding.what})"
+        notes = (f"probs: {told}; each row is divided by its sum", *notes)
     if not saturated:
-        return _precision_note(scores)
+        return notes
     return (
-        f"probs: {saturated} of {num_samples} samples have a probability rounded to one; their "
+        f"probs: {saturated} of {scores.shape[1]} samples have a probability rounded to one; their "
         "bias and variance are only as good as the small entries: save logits",
-        *_precision_note(scores),
+        *notes,
     )
 
 

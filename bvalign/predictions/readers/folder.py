@@ -26,12 +26,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from bvalign.predictions.readers.mapped import Rows, open_npy
-from bvalign.predictions.readers.scores import (
-    KEYS,
-    PROBABILITY_TOLERANCE,
-    ROWS_SUMMED,
-    Scores,
-)
+from bvalign.predictions.readers.probabilities import ROWS_READ, rounding_of
+from bvalign.predictions.readers.scores import KEYS, Scores
 from bvalign.predictions.readers.side_arrays import SHOWN
 
 SUFFIXES = (".npy", ".safetensors")
@@ -94,7 +90,7 @@ def open_folder(folder: Path) -> Scores:
 
     key, notes = keys.pop(), ()
     if key is None:
-        key, notes = _guess_kind(folder, take)
+        key, notes = _guess_kind(folder, take, [member.dtype for member in members])
     names = [member.name for member in members]
     numbers = all(name.isdecimal() for name in names)
     return Scores(
@@ -207,14 +203,13 @@ def _open_safetensors_member(path: Path) -> _Member:
 
 
 def _guess_kind(
-    folder: Path, take: Callable[[Rows], Num[Tensor, "members rows ..."]]
+    folder: Path, take: Callable[[Rows], Num[Tensor, "members rows ..."]], dtypes: list[str]
 ) -> tuple[str, tuple[str, ...]]:
     """Tells unnamed logits from probabilities by the first rows of all members; with a note."""
-    values = take(slice(0, ROWS_SUMMED)).double()
+    values = take(slice(0, ROWS_READ)).double()
     if values.ndim != 3 or not values.numel():
         return "logits", ()
-    sums_to_one = (values.sum(dim=-1) - 1).abs() < PROBABILITY_TOLERANCE
-    fraction = float(sums_to_one.double().mean())
+    fraction = float(rounding_of(values, dtypes).sums_to_one(values).double().mean())
     if fraction < 0.5 and ((values >= 0) & (values <= 1)).all():
         raise ValueError(
             f"{folder}: all scores lie in 0..1, but {1 - fraction:.0%} of the first rows do not "

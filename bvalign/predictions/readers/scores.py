@@ -11,11 +11,6 @@ from torch import Tensor
 from bvalign.predictions.readers.mapped import Rows
 
 KEYS = ("logits", "probs", "votes")
-PROBABILITY_TOLERANCE = 1e-3
-"""How far probabilities may be from summing to one: float16 softmax over 1000 classes is within."""
-
-ROWS_SUMMED = 1000
-"""First samples whose sums over classes tell probabilities from logits."""
 
 
 @dataclass(frozen=True)
