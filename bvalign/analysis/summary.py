@@ -34,7 +34,7 @@ class Analysis(NamedColumns):
         accuracy: fraction of samples that the mean of all members gets right.
         mean_member_accuracy: mean over members of their accuracy.
         member_accuracy: accuracy of each member (members).
-        paired: positions of the members that are compared in pairs: all, or 1,000 drawn with a seed.
+        paired: positions of the members that are compared in pairs: all, or 1,000 at random.
         pair_disagreement: fraction of samples on which two of them differ (paired, paired).
         alignment: fits over the correct samples.
         calibration: of the mean probabilities.

@@ -8,12 +8,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from bvalign.predictions.predictions import (
-    Predictions,
-    name_members,
-    samples_per_range,
-    without_copies,
-)
+from bvalign.predictions.copies import without_copies
+from bvalign.predictions.predictions import Predictions, name_members, samples_per_range
 from bvalign.predictions.readers.clusters import find_clusters
 from bvalign.predictions.readers.labels import read_labels
 from bvalign.predictions.readers.precision import precision_note
@@ -30,6 +26,9 @@ from bvalign.predictions.readers.side_arrays import (
     check_shown,
     member_weights_note,
 )
+
+LARGEST_EXACT = 2**53
+"""Whole numbers up to here are all floats."""
 
 
 def to_predictions(scores: Scores, clusters_file: Path | None = None) -> Predictions:
@@ -81,7 +80,7 @@ def to_predictions(scores: Scores, clusters_file: Path | None = None) -> Predict
         clusters=clusters.numbers,
         **check_shown(scores.path, scores.shown, order, num_classes),
     )
-    return predictions if scores.key == "votes" else without_copies(predictions)
+    return predictions if scores.key == "votes" else without_copies(predictions, scores.dtypes)
 
 
 def _as_meant(scores: Scores) -> Scores:
@@ -102,7 +101,7 @@ def _as_meant(scores: Scores) -> Scores:
 
 
 def _key_of(first: Float[Tensor, "members rows classes"], scores: Scores) -> tuple[str, str]:
-    """What the first rows of logits or probs are, and why where that is not what they are called."""
+    """What the first rows are, and why, where that is not what they are called."""
     if scores.key == "probs":
         logs = first.exp()
         if (first <= 0).all() and rounding_of(logs, ("float32",)).sums_to_one(logs).all():
@@ -147,6 +146,17 @@ def _ids(
     scores: Scores, key: str, ids: np.ndarray | None, length: int
 ) -> Shaped[np.ndarray, " length"]:
     ids = np.arange(length) if ids is None else ids
+    if ids.dtype.kind == "f" and np.isfinite(ids).all() and (ids % 1 == 0).all():
+        if np.abs(ids).max(initial=0) > LARGEST_EXACT:
+            raise ValueError(
+                f"{scores.path}: '{key}' holds floats above 2**53, where they are not exact; save "
+                "integers, or number them from 0"
+            )
+        ids = ids.astype(np.int64)
+    if ids.dtype.kind == "u" and len(ids) and ids.max() > np.iinfo(np.int64).max:
+        raise ValueError(
+            f"{scores.path}: '{key}' must be below 2**63, got {ids.max()}; number them from 0"
+        )
     kinds = "iuU" if key == "members" else "iu"
     if ids.shape != (length,) or ids.dtype.kind not in kinds or len(np.unique(ids)) < length:
         what = "integers or names" if key == "members" else "integers"

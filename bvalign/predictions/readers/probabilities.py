@@ -1,12 +1,12 @@
-"""Checks of probabilities: how far rounding may take their sums from one, and whether they are hard.
+"""Checks of probabilities: how far rounding may take sums from one, and whether they are hard.
 
 Rows are divided by their sum when they are read, so they need not sum to one exactly. How far off a
 sum may be depends on how the numbers are stored, with K classes:
 
-    any                                  1e-3: float16 softmax over 1000 classes is within
-    bfloat16, float16                    K 2^-9, K 2^-12; with more than 16 classes as with 16, since
-                                         rounding changes a probability by a part of itself
-    the same 2 to 5 decimals everywhere  K 10^-decimals / 2, at most 0.1
+    any                          1e-3: float16 softmax over 1000 classes is within
+    bfloat16, float16            K 2^-9, K 2^-12; with more than 16 classes as with 16, as rounding
+                                 changes a probability by a part of itself
+    all of 2, 3, 4, 5 decimals   K 10^-decimals / 2, at most 0.1
 """
 
 from collections.abc import Iterable, Sequence
