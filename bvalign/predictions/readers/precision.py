@@ -54,6 +54,7 @@ def _rounding_error(
     by twice that. Probabilities keep eps/2 until the largest wrong one is below the normal numbers.
     """
     if key == "logits":
-        return 2 * info.eps * scores.abs().amax(dim=-1).amax(dim=0)
+        finite = scores.abs().where(scores != -torch.inf, 0.0)
+        return 2 * info.eps * finite.amax(dim=-1).amax(dim=0)
     second = scores.topk(2, dim=-1).values[..., 1].amin(dim=0)
     return info.eps * (info.smallest_normal / second).clamp(min=1)
