@@ -8,8 +8,14 @@ from jaxtyping import Int
 from torch import Tensor
 
 from bvalign.analysis.block_values import BlockValues, Plan, block_values
-from bvalign.analysis.calibration import Calibration, calibrate, compare_means, temperature
-from bvalign.analysis.collapse import fit_collapse
+from bvalign.analysis.calibration import (
+    DIFFERENT_CLASSES,
+    Calibration,
+    calibrate,
+    compare_means,
+    temperature,
+)
+from bvalign.analysis.collapse import Collapse, fit_collapse
 from bvalign.analysis.collect import Range, collect, draw_positions, one_thread_each
 from bvalign.analysis.decompositions import Column, columns_of
 from bvalign.analysis.given import Given
@@ -88,12 +94,13 @@ def _analysis(
     """Summarises the values of all samples."""
     number, clusters, groups = len(given.index), given.clusters, plan.groups
     members = MemberPart(Statistics._fields, values.left_out, number, clusters)
-    table = sample_table(values, given.index, alignment.logit_slope, clusters)
+    table = sample_table(values, given, alignment.logit_slope)
+    one_number = given.num_options is None  # of classes
     binned, chosen = (
         None if clusters is None else clusters[rows] for rows in (plan.binned, plan.chosen)
     )
     calibration = Calibration(
-        **calibrate(values.mean_probs, binned),
+        **calibrate(values.mean_probs, binned, of_classes=one_number),
         **compare_means(
             values.gap, values.zero_one, values.decomposition, values.soft_error, members
         ),
@@ -103,6 +110,9 @@ def _analysis(
     if values.weighted is not None:
         weighted = _means(columns_of(values.weighted), members, "weighted_")
     means = _means(table.averaged(), members)
+    collapse = Collapse(None, reason=DIFFERENT_CLASSES)
+    if one_number:
+        collapse = fit_collapse(values.chosen_logits, values.chosen_target)
     return Analysis(
         samples=table,
         means=means,
@@ -114,7 +124,7 @@ def _analysis(
         pair_disagreement=values.pairs_that_differ.double() / number,
         alignment=alignment,
         calibration=calibration,
-        collapse=fit_collapse(values.chosen_logits, values.chosen_target),
+        collapse=collapse,
         num_classes=values.mean_probs.whole.shape[1],
         num_drawn=num_drawn,
         notes=given.notes,

@@ -29,6 +29,8 @@ class Predictions:
         weights: member weights, how often each member counts; None where all count once.
         clusters: number of each sample's cluster, 0, 1, ... in the order in which they first
             appear; None where samples are independent.
+        num_options: how many classes each sample has, the first ones; None where all have K. The
+            others have a logit of -inf.
     """
 
     read: Callable[[int, int], Float[Tensor, "members block classes"]]
@@ -42,6 +44,7 @@ class Predictions:
     texts: tuple[str, ...] | None = None
     weights: tuple[float, ...] | None = None
     clusters: Int64[np.ndarray, " samples"] | None = None
+    num_options: Int64[np.ndarray, " samples"] | None = None
 
     @property
     def num_samples(self) -> int:

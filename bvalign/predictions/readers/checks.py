@@ -12,6 +12,7 @@ from bvalign.predictions.copies import without_copies
 from bvalign.predictions.predictions import Predictions, name_members, samples_per_range
 from bvalign.predictions.readers.clusters import find_clusters
 from bvalign.predictions.readers.labels import read_labels
+from bvalign.predictions.readers.options import check_options_of_labels, with_options
 from bvalign.predictions.readers.precision import precision_note
 from bvalign.predictions.readers.probabilities import (
     NOTED_ERROR,
@@ -42,6 +43,7 @@ def to_predictions(scores: Scores, clusters_file: Path | None = None) -> Predict
         ValueError: shapes, labels, ids, probabilities or votes are not what they must be.
     """
     _check_shape(scores)
+    scores = with_options(scores, _blocks(scores))
     num_classes = scores.shape[2] if scores.key != "votes" else 0
     scores = _as_meant(scores)
     num_members, num_samples = scores.shape[:2]
@@ -53,6 +55,7 @@ def to_predictions(scores: Scores, clusters_file: Path | None = None) -> Predict
     clusters = find_clusters(scores.path, scores.clusters, clusters_file, index, order)
     labels = scores.labels
     labels = None if labels is None else _common(scores, "labels", labels, members)
+    check_options_of_labels(scores, labels)
     if scores.key == "votes":
         voted, notes = _check_votes(scores, labels)
         num_classes = max(num_classes, voted)
@@ -78,6 +81,7 @@ def to_predictions(scores: Scores, clusters_file: Path | None = None) -> Predict
         notes=(*scores.notes, *notes, *weights_note, *clusters.notes),
         weights=check_member_weights(scores.path, weights, num_members),
         clusters=clusters.numbers,
+        num_options=None if scores.num_options is None else scores.num_options[order],
         **check_shown(scores.path, scores.shown, order, num_classes),
     )
     return predictions if scores.key == "votes" else without_copies(predictions, scores.dtypes)

@@ -25,9 +25,9 @@ def open_npz(path: Path) -> Scores:
     Args:
         path: contains `logits` or `probs` (members, samples, classes), or `votes` (members,
             samples), optionally `labels` (samples), also under another of `LABEL_NAMES`, `index`
-            (samples), `members` (members), `weights` (members) and `clusters` (samples). `labels`
-            and `index` may be (members, samples); then they are compared between members. For the
-            report: `images` uint8 (samples, channels, height, width), `texts` (samples),
+            (samples), `members` (members), `weights` (members), `clusters` (samples) and
+            `num_options` (samples), how many classes a sample has. `labels` and `index` may be
+            (members, samples); then they are compared between members. For the report: `images` uint8 (samples, channels, height, width), `texts` (samples),
             `class_names` (classes).
 
     Raises:
@@ -41,7 +41,7 @@ def open_npz(path: Path) -> Scores:
             entries = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
             key = next((key for key in (*KEYS, "predictions") if key in entries), None)
             labels = label_name(entries)
-            names = (key, labels, "index", "members", "weights", "clusters", *SHOWN)
+            names = (key, labels, "index", "members", "weights", "clusters", "num_options", *SHOWN)
             arrays = {n: _open_array(path, archive, entries[n]) for n in names if n in entries}
     except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         if str(error).startswith(str(path)):

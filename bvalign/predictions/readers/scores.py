@@ -29,6 +29,8 @@ class Scores:
         members: ids or names; None for 0, 1, ...
         weights: member weights (members); None where all members count once.
         clusters: names or numbers of clusters (samples); None if the file has none.
+        num_options: how many classes each sample has (samples), the first ones; None where all have
+            K. Scores of the others are -inf, probabilities 0.
         notes: remarks of the reader.
         shown: images, texts and class names, as far as there are any.
     """
@@ -43,15 +45,16 @@ class Scores:
     members: np.ndarray | None = None
     weights: np.ndarray | None = None
     clusters: np.ndarray | None = None
+    num_options: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     shown: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def of_samples(self, rows: Int[np.ndarray, " rows"]) -> "Scores":
         """The scores and what belongs to them of some rows of the file."""
         index = np.arange(self.shape[1]) if self.index is None else self.index
-        labels, index, clusters = (
+        labels, index, clusters, num_options = (
             None if values is None else values[..., rows]
-            for values in (self.labels, index, self.clusters)
+            for values in (self.labels, index, self.clusters, self.num_options)
         )
         return replace(
             self,
@@ -60,5 +63,6 @@ class Scores:
             labels=labels,
             index=index,
             clusters=clusters,
+            num_options=num_options,
             shown={n: v if n == "class_names" else v[rows] for n, v in self.shown.items()},
         )

@@ -68,6 +68,8 @@ def explorer(
     types = TYPES | dict.fromkeys(card, "<f4") | EXACT
     if several:
         types |= dict.fromkeys(("bias_sq_unbiased", "variance_unbiased"), "<f4")
+    if "num_options" in columns:
+        types["num_options"] = "<u2"
     packed = {
         name: _packed(columns[name].values.numpy()[shown], kind) for name, kind in types.items()
     }
