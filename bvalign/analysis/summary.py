@@ -109,14 +109,16 @@ class Analysis(NamedColumns):
         """Main numbers in words."""
         means, slope = self.means, self.alignment.logit_slope
         lines = [
-            f"{self.num_members} members on {self.num_samples} samples: accuracy of a member "
-            f"{self.mean_member_accuracy}, of the ensemble {self.accuracy}"
+            f"{self.size}: accuracy of a member {self.mean_member_accuracy}, of the ensemble "
+            f"{self.accuracy}"
         ]
         if self.num_members == 1:
             lines.append("one member has no variance: means and accuracy only")
+        share = self.variance_share()["squared"]
+        of_risk = "" if math.isnan(share) else f"{share:.0%} of the "  # no risk has no shares
         lines.append(
             f"mean squared bias {means['bias_sq']}, variance {means['variance']} "
-            f"({self.variance_share()['squared']:.0%} of the risk {means['risk']})"
+            f"({of_risk}risk {means['risk']})"
         )
         lines.append(f"population slope {slope.slope}, offset {slope.offset}")
         if slope.flags:

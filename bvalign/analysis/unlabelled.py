@@ -100,9 +100,8 @@ class UnlabelledAnalysis(NamedColumns):
         means, estimates = self.means, self.estimates
         several = self.num_members > 1
         lines = [
-            f"{self.num_members} members on {self.num_samples} samples without labels: mean "
-            f"confidence {means['confidence']}, uncertainty {means['uncertainty']}"
-            + (f", variance {means['variance']}" if several else "")
+            f"{self.size} without labels: mean confidence {means['confidence']}, uncertainty "
+            f"{means['uncertainty']}" + (f", variance {means['variance']}" if several else "")
         ]
         if not several:
             lines.append("one member has no variance and nobody to disagree with")

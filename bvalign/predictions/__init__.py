@@ -4,6 +4,7 @@ from pathlib import Path
 
 from bvalign.predictions.predictions import Predictions
 from bvalign.predictions.readers import (
+    file_name,
     member_files,
     open_csv,
     open_folder,
@@ -14,7 +15,14 @@ from bvalign.predictions.readers import (
 )
 from bvalign.predictions.run import FinishedMember, MemberState, RunDirectory
 
-__all__ = ["FinishedMember", "MemberState", "Predictions", "RunDirectory", "open_predictions"]
+__all__ = [
+    "FinishedMember",
+    "MemberState",
+    "Predictions",
+    "RunDirectory",
+    "file_name",
+    "open_predictions",
+]
 
 READERS = {".csv": open_csv, ".parquet": open_parquet}
 
@@ -50,4 +58,4 @@ def open_predictions(
         scores = open_folder(source)
     else:
         scores = READERS.get(source.suffix.lower(), open_npz)(source)
-    return to_predictions(scores, clusters), {"source": source.name}
+    return to_predictions(scores, clusters), {"source": file_name(source.name)}

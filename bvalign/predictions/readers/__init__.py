@@ -6,8 +6,10 @@ from bvalign.predictions.readers.csv import open_csv
 from bvalign.predictions.readers.folder import member_files, open_folder
 from bvalign.predictions.readers.npz import open_npz
 from bvalign.predictions.readers.parquet import open_parquet
+from bvalign.predictions.readers.strings import file_name
 
 __all__ = [
+    "file_name",
     "member_files",
     "open_csv",
     "open_folder",

@@ -27,6 +27,7 @@ from bvalign.predictions.readers.side_arrays import (
     check_shown,
     member_weights_note,
 )
+from bvalign.predictions.readers.strings import without_surrogates
 
 LARGEST_EXACT = 2**53
 """Whole numbers up to here are all floats."""
@@ -43,7 +44,7 @@ def to_predictions(scores: Scores, clusters_file: Path | None = None) -> Predict
         ValueError: shapes, labels, ids, probabilities or votes are not what they must be.
     """
     _check_shape(scores)
-    scores = with_options(scores, _blocks(scores))
+    scores = with_options(without_surrogates(scores), _blocks(scores))
     num_classes = scores.shape[2] if scores.key != "votes" else 0
     scores = _as_meant(scores)
     num_members, num_samples = scores.shape[:2]

@@ -29,6 +29,7 @@ from bvalign.predictions.readers.mapped import Rows, open_npy
 from bvalign.predictions.readers.probabilities import ROWS_READ, rounding_of
 from bvalign.predictions.readers.scores import KEYS, Scores
 from bvalign.predictions.readers.side_arrays import SHOWN
+from bvalign.predictions.readers.strings import file_name
 
 SUFFIXES = (".npy", ".safetensors")
 SHARED = ("labels", "index", "weights", "clusters")
@@ -155,7 +156,7 @@ def _open_npy_member(path: Path) -> _Member:
     own = [path.with_name(f"{path.stem}.{key}.npy") for key in ("labels", "index")]
     labels, index = (open_npy(file).load() if file.exists() else None for file in own)
     return _Member(
-        name=path.stem,
+        name=file_name(path.stem),
         key=None,
         shape=array.shape,
         dtype=array.dtype_name,
@@ -191,7 +192,7 @@ def _open_safetensors_member(path: Path) -> _Member:
             raise ValueError(f"{path}: vanished or was cut short ({error})") from error
 
     return _Member(
-        name=path.stem,
+        name=file_name(path.stem),
         key=key,
         shape=tuple(shape),
         dtype=str(row.dtype).removeprefix("torch."),

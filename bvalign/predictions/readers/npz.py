@@ -27,8 +27,8 @@ def open_npz(path: Path) -> Scores:
             samples), optionally `labels` (samples), also under another of `LABEL_NAMES`, `index`
             (samples), `members` (members), `weights` (members), `clusters` (samples) and
             `num_options` (samples), how many classes a sample has. `labels` and `index` may be
-            (members, samples); then they are compared between members. For the report: `images` uint8 (samples, channels, height, width), `texts` (samples),
-            `class_names` (classes).
+            (members, samples); then they are compared between members. For the report: `images`
+            uint8 (samples, channels, height, width), `texts` (samples), `class_names` (classes).
 
     Raises:
         ValueError: an array is missing, or the file is damaged.
