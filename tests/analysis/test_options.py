@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from bvalign import analyze, open_predictions
+from bvalign.analysis.decompositions.log_statistics import LogMoments, log_moments, merge_logs
 from tests import reference, reference_losses
 from tests.analysed import analysed, estimates
 from tests.ensembles import mixed_ensemble, predictions_of
@@ -78,6 +79,22 @@ def test_every_sample_is_that_of_the_classes_it_has(key, tmp_path):
         assert np.isfinite(found[name]).all(), name
     assert found.means["kl_variance_jackknife"].value > 0
     assert found.calibration.temperature.temperature is not None
+
+
+def test_a_class_that_only_some_members_exclude_leaves_the_divergence_undefined():
+    logits, target, number = mixed()
+    logits[0, 3, 1 - target[3].clamp(max=1)] = -torch.inf  # of a class that the sample has
+    logits[:, 4, :] = -torch.inf
+    logits[:, 4, target[4]] = 0  # all members are sure, as votes are
+    found = analysed(logits, target, num_options=number)["kl_variance"]
+    assert np.flatnonzero(np.isnan(found)).tolist() == [3, 4]
+
+
+def test_merged_members_agree_with_all_of_them():
+    logits, _, _ = mixed()
+    none = LogMoments(*(torch.zeros_like(part) for part in log_moments(logits)))
+    merged = merge_logs(merge_logs(none, log_moments(logits[:2])), log_moments(logits[2:]))
+    torch.testing.assert_close(merged.divergence, log_moments(logits).divergence, rtol=1e-9, atol=0)
 
 
 def test_what_compares_classes_is_left_out_with_a_reason(tmp_path):

@@ -20,6 +20,10 @@ DIGITS = 1 / 32
 """Least -log Z, relative to the larger of its two terms: their difference loses five bits."""
 
 
+LEAST_CLASSES = 2
+"""Of a sample: where members leave a single one, they exclude classes that it has."""
+
+
 class LogMoments(NamedTuple):
     """Sufficient statistics of cross-entropy for the members seen so far; see `merge_logs`."""
 
@@ -39,15 +43,16 @@ def log_moments_of(log_probs: Float[Tensor, "members samples classes"]) -> LogMo
     mean = log_prob_sum / len(log_probs)
     log_total, largest = log_sum_exp(mean), mean.amax(dim=-1)
     divergence = -len(log_probs) * log_total
-    # NaN where some members exclude a class: then the mean is -inf
-    counted = log_prob_sum.isfinite()
-    if not counted.all():
-        counted |= log_probs.amax(dim=0) == -torch.inf
-    exact = (log_total < DIGITS * largest) & counted.all(dim=-1)
+    finite = log_prob_sum.isfinite()
+    some = (~finite).any(dim=-1)  # members exclude a class, which the sample may not have
+    if some.any():
+        some &= ~(finite | (log_probs.amax(dim=0) == -torch.inf)).all(dim=-1)
+    exact = (log_total < DIGITS * largest) & ~some
     rows = torch.nonzero(~exact).flatten()
     if len(rows):
         terms = kl_divergence(log_softmax(mean[rows]), log_probs[:, rows])
-        divergence[rows] = terms.sum(dim=0)
+        divergence[rows] = terms.sum(dim=0)  # NaN if only some members exclude a class
+        divergence[finite.sum(dim=-1) < LEAST_CLASSES] = torch.nan
     count = torch.full_like(divergence, len(log_probs), dtype=torch.int64)
     return LogMoments(count, log_prob_sum, divergence)
 
@@ -117,7 +122,8 @@ def _excluded_by_all(
     count, log_prob_sum, _ = moments
     if log_prob_sum.isfinite().all() or (count != len(log_probs)).any():
         return None
-    return log_probs.amax(dim=0) == -torch.inf
+    several = log_prob_sum.isfinite().sum(dim=-1, keepdim=True) >= LEAST_CLASSES
+    return (log_probs.amax(dim=0) == -torch.inf) & several
 
 
 def log_centre(
