@@ -12,6 +12,7 @@ import traceback
 from pathlib import Path
 
 from bvalign import __version__
+from bvalign.commands.surroundings import adapt_to_surroundings
 from bvalign.quick_imports import quick_imports
 
 EPILOG = """training, through LightningCLI (see `bvalign fit --help`):
@@ -34,6 +35,7 @@ NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOT
 def main() -> None:
     """Runs the command in `sys.argv`; bad input ends in one line on stderr and exit code 1."""
     argv = sys.argv[1:]
+    adapt_to_surroundings()
     try:
         if argv and argv[0] in ("fit", "test"):
             with quick_imports():

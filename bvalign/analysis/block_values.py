@@ -63,6 +63,7 @@ class Plan(NamedTuple):
     """What a pass computes beside the values of all members on all samples."""
 
     groups: MemberGroups
+    paired: Int[Tensor, " paired"]  # members that are compared in pairs
     binned: Int[Tensor, " binned"]  # samples of calibration errors
     chosen: Int[Tensor, " chosen"]  # samples whose logits are kept
     noise: PooledNoise | None  # None where the population slope is undefined
@@ -81,7 +82,7 @@ class BlockValues(NamedTuple):
     """Values of a range of samples or, once joined, of all samples."""
 
     hits: Int[Tensor, " members"]  # samples that each member gets right
-    pairs_that_differ: Int[Tensor, "members members"]  # samples on which two members disagree
+    pairs_that_differ: Int[Tensor, "paired paired"]  # samples on which two members disagree
     target: Int[Tensor, " samples"]
     prediction: Int[Tensor, " samples"]
     decomposition: Decomposition
@@ -123,7 +124,7 @@ def block_values(part: Range, plan: Plan) -> BlockValues:
         logit = logit_block(given, by_group, without, groups, plan.noise)
     return BlockValues(
         hits=(votes == target).sum(dim=1),
-        pairs_that_differ=pair_disagreement(votes),
+        pairs_that_differ=pair_disagreement(votes[plan.paired], logits.shape[-1]),
         target=target,
         prediction=state.prob_sum.argmax(dim=-1),
         decomposition=decompose(state, target),

@@ -16,9 +16,11 @@ class Given:
         notes: lines that every reader of the results should see.
         clusters: cluster of each sample, 0, 1, ... (samples); None if they are independent.
         member_weights: weight of each member in `weighted`, and only there.
+        num_options: classes of each sample (samples), the first ones; None if all have K.
     """
 
     index: Int[Tensor, " samples"]
     notes: tuple[str, ...] = ()
     clusters: Int[Tensor, " samples"] | None = None
     member_weights: Sequence[float] | None = None
+    num_options: Int[Tensor, " samples"] | None = None

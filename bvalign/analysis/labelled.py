@@ -8,8 +8,14 @@ from jaxtyping import Int
 from torch import Tensor
 
 from bvalign.analysis.block_values import BlockValues, Plan, block_values
-from bvalign.analysis.calibration import Calibration, calibrate, compare_means, temperature
-from bvalign.analysis.collapse import fit_collapse
+from bvalign.analysis.calibration import (
+    DIFFERENT_CLASSES,
+    Calibration,
+    calibrate,
+    compare_means,
+    temperature,
+)
+from bvalign.analysis.collapse import Collapse, fit_collapse
 from bvalign.analysis.collect import Range, collect, draw_positions, one_thread_each
 from bvalign.analysis.decompositions import Column, columns_of
 from bvalign.analysis.given import Given
@@ -37,6 +43,9 @@ DRAWN = 20_000
 
 DRAWN_LOGITS, LEAST_DRAWN = 2**26, 1000
 """Most logits of those samples, as about 50 sets of members are asked of each, but not too few."""
+
+PAIRED_MEMBERS = 1000
+"""Most members that are compared in pairs: half a million pairs."""
 
 KEPT_NUMBERS = 2**22
 """Most logits, and most probabilities, that are kept: 32 MB each in float64."""
@@ -70,7 +79,8 @@ def analyze_blocks(
     drawn = read_drawn(ranges, groups, places, num_ranges, reduce)
     with one_thread_each():
         noise = pool_noise(drawn.odds, groups, num_samples)
-    plan = Plan(groups, places["binned"], places["chosen"], noise, given.member_weights)
+    paired = draw_positions(num_members, PAIRED_MEMBERS)
+    plan = Plan(groups, paired, places["binned"], places["chosen"], noise, given.member_weights)
     values = collect(ranges(), partial(block_values, plan=plan), num_ranges, places, reduce)
     with one_thread_each():
         alignment = _alignment(values, drawn, places["drawn"], plan, given.clusters)
@@ -84,12 +94,13 @@ def _analysis(
     """Summarises the values of all samples."""
     number, clusters, groups = len(given.index), given.clusters, plan.groups
     members = MemberPart(Statistics._fields, values.left_out, number, clusters)
-    table = sample_table(values, given.index, alignment.logit_slope, clusters)
+    table = sample_table(values, given, alignment.logit_slope)
+    one_number = given.num_options is None  # of classes
     binned, chosen = (
         None if clusters is None else clusters[rows] for rows in (plan.binned, plan.chosen)
     )
     calibration = Calibration(
-        **calibrate(values.mean_probs, binned),
+        **calibrate(values.mean_probs, binned, of_classes=one_number),
         **compare_means(
             values.gap, values.zero_one, values.decomposition, values.soft_error, members
         ),
@@ -99,6 +110,9 @@ def _analysis(
     if values.weighted is not None:
         weighted = _means(columns_of(values.weighted), members, "weighted_")
     means = _means(table.averaged(), members)
+    collapse = Collapse(None, reason=DIFFERENT_CLASSES)
+    if one_number:
+        collapse = fit_collapse(values.chosen_logits, values.chosen_target)
     return Analysis(
         table=table,
         means=means,
@@ -106,10 +120,11 @@ def _analysis(
         accuracy=members.mean("correct", columns_of(values.decomposition)["correct"]),
         mean_member_accuracy=_complement(means["error_rate"]),
         member_accuracy=values.hits.double() / number,
+        paired=plan.paired,
         pair_disagreement=values.pairs_that_differ.double() / number,
         alignment=alignment,
         calibration=calibration,
-        collapse=fit_collapse(values.chosen_logits, values.chosen_target),
+        collapse=collapse,
         num_classes=values.mean_probs.whole.shape[1],
         num_drawn=num_drawn,
         notes=given.notes,

@@ -16,6 +16,7 @@ from bvalign.analysis.decompositions import (
     ZeroOne,
     columns_of,
 )
+from bvalign.analysis.given import Given
 from bvalign.analysis.slopes import LogErrors, LogitSlope
 
 
@@ -40,6 +41,7 @@ class SampleTable:
         offset_influence: likewise on the offset.
         weighted: the decomposition with member weights, if there are any.
         cluster: of each sample (samples), if they are not independent.
+        num_options: classes of each sample (samples), if not all have K.
     """
 
     index: Int[Tensor, " samples"]
@@ -57,6 +59,7 @@ class SampleTable:
     offset_influence: Float[Tensor, " samples"]
     weighted: WeightedDecomposition | None = None
     cluster: Int[Tensor, " samples"] | None = None
+    num_options: Int[Tensor, " samples"] | None = None
 
     def columns(self) -> dict[str, Column]:
         """Columns of samples.csv by name, in order."""
@@ -82,6 +85,8 @@ class SampleTable:
         }
         if self.cluster is not None:
             columns["cluster"] = Column(self.cluster, Unit("number"))
+        if self.num_options is not None:
+            columns["num_options"] = Column(self.num_options, Unit("classes"))
         return columns | self.statistics
 
     def averaged(self) -> dict[str, Column]:
@@ -92,22 +97,16 @@ class SampleTable:
         return columns | self.statistics
 
 
-def sample_table(
-    values: BlockValues,
-    index: Int[Tensor, " samples"],
-    slope: LogitSlope,
-    cluster: Int[Tensor, " samples"] | None = None,
-) -> SampleTable:
+def sample_table(values: BlockValues, given: Given, slope: LogitSlope) -> SampleTable:
     """Makes the table from the values of all samples.
 
     Args:
         values: of all samples, joined.
-        index: rows of the data set.
+        given: what is known of the samples beside the logits.
         slope: fitted to the same values.
-        cluster: of the samples; None if they are independent.
     """
     return SampleTable(
-        index=index,
+        index=given.index,
         target=values.target,
         prediction=values.prediction,
         decomposition=values.decomposition,
@@ -121,5 +120,6 @@ def sample_table(
         slope_influence=slope.slope_influence,
         offset_influence=slope.offset_influence,
         weighted=values.weighted,
-        cluster=cluster,
+        cluster=given.clusters,
+        num_options=given.num_options,
     )

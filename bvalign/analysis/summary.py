@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from bvalign.analysis.calibration import Calibration
@@ -34,7 +34,8 @@ class Analysis(NamedColumns):
         accuracy: fraction of samples that the mean of all members gets right.
         mean_member_accuracy: mean over members of their accuracy.
         member_accuracy: accuracy of each member (members).
-        pair_disagreement: fraction of samples on which two members differ (members, members).
+        paired: positions of the members that are compared in pairs: all, or 1,000 at random.
+        pair_disagreement: fraction of samples on which two of them differ (paired, paired).
         alignment: fits over the correct samples.
         calibration: of the mean probabilities.
         collapse: noise in the logits, and predictions of the neural-collapse model from it.
@@ -49,7 +50,8 @@ class Analysis(NamedColumns):
     accuracy: Estimate
     mean_member_accuracy: Estimate
     member_accuracy: Float[Tensor, " members"]
-    pair_disagreement: Float[Tensor, "members members"]
+    paired: Int[Tensor, " paired"]
+    pair_disagreement: Float[Tensor, "paired paired"]
     alignment: Alignment
     calibration: Calibration
     collapse: Collapse
@@ -107,14 +109,16 @@ class Analysis(NamedColumns):
         """Main numbers in words."""
         means, slope = self.means, self.alignment.logit_slope
         lines = [
-            f"{self.num_members} members on {self.num_samples} samples: accuracy of a member "
-            f"{self.mean_member_accuracy}, of the ensemble {self.accuracy}"
+            f"{self.size}: accuracy of a member {self.mean_member_accuracy}, of the ensemble "
+            f"{self.accuracy}"
         ]
         if self.num_members == 1:
             lines.append("one member has no variance: means and accuracy only")
+        share = self.variance_share()["squared"]
+        of_risk = "" if math.isnan(share) else f"{share:.0%} of the "  # no risk has no shares
         lines.append(
             f"mean squared bias {means['bias_sq']}, variance {means['variance']} "
-            f"({self.variance_share()['squared']:.0%} of the risk {means['risk']})"
+            f"({of_risk}risk {means['risk']})"
         )
         lines.append(f"population slope {slope.slope}, offset {slope.offset}")
         if slope.flags:

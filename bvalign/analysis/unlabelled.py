@@ -70,6 +70,7 @@ class UnlabelledAnalysis(NamedColumns):
         num_members: M.
         num_classes: K.
         notes: lines that every reader of the results should see.
+        num_options: classes of each sample (samples), the first ones; None if all have K.
     """
 
     values: Unlabelled
@@ -79,6 +80,7 @@ class UnlabelledAnalysis(NamedColumns):
     num_members: int
     num_classes: int
     notes: tuple[str, ...] = ()
+    num_options: Int[Tensor, " samples"] | None = None
 
     @property
     def num_samples(self) -> int:
@@ -88,16 +90,18 @@ class UnlabelledAnalysis(NamedColumns):
     def columns(self) -> dict[str, Column]:
         """Columns of samples.csv by name, in order."""
         index = Column(self.index, Unit("row of the data set", shown=True))
-        return {"index": index} | columns_of(self.values)
+        columns = {"index": index} | columns_of(self.values)
+        if self.num_options is not None:
+            columns["num_options"] = Column(self.num_options, Unit("classes"))
+        return columns
 
     def __repr__(self) -> str:
         """Main numbers in words."""
         means, estimates = self.means, self.estimates
         several = self.num_members > 1
         lines = [
-            f"{self.num_members} members on {self.num_samples} samples without labels: mean "
-            f"confidence {means['confidence']}, uncertainty {means['uncertainty']}"
-            + (f", variance {means['variance']}" if several else "")
+            f"{self.size} without labels: mean confidence {means['confidence']}, uncertainty "
+            f"{means['uncertainty']}" + (f", variance {means['variance']}" if several else "")
         ]
         if not several:
             lines.append("one member has no variance and nobody to disagree with")
@@ -163,4 +167,5 @@ def analyze_unlabelled_blocks(
             num_members,
             num_classes,
             given.notes,
+            given.num_options,
         )

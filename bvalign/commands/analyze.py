@@ -95,10 +95,12 @@ def analyze_predictions(
     """
     (rank, world), total = place, predictions.num_ranges
     mine = range(total * rank // world, total * (rank + 1) // world)
-    clusters = None if predictions.clusters is None else torch.from_numpy(predictions.clusters)
-    given = Given(
-        torch.from_numpy(predictions.index), predictions.notes, clusters, predictions.weights
+    clusters, num_options = (
+        None if values is None else torch.from_numpy(values)
+        for values in (predictions.clusters, predictions.num_options)
     )
+    index, weights = torch.from_numpy(predictions.index), predictions.weights
+    given = Given(index, predictions.notes, clusters, weights, num_options)
     shape = (len(predictions.members), predictions.num_samples, predictions.num_classes)
     labelled = predictions.target is not None
     with (

@@ -5,6 +5,7 @@ from pathlib import Path
 from bvalign.predictions.predictions import Predictions
 from bvalign.predictions.readers import (
     Names,
+    file_name,
     open_memory,
     open_scores,
     to_predictions,
@@ -18,6 +19,7 @@ __all__ = [
     "Names",
     "Predictions",
     "RunDirectory",
+    "file_name",
     "open_predictions",
 ]
 
@@ -71,7 +73,8 @@ def open_predictions(
             return with_clusters(predictions, clusters) if clusters else predictions, run.info
         scores, format = open_scores(source, names)
     predictions = to_predictions(scores, clusters, names.task)
-    return predictions, {"source": scores.path.name, "format": format, "read": _what(predictions)}
+    origin = {"source": file_name(scores.path.name), "format": format, "read": _what(predictions)}
+    return predictions, origin
 
 
 def _what(predictions: Predictions) -> str:

@@ -1,7 +1,7 @@
 """Predictions of an ensemble as the analysis reads them: logits in ranges of samples."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ class Predictions:
         weights: member weights, how often each member counts; None where all count once.
         clusters: number of each sample's cluster, 0, 1, ... in the order in which they first
             appear; None where samples are independent.
+        num_options: how many classes each sample has, the first ones; None where all have K. The
+            others have a logit of -inf.
     """
 
     read: Callable[[int, int], Float[Tensor, "members block classes"]]
@@ -42,6 +44,7 @@ class Predictions:
     texts: tuple[str, ...] | None = None
     weights: tuple[float, ...] | None = None
     clusters: Int64[np.ndarray, " samples"] | None = None
+    num_options: Int64[np.ndarray, " samples"] | None = None
 
     @property
     def num_samples(self) -> int:
@@ -94,30 +97,6 @@ class Predictions:
         raise ValueError(f"logits are NaN or inf: {named}; leave these members out")
 
 
-def without_copies(predictions: Predictions) -> Predictions:
-    """Leaves out bitwise copies of other members, which would count as no variance."""
-    originals = _originals(predictions)
-    kept = [place for place, original in enumerate(originals) if place == original]
-    if len(kept) == len(originals):
-        return predictions
-    names = predictions.members
-    copies = ", ".join(
-        f"member {names[place]} of {names[original]}"
-        for place, original in enumerate(originals)
-        if place != original
-    )
-    weights = predictions.weights
-    if weights is not None:  # a copy adds its weight to its original
-        weights = tuple(np.bincount(originals, weights=weights)[kept].tolist())
-    return replace(
-        predictions,
-        weights=weights,
-        read=lambda start, stop: predictions.read(start, stop)[kept],
-        members=tuple(names[place] for place in kept),
-        notes=(*predictions.notes, f"left out, exact copies: {copies}"),
-    )
-
-
 def samples_per_range(num_members: int, num_classes: int) -> int:
     """Number of samples that fill `RANGE_BYTES`, at least one."""
     return max(1, RANGE_BYTES // (8 * num_members * num_classes))
@@ -132,22 +111,6 @@ def name_members(
         for member, count in zip(members, counts.tolist(), strict=True)
         if count
     )
-
-
-def _originals(predictions: Predictions) -> list[int]:
-    """Finds, for each member, the first one with the same logits; stops once all differ."""
-    originals = [0] * len(predictions.members)
-    for start in range(0, predictions.num_samples, predictions.samples_per_range):
-        stop = min(start + predictions.samples_per_range, predictions.num_samples)
-        logits = predictions.read(start, stop).contiguous().view(torch.uint8).numpy()
-        first: dict[tuple[int, bytes], int] = {}
-        originals = [
-            first.setdefault((original, logits[place].tobytes()), place)
-            for place, original in enumerate(originals)
-        ]
-        if len(first) == len(originals):
-            break
-    return originals
 
 
 def _undefined(logits: Float[Tensor, "members block classes"]) -> Bool[Tensor, "members block"]:

@@ -69,6 +69,18 @@ def test_accuracies_are_those_of_members_and_of_their_mean():
             assert found.pair_disagreement[a, b].item() == pytest.approx(differ, abs=1e-15)
 
 
+def test_of_many_members_some_are_compared_in_pairs(monkeypatch):
+    logits, target = mixed_ensemble(members=9, samples=50)
+    whole = analysed(logits, target)
+    monkeypatch.setattr("bvalign.analysis.labelled.PAIRED_MEMBERS", 4)
+    found = analysed(logits, target)
+    assert found.pair_disagreement.shape == (4, 4)
+    assert (found.paired.diff() > 0).all()
+    of_all = whole.pair_disagreement[found.paired][:, found.paired]
+    assert torch.equal(found.pair_disagreement, of_all)
+    assert found.means == whole.means
+
+
 def test_quantiles_are_those_of_all_samples():
     logits, target = random_ensemble(members=6, samples=30, scale=4)
     found = analysed(logits, target)

@@ -61,6 +61,7 @@ def test_precision_is_told(tmp_path):
     assert "float16 costs digits" in read(path)[0].notes[0]
     probs = np.zeros((2, 3, 4))
     probs[..., 1] = 1
+    probs[0, 2] = 0.25
     np.savez(path, probs=probs, labels=np.ones(3, int))
     assert "3 of 3 samples have a probability rounded to one" in read(path)[0].notes[0]
 

@@ -19,6 +19,7 @@ from bvalign.analysis.calibration.gap import (
     uncertainty_sum,
 )
 from bvalign.analysis.calibration.summary import (
+    DIFFERENT_CLASSES,
     Calibration,
     MeanProbs,
     calibrate,
@@ -36,6 +37,7 @@ from bvalign.analysis.calibration.temperature_fit import (
 )
 
 __all__ = [
+    "DIFFERENT_CLASSES",
     "Calibration",
     "CalibrationError",
     "Cells",

@@ -69,14 +69,20 @@ def hard_equality(
 
 
 def pair_disagreement(
-    votes: Int[Tensor, "members samples"],
+    votes: Int[Tensor, "members samples"], num_classes: int
 ) -> Int[Tensor, "members members"]:
     """Number of samples at which each pair of members votes differently; blocks add up.
 
     Args:
-        votes: class ids.
+        votes: class ids, of at most 2^24 samples: float32 counts them exactly.
+        num_classes: K.
+
+    >>> pair_disagreement(torch.tensor([[0, 1, 2], [0, 2, 1]]), 3).tolist()
+    [[0, 2], [2, 0]]
     """
-    return torch.stack([(votes != member).sum(dim=1) for member in votes])
+    one_hot = torch.zeros(*votes.shape, num_classes).scatter_(-1, votes.unsqueeze(-1), 1.0)
+    flat = one_hot.flatten(1)
+    return votes.shape[1] - (flat @ flat.T).long()
 
 
 def soft_equality(

@@ -1,5 +1,6 @@
 """Calibration of one ensemble: errors, the gap, disagreement."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -33,6 +34,10 @@ NOTIONS = {
     "class_aggregated": class_aggregated,
     "canonical": canonical,
 }
+DIFFERENT_CLASSES = "samples have different numbers of classes"
+OF_CLASSES = ("canonical", "class_wise", "class_aggregated")
+"""Bounds whose cells go over classes."""
+
 OF_CONFIDENCE = ("confidence", "top_label")
 """Notions that need no more of the probabilities than the largest one."""
 
@@ -73,22 +78,36 @@ class Calibration(NamedTuple):
     temperature: Temperature
 
 
-def calibrate(probs: MeanProbs, clusters: Int[Tensor, " binned"] | None) -> dict[str, object]:
+def calibrate(
+    probs: MeanProbs, clusters: Int[Tensor, " binned"] | None, *, of_classes: bool = True
+) -> dict[str, object]:
     """Computes the fields of `Calibration` that come from binned mean probabilities.
 
     Args:
         probs: of the samples that are binned.
         clusters: of the same; None if they are independent.
+        of_classes: whether a class is the same thing for all samples; if not, only what goes by
+            confidence is computed.
     """
+    undefined = Estimate(None, reason=DIFFERENT_CLASSES)
     errors = {
-        binning: {notion: _error(probs, notion, bins, clusters) for notion in NOTIONS}
+        binning: {
+            notion: _error(probs, notion, bins, clusters)
+            if of_classes or notion == "confidence"
+            else ErrorEstimates(undefined, undefined, math.nan)
+            for notion in NOTIONS
+        }
         for binning, bins in BINNINGS.items()
     }
+    bounds = gap_bounds(probs.whole, probs.target)
+    if not of_classes:
+        left_out = dict.fromkeys(OF_CLASSES, torch.tensor(math.nan))
+        bounds = bounds._replace(**left_out)
     return {
         "errors": errors,
         "reliability": confidence(probs.whole, probs.target),
         "num_samples": len(probs.target),
-        "bounds": gap_bounds(probs.whole, probs.target),
+        "bounds": bounds,
     }
 
 

@@ -27,6 +27,9 @@ from bvalign.analysis.decompositions import in_pieces
 BRACKET = (1 / 64, 64.0)
 """Range of temperatures searched; an optimum outside it points to another problem."""
 
+EXCLUDED = -1e300
+"""In place of minus infinity, the logit of a class that a sample does not have; e to it is zero."""
+
 Objective = Callable[[Float[Tensor, "members samples"]], Float[Tensor, ""]]
 """Maps the members' log-probabilities of the labels to a loss, nats."""
 
@@ -102,6 +105,7 @@ def _slopes(nll: Objective, logits: Tensor, target: Tensor, log_t: float) -> tup
     def means(logits: Tensor, target: Tensor) -> _Means:
         at = target.expand(logits.shape[:2]).unsqueeze(-1)
         d = (logits.double() - logits.gather(-1, at).double()).div_(math.exp(log_t))
+        d.clamp_(min=EXCLUDED)  # 0 times infinity is NaN
         weighted, log_sum = d.softmax(dim=-1).mul_(d), d.logsumexp(dim=-1)
         mean, mean_square = weighted.sum(dim=-1), weighted.mul_(d).sum(dim=-1)
         return _Means(log_sum.T, mean.T, mean_square.T)

@@ -48,6 +48,18 @@ def columns_of(statistics: tuple) -> dict[str, Column]:
 class NamedColumns:
     """Per-sample statistics by name: `result["bias_sq"]`, and `result.samples` for all of them."""
 
+    num_members: int
+    num_samples: int
+
+    @property
+    def size(self) -> str:
+        """Numbers of members and samples in words."""
+        members, samples = (
+            f"{number} {noun}" + "s" * (number != 1)
+            for number, noun in ((self.num_members, "member"), (self.num_samples, "sample"))
+        )
+        return f"{members} on {samples}"
+
     def columns(self) -> dict[str, Column]:
         """Columns of samples.csv by name, in order."""
         raise NotImplementedError

@@ -1,7 +1,7 @@
 """Log-probabilities and divergences between them, accurate where p is almost one, float64."""
 
 from jaxtyping import Float, Int
-from torch import Tensor, where
+from torch import Tensor, inf, where
 
 
 def log_softmax(logits: Float[Tensor, "... classes"]) -> Float[Tensor, "... classes"]:
@@ -24,8 +24,12 @@ def log_sum_exp(values: Float[Tensor, "... classes"]) -> Float[Tensor, "..."]:
 def kl_divergence(
     log_p: Float[Tensor, "samples classes"], log_q: Float[Tensor, "*members samples classes"]
 ) -> Float[Tensor, "*members samples"]:
-    """KL(p ‖ q) as sum_k p (e^t - 1 - t), t = log q - log p, in nats: no term is negative."""
-    p, t = log_p.exp(), log_q - log_p
+    """KL(p ‖ q) as sum_k p (e^t - 1 - t), t = log q - log p, in nats: no term is negative.
+
+    A class that both exclude adds nothing; NaN where p alone excludes one.
+    """
+    excluded = (log_p == -inf) & (log_q == -inf)
+    p, t = log_p.exp(), (log_q - log_p).masked_fill_(excluded, 0.0)
     large = log_q.exp() - p - p * t  # e^t may overflow where p e^t does not
     return where(t.abs() < 1, p * (t.expm1() - t), large).sum(dim=-1)
 

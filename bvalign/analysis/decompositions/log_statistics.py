@@ -10,7 +10,7 @@ w_m = (L - log p_m) / (M-1) less its mean E_q w_m, for one sample
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bvalign.analysis.decompositions.log_probs import kl_divergence, log_softmax, log_sum_exp
@@ -18,6 +18,10 @@ from bvalign.analysis.decompositions.pieces import in_pieces
 
 DIGITS = 1 / 32
 """Least -log Z, relative to the larger of its two terms: their difference loses five bits."""
+
+
+LEAST_CLASSES = 2
+"""Of a sample: where members leave a single one, they exclude classes that it has."""
 
 
 class LogMoments(NamedTuple):
@@ -39,12 +43,16 @@ def log_moments_of(log_probs: Float[Tensor, "members samples classes"]) -> LogMo
     mean = log_prob_sum / len(log_probs)
     log_total, largest = log_sum_exp(mean), mean.amax(dim=-1)
     divergence = -len(log_probs) * log_total
-    # NaN where a member excludes a class: then the mean is -inf
-    exact = (log_total < DIGITS * largest) & log_prob_sum.sum(dim=-1).isfinite()
+    finite = log_prob_sum.isfinite()
+    some = (~finite).any(dim=-1)  # members exclude a class, which the sample may not have
+    if some.any():
+        some &= ~(finite | (log_probs.amax(dim=0) == -torch.inf)).all(dim=-1)
+    exact = (log_total < DIGITS * largest) & ~some
     rows = torch.nonzero(~exact).flatten()
     if len(rows):
         terms = kl_divergence(log_softmax(mean[rows]), log_probs[:, rows])
-        divergence[rows] = terms.sum(dim=0)
+        divergence[rows] = terms.sum(dim=0)  # NaN if only some members exclude a class
+        divergence[finite.sum(dim=-1) < LEAST_CLASSES] = torch.nan
     count = torch.full_like(divergence, len(log_probs), dtype=torch.int64)
     return LogMoments(count, log_prob_sum, divergence)
 
@@ -53,7 +61,10 @@ def merge_logs(a: LogMoments, b: LogMoments) -> LogMoments:
     """Moments of the union of two disjoint sets of members; either may be empty (count 0)."""
     count, log_prob_sum = a.count + b.count, a.log_prob_sum + b.log_prob_sum
     centre = log_centre(count, log_prob_sum)
-    between = [n * kl_divergence(centre, log_centre(n, sums)) for n, sums, _ in (a, b)]
+    between = [
+        torch.where(n > 0, n * kl_divergence(centre, log_centre(n, sums)), 0.0)
+        for n, sums, _ in (a, b)
+    ]
     return LogMoments(count, log_prob_sum, a.divergence + b.divergence + sum(between))
 
 
@@ -84,15 +95,35 @@ def jackknife_shift_of(
     centre, others = log_centre(count, log_prob_sum), (count - 1).clamp(min=1).unsqueeze(-1)
     q = centre.exp()
     w = (log_prob_sum / count.unsqueeze(-1) - log_probs).div_(others)
-    terms = w * q
+    excluded = _excluded_by_all(log_probs, moments)
+    terms = (w if excluded is None else w.masked_fill_(excluded, 0.0)) * q
     w -= terms.sum(dim=-1, keepdim=True)
+    if excluded is not None:
+        w.masked_fill_(excluded, 0.0)
     torch.expm1(w, out=terms)
     shift = terms.sub_(w).mul_(q).sum(dim=-1).log1p_().sum(dim=0)
     rows = torch.nonzero(~shift.isfinite()).flatten()
     if len(rows):  # e^w overflows
-        left = log_centre(count[rows] - 1, log_prob_sum[rows] - log_probs[:, rows])
+        sums = log_prob_sum[rows] - log_probs[:, rows]
+        if excluded is not None:
+            sums.masked_fill_(excluded[rows], -torch.inf)
+        left = log_centre(count[rows] - 1, sums)
         shift[rows] = kl_divergence(centre[rows], left).sum(dim=0)
     return torch.where(count > 1, shift * (count - 1) / count, torch.nan)
+
+
+def _excluded_by_all(
+    log_probs: Float[Tensor, "members samples classes"], moments: LogMoments
+) -> Bool[Tensor, "samples classes"] | None:
+    """Marks classes that a sample does not have; None if there are none, or for a part of members.
+
+    Classes that some members exclude stay as they are, and make the results NaN.
+    """
+    count, log_prob_sum, _ = moments
+    if log_prob_sum.isfinite().all() or (count != len(log_probs)).any():
+        return None
+    several = log_prob_sum.isfinite().sum(dim=-1, keepdim=True) >= LEAST_CLASSES
+    return (log_probs.amax(dim=0) == -torch.inf) & several
 
 
 def log_centre(

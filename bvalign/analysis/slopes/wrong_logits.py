@@ -34,30 +34,39 @@ def wrong_logit_skewness(
     """Skewness over the given samples, each of equal weight.
 
     With three classes all of them are used, as two centred ones have no skewness; NaN with two
-    classes or members, and where logits are infinite.
+    classes or members, and where logits are infinite. Classes that all members exclude are none.
 
     Args:
         logits: of samples that the members get right.
         target: class ids.
     """
     members, samples, classes = logits.shape
-    if classes < 3 or members < 3 or not samples:
+    total, used, asked = torch.zeros(members, dtype=torch.float64), 0, False
+    chunks = torch.arange(samples).split(max(1, CHUNK // (members * classes)))
+    for rows in chunks if members > 2 else ():
+        there = logits[:, rows].amax(dim=0) > -torch.inf
+        numbers = there.sum(dim=-1)
+        for number in numbers[numbers > 2].unique().tolist():
+            own = numbers == number
+            z, classes_of = logits[:, rows[own]].double(), there[own]
+            if number > 3:  # the noise of the label itself, and a shared one, must not enter
+                classes_of.scatter_(-1, target[rows[own]].unsqueeze(-1), False)
+            sums, varied = _cubes(z[:, classes_of].reshape(*z.shape[:2], -1))
+            total += sums
+            used, asked = used + varied, True
+    if not asked:
         return Skewness(math.nan, math.nan)
-    total, used = torch.zeros(members, dtype=torch.float64), 0
-    for rows in torch.arange(samples).split(max(1, CHUNK // (members * classes))):
-        z = logits[:, rows].double()
-        if classes > 3:  # the noise of the label itself, and a shared one, must not enter
-            others = torch.arange(classes - 1).expand(len(rows), -1)
-            others = others + (others >= target[rows].unsqueeze(1)).long()
-            z = z.gather(2, others.expand(members, -1, -1))
-        u = z - z.mean(dim=0)
-        u -= u.mean(dim=-1, keepdim=True)
-        scale = u.square().mean(dim=(0, 2)).sqrt()
-        varied = scale.isfinite() & (scale > 0)
-        u = u[:, varied] / scale[varied].unsqueeze(-1)
-        total += u.pow(3).mean(dim=2).sum(dim=1)
-        used += int(varied.sum())
-    number = classes if classes == 3 else classes - 1
-    left = (number - 2) * (members - 2) / math.sqrt(number * (number - 1) * members * (members - 1))
-    of_members = total / (max(used, 1) * left)
+    of_members = total / max(used, 1)
     return Skewness(float(of_members.mean()), float(of_members.std() / math.sqrt(members)))
+
+
+def _cubes(z: Float[Tensor, "members samples wrong"]) -> tuple[Float[Tensor, " members"], int]:
+    """Sum of the skewness of each sample, and how many have one."""
+    members, _, number = z.shape
+    u = z - z.mean(dim=0)
+    u -= u.mean(dim=-1, keepdim=True)
+    scale = u.square().mean(dim=(0, 2)).sqrt()
+    varied = scale.isfinite() & (scale > 0)
+    u = u[:, varied] / scale[varied].unsqueeze(-1)
+    left = (number - 2) * (members - 2) / math.sqrt(number * (number - 1) * members * (members - 1))
+    return u.pow(3).mean(dim=2).sum(dim=1) / left, int(varied.sum())

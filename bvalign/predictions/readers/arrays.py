@@ -23,7 +23,7 @@ from bvalign.predictions.readers.names import KINDS, LABEL, Names, find_name, sh
 from bvalign.predictions.readers.scores import Scores
 from bvalign.predictions.readers.side_arrays import SHOWN
 
-SIDE = ("index", "members", "weights", "clusters")
+SIDE = ("index", "members", "weights", "clusters", "num_options")
 
 
 @runtime_checkable

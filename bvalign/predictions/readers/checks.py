@@ -7,21 +7,28 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from bvalign.predictions.predictions import (
-    Predictions,
-    name_members,
-    samples_per_range,
-    without_copies,
-)
+from bvalign.predictions.copies import without_copies
+from bvalign.predictions.predictions import Predictions, name_members
 from bvalign.predictions.readers.clusters import find_clusters
 from bvalign.predictions.readers.meaning import as_meant
+from bvalign.predictions.readers.options import check_options_of_labels, with_options
 from bvalign.predictions.readers.precision import precision_note
-from bvalign.predictions.readers.scores import PROBABILITY_TOLERANCE, Scores
+from bvalign.predictions.readers.probabilities import (
+    NOTED_ERROR,
+    ROWS_READ,
+    check_probs,
+    rounding_of,
+)
+from bvalign.predictions.readers.scores import Scores
 from bvalign.predictions.readers.side_arrays import (
     check_member_weights,
     check_shown,
     member_weights_note,
 )
+from bvalign.predictions.readers.strings import without_surrogates
+
+LARGEST_EXACT = 2**53
+"""Whole numbers up to here are all floats."""
 
 
 def to_predictions(
@@ -38,6 +45,7 @@ def to_predictions(
         ValueError: shapes, labels, ids, probabilities or votes are not what they must be.
     """
     _check_shape(scores)
+    scores = with_options(without_surrogates(scores))
     scores = as_meant(scores, task)
     num_members, num_samples = scores.shape[:2]
     members = _ids(scores, "members", scores.members, num_members).tolist()
@@ -48,8 +56,10 @@ def to_predictions(
     clusters = find_clusters(scores.path, scores.clusters, clusters_file, index, order)
     labels = scores.labels
     labels = None if labels is None else _common(scores, "labels", labels, members)
+    check_options_of_labels(scores, labels)
     if scores.key == "votes":
-        num_classes, notes = _check_votes(scores, labels)
+        voted, notes = _check_votes(scores, labels)
+        num_classes = max(scores.num_classes, voted)
     else:
         num_classes = scores.shape[2]
         probs = scores.key == "probs"
@@ -60,7 +70,7 @@ def to_predictions(
         if scores.key == "votes":
             minus_infinity = torch.full((*block.shape, num_classes), -torch.inf)
             return minus_infinity.scatter(-1, block.unsqueeze(-1).long(), 0.0)
-        return block.double().log() if scores.key == "probs" else block
+        return block.double().clamp(min=0).log() if scores.key == "probs" else block
 
     weights = scores.weights
     weights_note = member_weights_note(weights, labelled=labels is not None)
@@ -73,9 +83,10 @@ def to_predictions(
         notes=(*scores.notes, *notes, *weights_note, *clusters.notes),
         weights=check_member_weights(scores.path, weights, num_members),
         clusters=clusters.numbers,
+        num_options=None if scores.num_options is None else scores.num_options[order],
         **check_shown(scores.path, _with_names(scores), order, num_classes),
     )
-    return predictions if scores.key == "votes" else without_copies(predictions)
+    return predictions if scores.key == "votes" else without_copies(predictions, scores.dtypes)
 
 
 def _with_names(scores: Scores) -> dict[str, np.ndarray]:
@@ -104,6 +115,17 @@ def _ids(
     scores: Scores, key: str, ids: np.ndarray | None, length: int
 ) -> Shaped[np.ndarray, " length"]:
     ids = np.arange(length) if ids is None else ids
+    if ids.dtype.kind == "f" and np.isfinite(ids).all() and (ids % 1 == 0).all():
+        if np.abs(ids).max(initial=0) > LARGEST_EXACT:
+            raise ValueError(
+                f"{scores.path}: '{key}' holds floats above 2**53, where they are not exact; save "
+                "integers, or number them from 0"
+            )
+        ids = ids.astype(np.int64)
+    if ids.dtype.kind == "u" and len(ids) and ids.max() > np.iinfo(np.int64).max:
+        raise ValueError(
+            f"{scores.path}: '{key}' must be below 2**63, got {ids.max()}; number them from 0"
+        )
     kinds = "iuU" if key == "members" else "iu"
     if ids.shape != (length,) or ids.dtype.kind not in kinds or len(np.unique(ids)) < length:
         what = "integers or names" if key == "members" else "integers"
@@ -131,46 +153,25 @@ def _common(scores: Scores, key: str, values: np.ndarray, members: list[int | st
 
 
 def _precision_note(scores: Scores) -> tuple[str, ...]:
-    blocks = (scores.take(rows).double() for rows in _blocks(scores))
+    blocks = (scores.take(rows).double() for rows in scores.blocks())
     return precision_note(scores.key, scores.dtypes, scores.shape[1], blocks)
-
-
-def _blocks(scores: Scores) -> list[slice]:
-    num_members, num_samples, *classes = scores.shape
-    step = samples_per_range(num_members, *(classes or [1]))
-    return [slice(i, min(i + step, num_samples)) for i in range(0, num_samples, step)]
 
 
 def _check_probs(scores: Scores, members: list[int | str]) -> tuple[str, ...]:
     """Checks probabilities in one pass, and notes what their rounding costs."""
-    num_members, num_samples = scores.shape[:2]
-    missing = torch.zeros(num_members, dtype=torch.int64)
-    first, num_bad, saturated = None, 0, 0
-    for rows in _blocks(scores):
-        probs = scores.take(rows).double()
-        nan, total = probs.isnan().any(dim=-1), probs.sum(dim=-1)
-        missing += nan.sum(dim=1)
-        off = ~((total - 1).abs() < PROBABILITY_TOLERANCE) | (probs < 0).any(dim=-1)
-        bad = torch.nonzero(off & ~nan)
-        if len(bad) and first is None:
-            member, row = bad[0].tolist()
-            first = (members[member], rows.start + row, float(total[member, row]))
-        num_bad += len(bad)
-        saturated += int((probs.amax(dim=-1) == 1).any(dim=0).sum())
-    if missing.any():
-        named = name_members(members, missing, num_samples)
-        raise ValueError(f"{scores.path}: 'probs' are NaN: {named}; leave these members out")
-    if first is not None:
-        raise ValueError(
-            f"{scores.path}: 'probs' must be at least 0 and sum to one over classes, but {num_bad} "
-            f"rows do not; the first is member {first[0]}, sample {first[1]}, sum {first[2]:.6g}"
-        )
+    rounding = rounding_of(scores.take(slice(0, ROWS_READ)).double(), scores.dtypes)
+    blocks = (scores.take(rows).double() for rows in scores.blocks())
+    saturated, off = check_probs(scores.path, blocks, rounding, members)
+    notes = _precision_note(scores)
+    if off >= NOTED_ERROR:
+        told = f"sums over classes are up to {off:.2g} from one ({rounding.what})"
+        notes = (f"probs: {told}; each row is divided by its sum", *notes)
     if not saturated:
-        return _precision_note(scores)
+        return notes
     return (
-        f"probs: {saturated} of {num_samples} samples have a probability rounded to one; their "
+        f"probs: {saturated} of {scores.shape[1]} samples have a probability rounded to one; their "
         "bias and variance are only as good as the small entries: save logits",
-        *_precision_note(scores),
+        *notes,
     )
 
 
@@ -179,7 +180,7 @@ def _check_votes(
 ) -> tuple[int, tuple[str, ...]]:
     """Checks votes in one pass; returns the number of classes, and notes what votes can say."""
     lowest, highest, agreed = 0, 1, 0
-    for rows in _blocks(scores):
+    for rows in scores.blocks():
         votes = scores.take(rows).long()
         lowest, highest = min(lowest, int(votes.min())), max(highest, int(votes.max()))
         agreed += int((votes == votes[0]).all(dim=0).sum())

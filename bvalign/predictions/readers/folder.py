@@ -28,8 +28,9 @@ from bvalign.predictions.readers.ranks import join_ranks
 from bvalign.predictions.readers.scores import Scores
 from bvalign.predictions.readers.side_arrays import SHOWN
 from bvalign.predictions.readers.stack import stack_members
+from bvalign.predictions.readers.strings import file_name
 
-SHARED = (*LABEL, "index", "weights", "clusters", *SHOWN)
+SHARED = (*LABEL, "index", "weights", "clusters", "num_options", *SHOWN)
 """Names of files that belong to all members."""
 
 OWN = (".labels", ".index")
@@ -62,7 +63,7 @@ def open_folder(folder: Path, names: Names) -> Scores:
             f"({READ}) or a folder for each member, has {shorten([file.name for file in rest])}"
         )
     one = replace(names, one_member=True)
-    parts = {file.stem: _open_member(file, one) for file in members}
+    parts = {file_name(file.stem): _open_member(file, one) for file in members}
     label = find_name(folder, "label", LABEL, [n for n in shared if n in LABEL], names.label)
     arrays = {name: array.load() for name, array in shared.items() if name not in LABEL}
     notes = []

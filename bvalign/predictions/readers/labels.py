@@ -64,6 +64,8 @@ def read_labels(
         raise ValueError(f"{path}: labels are true or false, but there are {num_classes} classes")
     elif labels.dtype.kind not in "iub":
         raise ValueError(f"{path}: 'labels' must be integers, got {labels.dtype}")
+    if labels.dtype.kind in "uf" and int(labels.max(initial=0)) >= 2**63:
+        raise ValueError(f"{path}: labels must be below 2**63, got {labels.max()}; save class ids")
     labels = labels.astype(np.int64)
     highest = np.iinfo(np.int64).max if num_classes is None else num_classes - 1
     outside = (labels < 0) | (labels > highest)

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Num
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from bvalign.predictions.readers.labels import read_labels
 from bvalign.predictions.readers.mapped import Rows
-from bvalign.predictions.readers.scores import PROBABILITY_TOLERANCE, ROWS_SUMMED, Scores
+from bvalign.predictions.readers.probabilities import ROWS_READ, is_hard, rounding_of
+from bvalign.predictions.readers.scores import Scores
 
 MANY_CLASSES = 10_000
 """Votes with ids from here on are ids of something, and only those that occur are classes."""
@@ -32,6 +33,7 @@ def as_meant(scores: Scores, task: str | None = None) -> Scores:
         scores = _with_kind(scores)
         if scores.shape[2] == 1:
             scores = _with_both_classes(scores)
+        scores = _hard_as_votes(scores)
     if scores.labels is None:
         return _with_hint(scores)
     names = scores.shown.get("class_names")
@@ -86,38 +88,62 @@ def _of_task(scores: Scores, task: str | None) -> Scores:
 
 def _with_kind(scores: Scores) -> Scores:
     """Tells logits from probabilities by the first rows of all members, and says so."""
-    if scores.key == "probs":
+    first = scores.take(slice(0, ROWS_READ)).double()
+    key, why = _single_kind(first, scores) if scores.shape[2] == 1 else _kind(first, scores)
+    if key == scores.key:
         return scores
-    first = scores.take(slice(0, ROWS_SUMMED)).double()
-    single = scores.shape[2] == 1
+    return replace(scores, key=key, notes=(*scores.notes, f"{scores.key} are read as {key}: {why}"))
+
+
+def _kind(first: Float[Tensor, "members rows classes"], scores: Scores) -> tuple[str, str]:
+    """What rows are, and why, by their sums over classes."""
+    if scores.key == "probs":
+        logs = first.exp()
+        if (first <= 0).all() and rounding_of(logs, ("float32",)).sums_to_one(logs).all():
+            return "logits", "rows are logarithms of probabilities"
+        return "probs", ""
     between = bool(((first >= 0) & (first <= 1)).all())
     if scores.key == "logits" and not between:
-        return scores
-    near_one = (first.sum(dim=-1) - 1).abs() < PROBABILITY_TOLERANCE
-    fraction = float(near_one.double().mean())
+        return "logits", ""
+    fraction = float(rounding_of(first, scores.dtypes).sums_to_one(first).double().mean())
     if scores.key == "logits":
-        if single or fraction < 1:
-            return scores
-        said = "logits: rows are at least 0 and sum to one, so they are read as probabilities"
-        return replace(scores, key="probs", notes=(*scores.notes, said))
-    if between and not single and fraction < 0.5:
+        return ("probs" if fraction == 1 else "logits"), "rows are at least 0 and sum to one"
+    if between and fraction < 0.5:
         raise ValueError(
             f"{scores.path}: all scores lie in 0..1, but {1 - fraction:.0%} of the first rows do "
             "not sum to one; save them with the name logits or probs"
         )
-    if single and not between and bool((first % 1 == 0).all()):
+    return ("probs", "rows sum to one") if fraction >= 0.5 else ("logits", "rows do not sum to one")
+
+
+def _single_kind(first: Float[Tensor, "members rows 1"], scores: Scores) -> tuple[str, str]:
+    """What the single outputs of a binary classifier are, and why."""
+    if scores.key != "scores":
+        return scores.key, ""
+    if ((first >= 0) & (first <= 1)).all():
+        return "probs", "they lie in 0..1"
+    if (first % 1 == 0).all():
         raise ValueError(
             f"{scores.path}: scores are whole numbers; are they class ids? Then save integers with "
             "the name votes"
         )
-    key = "probs" if (between if single else fraction >= 0.5) else "logits"
-    why = {
-        (True, "probs"): "they lie in 0..1",
-        (True, "logits"): "they do not lie in 0..1",
-        (False, "probs"): "rows sum to one",
-        (False, "logits"): "rows do not sum to one",
-    }[single, key]
-    return replace(scores, key=key, notes=(*scores.notes, f"scores are read as {key}: {why}"))
+    return "logits", "they do not lie in 0..1"
+
+
+def _hard_as_votes(scores: Scores) -> Scores:
+    """Votes in place of probabilities that are all exactly 0 or 1, also of infinite logits."""
+    if not all(is_hard(scores.take(rows), scores.key) for rows in scores.blocks()):
+        return scores
+    note = f"{scores.key}: all probabilities are exactly 0 or 1, so they are read as votes"
+    return replace(
+        scores,
+        key="votes",
+        shape=scores.shape[:2],
+        dtypes=("int64",),
+        take=lambda rows: scores.take(rows).argmax(dim=-1),
+        num_classes=scores.shape[2],
+        notes=(*scores.notes, note),
+    )
 
 
 def _with_both_classes(scores: Scores) -> Scores:

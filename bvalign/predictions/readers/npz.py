@@ -38,10 +38,10 @@ def open_npz(path: Path, names: Names) -> Scores:
 
     Args:
         path: contains scores as `arrays` describes them, optionally `labels` (samples), `index`
-            (samples), `members` (members), `weights` (members) and `clusters` (samples). `labels`
-            and `index` may be (members, samples); then they are compared between members. For the
-            report: `images` uint8 (samples, channels, height, width), `texts` (samples),
-            `class_names` (classes).
+            (samples), `members` (members), `weights` (members), `clusters` (samples) and
+            `num_options` (samples), how many classes a sample has. `labels` and `index` may be
+            (members, samples); then they are compared between members. For the report: `images`
+            uint8 (samples, channels, height, width), `texts` (samples), `class_names` (classes).
         names: given by the user.
 
     Raises:

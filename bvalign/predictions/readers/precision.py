@@ -24,16 +24,25 @@ def precision_note(
         num_samples: N.
         blocks: float64 scores of successive samples; not read if no member is stored in 16 bits.
     """
-    half = sorted({"float16", "bfloat16"} & set(dtypes))
-    if not half:
+    half, info = _half(dtypes), coarsest(dtypes)
+    if info is None:
         return ()
-    coarsest = max((torch.finfo(getattr(torch, name)) for name in half), key=lambda f: f.eps)
-    errors = (_rounding_error(key, scores, coarsest) for scores in blocks)
+    errors = (_rounding_error(key, scores, info) for scores in blocks)
     count = sum(int((error >= NOTED_ERROR).sum()) for error in errors)
     return (
         f"{key}: {', '.join(half)} costs digits: the squared bias of {count} of {num_samples} "
         f"samples may be off by {NOTED_ERROR:.0%} or more; save float32 logits",
     )
+
+
+def coarsest(dtypes: Sequence[str]) -> torch.finfo | None:
+    """The coarsest of the number types of 16 bits; None if there are none."""
+    infos = (torch.finfo(getattr(torch, name)) for name in _half(dtypes))
+    return max(infos, key=lambda info: info.eps, default=None)
+
+
+def _half(dtypes: Sequence[str]) -> list[str]:
+    return sorted({"float16", "bfloat16"} & set(dtypes))
 
 
 def _rounding_error(
@@ -45,6 +54,7 @@ def _rounding_error(
     by twice that. Probabilities keep eps/2 until the largest wrong one is below the normal numbers.
     """
     if key == "logits":
-        return 2 * info.eps * scores.abs().amax(dim=-1).amax(dim=0)
+        finite = scores.abs().where(scores != -torch.inf, 0.0)
+        return 2 * info.eps * finite.amax(dim=-1).amax(dim=0)
     second = scores.topk(2, dim=-1).values[..., 1].amin(dim=0)
     return info.eps * (info.smallest_normal / second).clamp(min=1)

@@ -8,13 +8,8 @@ import numpy as np
 from jaxtyping import Int, Num
 from torch import Tensor
 
+from bvalign.predictions.predictions import samples_per_range
 from bvalign.predictions.readers.mapped import Rows
-
-PROBABILITY_TOLERANCE = 1e-3
-"""How far probabilities may be from summing to one: float16 softmax over 1000 classes is within."""
-
-ROWS_SUMMED = 1000
-"""First samples whose sums over classes tell probabilities from logits."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +29,12 @@ class Scores:
         members: ids or names; None for 0, 1, ...
         weights: member weights (members); None where all members count once.
         clusters: names or numbers of clusters (samples); None if the file has none.
+        num_options: how many classes each sample has (samples), the first ones; None where all have
+            K. Scores of the others are -inf, probabilities 0.
         notes: remarks of the reader.
         sample_names: names of samples that have no number in index (samples).
-        num_options: classes that each sample has, the others being padding (samples); None where
-            all have all.
         shown: images, texts and class names, as far as there are any.
+        num_classes: of votes, where there are more classes than occur.
         task: chosen by the user and read; None where the files do not have several.
     """
 
@@ -57,6 +53,13 @@ class Scores:
     notes: tuple[str, ...] = ()
     shown: Mapping[str, np.ndarray] = field(default_factory=dict)
     task: str | None = None
+    num_classes: int = 0
+
+    def blocks(self) -> list[slice]:
+        """Ranges of samples that are read at a time."""
+        num_members, num_samples, *classes = self.shape
+        step = samples_per_range(num_members, *(classes or [1]))
+        return [slice(i, min(i + step, num_samples)) for i in range(0, num_samples, step)]
 
     def of_samples(self, rows: Int[np.ndarray, " rows"]) -> "Scores":
         """The scores and what belongs to them of some rows of the file."""

@@ -56,7 +56,7 @@ def stack_members(
         labels=_join(path, "labels", shared.get("labels"), parts),
         index=_join(path, "index", shared.get("index"), parts),
         sample_names=_same(path, "sample_names", parts),
-        num_options=_same(path, "num_options", parts),
+        num_options=shared.get("num_options", _same(path, "num_options", parts)),
         clusters=shared.get("clusters", first.clusters),
         weights=shared.get("weights"),
         members=np.array([int(n) for n in members] if numbers else members),
@@ -65,7 +65,7 @@ def stack_members(
     )
 
 
-_NOT_SHOWN = ("labels", "index", "weights", "clusters")
+_NOT_SHOWN = ("labels", "index", "weights", "clusters", "num_options")
 
 
 def _member_names(parts: Mapping[str, Scores]) -> list[str]:

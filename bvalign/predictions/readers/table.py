@@ -197,6 +197,11 @@ class _ScoreRows:
                 f"{len(wrong)} samples have other numbers of '{self.layout.scores[0]}'; the first "
                 f"is the {wrong[0]}th with {shorten(sorted({*options[:, wrong[0]].tolist()}))}"
             )
+        if self.layout.key == "scores":
+            raise ValueError(
+                f"{self.path}: samples have different numbers of options; call their scores logits "
+                "or probs"
+            )
         start = np.cumsum(lengths) - lengths
         padding = 0.0 if self.layout.key == "probs" else -torch.inf
 

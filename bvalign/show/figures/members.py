@@ -71,17 +71,19 @@ def over_size(
 
 
 def disagreement_over_error(
-    pair_disagreement: Float[np.ndarray, "members members"],
-    member_error: Float[np.ndarray, " members"],
+    pair_disagreement: Float[np.ndarray, "paired paired"],
+    member_error: Float[np.ndarray, " paired"],
     *,
     num_samples: int,
+    num_members: int,
 ) -> Figure:
     """Plots the disagreement of every pair of members over the mean of their error rates.
 
     Args:
         pair_disagreement: fraction of samples on which two members predict different classes.
-        member_error: error rate of each member.
+        member_error: error rate of each of them.
         num_samples: N, for the title.
+        num_members: M, for the title.
     """
     first, second = np.triu_indices(len(member_error), k=1)
     pairs = np.arange(len(first))
@@ -104,8 +106,9 @@ def disagreement_over_error(
     axes.set_ylim(low, 1.1 * span)
     axes.set_box_aspect(1)
     _finish(axes, "mean error of the two members (fraction of samples)", "disagreement (fraction)")
-    shown = "" if len(pairs) == len(first) else f", {len(pairs):,} of them shown, chosen at random"
-    title = f"N = {num_samples}, M = {len(member_error)}, pairs: {len(first):,}{shown}"
+    every = num_members * (num_members - 1) // 2
+    shown = "" if len(pairs) == every else f", {len(pairs):,} of them shown, chosen at random"
+    title = f"N = {num_samples}, M = {num_members}, pairs: {every:,}{shown}"
     axes.set_title(title, fontsize=10)
     return figure
 
@@ -206,7 +209,10 @@ def member_figures(analysis: Analysis) -> dict[str, Figure]:
             num_samples=analysis.num_samples,
         ),
         "disagreement": disagreement_over_error(
-            analysis.pair_disagreement.numpy(), 1 - accuracy, num_samples=analysis.num_samples
+            analysis.pair_disagreement.numpy(),
+            1 - accuracy[analysis.paired.numpy()],
+            num_samples=analysis.num_samples,
+            num_members=analysis.num_members,
         ),
     }
 

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, Shaped
 from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions
 from bvalign.show.figures import DECADES_SHOWN, feasible_variance, fitted_lines
+from bvalign.show.report.template import cut
 
 MOST_POINTS = 20_000
 """With more samples the page plots their density, and only the most extreme ones as points."""
@@ -68,6 +69,8 @@ def explorer(
     types = TYPES | dict.fromkeys(card, "<f4") | EXACT
     if several:
         types |= dict.fromkeys(("bias_sq_unbiased", "variance_unbiased"), "<f4")
+    if "num_options" in columns:
+        types["num_options"] = "<u2"
     packed = {
         name: _packed(columns[name].values.numpy()[shown], kind) for name, kind in types.items()
     }
@@ -89,15 +92,16 @@ def explorer(
 
 
 def texts_in_page(predictions: Predictions, shown: Int[np.ndarray, " shown"]) -> list[str]:
-    """Returns the texts of the first samples of the page, as many as fit into TEXT_BYTES."""
+    """Returns the texts of the first samples of the page, as many as fit into TEXT_BYTES, cut."""
     if predictions.texts is None:
         return []
     texts, left = [], TEXT_BYTES
     for row in shown.tolist():
-        left -= len(predictions.texts[row].encode())
+        text = cut(predictions.texts[row], "text")
+        left -= len(text.encode())
         if left < 0:
             break
-        texts.append(predictions.texts[row])
+        texts.append(text)
     return texts
 
 

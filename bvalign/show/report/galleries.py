@@ -10,7 +10,7 @@ from bvalign.analysis.decompositions import Column
 from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions
 from bvalign.show.figures import fitted_lines
-from bvalign.show.report.template import SAMPLES_SHOWN, class_names
+from bvalign.show.report.template import SAMPLES_SHOWN, class_names, cut
 from bvalign.show.report.thumbnails import PER_ROW, PER_SHEET, Sprites
 
 GALLERIES = {
@@ -132,5 +132,5 @@ def _card(
         "sheet": sheet if place < sheets.number else None,
         "row": cell // PER_ROW,
         "column": cell % PER_ROW,
-        "text": None if predictions.texts is None else predictions.texts[row],
+        "text": None if predictions.texts is None else cut(predictions.texts[row], "text"),
     }

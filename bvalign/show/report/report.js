@@ -191,12 +191,13 @@ function votes(row) {
   };
   line("th", ["class", "mean probability", `votes of ${page.num_members}`]);
   let prob = 1, number = page.num_members;
-  for (let k = from; k < from + page.top; k++) {
+  const has = columns.num_options ? columns.num_options[row] : page.classes.length;
+  for (let k = from; k < from + Math.min(page.top, has); k++) {
     line("td", [page.classes[columns.classes[k]], percent(columns.probs[k]), columns.votes[k]]);
     prob -= columns.probs[k];
     number -= columns.votes[k];
   }
-  if (page.top < page.classes.length) line("td", ["all others", percent(Math.max(prob, 0)), number]);
+  if (page.top < has) line("td", ["all others", percent(Math.max(prob, 0)), number]);
   return table;
 }
 

@@ -11,6 +11,7 @@ from jaxtyping import Shaped
 
 from bvalign.analysis.decompositions import Kind
 from bvalign.analysis.intervals import Estimate, Spread, estimate, stored
+from bvalign.predictions import file_name
 from bvalign.show.report.summary_json import SCHEMA
 
 OLD_SCHEMA = 1
@@ -106,7 +107,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
         for depth in range(1, max(map(len, parts)) + 1)
         if len({part[-depth:] for part in parts}) == len(set(parts))
     )
-    return ["/".join(part[-depth:]) for part in parts]
+    return [file_name("/".join(part[-depth:])) for part in parts]
 
 
 def _read(folder: Path, name: str) -> Report:

@@ -12,6 +12,8 @@ from bvalign.predictions import Predictions
 from bvalign.predictions.run.identity import flatten
 
 SAMPLES_SHOWN = 21
+MOST_CHARACTERS = {"text": 2000, "name": 100}
+"""Most characters of a text, and of the name of a class."""
 
 
 def render(
@@ -61,7 +63,23 @@ def render(
 
 def class_names(predictions: Predictions) -> tuple[str, ...]:
     """Returns a name for each class, its number by default."""
-    return predictions.class_names or tuple(map(str, range(predictions.num_classes)))
+    names = predictions.class_names or tuple(map(str, range(predictions.num_classes)))
+    return tuple(cut(name, "name") for name in names)
+
+
+def cut(text: str, kind: str) -> str:
+    """Cuts a string that is too long for a page, and says so.
+
+    Args:
+        text: of any length.
+        kind: text or name.
+
+    >>> cut("a" * 102, "name")[95:]
+    'aaaaa … (2 more characters)'
+    """
+    most = MOST_CHARACTERS[kind]
+    more = len(text) - most
+    return text if more <= 0 else f"{text[:most]} … ({more:,} more characters)"
 
 
 def thumbnail(

@@ -31,8 +31,7 @@ def print_main_numbers(
     if not console.is_terminal:
         print(analysis, *said, sep="\n", file=console.file)
         return
-    title = f"{analysis.num_members} members on {analysis.num_samples} samples"
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=analysis.size, title_justify="left", title_style="bold")
     table.add_column("")
     table.add_column("value", justify="right")
     table.add_column("95% interval", justify="right")

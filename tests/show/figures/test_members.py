@@ -48,14 +48,15 @@ def test_over_size_has_units_and_numbers_in_words(sizes):
 def test_disagreement_counts_pairs_by_hand():
     votes = torch.tensor([[0, 1, 2], [0, 1, 1], [1, 2, 0]])
     expected = [[0, 1, 3], [1, 0, 3], [3, 3, 0]]
-    assert pair_disagreement(votes).tolist() == expected
+    assert pair_disagreement(votes, 3).tolist() == expected
 
 
 def test_disagreement_over_error_shows_every_pair():
     logits, target = random_ensemble(members=5, samples=40)
     found = analysed(logits, target)
     error = 1 - found.member_accuracy.numpy()
-    figure = disagreement_over_error(found.pair_disagreement.numpy(), error, num_samples=40)
+    size = {"num_samples": 40, "num_members": 5}
+    figure = disagreement_over_error(found.pair_disagreement.numpy(), error, **size)
     points = drawn(figure).axes[0].collections[0].get_offsets()
     assert points.shape == (10, 2)
     np.testing.assert_allclose(
@@ -70,10 +71,10 @@ def test_disagreement_over_error_shows_every_pair():
 
 def test_disagreement_of_many_pairs_draws_a_part_and_says_so():
     error = np.linspace(0.1, 0.2, 200)
-    figure = disagreement_over_error(np.full((200, 200), 0.1), error, num_samples=100)
-    assert (
-        drawn(figure).axes[0].get_title().endswith("19,900, 10,000 of them shown, chosen at random")
-    )
+    size = {"num_samples": 100, "num_members": 300}  # of which 200 were compared in pairs
+    figure = disagreement_over_error(np.full((200, 200), 0.1), error, **size)
+    title = drawn(figure).axes[0].get_title()
+    assert title.endswith("M = 300, pairs: 44,850, 10,000 of them shown, chosen at random")
     assert len(figure.axes[0].collections[0].get_offsets()) == 10_000
 
 
