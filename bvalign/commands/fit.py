@@ -5,7 +5,6 @@ This is the only module that joins data, ensemble, predictions and show.
 
 import importlib
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -14,12 +13,12 @@ from typing import Any
 
 import torch
 import yaml
-from jsonargparse import Namespace
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from bvalign.commands.analyze import ALONE
+from bvalign.commands.home import with_home
 from bvalign.commands.one_line import OneLineParser, told_in_one_line
 from bvalign.commands.report import analyze_and_report
 from bvalign.commands.trainers import make_trainer
@@ -27,9 +26,11 @@ from bvalign.commands.waves import even_pack_size, seats, train_members
 from bvalign.data import EnsembleDataModule
 from bvalign.ensemble.checkpoints import CheckpointMembers
 from bvalign.ensemble.module import Ensemble
+from bvalign.ensemble.probe import refuse_unfit_network
 from bvalign.ensemble.ranks import leave_together, on_rank_zero, started_ranks
 from bvalign.ensemble.trainer_settings import (
     refuse_coupling,
+    refuse_no_batches,
     refuse_settings,
     trainer_identity,
 )
@@ -169,6 +170,11 @@ class EnsembleCLI(LightningCLI):
     ) -> RunDirectory:
         """Creates or joins the run on disk, saves samples and configuration, prints the state."""
         strategy = self.trainer.strategy
+        if not (root / "run.json").exists():
+            batch = min(datamodule.batch_size, len(datamodule.arrays.train_target))
+            part = batch * seats(strategy) // strategy.world_size
+            refuse_unfit_network(model, part, strategy.root_device)
+            refuse_no_batches(self.trainer.limit_train_batches, datamodule.steps_per_epoch)
         run = RunDirectory.open(
             root,
             {
@@ -226,19 +232,6 @@ class EnsembleCLI(LightningCLI):
     def _config_yaml(self) -> str:
         self._dump_config()
         return yaml.safe_dump(self.config_dump, sort_keys=False)
-
-
-def with_home(value: Any) -> Any:
-    """A configuration whose strings and paths that begin with `~` have the home in its place."""
-    if isinstance(value, Namespace):
-        return Namespace({key: with_home(one) for key, one in vars(value).items()})
-    if isinstance(value, dict):
-        return {key: with_home(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [with_home(one) for one in value]
-    if isinstance(value, str | Path) and str(value).partition("/")[0] == "~":
-        return type(value)(os.path.expanduser(value))  # noqa: PTH111 (works without a home)
-    return value
 
 
 def _seed(seed: bool | int) -> int:

@@ -6,7 +6,6 @@ import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from inspect import isabstract
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
@@ -17,7 +16,6 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 import bvalign.data
-from bvalign.data import EnsembleDataModule
 
 PACKAGES = tuple(Path(package.__file__).parent for package in (lightning, jsonargparse))
 """Where an error that is raised on purpose is about the configuration."""
@@ -40,6 +38,7 @@ SAID_AS = (
     (r"Expected an? ", "expected "),
     (r", expected ", " or "),
     (r"\. Got value: ", "; got "),
+    (r"(?:expected list, )?(no class '[^']+').*", r"\1"),
 )
 """Expressions of jsonargparse and the same in plain words."""
 
@@ -64,8 +63,8 @@ class OneLineParser(LightningArgumentParser):
 def one_line(message: str) -> str:
     """Shortens a message of jsonargparse to the key, what is expected and the value.
 
-    >>> one_line('Parser key "a.b":\\n  Errors:\\n    - Expected a <class \\'int\\'>\\n  Given value: x')
-    'a.b: expected int; got x'
+    >>> one_line("Expected a <class 'int'>. Got value: x")
+    'expected int; got x'
     """
     head, *rest = re.split(r"\n\s*Given value: ", message, maxsplit=1)
     lines = (line.strip().removeprefix("- ") for line in head.splitlines())
@@ -103,9 +102,8 @@ def told_in_one_line() -> Iterator[None]:
 
 
 def _data_sets() -> list[str]:
-    classes = [one for one in vars(bvalign.data).values() if isinstance(one, type)]
-    sets = [c for c in classes if issubclass(c, EnsembleDataModule) and not isabstract(c)]
-    return sorted(c.__name__ for c in sets)
+    sets = [one for one in vars(bvalign.data).values() if hasattr(one, "name")]
+    return sorted(one.__name__ for one in sets)
 
 
 def _about_configuration(error: BaseException, *, constructed: bool) -> bool:

@@ -195,13 +195,7 @@ class Ensemble(LightningModule):
 
     def train_loss(self) -> Float[Tensor, " members"]:
         """Mean training loss of the epoch that just ended."""
-        return self.loss_sum / self.losses_per_epoch()
-
-    def losses_per_epoch(self) -> int:
-        """Batches of each member in an epoch, of which several may make an optimizer step."""
-        if self.steps_at_once == 1:
-            return self.trainer.num_training_batches
-        return self.trainer.train_dataloader.num_steps
+        return self.loss_sum / self._steps_per_epoch()
 
     def test_step(self, batch: EvalBatch, batch_idx: int) -> dict[str, Tensor]:
         """Float32 logits (members, batch, classes) with the ids of members and samples."""
@@ -221,7 +215,7 @@ class Ensemble(LightningModule):
     def configure_optimizers(self) -> dict[str, object] | None:
         steps = self.trainer.estimated_stepping_batches  # a collective call: also without members
         if self.steps_at_once > 1:  # Lightning counts batches
-            steps = self.losses_per_epoch() * self.trainer.max_epochs
+            steps = self._steps_per_epoch() * self.trainer.max_epochs
         if not self.members:
             return None
         optimizer = self.optimizer_of_all()
@@ -241,6 +235,11 @@ class Ensemble(LightningModule):
         loss = loss.mean(dim=1)
         self.loss_sum += loss.detach()
         return loss.sum()
+
+    def _steps_per_epoch(self) -> int:
+        if self.steps_at_once == 1:
+            return self.trainer.num_training_batches
+        return self.trainer.train_dataloader.num_steps
 
     def _may_fuse(self) -> bool:
         # Lightning cannot clip gradients of a fused optimizer under automatic mixed precision

@@ -114,7 +114,9 @@ class SaveMembers(Callback):
         Raises:
             ValueError: a callback has ended training or cut an epoch short.
         """
-        each = math.ceil(module.losses_per_epoch() / trainer.accumulate_grad_batches)
+        joined = module.steps_at_once > 1
+        batches = trainer.datamodule.steps_per_epoch if joined else trainer.num_training_batches
+        each = math.ceil(batches / trainer.accumulate_grad_batches)
         steps = math.inf if epochs == -1 else epochs * each
         steps = min(steps, self.end[1]) if self.end[1] != -1 else steps
         if module.members and trainer.global_step < steps:

@@ -18,9 +18,9 @@ class StopRequest(Callback):
     """Stops all ranks after the same batch when one of them is asked to, at once if asked twice.
 
     A callback asks by `trainer.should_stop`, which Lightning itself would take for the end of the
-    training of all members. It raises SIGTERMException, on which `CheckpointMembers` saves. Lightning's own handler makes a
-    collective call inside the signal handler, which can meet another one, and rank zero then stops
-    without the others. A test in progress is finished first.
+    training of all members. It raises SIGTERMException, on which `CheckpointMembers` saves.
+    Lightning's own handler makes a collective call inside the signal handler, which can meet
+    another one, and rank zero then stops without the others. A test in progress is finished first.
     """
 
     def __init__(self) -> None:

@@ -41,6 +41,11 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
         "trains on a few batches; use --data.num_train, or --trainer.limit_train_batches, which is "
         "part of the run's identity",
     ),
+    "limit_val_batches": (
+        (None, 1.0, 0, 0.0),
+        "would leave out samples, and the live metrics need all of them; use --data.num_test for a "
+        "smaller test set, or 0 for no validation",
+    ),
     "limit_test_batches": (
         (None, 1.0),
         "would leave out samples, and every sample needs all members; use --data.num_test for a "
@@ -61,7 +66,7 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
 
 ALLOWED = frozenset(
     "accelerator strategy devices num_nodes logger callbacks min_epochs min_steps "
-    "limit_val_batches limit_predict_batches val_check_interval check_val_every_n_epoch "
+    "limit_predict_batches val_check_interval check_val_every_n_epoch "
     "num_sanity_val_steps log_every_n_steps enable_progress_bar enable_model_summary deterministic "
     "benchmark inference_mode profiler detect_anomaly plugins reload_dataloaders_every_n_epochs "
     "default_root_dir enable_autolog_hparams model_registry".split()
@@ -147,6 +152,19 @@ def refuse_settings(config: Mapping[str, object]) -> None:
         )
 
 
+def refuse_no_batches(limit: int | float, batches: int) -> None:
+    """Refuses a part of the training batches that is less than one.
+
+    Raises:
+        ValueError: says how large the part must be.
+    """
+    if isinstance(limit, float) and int(limit * batches) < 1:
+        raise ValueError(
+            f"trainer.limit_train_batches={limit} of {batches} batches is not one; use at least "
+            f"{1 / batches:.3g}, or 1 for a single batch"
+        )
+
+
 def refuse_callbacks(callbacks: Iterable[Callback]) -> None:
     """Refuses Lightning's callbacks that end or change training, and subclasses of them.
 
@@ -214,8 +232,8 @@ def _refuse_processes(trainer: Trainer) -> None:
     method = getattr(strategy, "_start_method", "popen")
     if method != "popen":
         raise ValueError(
-            f"trainer.strategy starts its processes by {method}, which cannot go through several "
-            "packs; use member_parallel or ddp"
+            f"trainer.strategy={strategy.strategy_name} starts its processes by {method}, which "
+            "cannot go through several packs; use member_parallel or ddp"
         )
     alone = isinstance(getattr(strategy, "cluster_environment", None), LightningEnvironment)
     if trainer.num_nodes > 1 and alone and "MASTER_ADDR" not in os.environ:
