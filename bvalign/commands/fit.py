@@ -98,7 +98,7 @@ class EnsembleCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Fills in the run directory, and makes W&B keep its files there."""
         config = self.config[self.subcommand] = with_home(self.config[self.subcommand])
-        refuse_settings(config.trainer)
+        refuse_settings(vars(config.trainer))
         if config.trainer.default_root_dir is None:
             module, _, name = config.data.class_path.rpartition(".")
             data = getattr(importlib.import_module(module), name).name

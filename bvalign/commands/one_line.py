@@ -93,6 +93,8 @@ def told_in_one_line() -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, ImportError, MisconfigurationException) as error:
+        if told := _told_by_worker(error):
+            raise ValueError(told) from error
         cause = error
         while cause.__cause__ is not None and _file(cause).is_relative_to(PACKAGES[1]):
             cause = cause.__cause__  # jsonargparse wraps the errors of constructors
@@ -111,6 +113,16 @@ def _about_configuration(error: BaseException, *, constructed: bool) -> bool:
         return True
     known = isinstance(error, ValueError | TypeError | ImportError)
     return known and _on_purpose(error.__traceback__) and (constructed or _in_packages(error))
+
+
+def _told_by_worker(error: BaseException) -> str | None:
+    """The message of bvalign in a process of a DataLoader, from which PyTorch makes another one."""
+    text = str(error)
+    files = re.findall(r'\n  File "(.+?)"', text)
+    raised_by = Path(files[-1]) if files else Path()
+    if "Caught ValueError in DataLoader worker" not in text or "bvalign" not in raised_by.parts:
+        return None
+    return text.rpartition("\nValueError: ")[2]
 
 
 def _on_purpose(trace: TracebackType) -> bool:

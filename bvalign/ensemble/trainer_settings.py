@@ -138,8 +138,8 @@ def refuse_settings(config: Mapping[str, object]) -> None:
         value = config.get(name, accepted[0])
         if not any(_same(value, one) for one in accepted):
             raise ValueError(f"trainer.{name}={value} {why}")
-    if config.get("limit_train_batches") == 0:
-        raise ValueError("trainer.limit_train_batches=0 trains nothing; leave it out")
+    if (limit := config.get("limit_train_batches")) == 0:
+        raise ValueError(f"trainer.limit_train_batches={limit} trains nothing; leave it out")
     if config.get("max_epochs") == -1 and config.get("max_steps", -1) == -1:
         raise ValueError(
             "trainer.max_epochs=-1 never finishes a member; give a number, or --trainer.max_steps"
