@@ -63,7 +63,7 @@ ALLOWED = {
         {"class_path": "DeviceStatsMonitor", "init_args": {"cpu_stats": False}},
         "LearningRateMonitor",
         "ModelSummary",
-        "RichProgressBar",
+        "RichModelSummary",
         {"class_path": "BasePredictionWriter", "init_args": {"write_interval": "epoch"}},
         {
             "class_path": "ThroughputMonitor",
@@ -156,9 +156,29 @@ def test_allowed_arguments_and_callbacks_change_no_member(bvalign, fit, tmp_path
     (tmp_path / "all.yaml").write_text(yaml.safe_dump({"trainer": ALLOWED}))
     fit("--model.members=2", "--trainer.default_root_dir=plain")
     fit("--config=all.yaml", "--model.members=2", "--trainer.logger=CSVLogger")
-    for member in range(2):
-        one, two = (RunDirectory(root).member(member).logits() for root in ("plain", "run"))
-        assert torch.equal(one, two)
+    assert same_members("plain", "run")
+
+
+@pytest.mark.parametrize(
+    "bar", ["RichProgressBar", "TQDMProgressBar", "--trainer.enable_progress_bar"]
+)
+def test_a_bar_of_the_users_or_none_is_in_place_of_ours(fit, capsys, bar):
+    fit("--model.members=2", "--model.pack_size=1", "--trainer.default_root_dir=plain")
+    assert "members · epoch" in capsys.readouterr().err
+    fit(
+        "--model.members=2",
+        "--model.pack_size=1",
+        f"{bar}=false" if bar.startswith("--") else f"--trainer.callbacks={bar}",
+        "--trainer.default_root_dir=run",
+    )
+    assert "members · epoch" not in capsys.readouterr().err
+    assert same_members("plain", "run")
+
+
+def same_members(*roots):
+    runs = [RunDirectory(root) for root in roots]
+    pairs = [[run.member(member).logits() for run in runs] for member in range(2)]
+    return all(torch.equal(*pair) for pair in pairs)
 
 
 @pytest.mark.parametrize(
