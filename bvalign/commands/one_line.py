@@ -56,7 +56,7 @@ class OneLineParser(LightningArgumentParser):
             super().error(message, ex)
         if ex is not None and os.environ.get("BVALIGN_DEBUG"):
             traceback.print_exception(ex)
-        prog = self.prog.replace(" [options]", "")
+        prog = getattr(ex, "subcommand_parser", self).prog.replace(" [options]", "")
         self.exit(2, f"bvalign: error: {one_line(message)}; see `{prog} --help`\n")
 
 
@@ -100,11 +100,12 @@ def told_in_one_line() -> Iterator[None]:
             cause = cause.__cause__  # jsonargparse wraps the errors of constructors
         if not _about_configuration(cause, constructed=cause is not error):
             raise
-        raise ValueError(one_line(str(cause))) from error
+        raise ValueError(str(cause)) from error
 
 
 def _data_sets() -> list[str]:
-    sets = [one for one in vars(bvalign.data).values() if hasattr(one, "name")]
+    classes = [one for one in vars(bvalign.data).values() if isinstance(one, type)]
+    sets = [one for one in classes if hasattr(one, "name")]
     return sorted(one.__name__ for one in sets)
 
 

@@ -232,8 +232,8 @@ def _refuse_processes(trainer: Trainer) -> None:
     method = getattr(strategy, "_start_method", "popen")
     if method != "popen":
         raise ValueError(
-            f"trainer.strategy={strategy.strategy_name} starts its processes by {method}, which "
-            "cannot go through several packs; use member_parallel or ddp"
+            f"trainer.strategy starts its processes by {method}, which cannot go through several "
+            "packs; use member_parallel or ddp"
         )
     alone = isinstance(getattr(strategy, "cluster_environment", None), LightningEnvironment)
     if trainer.num_nodes > 1 and alone and "MASTER_ADDR" not in os.environ:

@@ -150,7 +150,7 @@ def test_test_evaluates_the_finished_members_again(fit, bvalign, capsys):
     [
         ("ours are mlp, cnn", ["--model.arch=nosuchnet"]),
         ("must be at least 1, got 0", ["--model.members=0"]),
-        ("limit_test_batches must be 1.0", ["--trainer.limit_test_batches=0.5"]),
+        ("trainer.limit_test_batches=0.5 would", ["--trainer.limit_test_batches=0.5"]),
         ("couples them", ["--trainer.gradient_clip_val=1"]),
         ("seed is part of the run's identity", ["--seed_everything=true"]),
         (
@@ -172,7 +172,7 @@ def test_bad_settings_are_one_line(fit, capsys, message, arguments):
     [
         ("nosuchkey", ["--model.nosuchkey=1"]),
         ("NoSuchData", ["--data=NoSuchData"]),
-        ("Got value: maybe", ["--model.randomness.init=maybe"]),
+        ("expected one of 'member', 'shared'; got maybe", ["--model.randomness.init=maybe"]),
     ],
 )
 def test_unknown_keys_are_one_line(bvalign, capsys, message, arguments):
