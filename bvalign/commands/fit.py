@@ -122,7 +122,10 @@ class EnsembleCLI(LightningCLI):
     def test(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
         """Evaluates the finished members of a run again, from their weights."""
         run = RunDirectory(self.trainer.default_root_dir)
-        model.assign(run.finished()[0])
+        members, _ = run.finished()
+        if not members:
+            raise ValueError(f"{run.root}: no member is finished yet; `bvalign fit` trains them")
+        model.assign(members)
         model.configure_model()
         for member in model.members:
             model.pack.load(member, run.member(member).weights())

@@ -138,8 +138,9 @@ def refuse_settings(config: Mapping[str, object]) -> None:
         value = config.get(name, accepted[0])
         if not any(_same(value, one) for one in accepted):
             raise ValueError(f"trainer.{name}={value} {why}")
-    if (limit := config.get("limit_train_batches")) == 0:
-        raise ValueError(f"trainer.limit_train_batches={limit} trains nothing; leave it out")
+    for name in ("limit_train_batches", "max_steps"):
+        if config.get(name) == 0:
+            raise ValueError(f"trainer.{name}={config[name]} trains nothing; leave it out")
     if config.get("max_epochs") == -1 and config.get("max_steps", -1) == -1:
         raise ValueError(
             "trainer.max_epochs=-1 never finishes a member; give a number, or --trainer.max_steps"
@@ -219,6 +220,7 @@ def refuse_coupling(trainer: Trainer, *, sync_batchnorm: bool) -> None:
             "trainer.precision=16-mixed skips a step of all members where one overflows and so "
             "couples them; use bf16-mixed"
         )
+    refuse_callbacks(trainer.callbacks)  # also those of installed packages
     _refuse_processes(trainer)
 
 

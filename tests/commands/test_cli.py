@@ -143,6 +143,10 @@ def test_test_evaluates_the_finished_members_again(fit, bvalign, capsys):
     accuracy = summary("runs/digits-mlp")["accuracy"]["value"]
     bvalign("test", *TINY, "--trainer.logger=false")
     assert f"{accuracy:.4f}"[:6] in capsys.readouterr().out
+    for logits in Path("runs/digits-mlp/members").rglob("logits.safetensors"):
+        logits.unlink()
+    with pytest.raises(SystemExit, match="runs/digits-mlp: no member is finished yet"):
+        bvalign("test", *TINY, "--trainer.logger=false")
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,7 @@ def same_members(*roots):
     [
         ("limit_train_batches=0 trains nothing", {"limit_train_batches": 0}),
         ("limit_train_batches=0.0 trains nothing", {"limit_train_batches": 0.0}),
+        ("max_steps=0 trains nothing", {"max_steps": 0}),
         ("max_epochs=-1 never finishes a member", {"max_epochs": -1}),
     ],
 )
