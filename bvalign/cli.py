@@ -51,7 +51,8 @@ def main() -> None:
             raise
         if os.environ.get("BVALIGN_DEBUG"):
             traceback.print_exc()
-        raise SystemExit(f"bvalign: error: {_rank()}{' '.join(str(error).split())}") from None
+        said = " ".join(line.strip() for line in str(error).splitlines())
+        raise SystemExit(f"bvalign: error: {_rank()}{said}") from None
     except KeyboardInterrupt as error:
         print(f"\nbvalign: interrupted. {error}".rstrip(), file=sys.stderr)
         raise SystemExit(CAN_RESUME) from None

@@ -192,7 +192,10 @@ class EnsembleCLI(LightningCLI):
         done, problems = run.finished()
         for problem in problems:
             print(f"{problem}: trained again", file=sys.stderr)
-        run.save_samples(datamodule.samples())
+        samples = datamodule.samples()
+        run.save_samples(samples)
+        for note in samples.notes:
+            print(note, file=sys.stderr)
         config = self._config_yaml()
         with one_at_a_time(root):
             (root / "config.yaml").write_text(config)

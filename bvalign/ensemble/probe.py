@@ -55,5 +55,5 @@ def _explanation(module: Ensemble, network: nn.Module, batch: int, error: Except
     side = min(height, width)
     longest = min(16, max(4, side // 8))
     patch = next(p for p in range(longest, 0, -1) if height % p == width % p == 0)
-    arguments = json.dumps({"img_size": size, "patch_size": patch})
+    arguments = json.dumps(module.arch_args | {"img_size": size, "patch_size": patch}, default=str)
     return f"{told}; use '--model.arch_args={arguments}'"

@@ -178,8 +178,9 @@ def test_settings_that_are_too_small_are_refused(tmp_path, setting):
 
 
 @pytest.mark.usefixtures("without_figures")
-def test_members_train_from_disk(bvalign, tmp_path):
+def test_members_train_from_disk(bvalign, tmp_path, capsys):
     write_images(tmp_path / "insects")
+    write_images(tmp_path / "insects", classes=("wasp",), splits=("val",))
     bvalign(
         "fit",
         "--data=ImageFolder",
@@ -199,3 +200,6 @@ def test_members_train_from_disk(bvalign, tmp_path):
     assert summary["data"]["class_names"] == ["ant", "bee"]
     assert summary["data"]["name"] == "image-folder/insects"
     assert summary["accuracy"]["value"] == 1.0
+    (note,) = summary["notes"]
+    assert "val/wasp' is no class of " in note
+    assert note in capsys.readouterr().err
