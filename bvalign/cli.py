@@ -33,7 +33,10 @@ NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOT
 
 
 def main() -> None:
-    """Runs the command in `sys.argv`; bad input ends in one line on stderr and exit code 1."""
+    """Runs the command in `sys.argv`; bad input ends in one line on stderr and exit code 1.
+
+    With BVALIGN_DEBUG set, the line is preceded by the traceback.
+    """
     argv = sys.argv[1:]
     adapt_to_surroundings()
     try:
@@ -48,7 +51,10 @@ def main() -> None:
     except (ValueError, OSError) as error:
         if not _raised_here(error) and getattr(error, "errno", None) not in NOT_WRITABLE:
             raise
-        raise SystemExit(f"bvalign: error: {_rank()}{error}") from None
+        if os.environ.get("BVALIGN_DEBUG"):
+            traceback.print_exc()
+        said = " ".join(line.strip() for line in str(error).splitlines())
+        raise SystemExit(f"bvalign: error: {_rank()}{said}") from None
     except KeyboardInterrupt as error:
         print(f"\nbvalign: interrupted. {error}".rstrip(), file=sys.stderr)
         raise SystemExit(CAN_RESUME) from None
@@ -68,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     analyze.add_argument(
         "predictions",
-        type=Path,
+        type=_path,
         help="a run directory; arrays (.npz, .npy, .safetensors, .pt, .json) with logits or probs "
         "(members, samples, classes) or votes (members, samples), optionally labels (samples); a "
         "table (.csv, .tsv, .csv.gz, .parquet, .jsonl) with columns member, sample, label and "
@@ -77,10 +83,10 @@ def _parser() -> argparse.ArgumentParser:
         "docs/predictions.md",
     )
     _add_names(analyze)
-    analyze.add_argument("--out", type=Path, required=True, help="folder for the report")
+    analyze.add_argument("--out", type=_path, required=True, help="folder for the report")
     analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a, _names(a)))
     report = commands.add_parser("report", help="write the report of a run directory again")
-    report.add_argument("run_directory", type=Path, help="a run directory")
+    report.add_argument("run_directory", type=_path, help="a run directory")
     report.set_defaults(run=lambda a: _report(a.run_directory, a.run_directory, a))
     for command in (analyze, report):
         command.add_argument(
@@ -92,9 +98,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_clusters(analyze, report)
     compare = commands.add_parser("compare", help="compare the reports of several runs")
     compare.add_argument(
-        "runs", type=Path, nargs="+", help="run directories, or folders of reports"
+        "runs", type=_path, nargs="+", help="run directories, or folders of reports"
     )
-    compare.add_argument("--out", type=Path, required=True, help="folder for the comparison")
+    compare.add_argument("--out", type=_path, required=True, help="folder for the comparison")
     for command in (analyze, report, compare):
         command.add_argument("--pdf", action="store_true", help="figures also as PDF, for papers")
     compare.set_defaults(run=lambda a: _compare(a.runs, a.out, a.pdf))
@@ -128,7 +134,7 @@ def _add_clusters(*commands: argparse.ArgumentParser) -> None:
     for command in commands:
         command.add_argument(
             "--clusters",
-            type=Path,
+            type=_path,
             metavar="FILE",
             help="which samples belong together (a patient, a video, a family of questions), where "
             "the predictions do not say so: a .npy with an integer or string per sample, in their "
@@ -158,6 +164,11 @@ def _report(
         samples=not options.no_samples,
         pdf=options.pdf,
     )
+
+
+def _path(text: str) -> Path:
+    """Expands `~`, which the shell leaves in `--out='~/x'`; without a home it stays."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111
 
 
 def _rank() -> str:

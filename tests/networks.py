@@ -107,3 +107,15 @@ def quiet_trainer(**arguments):
         accelerator="cpu",
         **arguments,
     )
+
+
+def normed(num_classes, in_chans):
+    """BatchNorm over vectors."""
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.Linear(8, num_classes)
+    )
+
+
+def three(num_classes, in_chans):
+    """Logits of three classes, whatever the data has."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 3))

@@ -3,7 +3,6 @@
 This is the only module that joins data, ensemble, predictions and show.
 """
 
-import copy
 import importlib
 import logging
 import sys
@@ -16,33 +15,31 @@ import torch
 import yaml
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from bvalign.commands.analyze import ALONE
+from bvalign.commands.home import with_home
+from bvalign.commands.one_line import OneLineParser, told_in_one_line
 from bvalign.commands.report import analyze_and_report
+from bvalign.commands.trainers import make_trainer
 from bvalign.commands.waves import even_pack_size, seats, train_members
 from bvalign.data import EnsembleDataModule
 from bvalign.ensemble.checkpoints import CheckpointMembers
 from bvalign.ensemble.module import Ensemble
+from bvalign.ensemble.probe import refuse_unfit_network
 from bvalign.ensemble.ranks import leave_together, on_rank_zero, started_ranks
-from bvalign.ensemble.strategy import MemberParallelStrategy, refuse_coupling
+from bvalign.ensemble.trainer_settings import (
+    refuse_coupling,
+    refuse_no_batches,
+    refuse_settings,
+    trainer_identity,
+)
 from bvalign.memory import keep_freed_memory
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.run.claims import one_at_a_time
 from bvalign.provenance import provenance
 from bvalign.show.callbacks import AlignmentScatter, MembersProgress
 from bvalign.show.loggers import WandbRun, use_wandb
-
-DECISIVE = (
-    "max_epochs",
-    "max_steps",
-    "limit_train_batches",
-    "precision",
-    "accumulate_grad_batches",
-    "gradient_clip_val",
-    "gradient_clip_algorithm",
-)
-"""Trainer arguments that determine the weights of a member; others determine where and how fast."""
 
 NOISY_LOGGERS = (
     "pytorch.utilities.rank_zero",  # announces every Trainer, and a run has one per pack
@@ -70,6 +67,7 @@ class EnsembleCLI(LightningCLI):
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             parser_kwargs={"prog": "bvalign"},
+            parser_class=OneLineParser,
             trainer_defaults={
                 "max_epochs": 20,
                 "log_every_n_steps": 1,
@@ -99,7 +97,8 @@ class EnsembleCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Fills in the run directory, and makes W&B keep its files there."""
-        config = self.config[self.subcommand]
+        config = self.config[self.subcommand] = with_home(self.config[self.subcommand])
+        refuse_settings(vars(config.trainer))
         if config.trainer.default_root_dir is None:
             module, _, name = config.data.class_path.rpartition(".")
             data = getattr(importlib.import_module(module), name).name
@@ -108,16 +107,25 @@ class EnsembleCLI(LightningCLI):
         root = Path(config.trainer.default_root_dir)
         self.wandb_lock = use_wandb(config.trainer, root, self.subcommand)
 
+    @told_in_one_line()
+    def instantiate_classes(self) -> None:
+        super().instantiate_classes()
+
+    @told_in_one_line()
     def fit(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
         """Trains the missing members pack by pack and writes the report."""
         refuse_coupling(self.trainer, sync_batchnorm=self._trainer_config()["sync_batchnorm"])
         with started_ranks(self.trainer.strategy):
             self._train_and_report(model, datamodule)
 
+    @told_in_one_line()
     def test(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
         """Evaluates the finished members of a run again, from their weights."""
         run = RunDirectory(self.trainer.default_root_dir)
-        model.assign(run.finished()[0])
+        members, _ = run.finished()
+        if not members:
+            raise ValueError(f"{run.root}: no member is finished yet; `bvalign fit` trains them")
+        model.assign(members)
         model.configure_model()
         for member in model.members:
             model.pack.load(member, run.member(member).weights())
@@ -125,20 +133,8 @@ class EnsembleCLI(LightningCLI):
         self.instantiate_trainer([AlignmentScatter()], **alone).test(model, datamodule)
 
     def instantiate_trainer(self, callbacks: Sequence[Callback] = (), **kwargs: Any) -> Trainer:
-        """Makes a Trainer for one wave, with the user's callbacks and these.
-
-        Without a named strategy, each of several devices trains its own members.
-        """
-        config = self._trainer_config() | kwargs
-        config["strategy"] = copy.deepcopy(config["strategy"])  # a Trainer fills it in
-        for key, ours in (("callbacks", callbacks), ("plugins", [kwargs.get("plugins")])):
-            users = self._trainer_config()[key] or []
-            users = users if isinstance(users, list) else [users]
-            config[key] = [*users, *(one for one in ours if one is not None)]
-        trainer = Trainer(**config)
-        if config["strategy"] == "auto" and type(trainer.strategy) is DDPStrategy:
-            trainer = Trainer(**config | {"strategy": MemberParallelStrategy.strategy_name})
-        return trainer
+        """Makes a Trainer for one wave, with the user's callbacks and these."""
+        return make_trainer(self._trainer_config(), callbacks, **kwargs)
 
     def _train_and_report(self, model: Ensemble, datamodule: EnsembleDataModule) -> None:
         strategy, root = self.trainer.strategy, Path(self.trainer.default_root_dir)
@@ -157,12 +153,13 @@ class EnsembleCLI(LightningCLI):
                 self.config_init[self.subcommand].checkpoints,
                 [AlignmentScatter(run), bar],
             )
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit) as stop:
             if not strategy.is_global_zero:
                 return
             kept = len(run.finished()[0])
+            why = stop if isinstance(stop, SIGTERMException) else ""
             raise KeyboardInterrupt(
-                f"{kept} of {run.num_members} members are finished and kept; the same command "
+                f"{why}{kept} of {run.num_members} members are finished and kept; the same command "
                 "continues"
             ) from None
         finally:
@@ -176,12 +173,17 @@ class EnsembleCLI(LightningCLI):
     ) -> RunDirectory:
         """Creates or joins the run on disk, saves samples and configuration, prints the state."""
         strategy = self.trainer.strategy
+        if not (root / "run.json").exists():
+            batch = min(datamodule.batch_size, len(datamodule.arrays.train_target))
+            part = batch * seats(strategy) // strategy.world_size
+            refuse_unfit_network(model, part, strategy.root_device)
+            refuse_no_batches(self.trainer.limit_train_batches, datamodule.steps_per_epoch)
         run = RunDirectory.open(
             root,
             {
                 "data": datamodule.identity(),
                 "model": model.identity(),
-                "trainer": {key: self._trainer_config().get(key) for key in DECISIVE},
+                "trainer": trainer_identity(self._trainer_config()),
             },
             model.num_members,
             even_pack_size(model.num_members, model.pack_size, seats(strategy)),
@@ -190,7 +192,10 @@ class EnsembleCLI(LightningCLI):
         done, problems = run.finished()
         for problem in problems:
             print(f"{problem}: trained again", file=sys.stderr)
-        run.save_samples(datamodule.samples())
+        samples = datamodule.samples()
+        run.save_samples(samples)
+        for note in samples.notes:
+            print(note, file=sys.stderr)
         config = self._config_yaml()
         with one_at_a_time(root):
             (root / "config.yaml").write_text(config)

@@ -1,6 +1,7 @@
 """Class folders of images that are read from disk during training, such as ImageNet."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from bvalign.data.datamodule import Arrays, EnsembleDataModule, balanced_rows
-from bvalign.data.image_workers import Centres, Crops, MemberSampler
+from bvalign.data.image_workers import Centres, Crops, MemberSampler, Thumbnails
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as is usual
 THUMBNAIL = 32  # pixels; 50,000 of them are 150 MB
+NO_DATA = "__MACOSX"  # what macOS puts beside the content of an archive
 
 Labels = Int64[Tensor, "*members batch"]
 ImageBatch = tuple[UInt8[Tensor, "*members batch 3 size size"], Labels, Labels]
@@ -23,7 +25,8 @@ class ImageFolder(EnsembleDataModule):
     """Class folders of images: `root/train/<class>/*.jpg` and `root/val/<class>/*.jpg`.
 
     Each member has its own order, crops and flips and so decodes its own images: a pack needs as
-    many times the workers of one member as it has members.
+    many times the workers of one member as it has members. Names that begin with a dot are neither
+    classes nor images. Grey images of 16 bits are scaled to 8.
 
     Args:
         root: folder that holds both splits.
@@ -55,12 +58,18 @@ class ImageFolder(EnsembleDataModule):
         workers: int = 8,
     ) -> None:
         super().__init__()
+        if min(size, batch_size, eval_batch_size) < 1 or workers < 0:
+            raise ValueError(
+                "data.size, data.batch_size and data.eval_batch_size must be at least 1 and "
+                f"data.workers at least 0, got {size}, {batch_size}, {eval_batch_size} and "
+                f"{workers}"
+            )
         self.root, self.folders = Path(root), {"train": train, "test": test}
         self.size, self.augment, self.workers = size, augment, workers
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_train, self.num_test = num_train, num_test
         folder = self.root / train
-        names = sorted(f.name for f in folder.iterdir() if f.is_dir()) if folder.is_dir() else []
+        names = [inside.name for inside in _folders(folder)]
         if len(names) < 2:
             raise ValueError(f"data.root: '{folder}' must hold a folder of images for each class")
         self.class_names = tuple(names)
@@ -72,9 +81,15 @@ class ImageFolder(EnsembleDataModule):
             return
         train, train_target = self._files("train", self.num_train)
         test, test_target = self._files("test", self.num_test)
-        small = DataLoader(Centres(test, test_target, THUMBNAIL), 100, num_workers=self.workers)
-        thumbnails = torch.cat([image for image, _, _ in small]).numpy()
-        self.arrays = Arrays(train, train_target, thumbnails, test_target)
+        small = DataLoader(Thumbnails(test, test_target, THUMBNAIL), 100, num_workers=self.workers)
+        images, deep = zip(*small, strict=True)
+        notes = [*self._unused("train"), *self._unused("test")]
+        if scaled := int(torch.cat(deep).sum()):
+            notes.append(
+                f"data: {scaled} of {len(test)} test images of 16 bits are scaled to 8 bits"
+            )
+        thumbnails = torch.cat(images).numpy()
+        self.arrays = Arrays(train, train_target, thumbnails, test_target, tuple(notes))
         self.test_files = test
 
     def identity(self) -> dict[str, object]:
@@ -130,20 +145,30 @@ class ImageFolder(EnsembleDataModule):
         self, split: str, num: int | None
     ) -> tuple[Shaped[np.ndarray, " files"], Int64[np.ndarray, " files"]]:
         """Paths and labels, sorted by class and then by name."""
-        from torchvision.datasets.folder import IMG_EXTENSIONS
-
         folder, files, target = self.root / self.folders[split], [], []
         for label, name in enumerate(self.class_names):
-            inside = folder / name
-            content = sorted(inside.rglob("*")) if inside.is_dir() else []
-            images = [str(f) for f in content if f.suffix.lower() in IMG_EXTENSIONS]
+            images = [str(file) for file in sorted(_images(folder / name))]
             if not images:
-                raise ValueError(f"data.root: '{inside}' must hold images, there are none")
+                raise ValueError(
+                    f"data.root: '{folder / name}' must hold images, there are none; both splits "
+                    "need images of every class"
+                )
             files += images
             target += [label] * len(images)
         target = np.array(target, dtype=np.int64)
         keep = balanced_rows(split, target, num)
         return np.array(files)[keep], target[keep]
+
+    def _unused(self, split: str) -> Iterator[str]:
+        """Notes on images of a split that are in no folder of a class."""
+        folder, classes = self.root / self.folders[split], self.root / self.folders["train"]
+        for inside in _folders(folder):
+            if inside.name not in self.class_names:
+                unused = sum(1 for _ in _images(inside))
+                yield f"data: '{inside}' is no class of '{classes}', {unused} images are not used"
+        loose = sum(1 for file in _images(folder) if file.parent == folder)
+        if loose:
+            yield f"data: {loose} images in '{folder}' lie in no class folder and are not used"
 
     def _loader(self, dataset: Dataset, **arguments: object) -> DataLoader:
         cuda = self.trainer.strategy.root_device.type == "cuda"
@@ -156,3 +181,23 @@ class ImageFolder(EnsembleDataModule):
             multiprocessing_context="spawn" if several and cuda else None,
             **arguments,
         )
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Folders in a folder by name, without hidden ones; none if there is no such folder."""
+    inside = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in inside if path.is_dir() and _is_data(path.name))
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    """Image files anywhere below a folder, without hidden ones."""
+    from torchvision.datasets.folder import IMG_EXTENSIONS
+
+    for path in folder.rglob("*"):
+        shown = all(_is_data(name) for name in path.relative_to(folder).parts)
+        if shown and path.suffix.lower() in IMG_EXTENSIONS and path.is_file():
+            yield path
+
+
+def _is_data(name: str) -> bool:
+    return not name.startswith(".") and name != NO_DATA

@@ -70,7 +70,7 @@ class Centres(Dataset):
 
     def __getitem__(self, item: int | Item) -> tuple[UInt8[Tensor, "3 size size"], int, int]:
         row = item.row if isinstance(item, Item) else item
-        return self.cut(self._decode(row), item), int(self.target[row]), row
+        return self.cut(decode(self.files[row])[0], item), int(self.target[row]), row
 
     def cut(
         self, image: UInt8[Tensor, "3 height width"], item: int | Item
@@ -80,15 +80,13 @@ class Centres(Dataset):
         image = functional.resize(image, [round(self.size * 8 / 7)], antialias=True)
         return functional.center_crop(image, [self.size])
 
-    def _decode(self, row: int) -> UInt8[Tensor, "3 height width"]:
-        from PIL import Image
 
-        try:
-            with Image.open(self.files[row]) as image:
-                pixels = np.array(image.convert("RGB"))
-        except (OSError, SyntaxError) as error:  # Pillow raises either on what it cannot read
-            raise ValueError(f"{self.files[row]} is not a readable image: {error}") from error
-        return torch.from_numpy(pixels).permute(2, 0, 1)
+class Thumbnails(Centres):
+    """Small centre crops, and whether each image has more than 8 bits."""
+
+    def __getitem__(self, row: int) -> tuple[UInt8[Tensor, "3 size size"], bool]:
+        image, deep = decode(self.files[row])
+        return self.cut(image, row), deep
 
 
 class Crops(Centres):
@@ -108,3 +106,29 @@ class Crops(Centres):
         box = (int(top * (height - h + 1)), int(left * (width - w + 1)), h, w)
         image = functional.resized_crop(image, *box, [self.size, self.size], antialias=True)
         return image.flip(-1) if flip < 0.5 else image
+
+
+def decode(file: str) -> tuple[UInt8[Tensor, "3 height width"], bool]:
+    """Reads an image in 8 bits, and tells whether it has 16, which are scaled: 65,535 is 255.
+
+    Raises:
+        ValueError: it cannot be read, or its pixels have 32 bits or are floating-point numbers.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(str(file)) as image:
+            mode = image.mode
+            # Pillow opens some files of 16 bits as mode I, which has 32
+            deep = mode.startswith("I;16") or (mode == "I" and image.format in ("PNG", "PPM"))
+            pixels = np.array(image if deep else image.convert("RGB"))
+    except (OSError, SyntaxError) as error:  # Pillow raises either on what it cannot read
+        raise ValueError(f"{file} is not a readable image: {error}") from error
+    if mode in ("I", "F") and not deep:
+        raise ValueError(
+            f"{file} has pixels of 32 bits (mode {mode}), whose range nothing says; convert the "
+            "images to 8 or 16 bits"
+        )
+    if deep:
+        pixels = np.stack([np.round(pixels / 257).astype(np.uint8)] * 3, axis=-1)
+    return torch.from_numpy(pixels).permute(2, 0, 1), deep

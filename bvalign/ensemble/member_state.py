@@ -120,6 +120,7 @@ def put_together(
     for member, state in states.items():
         module.pack.load(member, _named(state.tensors, "weights/"))
     checkpoint = {key: shared[key] for key in SHARED}
+    _leave_finished_epoch(checkpoint["loops"]["fit_loop"])
     checkpoint["state_dict"] = module.state_dict()
     checkpoint["optimizer_states"] = _optimizer_states(states, module, shared["param_group"])
     sums = [state.tensors["loss_sum"] for state in states.values()]
@@ -127,6 +128,20 @@ def put_together(
     history = {member: state.info["history"] for member, state in states.items()}
     checkpoint["callbacks"] = {"SaveMembers": {"history": history}}
     return checkpoint
+
+
+def _leave_finished_epoch(loop: dict[str, Any]) -> None:
+    """Counts an epoch as completed whose last batch is done; a checkpoint is saved just before.
+
+    Lightning would do so itself, unless `max_steps` is set: then it takes one more batch for the
+    end of that epoch.
+    """
+    epochs, batches = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
+    if batches["is_last_batch"] and epochs["current"]["processed"] == epochs["current"]["ready"]:
+        for progress in epochs.values():
+            progress["completed"] = progress["processed"]
+        batches["current"] = dict.fromkeys(batches["current"], 0)
+        batches["is_last_batch"] = False
 
 
 def _optimizer_states(

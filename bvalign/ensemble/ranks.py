@@ -60,15 +60,8 @@ def _killed(process: subprocess.Popen, deadline: float) -> bool:
 
 
 def _start(strategy: Strategy) -> None:
-    if strategy.launcher is None:
-        return
-    if not strategy.launcher.is_interactive_compatible:
+    if strategy.launcher is not None:
         strategy.launcher.launch(strategy.setup_environment)
-        return
-    raise ValueError(
-        f"trainer.strategy={strategy.strategy_name} starts its processes by fork or spawn, which "
-        "cannot go through several packs; use member_parallel or ddp"
-    )
 
 
 def on_rank_zero(strategy: Strategy, function: Callable[[], T]) -> T:

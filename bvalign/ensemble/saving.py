@@ -1,5 +1,6 @@
 """The callback that saves each member's learning curve, weights and logits."""
 
+import math
 import sys
 from collections import defaultdict
 from typing import Any
@@ -18,6 +19,9 @@ class SaveMembers(Callback):
     A member with a non-finite loss or logits has diverged: this is noted there and on standard
     error, and the member is left out of everything that follows.
 
+    A member that has made fewer optimizer steps than its epochs have is never saved as finished,
+    whatever has ended or cut its training.
+
     | logged key | meaning |
     | --- | --- |
     | `train/loss` | training loss of the epoch, mean over the members in training on all ranks |
@@ -31,12 +35,18 @@ class SaveMembers(Callback):
         self.history: dict[int, list[dict[str, object]]] = defaultdict(list)
         self.logits: Float[Tensor, "members samples classes"]
         self.hits: Float[Tensor, " members+1"] | None = None  # correct validation samples, and all
+        self.end = (-1, -1)  # epochs and steps, of the Trainer
 
     def state_dict(self) -> dict[str, Any]:
         return {"history": dict(self.history)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.history = defaultdict(list, state_dict["history"])
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Notes where training ends, before a callback may change it."""
+        if stage == "fit":
+            self.end = (trainer.max_epochs, trainer.max_steps)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.hits = torch.zeros(len(pl_module.members) + 1, device=pl_module.device)
@@ -54,6 +64,7 @@ class SaveMembers(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Runs after the validation of the epoch, if there is one."""
         epoch = trainer.current_epoch + 1
+        self._refuse_short(trainer, pl_module, epoch)
         loss = _over_samples(trainer, pl_module.train_loss(), "mean")
         accuracy: list[object] = [""] * len(loss)
         if self.hits is not None:
@@ -73,6 +84,7 @@ class SaveMembers(Callback):
             pl_module.log_dict(step, rank_zero_only=True)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._refuse_short(trainer, pl_module, self.end[0])
         data = trainer.datamodule
         shape = (len(pl_module.members), data.num_test_samples, data.num_classes)
         self.logits = torch.zeros(shape)
@@ -95,6 +107,24 @@ class SaveMembers(Callback):
             if member not in pl_module.diverged and _writes(trainer):
                 weights = pl_module.pack.network_weights(member)
                 self.run.member(member).save(FinishedMember(self.logits[row], weights, history))
+
+    def _refuse_short(self, trainer: Trainer, module: LightningModule, epochs: int) -> None:
+        """Refuses members with fewer steps than `epochs` have; raised before anything is saved.
+
+        Raises:
+            ValueError: a callback has ended training or cut an epoch short.
+        """
+        joined = module.steps_at_once > 1
+        batches = trainer.datamodule.steps_per_epoch if joined else trainer.num_training_batches
+        each = math.ceil(batches / trainer.accumulate_grad_batches)
+        steps = math.inf if epochs == -1 else epochs * each
+        steps = min(steps, self.end[1]) if self.end[1] != -1 else steps
+        if module.members and trainer.global_step < steps:
+            raise ValueError(
+                f"members {', '.join(map(str, module.members))} have made {trainer.global_step} of "
+                f"{steps} training steps of {epochs} epochs and are not saved as finished: "
+                f"{suspects(trainer)} has cut training short; the same command continues without it"
+            )
 
     def _leave_out(
         self,
@@ -120,6 +150,16 @@ class SaveMembers(Callback):
             if _writes(trainer):
                 self.run.member(member).mark_diverged(epoch)
                 print(f"{told}; the others continue", file=sys.stderr)
+
+
+def suspects(trainer: Trainer) -> str:
+    """Names the callbacks that are neither ours nor Lightning's, which may end training."""
+    names = [
+        type(callback).__name__
+        for callback in trainer.callbacks
+        if type(callback).__module__.split(".")[0] not in ("bvalign", "lightning")
+    ]
+    return f"a callback ({', '.join(names)})" if names else "a callback or trainer.should_stop"
 
 
 def _rows(module: LightningModule) -> list[int]:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a stop after the current batch, with everything saved."""
+"""Ctrl-C, SIGTERM and `trainer.should_stop`: a stop after the batch, with everything saved."""
 
 import signal
 from types import FrameType, TracebackType
@@ -6,6 +6,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from bvalign.ensemble.saving import suspects
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 BATCHES = 8
@@ -15,9 +17,10 @@ BATCHES = 8
 class StopRequest(Callback):
     """Stops all ranks after the same batch when one of them is asked to, at once if asked twice.
 
-    It raises SIGTERMException, on which `CheckpointMembers` saves. Lightning's own handler makes a
-    collective call inside the signal handler, which can meet another one, and rank zero then stops
-    without the others. A test in progress is finished first.
+    A callback asks by `trainer.should_stop`, which Lightning itself would take for the end of the
+    training of all members. It raises SIGTERMException, on which `CheckpointMembers` saves.
+    Lightning's own handler makes a collective call inside the signal handler, which can meet
+    another one, and rank zero then stops without the others. A test in progress is finished first.
     """
 
     def __init__(self) -> None:
@@ -56,8 +59,12 @@ class StopRequest(Callback):
             self._stop_if_asked(trainer)
 
     def _stop_if_asked(self, trainer: Trainer) -> None:
-        if trainer.strategy.reduce_boolean_decision(self.asked, all=False):
-            raise SIGTERMException
+        ended = trainer.should_stop and trainer.fit_loop._can_stop_early
+        if trainer.strategy.reduce_boolean_decision(self.asked or ended, all=False):
+            epoch = f"in epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
+            raise SIGTERMException(
+                f"{suspects(trainer)} stopped training {epoch}; " if ended else ""
+            )
 
     def _install(self) -> None:
         """Handles the signals, unless a parent shell has its background jobs ignore them."""

@@ -53,38 +53,6 @@ class MemberParallelStrategy(DDPStrategy):
         return {"num_replicas": 1, "rank": 0}
 
 
-def refuse_coupling(trainer: Trainer, *, sync_batchnorm: bool) -> None:
-    """Refuses settings that would make members depend on each other, or leave out test samples.
-
-    Args:
-        trainer: as the user has configured it.
-        sync_batchnorm: the Trainer's argument of that name, which it does not expose.
-
-    Raises:
-        ValueError: names the setting and what to use instead.
-    """
-    if trainer.gradient_clip_val and trainer.gradient_clip_algorithm != "value":
-        raise ValueError(
-            "trainer.gradient_clip_val clips by the norm over all members of a pack and so couples "
-            "them; use --trainer.gradient_clip_algorithm=value"
-        )
-    if sync_batchnorm and isinstance(trainer.strategy, MemberParallelStrategy):
-        raise ValueError(
-            "trainer.sync_batchnorm couples the members of different ranks under member_parallel; "
-            "leave it out, or use --trainer.strategy=ddp"
-        )
-    if trainer.precision == "16-mixed":
-        raise ValueError(
-            "trainer.precision=16-mixed skips a step of all members where one overflows and so "
-            "couples them; use bf16-mixed"
-        )
-    if trainer.limit_test_batches != 1.0:
-        raise ValueError(
-            f"trainer.limit_test_batches must be 1.0, got {trainer.limit_test_batches}: every "
-            "sample needs all members; use --data.num_test for a smaller test set"
-        )
-
-
 if MemberParallelStrategy.strategy_name not in StrategyRegistry:
     StrategyRegistry.register(
         MemberParallelStrategy.strategy_name,

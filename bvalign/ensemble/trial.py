@@ -160,7 +160,9 @@ def _steps_at_once(choice: Choice, pack_size: int, trainer: Trainer) -> int:
     counted = (
         trainer.accumulate_grad_batches > 1
         or trainer.gradient_clip_val
+        or isinstance(trainer.limit_train_batches, int)  # 1 is a single one, 1.0 all of them
         or trainer.limit_train_batches != 1.0
+        or isinstance(trainer.val_check_interval, int)
         or trainer.val_check_interval != 1.0
         or trainer.max_steps != -1
         or (trainer.max_epochs or 0) < 1

@@ -143,6 +143,10 @@ def test_test_evaluates_the_finished_members_again(fit, bvalign, capsys):
     accuracy = summary("runs/digits-mlp")["accuracy"]["value"]
     bvalign("test", *TINY, "--trainer.logger=false")
     assert f"{accuracy:.4f}"[:6] in capsys.readouterr().out
+    for logits in Path("runs/digits-mlp/members").rglob("logits.safetensors"):
+        logits.unlink()
+    with pytest.raises(SystemExit, match="runs/digits-mlp: no member is finished yet"):
+        bvalign("test", *TINY, "--trainer.logger=false")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +154,7 @@ def test_test_evaluates_the_finished_members_again(fit, bvalign, capsys):
     [
         ("ours are mlp, cnn", ["--model.arch=nosuchnet"]),
         ("must be at least 1, got 0", ["--model.members=0"]),
-        ("limit_test_batches must be 1.0", ["--trainer.limit_test_batches=0.5"]),
+        ("trainer.limit_test_batches=0.5 would", ["--trainer.limit_test_batches=0.5"]),
         ("couples them", ["--trainer.gradient_clip_val=1"]),
         ("seed is part of the run's identity", ["--seed_everything=true"]),
         (
@@ -172,7 +176,7 @@ def test_bad_settings_are_one_line(fit, capsys, message, arguments):
     [
         ("nosuchkey", ["--model.nosuchkey=1"]),
         ("NoSuchData", ["--data=NoSuchData"]),
-        ("Got value: maybe", ["--model.randomness.init=maybe"]),
+        ("expected one of 'member', 'shared'; got maybe", ["--model.randomness.init=maybe"]),
     ],
 )
 def test_unknown_keys_are_one_line(bvalign, capsys, message, arguments):

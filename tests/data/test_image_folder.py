@@ -11,6 +11,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from PIL import Image
 
 from bvalign.data import ImageFolder
+from bvalign.data.image_workers import decode
 from bvalign.randomness import Streams
 
 
@@ -103,9 +104,83 @@ def test_what_is_missing_or_broken_is_named(tmp_path):
         ImageFolder(root=str(tmp_path), workers=0).setup()
 
 
+def test_hidden_names_are_neither_classes_nor_images(tmp_path):
+    plain, _ = folder(write_images(tmp_path / "insects"))
+    before = [plain.class_names, plain.identity(), plain.samples().notes]
+    for hidden in (".ipynb_checkpoints", "ant/.ipynb_checkpoints", "__MACOSX", "bee/__MACOSX/ant"):
+        inside = tmp_path / "insects" / "train" / hidden
+        inside.mkdir(parents=True)
+        (inside / "000.png").write_bytes(b"no image")
+    for split in ("train", "val"):
+        for name in ("._000.png", ".DS_Store", "Thumbs.db", ".hidden.jpg"):
+            (tmp_path / "insects" / split / "ant" / name).write_bytes(b"no image")
+            (tmp_path / "insects" / split / name).write_bytes(b"no image")
+    data, _ = folder(tmp_path / "insects")
+    assert [data.class_names, data.identity(), data.samples().notes] == before
+    assert before[2] == ()
+
+
+def test_images_that_belong_to_no_class_are_told(tmp_path):
+    write_images(tmp_path, per_class=4)
+    write_images(tmp_path, per_class=3, classes=("wasp",), splits=("val",))
+    for name in ("0.png", "1.jpg"):
+        (tmp_path / "train" / name).write_bytes(b"not in a folder")
+    data, _ = folder(tmp_path)
+    assert data.num_test_samples == 8
+    assert data.samples().notes == (
+        f"data: 2 images in '{tmp_path}/train' lie in no class folder and are not used",
+        f"data: '{tmp_path}/val/wasp' is no class of '{tmp_path}/train', 3 images are not used",
+    )
+
+
+def test_images_of_16_bits_are_scaled(tmp_path):
+    write_images(tmp_path, per_class=4)
+    levels = np.array([0, 256, 25700, 30000, 65535], np.uint16)
+    for split, name in (("train", "0.png"), ("val", "0.png"), ("val", "1.tif"), ("val", "2.pgm")):
+        pixels = np.broadcast_to(levels[:, None, None], (5, 8, 16)).reshape(40, 16)
+        Image.fromarray(pixels.copy()).save(tmp_path / split / "ant" / name)
+    for name in ("0.png", "1.tif", "2.pgm"):
+        image, deep = decode(str(tmp_path / "val" / "ant" / name))
+        assert image[:, ::8, 0].tolist() == [[0, 1, 100, 117, 255]] * 3
+        assert deep
+    data, _ = folder(tmp_path)
+    assert data.samples().notes == ("data: 3 of 11 test images of 16 bits are scaled to 8 bits",)
+
+
+@pytest.mark.parametrize(("dtype", "mode"), [(np.int32, "I"), (np.float32, "F")])
+def test_images_whose_range_nothing_says_are_refused(tmp_path, dtype, mode):
+    write_images(tmp_path, per_class=2)
+    path = tmp_path / "val" / "ant" / "0.tif"
+    Image.fromarray(np.full((20, 20), 200, dtype)).save(path)
+    message = rf"ant/0.tif has pixels of 32 bits \(mode {mode}\), whose range nothing says"
+    with pytest.raises(ValueError, match=message):
+        folder(tmp_path)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_image_is_one_line_also_from_a_worker(bvalign, tmp_path, workers):
+    path = write_images(tmp_path) / "val" / "bee" / "000.png"
+    path.write_bytes(b"no image")
+    with pytest.raises(SystemExit) as stopped:
+        bvalign("fit", "--data=ImageFolder", f"--data.root={tmp_path}", "--data.size=16",
+                f"--data.workers={workers}", "--trainer.logger=false")  # fmt: skip
+    assert stopped.value.code == (
+        f"bvalign: error: {path} is not a readable image: cannot identify image file '{path}'"
+    )
+
+
+@pytest.mark.parametrize("setting", ["size", "batch_size", "eval_batch_size"])
+def test_settings_that_are_too_small_are_refused(tmp_path, setting):
+    with pytest.raises(ValueError, match=f"data.{setting}.* must be at least 1"):
+        ImageFolder(root=write_images(tmp_path), **{setting: 0})
+    with pytest.raises(ValueError, match="data.workers at least 0, got 224, 128, 100 and -1"):
+        ImageFolder(root=tmp_path, workers=-1)
+
+
 @pytest.mark.usefixtures("without_figures")
-def test_members_train_from_disk(bvalign, tmp_path):
+def test_members_train_from_disk(bvalign, tmp_path, capsys):
     write_images(tmp_path / "insects")
+    write_images(tmp_path / "insects", classes=("wasp",), splits=("val",))
     bvalign(
         "fit",
         "--data=ImageFolder",
@@ -125,3 +200,6 @@ def test_members_train_from_disk(bvalign, tmp_path):
     assert summary["data"]["class_names"] == ["ant", "bee"]
     assert summary["data"]["name"] == "image-folder/insects"
     assert summary["accuracy"]["value"] == 1.0
+    (note,) = summary["notes"]
+    assert "val/wasp' is no class of " in note
+    assert note in capsys.readouterr().err

@@ -114,6 +114,59 @@ def test_stopped_after_any_step(tmp_path, whole, at, act):
     assert lost == 0 if act is ask else lost <= 2
 
 
+def stop_early(trainer):
+    trainer.should_stop = True
+
+
+def skip_the_rest(_):
+    raise StopIteration
+
+
+@pytest.mark.parametrize("at", mostly_slow(range(1, EPOCHS * STEPS), quick=(3, 5)))
+def test_a_callback_that_stops_training_finishes_no_member(tmp_path, whole, at):
+    """After the third step of an epoch, and after its last one."""
+    done = train(tmp_path, at, stop_early)
+    assert RunDirectory(tmp_path).finished()[0] == []
+    run, steps = train(tmp_path)
+    same(whole, run)
+    assert done + steps == 2 * EPOCHS * STEPS
+
+
+def test_stopping_after_the_last_step_or_before_the_least_epochs_stops_nothing(tmp_path, whole):
+    for at, more in ((EPOCHS * STEPS, {}), (7, {"min_epochs": EPOCHS})):
+        run, _ = train(tmp_path / str(at), at, stop_early, trainer_args=more)
+        same(whole, run)
+
+
+@pytest.mark.parametrize(
+    ("act", "at", "options"),
+    [
+        (skip_the_rest, 3, {}),
+        (skip_the_rest, 13, {}),
+        (lambda trainer: setattr(trainer.fit_loop, "max_epochs", 2), 3, {}),
+        (lambda trainer: setattr(trainer.fit_loop.epoch_loop, "max_steps", 8), 3, {}),
+        (skip_the_rest, 3, {"max_steps": 8}),
+    ],
+)
+def test_a_cut_training_is_not_saved_and_continues_without_the_callback(tmp_path, act, at, options):
+    with pytest.raises(ValueError, match=r"members 0, 1 have made .*a callback \(At\) has cut"):
+        train(tmp_path / "cut", at, act, trainer_args=options)
+    assert RunDirectory(tmp_path / "cut").finished()[0] == []
+    run, _ = train(tmp_path / "cut", trainer_args=options)
+    straight, _ = train(tmp_path / "straight", trainer_args=options)
+    same(straight, run)
+
+
+@pytest.mark.parametrize("at", mostly_slow(range(1, 8), quick=(4, 5)))
+def test_a_number_of_steps_that_ends_within_an_epoch(tmp_path, at):
+    options = {"trainer_args": {"max_steps": 8}}
+    straight, steps = train(tmp_path / "straight", **options)
+    assert steps == 16
+    train(tmp_path / "run", at, ask, **options)
+    run, _ = train(tmp_path / "run", **options)
+    same(straight, run)
+
+
 @pytest.mark.parametrize("at", mostly_slow([1, 2, 3, 4, 5, 6, 8], quick=(2, 5)))
 def test_several_steps_at_once(tmp_path, whole, at):
     """Three batches of two, two and one steps in an epoch."""

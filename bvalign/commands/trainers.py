@@ -1,0 +1,50 @@
+"""The Trainer of one wave, from the user's configuration and what bvalign adds."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.strategies import DDPStrategy
+
+from bvalign.ensemble.strategy import MemberParallelStrategy
+from bvalign.ensemble.trainer_settings import refuse_callbacks, refuse_plugins
+
+
+def make_trainer(config: Mapping[str, Any], callbacks: Sequence[Callback], **more: Any) -> Trainer:
+    """Makes a Trainer with the user's callbacks and these; a progress bar of the user's is the one.
+
+    Without a named strategy, each of several devices trains its own members.
+
+    Args:
+        config: the user's arguments of the Trainer, instantiated.
+        callbacks: come after the user's.
+        **more: further arguments, in place of the user's; `plugins` is a single one, and is added.
+
+    Raises:
+        ValueError: a callback or plugin of the user's is refused; the message names it.
+    """
+    users, plugins = _list(config["callbacks"]), _list(config["plugins"])
+    refuse_callbacks(users)
+    refuse_plugins(plugins)
+    barred = any(isinstance(one, ProgressBar) for one in users)
+    if barred or config["enable_progress_bar"] is False:
+        callbacks = [one for one in callbacks if not isinstance(one, ProgressBar)]
+    arguments = {
+        **config,
+        **more,
+        "strategy": copy.deepcopy(more.get("strategy", config["strategy"])),  # it is filled in
+        "callbacks": [*users, *callbacks],
+        "plugins": [*plugins, *_list(more.get("plugins"))],
+    }
+    trainer = Trainer(**arguments)
+    if arguments["strategy"] == "auto" and type(trainer.strategy) is DDPStrategy:
+        return Trainer(**arguments | {"strategy": MemberParallelStrategy.strategy_name})
+    return trainer
+
+
+def _list(one_or_several: Any) -> list[Any]:
+    if one_or_several is None:
+        return []
+    return one_or_several if isinstance(one_or_several, list) else [one_or_several]
