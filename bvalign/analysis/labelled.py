@@ -8,8 +8,14 @@ from jaxtyping import Int
 from torch import Tensor
 
 from bvalign.analysis.block_values import BlockValues, Plan, block_values
-from bvalign.analysis.calibration import Calibration, calibrate, compare_means, temperature
-from bvalign.analysis.collapse import fit_collapse
+from bvalign.analysis.calibration import (
+    Calibration,
+    Temperature,
+    calibrate,
+    compare_means,
+    temperature,
+)
+from bvalign.analysis.collapse import Collapse, fit_collapse
 from bvalign.analysis.collect import Range, collect, draw_positions, one_thread_each
 from bvalign.analysis.decompositions import Column, columns_of
 from bvalign.analysis.given import Given
@@ -25,6 +31,7 @@ from bvalign.analysis.slopes import (
     curve,
     fit_logit_slope,
     has_logs,
+    no_logit_slope,
     ols,
     pool_noise,
     read_drawn,
@@ -40,6 +47,14 @@ DRAWN_LOGITS, LEAST_DRAWN = 2**26, 1000
 
 KEPT_NUMBERS = 2**22
 """Most logits, and most probabilities, that are kept: 32 MB each in float64."""
+
+SOFT = {
+    "slope": "labels are soft, and the model of log odds behind it is about one label a sample",
+    "temperature": "labels are soft, and it is fitted by the likelihood of one label a sample",
+    "collapse": "labels are soft, and the margin of its model is that of one label a sample",
+    "votes": "labels are soft, and votes are right or wrong about the most probable class alone",
+}
+"""Why a number that needs one label a sample is left out."""
 
 
 def analyze_blocks(
@@ -88,16 +103,27 @@ def _analysis(
     binned, chosen = (
         None if clusters is None else clusters[rows] for rows in (plan.binned, plan.chosen)
     )
+    soft, kept = values.soft, (values.chosen_logits, values.chosen_target)
+    compared = compare_means(
+        values.gap, values.zero_one, values.decomposition, values.soft_error, members
+    )
+    if soft is None:
+        scaled, collapse = temperature(*kept, groups, chosen), fit_collapse(*kept)
+    else:
+        scaled = Temperature(None, len(kept[1]) // 2, reason=SOFT["temperature"])
+        collapse = Collapse(None, reason=SOFT["collapse"])
+        votes = Estimate(None, reason=SOFT["votes"])
+        compared["hard_equality"] = dict.fromkeys(compared["hard_equality"], votes)
     calibration = Calibration(
-        **calibrate(values.mean_probs, binned),
-        **compare_means(
-            values.gap, values.zero_one, values.decomposition, values.soft_error, members
+        **calibrate(
+            values.mean_probs, values.mean_probs.target if soft is None else soft.binned, binned
         ),
-        temperature=temperature(values.chosen_logits, values.chosen_target, groups, chosen),
+        **compared,
+        temperature=scaled,
     )
     weighted = None
     if values.weighted is not None:
-        weighted = _means(columns_of(values.weighted), members, "weighted_")
+        weighted = _means(table.of_weighted(), members, "weighted_")
     means = _means(table.averaged(), members)
     return Analysis(
         samples=table,
@@ -109,7 +135,7 @@ def _analysis(
         pair_disagreement=values.pairs_that_differ.double() / number,
         alignment=alignment,
         calibration=calibration,
-        collapse=fit_collapse(values.chosen_logits, values.chosen_target),
+        collapse=collapse,
         num_classes=values.mean_probs.whole.shape[1],
         num_drawn=num_drawn,
         notes=given.notes,
@@ -133,7 +159,10 @@ def _alignment(
         errors = LogErrors(*(error[positions] for error in values.logit.errors))
     usable = has_logs(values.decomposition.bias_sq, values.decomposition.variance)
     constant = int((correct & ~usable).sum())
-    found = fit_logit_slope(values.logit, first, len(correct), clusters)
+    if values.soft is None:
+        found = fit_logit_slope(values.logit, first, len(correct), clusters)
+    else:
+        found = no_logit_slope(SOFT["slope"], len(correct))
     return Alignment(
         found,
         ols(values.decomposition, values.log_errors, values.line, clusters),

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -56,6 +57,9 @@ def analyze_predictions(
         predictions: all of them, in every process.
         place: rank of this process and number of processes.
     """
+    soft = predictions.soft_labels
+    if soft is not None and (soft.max(axis=1) == 1).all():  # class ids, of which more is known
+        predictions = replace(predictions, soft_labels=None)
     (rank, world), total = place, predictions.num_ranges
     mine = range(total * rank // world, total * (rank + 1) // world)
     clusters = None if predictions.clusters is None else torch.from_numpy(predictions.clusters)
@@ -97,9 +101,18 @@ def _progress(
 
         def ranges() -> Iterator[Range]:
             for number in mine:
-                yield Range(number, *predictions.range(number))
+                yield _range(predictions, number)
                 bar.advance(task)
             if not mine:  # more processes than ranges: the others do the work
-                yield Range(NO_OWN, *predictions.range(0))
+                yield _range(predictions, 0)._replace(number=NO_OWN)
 
         yield ranges
+
+
+def _range(predictions: Predictions, number: int) -> Range:
+    start, logits, target = predictions.range(number)
+    soft, answers = (
+        None if values is None else torch.from_numpy(values[start : start + logits.shape[1]])
+        for values in (predictions.soft_labels, predictions.answers)
+    )
+    return Range(number, start, logits, target, soft, answers)

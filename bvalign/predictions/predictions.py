@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Int64, UInt8
+from jaxtyping import Bool, Float, Float64, Int, Int64, UInt8
 from torch import Tensor
 
 RANGE_BYTES = 2**21
@@ -29,6 +29,9 @@ class Predictions:
         weights: member weights, how often each member counts; None where all count once.
         clusters: number of each sample's cluster, 0, 1, ... in the order in which they first
             appear; None where samples are independent.
+        soft_labels: float64 distributions of the labels (samples, classes), rows sum to one, whose
+            argmax (the lowest class on ties) is the target; None where labels are class ids.
+        answers: of people behind each soft label; None where the distribution itself is known.
     """
 
     read: Callable[[int, int], Float[Tensor, "members block classes"]]
@@ -42,6 +45,8 @@ class Predictions:
     texts: tuple[str, ...] | None = None
     weights: tuple[float, ...] | None = None
     clusters: Int64[np.ndarray, " samples"] | None = None
+    soft_labels: Float64[np.ndarray, "samples classes"] | None = None
+    answers: Int64[np.ndarray, " samples"] | None = None
 
     @property
     def num_samples(self) -> int:

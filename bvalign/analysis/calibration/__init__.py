@@ -25,6 +25,7 @@ from bvalign.analysis.calibration.summary import (
     compare_means,
 )
 from bvalign.analysis.calibration.temperature import (
+    Temperature,
     TemperatureEffect,
     temperature,
     temperature_effect,
@@ -43,6 +44,7 @@ __all__ = [
     "Gap",
     "GapBounds",
     "MeanProbs",
+    "Temperature",
     "TemperatureEffect",
     "calibrate",
     "calibration_error",

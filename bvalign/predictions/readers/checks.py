@@ -71,6 +71,8 @@ def to_predictions(scores: Scores, clusters_file: Path | None = None) -> Predict
         notes=(*scores.notes, *notes, *weights_note, *clusters.notes),
         weights=check_member_weights(scores.path, weights, num_members),
         clusters=clusters.numbers,
+        soft_labels=None if scores.soft_labels is None else scores.soft_labels[order],
+        answers=None if scores.answers is None else scores.answers[order],
         **check_shown(scores.path, scores.shown, order, num_classes),
     )
     return predictions if scores.key == "votes" else without_copies(predictions)
@@ -81,7 +83,9 @@ def _as_meant(scores: Scores) -> Scores:
     if scores.labels is not None:
         names = scores.shown.get("class_names")
         found = read_labels(scores.path, scores.labels, scores.shape, names)
-        scores = replace(scores, labels=found.ids, notes=(*scores.notes, *found.notes))
+        notes = (*scores.notes, *found.notes)
+        soft = {"soft_labels": found.soft, "answers": found.answers}
+        scores = replace(scores, labels=found.ids, notes=notes, **soft)
         if found.known is not None:
             scores = scores.of_samples(np.flatnonzero(found.known))
     if scores.key != "logits":

@@ -36,6 +36,8 @@ class Scores:
         clusters: names or numbers of clusters (samples); None if the file has none.
         notes: remarks of the reader.
         shown: images, texts and class names, as far as there are any.
+        soft_labels: distributions (samples, classes), once found among the labels.
+        answers: behind each of them (samples), where the labels are counts.
     """
 
     path: Path
@@ -50,6 +52,8 @@ class Scores:
     clusters: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     shown: Mapping[str, np.ndarray] = field(default_factory=dict)
+    soft_labels: np.ndarray | None = None
+    answers: np.ndarray | None = None
 
     def of_samples(self, rows: Int[np.ndarray, " rows"]) -> "Scores":
         """The scores and what belongs to them of some rows of the file."""

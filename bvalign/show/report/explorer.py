@@ -128,7 +128,7 @@ def _view(
     ]
     ends = _grid(low, max(top, 1.0))
     bounds = [_line("variance = bias²", ends, ends)]
-    if x_name == "bias_sq":
+    if x_name == "bias_sq" and not analysis.soft_labels:
         edge = feasible_variance(ends, analysis.num_members, analysis.num_classes)
         bounds.append(_line("feasibility bound", ends, edge))
     return {

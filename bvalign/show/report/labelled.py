@@ -21,12 +21,13 @@ def plot(analysis: Analysis) -> dict[str, Figure]:
     """Plots the figures of the report, by file name."""
     several = analysis.num_members > 1
     bias_sq, variance, correct = (analysis[k] for k in ("bias_sq", "variance", "correct"))
-    plug_in = Panel("plug-in", bias_sq, variance)
+    bounded = not analysis.soft_labels
+    plug_in = Panel("plug-in", bias_sq, variance, bounded=bounded)
     panels = [plug_in._replace(lines=fitted_lines(analysis, ("logit_slope", "ols")))]
     if several:
         lines = fitted_lines(analysis, ("logit_slope",))
         unbiased = (analysis[k] for k in ("bias_sq_unbiased", "variance_unbiased"))
-        panels.append(Panel("unbiased", *unbiased, lines))
+        panels.append(Panel("unbiased", *unbiased, lines, bounded=False))
     space = {"num_members": analysis.num_members, "num_classes": analysis.num_classes}
     size = {"num_members": analysis.num_members, "num_samples": analysis.num_samples}
     plots = {
@@ -44,6 +45,7 @@ def plot(analysis: Analysis) -> dict[str, Figure]:
             geometric_mean(population.offset),
             num_members=analysis.num_members,
             flags=population.flags,
+            bounded=bounded,
         )
         plots |= member_figures(analysis)
     if analysis.collapse.noise is not None:

@@ -45,6 +45,16 @@ CAPTIONS = {
     "number of samples in each bin.",
 }
 
+SOFT_CAPTIONS = {
+    "alignment_linear": "The same on linear axes. Labels are soft: squared bias is the distance "
+    "from the distribution of the label, and bounds for a single label do not hold.",
+    "ratio": "The ratio of variance to squared bias of these members, sample by sample. Labels are "
+    "soft, so that members that agree with them on average can exceed M - 1.",
+    "reliability": "Calibration of the mean of the members. Labels are soft: the accuracy is the "
+    "mean probability that they give to the predicted class. Below: the number of samples in each "
+    "bin.",
+}
+
 
 def page(
     analysis: Analysis,
@@ -82,12 +92,13 @@ def page(
         summary,
         "\n".join([*in_words(summary), *(f"Note: {note}" for note in summary["notes"])]),
         figures,
-        CAPTIONS,
+        CAPTIONS | (SOFT_CAPTIONS if analysis.soft_labels else {}),
         flags=FLAGS,
         extremes=galleries(analysis, predictions, scored, shown, sheets),
         sprites=sheets,
         class_names=names,
         views=data["views"],
+        soft=analysis.soft_labels,
         left_out=analysis.num_samples - len(shown),
         plotly=plotly,
         page_data=as_script(data),
