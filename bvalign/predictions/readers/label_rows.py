@@ -36,12 +36,12 @@ def read_rows(path: Path, labels: Shaped[np.ndarray, "samples classes"]) -> Labe
         ValueError: they are neither of the three kinds; the message says what to do.
     """
     rows = labels.astype(np.float64)
-    binary = ((rows == 0) | (rows == 1)).all()
+    binary = bool(((rows == 0) | (rows == 1)).all())
     if binary and (rows.sum(axis=1) == 1).all():
         note = "labels are read as one-hot: the class of the one"
         return LabelRows(rows.argmax(axis=1), (note,))
     total = rows.sum(axis=1)
-    counts = not binary and (rows >= 0).all() and (rows % 1 == 0).all()
+    counts = not binary and bool(((rows >= 0) & (rows % 1 == 0)).all())
     wrong = total < 1 if counts else ~(np.abs(total - 1) < PROBABILITY_TOLERANCE)
     wrong |= ~(rows >= 0).all(axis=1)  # NaN, too
     if wrong.any():

@@ -48,6 +48,10 @@ CAPTIONS = {
 SOFT_CAPTIONS = {
     "alignment_linear": "The same on linear axes. Labels are soft: squared bias is the distance "
     "from the distribution of the label, and bounds for a single label do not hold.",
+    "gain_from_members": "The gain from more members. The mean of m members has the risk noise + "
+    "bias² + variance / m: more members remove variance but neither squared bias nor label noise, "
+    "the dashed limit. Right: the error rate of the mean of m members at the most probable class. "
+    "Points are means over ensembles of these members that have none in common.",
     "ratio": "The ratio of variance to squared bias of these members, sample by sample. Labels are "
     "soft, so that members that agree with them on average can exceed M - 1.",
     "reliability": "Calibration of the mean of the members. Labels are soft: the accuracy is the "
