@@ -7,7 +7,7 @@ samples.csv, with its mean in summary.json, both under the name of the field.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -67,8 +67,6 @@ from bvalign.analysis.slopes import (
 TOP = 4
 OF_PAIRS = {"bias_sq_unbiased", "bias_sq_pairs"}
 """Values made of products of the residuals of two members; with soft labels, of any sign."""
-
-Values = TypeVar("Values", Decomposition, WeightedDecomposition, None)
 
 
 class Plan(NamedTuple):
@@ -195,7 +193,9 @@ def _noise(
     return noise, None if answers is None else answer_noise(noise.noise, answers)
 
 
-def _over_people(values: Values, people: AnswerNoise | None) -> Values:
+def _over_people(
+    values: Decomposition | WeightedDecomposition | None, people: AnswerNoise | None
+) -> Decomposition | WeightedDecomposition | None:
     """Unbiased values also over the people whose answers make the labels."""
     if values is None or people is None:
         return values

@@ -8,6 +8,8 @@ from bvalign.analysis.decompositions import log_moments_of, member_probs, moment
 from bvalign.analysis.decompositions.other_losses import decompose_logs
 from bvalign.analysis.decompositions.soft_labels import noise_of, soft_labels_of
 from bvalign.analysis.decompositions.squared_loss import decompose
+from bvalign.analysis.groups import member_groups, residuals
+from bvalign.analysis.slopes.drawn import drawn_block
 from tests.analysed import analysed, estimates
 from tests.ensembles import mixed_ensemble
 from tests.reference_losses import mp
@@ -158,6 +160,25 @@ def test_lines_use_the_soft_squared_bias_of_samples_whose_most_probable_label_is
     single = analysed(logits, soft.argmax(dim=1)).alignment
     assert found.alignment.cross_half["slope"].value != single.cross_half["slope"].value
     assert found.alignment.num_correct == single.num_correct
+
+
+def test_parts_of_the_members_have_soft_squared_biases():
+    logits, soft = ensemble()
+    groups, labels = member_groups(6), soft_labels_of(soft)
+    probs = softmax(logits)
+    found = drawn_block(residuals(probs, labels.target, labels), groups)
+    order = [group[0] for group in groups.members]
+    for split, parts in enumerate(groups.thirds):
+        for place, part in enumerate(parts):
+            a, b = (probs[order[group]] - soft for group in torch.nonzero(part).flatten())
+            expected = (a * b).sum(dim=1)
+            got = found.parts.bias_sq[split, place]
+            torch.testing.assert_close(got, expected, rtol=1e-9, atol=1e-14)
+    for place, union in enumerate(groups.smaller):
+        mean = torch.stack([probs[order[g]] for g in torch.nonzero(union).flatten()]).mean(dim=0)
+        expected = (mean - soft).square().sum()
+        torch.testing.assert_close(found.smaller.bias_sq[place], expected, rtol=1e-9, atol=0)
+    assert found.odds is None
 
 
 def test_calibration_is_that_of_labels_drawn_from_the_soft_ones():

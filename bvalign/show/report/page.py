@@ -46,6 +46,14 @@ CAPTIONS = {
 }
 
 SOFT_CAPTIONS = {
+    "alignment_log": "One point per test sample, darker where they are denser. Both axes span the "
+    "same decades, so slope one is the dashed diagonal. Labels are soft: squared bias is the "
+    "distance from the distribution of the label, and correct is the most probable class. Left: "
+    "the values of these members, with their line (ols). Right: values that are unbiased for "
+    "infinitely many members; those that are not above zero are not shown.",
+    "disagreement": "The disagreement of every pair of members over their error rate, which is "
+    "that of the most probable class of soft labels. Below the line, members make the same "
+    "mistakes together.",
     "alignment_linear": "The same on linear axes. Labels are soft: squared bias is the distance "
     "from the distribution of the label, and bounds for a single label do not hold.",
     "gain_from_members": "The gain from more members. The mean of m members has the risk noise + "

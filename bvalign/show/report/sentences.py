@@ -93,7 +93,7 @@ def _risk(summary: Summary) -> Iterator[str]:
         )
         if "noise_unbiased" in means:
             few = _quoted(stored(means["noise_unbiased"]), ".3g", least=0.0)
-            noise += f" Answers are few, and without that the noise would be {few}."
+            noise += f" With so few answers that is too low; unbiased, it is {few}."
     if summary["num_members"] == 1:
         yield f"Its mean risk is {risk}; one member has no variance.{noise}"
         return
