@@ -125,3 +125,17 @@ def test_opened_predictions_take_soft_labels_that_are_one_hot_for_class_ids():
     found = analyze(predictions_of(*ENSEMBLE, soft_labels=one_hot))
     assert repr(found) == repr(single)
     assert all(np.array_equal(found[k], single[k], equal_nan=True) for k in single.columns())
+
+
+@pytest.mark.parametrize(
+    ("target", "scale", "message"),
+    [
+        (TARGET, 1.01, "sum to one in each row, but 200 of 200 do not; divide them by soft_labels"),
+        (TARGET, -1.0, "must be at least 0 and sum to one"),
+        ((TARGET + 1) % 10, 1.0, r"but 200 of 200 are not; give soft_labels.argmax\(1\)"),
+    ],
+)
+def test_opened_predictions_must_agree_with_their_soft_labels(target, scale, message):
+    soft = scale * (0.9 * np.eye(10)[TARGET] + 0.01)
+    with pytest.raises(ValueError, match=message):
+        analyze(predictions_of(ENSEMBLE[0], target, soft_labels=soft))
