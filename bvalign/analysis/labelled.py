@@ -115,9 +115,7 @@ def _analysis(
         votes = Estimate(None, reason=SOFT["votes"])
         compared["hard_equality"] = dict.fromkeys(compared["hard_equality"], votes)
     calibration = Calibration(
-        **calibrate(
-            values.mean_probs, values.mean_probs.target if soft is None else soft.binned, binned
-        ),
+        **calibrate(values.mean_probs, binned, soft and soft.binned),
         **compared,
         temperature=scaled,
     )

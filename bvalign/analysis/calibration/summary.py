@@ -74,15 +74,16 @@ class Calibration(NamedTuple):
 
 
 def calibrate(
-    probs: MeanProbs, labels: Labels, clusters: Int[Tensor, " binned"] | None
+    probs: MeanProbs, clusters: Int[Tensor, " binned"] | None, labels: Labels | None = None
 ) -> dict[str, object]:
     """Computes the fields of `Calibration` that come from binned mean probabilities.
 
     Args:
         probs: of the samples that are binned.
-        labels: of the same; distributions of soft labels.
         clusters: of the same; None if they are independent.
+        labels: soft labels of the same; None for the class ids.
     """
+    labels = probs.target if labels is None else labels
     errors = {
         binning: {notion: _error(probs, labels, notion, bins, clusters) for notion in NOTIONS}
         for binning, bins in BINNINGS.items()

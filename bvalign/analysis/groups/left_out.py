@@ -17,7 +17,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.decompositions import SoftLabels, expected_error, expected_log, noise_of
+from bvalign.analysis.decompositions import (
+    LabelNoise,
+    SoftLabels,
+    expected_error,
+    expected_log,
+    noise_of,
+)
 from bvalign.analysis.groups.member_sums import LossSums, SetValues
 
 Sets = Float[Tensor, "groups samples"]
@@ -86,13 +92,7 @@ def left_out(
     variance_unbiased = variance * m / (m - 1)
     uncertainty = sums.uncertainty / m
     log_probs = sums.log_probs / m.unsqueeze(-1)
-    if labels is None:
-        noise, kl_noise = 0.0, 0.0
-        kl_risk, soft_error = -log_probs.gather(-1, at).squeeze(-1), values.label / m
-    else:
-        noise, kl_noise = noise_of(labels)
-        kl_risk = -expected_log(log_probs, labels)
-        soft_error = expected_error(values.sums.magnitude / m.unsqueeze(-1), labels)
+    (noise, kl_noise), kl_risk, soft_error = _against(labels, values, log_probs, at)
     gap = noise + bias_sq - variance
     kl_variance = -log_probs.logsumexp(dim=-1)
     kl_bias = kl_risk - kl_noise - kl_variance
@@ -131,6 +131,20 @@ def left_out(
         soft_difference=soft_error - uncertainty - variance_unbiased,
         soft_difference_plug_in=soft_error - uncertainty - variance,
     )
+
+
+def _against(
+    labels: SoftLabels | None,
+    values: SetValues,
+    log_probs: Float[Tensor, "groups samples classes"],
+    at: Int[Tensor, "groups samples 1"],
+) -> tuple[LabelNoise | tuple[float, float], Sets, Sets]:
+    """Noise, the mean of -log p_m and 1 - the mean probability: of the labels, or of class ids."""
+    m = values.sums.count
+    if labels is None:
+        return (0.0, 0.0), -log_probs.gather(-1, at).squeeze(-1), values.label / m
+    error = expected_error(values.sums.magnitude / m.unsqueeze(-1), labels)
+    return noise_of(labels), -expected_log(log_probs, labels), error
 
 
 def left_out_sums(statistics: tuple) -> LeftOut:
