@@ -11,7 +11,7 @@ from bvalign.analysis.labelled import analyze_blocks
 from bvalign.analysis.unlabelled import analyze_unlabelled_blocks
 
 
-def ranges_of(logits, target, size):
+def ranges_of(logits, target, size, soft=None, answers=None):
     """Ranges of so many samples, as a list; `target` is None without labels."""
     return [
         Range(
@@ -19,14 +19,16 @@ def ranges_of(logits, target, size):
             start,
             logits[:, start : start + size],
             None if target is None else target[start : start + size],
+            None if soft is None else soft[start : start + size],
+            None if answers is None else answers[start : start + size],
         )
         for number, start in enumerate(range(0, logits.shape[1], size))
     ]
 
 
-def analysed(logits, target, size=101, **given):
+def analysed(logits, target, size=101, *, soft=None, answers=None, **given):
     """The analysis with labels, or without them where `target` is None; `given` as for `Given`."""
-    ranges = ranges_of(logits, target, size)
+    ranges = ranges_of(logits, target, size, soft, answers)
     analyze = analyze_unlabelled_blocks if target is None else analyze_blocks
     about = Given(torch.arange(logits.shape[1]), **given)
     return analyze(lambda: iter(ranges), tuple(logits.shape), about, len(ranges))

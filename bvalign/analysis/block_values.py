@@ -21,14 +21,21 @@ from bvalign.analysis.calibration import (
 )
 from bvalign.analysis.collect import Range
 from bvalign.analysis.decompositions import (
+    AnswerNoise,
     CrossEntropy,
     Decomposition,
+    LabelNoise,
+    SoftLabels,
     WeightedDecomposition,
     ZeroOne,
+    answer_noise,
     cross_entropy_of,
     decompose,
+    expected_error,
     member_probs,
     moments_of,
+    noise_of,
+    soft_labels_of,
     vote_counts,
     weighted_decompose,
     zero_one,
@@ -36,6 +43,7 @@ from bvalign.analysis.decompositions import (
 from bvalign.analysis.groups import (
     LeftOut,
     MemberGroups,
+    Residuals,
     SetValues,
     leave_one_out,
     left_out,
@@ -57,6 +65,8 @@ from bvalign.analysis.slopes import (
 )
 
 TOP = 4
+OF_PAIRS = {"bias_sq_unbiased", "bias_sq_pairs"}
+"""Values made of products of the residuals of two members; with soft labels, of any sign."""
 
 
 class Plan(NamedTuple):
@@ -78,6 +88,14 @@ class Leading(NamedTuple):
     votes: Int[Tensor, "samples top"]  # members that vote for each of them
 
 
+class SoftBlock(NamedTuple):
+    """What soft labels add."""
+
+    noise: LabelNoise
+    people: AnswerNoise | None  # None where labels are exact
+    binned: Float[Tensor, "binned classes"]  # the labels of the binned samples
+
+
 class BlockValues(NamedTuple):
     """Values of a range of samples or, once joined, of all samples."""
 
@@ -89,7 +107,7 @@ class BlockValues(NamedTuple):
     cross_entropy: CrossEntropy
     zero_one: ZeroOne
     gap: Gap
-    soft_error: Float[Tensor, " samples"]  # 1 - p̄_y
+    soft_error: Float[Tensor, " samples"]  # 1 - p̄_y, or 1 - <p̄, q>
     leading: Leading
     log_errors: LogErrors  # of plug-in log bias_sq and log variance
     left_out: LeftOut
@@ -99,6 +117,7 @@ class BlockValues(NamedTuple):
     chosen_logits: Float[Tensor, "members chosen classes"]
     chosen_target: Int[Tensor, " chosen"]
     weighted: WeightedDecomposition | None  # None without weights
+    soft: SoftBlock | None = None  # None where labels are class ids
 
 
 def block_values(part: Range, plan: Plan) -> BlockValues:
@@ -106,19 +125,25 @@ def block_values(part: Range, plan: Plan) -> BlockValues:
     logits, target, groups = part.logits, part.target, plan.groups
     binned, chosen = map(part.rows, (plan.binned, plan.chosen))
     members = member_probs(logits)
-    votes, state = members.votes, moments_of(members.probs, target)
-    given = residuals(members.probs, target)
+    labels = None if part.soft is None else soft_labels_of(part.soft)
+    offset = None if labels is None else labels.offset
+    votes, state = members.votes, moments_of(members.probs, target, offset)
+    given = residuals(members.probs, target, labels)
     by_group, losses = member_sums(given, groups), loss_sums(members, groups)
     without = set_values(leave_one_out(by_group), given)
     counts = vote_counts(votes, logits.shape[-1])
-    replicates = left_out(without, leave_one_out(losses), target)
+    replicates = left_out(without, leave_one_out(losses), target, labels)
     usable = has_logs(replicates.bias_sq, replicates.variance)
     x, y = (
         torch.where(usable, v, torch.nan).log() for v in (replicates.bias_sq, replicates.variance)
     )
-    weighted = None
+    decomposition, weighted = decompose(state, target, offset), None
     if plan.member_weights is not None:
-        weighted = weighted_decompose(logits, target, torch.tensor(plan.member_weights).double())
+        weights = torch.tensor(plan.member_weights).double()
+        weighted = weighted_decompose(logits, target, weights, offset)
+    if labels is not None:
+        noise = _noise(labels, part.answers)
+        decomposition, weighted = (_over_people(v, noise[1]) for v in (decomposition, weighted))
     logit = None
     if plan.noise is not None:
         logit = logit_block(given, by_group, without, groups, plan.noise)
@@ -127,11 +152,11 @@ def block_values(part: Range, plan: Plan) -> BlockValues:
         pairs_that_differ=pair_disagreement(votes[plan.paired], logits.shape[-1]),
         target=target,
         prediction=state.prob_sum.argmax(dim=-1),
-        decomposition=decompose(state, target),
-        cross_entropy=cross_entropy_of(members.log_probs, target),
+        decomposition=decomposition,
+        cross_entropy=cross_entropy_of(members.log_probs, target, labels),
         zero_one=zero_one(counts, target),
-        gap=decompose_gap(state, members.uncertainty.sum(dim=0), target),
-        soft_error=given.mean.gather(-1, target.unsqueeze(-1)).squeeze(-1),
+        gap=decompose_gap(state, members.uncertainty.sum(dim=0), target, offset),
+        soft_error=_soft_error(given, labels),
         leading=leading(state.prob_sum / len(logits), counts),
         log_errors=_log_errors(x, y),
         left_out=left_out_sums(replicates),
@@ -141,6 +166,7 @@ def block_values(part: Range, plan: Plan) -> BlockValues:
         chosen_logits=logits[:, chosen],
         chosen_target=target[chosen],
         weighted=weighted,
+        soft=None if labels is None else SoftBlock(*noise, labels.probs[binned]),
     )
 
 
@@ -159,6 +185,29 @@ def leading(
     """
     probs, classes = mean_probs.topk(min(TOP, votes.shape[-1]), dim=-1)
     return Leading(classes.int(), probs.float(), votes.gather(-1, classes).int())
+
+
+def _noise(
+    labels: SoftLabels, answers: Int[Tensor, " samples"] | None
+) -> tuple[LabelNoise, AnswerNoise | None]:
+    noise = noise_of(labels)
+    return noise, None if answers is None else answer_noise(noise.noise, answers)
+
+
+def _over_people(
+    values: Decomposition | WeightedDecomposition | None, people: AnswerNoise | None
+) -> Decomposition | WeightedDecomposition | None:
+    """Unbiased values also over the people whose answers make the labels."""
+    if values is None or people is None:
+        return values
+    names = OF_PAIRS & set(values._fields)
+    return values._replace(**{name: getattr(values, name) - people.excess for name in names})
+
+
+def _soft_error(given: Residuals, labels: SoftLabels | None) -> Float[Tensor, " samples"]:
+    if labels is not None:
+        return expected_error(given.mean, labels)
+    return given.mean.gather(-1, given.target.unsqueeze(-1)).squeeze(-1)
 
 
 def _log_errors(

@@ -31,6 +31,8 @@ class Range(NamedTuple):
     start: int  # position of the first sample
     logits: Float[Tensor, "members samples classes"]
     target: Int[Tensor, " samples"] | None
+    soft: Float[Tensor, "samples classes"] | None = None  # soft labels, whose argmax is the target
+    answers: Int[Tensor, " samples"] | None = None  # behind each of them, where they are few
 
     def rows(self, positions: Int[Tensor, " some"]) -> Int[Tensor, " here"]:
         """Those of some ascending positions that lie in this range, counted from its start."""

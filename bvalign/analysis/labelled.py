@@ -11,6 +11,7 @@ from bvalign.analysis.block_values import BlockValues, Plan, block_values
 from bvalign.analysis.calibration import (
     DIFFERENT_CLASSES,
     Calibration,
+    Temperature,
     calibrate,
     compare_means,
     temperature,
@@ -31,6 +32,7 @@ from bvalign.analysis.slopes import (
     curve,
     fit_logit_slope,
     has_logs,
+    no_logit_slope,
     ols,
     pool_noise,
     read_drawn,
@@ -49,6 +51,14 @@ PAIRED_MEMBERS = 1000
 
 KEPT_NUMBERS = 2**22
 """Most logits, and most probabilities, that are kept: 32 MB each in float64."""
+
+SOFT = {
+    "slope": "labels are soft, and the model of log odds behind it is about one label a sample",
+    "temperature": "labels are soft, and it is fitted by the likelihood of one label a sample",
+    "collapse": "labels are soft, and the margin of its model is that of one label a sample",
+    "votes": "labels are soft, and votes are right or wrong about the most probable class alone",
+}
+"""Why a number that needs one label a sample is left out."""
 
 
 def analyze_blocks(
@@ -99,20 +109,28 @@ def _analysis(
     binned, chosen = (
         None if clusters is None else clusters[rows] for rows in (plan.binned, plan.chosen)
     )
+    soft, kept = values.soft, (values.chosen_logits, values.chosen_target)
+    compared = compare_means(
+        values.gap, values.zero_one, values.decomposition, values.soft_error, members
+    )
+    if soft is None:
+        scaled, collapse = temperature(*kept, groups, chosen), None
+    else:
+        scaled = Temperature(None, len(kept[1]) // 2, reason=SOFT["temperature"])
+        collapse = Collapse(None, reason=SOFT["collapse"])
+        votes = Estimate(None, reason=SOFT["votes"])
+        compared["hard_equality"] = dict.fromkeys(compared["hard_equality"], votes)
+    if collapse is None:
+        collapse = fit_collapse(*kept) if one_number else Collapse(None, reason=DIFFERENT_CLASSES)
     calibration = Calibration(
-        **calibrate(values.mean_probs, binned, of_classes=one_number),
-        **compare_means(
-            values.gap, values.zero_one, values.decomposition, values.soft_error, members
-        ),
-        temperature=temperature(values.chosen_logits, values.chosen_target, groups, chosen),
+        **calibrate(values.mean_probs, binned, soft and soft.binned, of_classes=one_number),
+        **compared,
+        temperature=scaled,
     )
     weighted = None
     if values.weighted is not None:
-        weighted = _means(columns_of(values.weighted), members, "weighted_")
+        weighted = _means(table.of_weighted(), members, "weighted_")
     means = _means(table.averaged(), members)
-    collapse = Collapse(None, reason=DIFFERENT_CLASSES)
-    if one_number:
-        collapse = fit_collapse(values.chosen_logits, values.chosen_target)
     return Analysis(
         table=table,
         means=means,
@@ -148,7 +166,10 @@ def _alignment(
         errors = LogErrors(*(error[positions] for error in values.logit.errors))
     usable = has_logs(values.decomposition.bias_sq, values.decomposition.variance)
     constant = int((correct & ~usable).sum())
-    found = fit_logit_slope(values.logit, first, len(correct), clusters)
+    if values.soft is None:
+        found = fit_logit_slope(values.logit, first, len(correct), clusters)
+    else:
+        found = no_logit_slope(SOFT["slope"], len(correct))
     return Alignment(
         found,
         ols(values.decomposition, values.log_errors, values.line, clusters),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.block_values import BlockValues, Leading
+from bvalign.analysis.block_values import OF_PAIRS, BlockValues, Leading, SoftBlock
 from bvalign.analysis.calibration import Gap
 from bvalign.analysis.decompositions import (
     Column,
@@ -42,6 +42,7 @@ class SampleTable:
         weighted: the decomposition with member weights, if there are any.
         cluster: of each sample (samples), if they are not independent.
         num_options: classes of each sample (samples), if not all have K.
+        soft: noise of soft labels, whose most probable classes are the target; None of class ids.
     """
 
     index: Int[Tensor, " samples"]
@@ -60,10 +61,11 @@ class SampleTable:
     weighted: WeightedDecomposition | None = None
     cluster: Int[Tensor, " samples"] | None = None
     num_options: Int[Tensor, " samples"] | None = None
+    soft: SoftBlock | None = None
 
     def columns(self) -> dict[str, Column]:
         """Columns of samples.csv by name, in order."""
-        decomposition = columns_of(self.decomposition)
+        decomposition = self._losses()
         log = Unit("natural log")
         columns = {
             "index": Column(self.index, Unit("row of the data set", shown=True)),
@@ -77,7 +79,7 @@ class SampleTable:
         for statistics in (self.cross_entropy, self.zero_one, self.gap):
             columns |= columns_of(statistics)
         if self.weighted is not None:
-            weighted = columns_of(self.weighted)
+            weighted = self.of_weighted()
             columns |= {f"weighted_{name}": column for name, column in weighted.items()}
         columns |= {
             "slope_influence": Column(self.slope_influence, Unit("slope")),
@@ -91,10 +93,31 @@ class SampleTable:
 
     def averaged(self) -> dict[str, Column]:
         """The columns whose means are in summary.json."""
-        columns = columns_of(self.decomposition)
+        columns = self._losses()
         columns |= columns_of(self.cross_entropy) | columns_of(self.zero_one)
         columns.pop("correct")  # its mean is the accuracy
         return columns | self.statistics
+
+    def of_weighted(self) -> dict[str, Column]:
+        """The columns of `weighted`."""
+        return self._signed(columns_of(self.weighted))
+
+    def _losses(self) -> dict[str, Column]:
+        noise = {}
+        for part in () if self.soft is None else (self.soft.noise, self.soft.people):
+            noise |= {} if part is None else columns_of(part)
+        return noise | self._signed(columns_of(self.decomposition))
+
+    def _signed(self, columns: dict[str, Column]) -> dict[str, Column]:
+        """With soft labels products of residuals can be negative."""
+        if self.soft is None:
+            return columns
+        return {
+            name: column._replace(unit=column.unit._replace(kind="real"))
+            if name in OF_PAIRS
+            else column
+            for name, column in columns.items()
+        }
 
 
 def sample_table(values: BlockValues, given: Given, slope: LogitSlope) -> SampleTable:
@@ -122,4 +145,5 @@ def sample_table(values: BlockValues, given: Given, slope: LogitSlope) -> Sample
         weighted=values.weighted,
         cluster=given.clusters,
         num_options=given.num_options,
+        soft=values.soft,
     )

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -73,27 +74,42 @@ class Analysis(NamedColumns):
         """Per-sample statistics by name, as in samples.csv."""
         return self.table.columns()
 
+    @property
+    def soft_labels(self) -> bool:
+        """Whether labels are distributions; "correct" is then their most probable class."""
+        return self.table.soft is not None
+
+    def noise_share(self) -> dict[str, float] | None:
+        """Fraction of the mean risk that is label noise, by loss; None without soft labels."""
+        if not self.soft_labels:
+            return None
+        parts = {"squared": ("noise", "risk"), "cross_entropy": ("kl_noise", "kl_risk")}
+        return {loss: self._share(*names) for loss, names in parts.items()}
+
     def variance_share(self) -> dict[str, float]:
         """Fraction of the mean risk that is variance, for each loss; NaN where undefined.
 
         For the 0-1 loss it is the net variance, which can help and so be negative.
         """
-        values = {
-            name: math.nan if mean.value is None else mean.value
-            for name, mean in self.means.items()
-        }
-        return {
-            loss: math.nan if not values[whole] else values[part] / values[whole]
-            for loss, (part, whole) in LOSSES.items()
-        }
+        return {loss: self._share(part, whole) for loss, (part, whole) in LOSSES.items()}
+
+    def _share(self, part: str, whole: str) -> float:
+        value, of = self.means[part].value, self.means[whole].value
+        return math.nan if value is None or not of else value / of
 
     def ratio_quantiles(self) -> dict[str, dict[str, float]]:
-        """Quantiles of variance / bias_sq over all samples; plug-in ones are at most M - 1."""
+        """Quantiles of variance / bias_sq over all samples; plug-in ones are at most M - 1.
+
+        With soft labels there is no such limit, and the unbiased ones are NaN: their bias_sq can be
+        negative.
+        """
         d = self.table.decomposition
         ratios = {
             "plug_in": d.variance / d.bias_sq,
             "unbiased": d.variance_unbiased / d.bias_sq_unbiased,
         }
+        if self.soft_labels:
+            ratios["unbiased"] = torch.full_like(ratios["unbiased"], math.nan)
         return {name: _quantiles(ratio) for name, ratio in ratios.items()}
 
     def excess_quantiles(self) -> dict[str, dict[str, float]]:
@@ -116,6 +132,9 @@ class Analysis(NamedColumns):
             lines.append("one member has no variance: means and accuracy only")
         share = self.variance_share()["squared"]
         of_risk = "" if math.isnan(share) else f"{share:.0%} of the "  # no risk has no shares
+        if noise := self.noise_share():
+            lines.insert(0, "soft labels: accuracy is that for the most probable class of each")
+            lines.append(f"mean label noise {means['noise']} ({noise['squared']:.0%} of the risk)")
         lines.append(
             f"mean squared bias {means['bias_sq']}, variance {means['variance']} "
             f"({of_risk}risk {means['risk']})"

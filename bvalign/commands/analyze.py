@@ -3,8 +3,10 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.console import Console
 from torch import Tensor
@@ -17,6 +19,9 @@ from bvalign.analysis.unlabelled import UnlabelledAnalysis, analyze_unlabelled_b
 from bvalign.commands.result import Result, UnlabelledResult, result_of
 from bvalign.predictions import Names, Predictions, open_predictions
 from bvalign.show.progress_bar import progress
+
+SUM_TOLERANCE = 1e-6
+"""Rounding of the sum of a soft label over the classes."""
 
 ALONE = (0, 1)
 """Rank and world size of a process that works alone."""
@@ -92,7 +97,12 @@ def analyze_predictions(
     Args:
         predictions: all of them, in every process.
         place: rank of this process and number of processes.
+
+    Raises:
+        ValueError: soft labels do not sum to one, or the target is not their most probable class.
     """
+    if predictions.soft_labels is not None:
+        predictions = _with_checked_labels(predictions)
     (rank, world), total = place, predictions.num_ranges
     mine = range(total * rank // world, total * (rank + 1) // world)
     clusters, num_options = (
@@ -136,9 +146,36 @@ def _progress(
 
         def ranges() -> Iterator[Range]:
             for number in mine:
-                yield Range(number, *predictions.range(number))
+                yield _range(predictions, number)
                 bar.advance(task)
             if not mine:  # more processes than ranges: the others do the work
-                yield Range(NO_OWN, *predictions.range(0))
+                yield _range(predictions, 0)._replace(number=NO_OWN)
 
         yield ranges
+
+
+def _with_checked_labels(predictions: Predictions) -> Predictions:
+    """Checks soft labels; where all are one-hot they are class ids, of which more is known."""
+    soft = predictions.soft_labels
+    wrong = ~(np.abs(soft.sum(axis=1) - 1) < SUM_TOLERANCE) | (soft < 0).any(axis=1)
+    if wrong.any():
+        raise ValueError(
+            f"soft_labels must be at least 0 and sum to one in each row, but {int(wrong.sum())} of "
+            f"{len(soft)} do not; divide them by soft_labels.sum(1, keepdims=True)"
+        )
+    other = int((soft.argmax(axis=1) != predictions.target).sum())
+    if other:
+        raise ValueError(
+            f"target must be the most probable class of soft_labels, but {other} of {len(soft)} "
+            "are not; give soft_labels.argmax(1)"
+        )
+    return replace(predictions, soft_labels=None) if (soft.max(axis=1) == 1).all() else predictions
+
+
+def _range(predictions: Predictions, number: int) -> Range:
+    start, logits, target = predictions.range(number)
+    soft, answers = (
+        None if values is None else torch.from_numpy(values[start : start + logits.shape[1]])
+        for values in (predictions.soft_labels, predictions.answers)
+    )
+    return Range(number, start, logits, target, soft, answers)

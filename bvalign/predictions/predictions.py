@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Int64, UInt8
+from jaxtyping import Bool, Float, Float64, Int, Int64, UInt8
 from torch import Tensor
 
 RANGE_BYTES = 2**21
@@ -31,6 +31,9 @@ class Predictions:
             appear; None where samples are independent.
         num_options: how many classes each sample has, the first ones; None where all have K. The
             others have a logit of -inf.
+        soft_labels: float64 distributions of the labels (samples, classes), rows sum to one, whose
+            argmax (the lowest class on ties) is the target; None where labels are class ids.
+        answers: of people behind each soft label; None where the distribution itself is known.
     """
 
     read: Callable[[int, int], Float[Tensor, "members block classes"]]
@@ -45,6 +48,8 @@ class Predictions:
     weights: tuple[float, ...] | None = None
     clusters: Int64[np.ndarray, " samples"] | None = None
     num_options: Int64[np.ndarray, " samples"] | None = None
+    soft_labels: Float64[np.ndarray, "samples classes"] | None = None
+    answers: Int64[np.ndarray, " samples"] | None = None
 
     @property
     def num_samples(self) -> int:

@@ -11,13 +11,15 @@ MEMBERS, SAMPLES, CLASSES = 16, 1400, 100
 """Five ranges of samples, the last one shorter."""
 
 
-@pytest.fixture
-def predictions(tmp_path):
+@pytest.fixture(params=["class ids", "soft labels"])
+def predictions(tmp_path, request):
     rng = np.random.default_rng(0)
     labels = rng.integers(CLASSES, size=SAMPLES)
     logits = rng.standard_normal((MEMBERS, SAMPLES, CLASSES)) * 0.7
     logits[:, np.arange(SAMPLES), labels] += rng.uniform(2, 12, SAMPLES)
     logits[:, :20] = 0.0  # members that agree exactly
+    if request.param == "soft labels":
+        labels = np.eye(CLASSES, dtype=int)[labels] * 40 + rng.poisson(0.1, (SAMPLES, CLASSES))
     path = tmp_path / "predictions.npz"
     np.savez(path, logits=logits.astype(np.float32), labels=labels)
     return path

@@ -26,6 +26,7 @@ from bvalign.analysis.calibration.summary import (
     compare_means,
 )
 from bvalign.analysis.calibration.temperature import (
+    Temperature,
     TemperatureEffect,
     temperature,
     temperature_effect,
@@ -45,6 +46,7 @@ __all__ = [
     "Gap",
     "GapBounds",
     "MeanProbs",
+    "Temperature",
     "TemperatureEffect",
     "calibrate",
     "calibration_error",

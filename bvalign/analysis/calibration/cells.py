@@ -1,11 +1,11 @@
 """Cells of samples with about the same prediction, under five notions of calibration.
 
 Symbols: p in R^K is a sample's predicted probabilities (for an ensemble, the mean p̄ of its
-members), y its label, e_y the one-hot label, r = p - e_y the residual, c = max_k p_k the
-confidence. Samples with about the same prediction form a cell, and predictions are calibrated if
-every cell's mean residual is zero in expectation. The notions differ in which predictions count
-as the same; the first implies all others, class_wise implies class_aggregated, and top_label
-implies confidence:
+members), y its label, e_y the one-hot label, r = p - e_y the residual, or its mean p - q where the
+label has a distribution q (soft labels), c = max_k p_k the confidence. Samples with about the same
+prediction form a cell, and predictions are calibrated if every cell's mean residual is zero in
+expectation. The notions differ in which predictions count as the same; the first implies all
+others, class_wise implies class_aggregated, and top_label implies confidence:
 
     canonical         all K probabilities
     class_wise        p_k, for each class k separately           (Zadrozny & Elkan 2002)
@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.decompositions import residual
+from bvalign.analysis.decompositions import Labels, label_residual
 
 Bins = Int[Tensor, "samples dims"]
 Binning = Callable[[Tensor, int], Tensor]
@@ -70,7 +70,7 @@ def equal_mass(values: Float[Tensor, "samples dims"], num_bins: int) -> Bins:
 
 def confidence(
     probs: Float[Tensor, "samples classes"],
-    target: Int[Tensor, " samples"],
+    labels: Labels,
     *,
     num_bins: int = 15,
     binning: Binning = equal_width,
@@ -79,7 +79,7 @@ def confidence(
 
     Args:
         probs: predicted probabilities, float64.
-        target: class ids.
+        labels: class ids, or distributions of the label.
         num_bins: bins per probability, at least 1.
         binning: `equal_width` or `equal_mass`.
 
@@ -91,13 +91,13 @@ def confidence(
     [[0.25]]
     """
     largest, at = probs.max(dim=-1, keepdim=True)
-    excess = residual(probs, target).gather(-1, at)
+    excess = label_residual(probs, labels).gather(-1, at)
     return confidence_cells(largest, excess, num_bins=num_bins, binning=binning)
 
 
 def top_label(
     probs: Float[Tensor, "samples classes"],
-    target: Int[Tensor, " samples"],
+    labels: Labels,
     *,
     num_bins: int = 15,
     binning: Binning = equal_width,
@@ -107,7 +107,7 @@ def top_label(
     Arguments and errors as for `confidence`.
     """
     largest, at = probs.max(dim=-1, keepdim=True)
-    excess = residual(probs, target).gather(-1, at)
+    excess = label_residual(probs, labels).gather(-1, at)
     return confidence_cells(largest, excess, at, num_bins=num_bins, binning=binning)
 
 
@@ -135,7 +135,7 @@ def confidence_cells(
 
 def class_wise(
     probs: Float[Tensor, "samples classes"],
-    target: Int[Tensor, " samples"],
+    labels: Labels,
     *,
     num_bins: int = 15,
     binning: Binning = equal_width,
@@ -148,13 +148,16 @@ def class_wise(
     classes = torch.arange(probs.shape[1], device=probs.device)
     cell = classes * num_bins + _bins(probs, num_bins, binning)
     return _cells(
-        probs.reshape(-1, 1), residual(probs, target).reshape(-1, 1), cell.flatten(), len(probs)
+        probs.reshape(-1, 1),
+        label_residual(probs, labels).reshape(-1, 1),
+        cell.flatten(),
+        len(probs),
     )
 
 
 def class_aggregated(
     probs: Float[Tensor, "samples classes"],
-    target: Int[Tensor, " samples"],
+    labels: Labels,
     *,
     num_bins: int = 15,
     binning: Binning = equal_width,
@@ -173,13 +176,13 @@ def class_aggregated(
 
     pairs = per_sample(torch.ones_like(probs))
     sample, cell = pairs.nonzero(as_tuple=True)
-    values = (per_sample(v)[sample, cell, None] for v in (probs, residual(probs, target)))
+    values = (per_sample(v)[sample, cell, None] for v in (probs, label_residual(probs, labels)))
     return _cells(*values, cell, num_samples, pairs[sample, cell], sample)
 
 
 def canonical(
     probs: Float[Tensor, "samples classes"],
-    target: Int[Tensor, " samples"],
+    labels: Labels,
     *,
     num_bins: int = 15,
     binning: Binning = equal_width,
@@ -191,7 +194,7 @@ def canonical(
     """
     bins = _bins(probs, num_bins, binning)
     cell = torch.unique(bins, dim=0, return_inverse=True)[1]
-    return _cells(probs, residual(probs, target), cell, len(probs))
+    return _cells(probs, label_residual(probs, labels), cell, len(probs))
 
 
 def _bins(values: Tensor, num_bins: int, binning: Binning) -> Tensor:

@@ -17,6 +17,9 @@ incorrect. It says nothing about single samples, or about correct ones alone, wh
 about -2 (1 - p̄_y) and the two terms cancel. "Calibrated" refers to the ensemble mean p̄: members
 and mean can both be calibrated only if the variance is zero.
 
+For soft labels these are the means over labels drawn from q: gap is noise + bias_sq - variance, and
+calibration_residual 2 <p̄, p̄ - q>.
+
 If labels are drawn from p̄ the expected risk is risk_label_free = 2 variance_unbiased +
 uncertainty, which needs no labels; for one-hot members it is twice the disagreement (Jiang et al.
 2022). Its mean misses the mean risk by the mean of calibration_residual_unbiased.
@@ -36,14 +39,20 @@ from bvalign.analysis.calibration.cells import (
     confidence,
 )
 from bvalign.analysis.decompositions import (
+    Labels,
     Moments,
     Unit,
     centred_squares,
+    chance_of,
     decompose,
+    expected_error,
     in_pieces,
+    label_noise,
+    label_residual,
     member_probs,
     moments,
     residual,
+    soft_labels_of,
     softmax,
 )
 
@@ -79,7 +88,10 @@ def uncertainty_sum(logits: Float[Tensor, "members samples classes"]) -> Float[T
 
 
 def decompose_gap(
-    moments: Moments, uncertainty_sum: Float[Tensor, " samples"], target: Int[Tensor, " samples"]
+    moments: Moments,
+    uncertainty_sum: Float[Tensor, " samples"],
+    target: Int[Tensor, " samples"],
+    offset: Float[Tensor, "samples classes"] | None = None,
 ) -> Gap:
     """Gap identity of one (merged) set of members.
 
@@ -87,12 +99,16 @@ def decompose_gap(
         moments: of all members.
         uncertainty_sum: `uncertainty_sum` of all members.
         target: class ids, those of the moments.
+        offset: q - e_y of soft labels, as for `decompose`; None for class ids.
     """
     count = moments.count.double()
-    values = decompose(moments, target)
+    values = decompose(moments, target, offset)
     uncertainty = uncertainty_sum / count
     # with two members the gap is their pair product, accurate even where bias_sq = variance
-    gap = (4 * moments.pairs - (count - 2) * count * values.risk) / count.square()
+    spread = values.bias_sq + values.variance
+    gap = (4 * moments.pairs - (count - 2) * count * spread) / count.square()
+    if offset is not None:
+        gap += label_noise(offset, target)
     excess = 2 * values.variance_unbiased / count
     return Gap(gap, uncertainty, gap - uncertainty, gap - excess, gap - uncertainty - excess)
 
@@ -126,7 +142,7 @@ def risk_label_free(
 
 def gap_bounds(
     probs: Float[Tensor, "samples classes"],
-    target: Int[Tensor, " samples"],
+    labels: Labels,
     *,
     num_bins: int = 15,
 ) -> GapBounds:
@@ -137,26 +153,34 @@ def gap_bounds(
 
     Args:
         probs: mean probabilities of the members, float64.
-        target: class ids.
+        labels: class ids, or distributions of the label.
         num_bins: bins of equal width per probability.
 
     Raises:
         ValueError: num_bins is below 1.
     """
-    residuals = residual(probs, target)
-    whole = canonical(probs, target, num_bins=num_bins)
+    residuals = label_residual(probs, labels)
+    whole = canonical(probs, labels, num_bins=num_bins)
     spread = whole.predicted.amax(dim=-1) - whole.predicted.amin(dim=-1)
     first, second = probs.topk(2, dim=-1).values.unbind(dim=-1)
-    wrong = (probs.argmax(dim=-1) != target).double()
+    wrong = 1 - chance_of(labels, probs.argmax(dim=-1))
     runner_up = torch.maximum((wrong * second).mean(), ((1 - first) * second).mean())
     return GapBounds(
         deviation=2 * (probs * residuals).sum(dim=-1).mean().abs(),
         canonical=(whole.fraction * spread * whole.residual.abs().sum(dim=-1)).sum(),
-        class_wise=_weighted(class_wise(probs, target, num_bins=num_bins)),
-        class_aggregated=_weighted(class_aggregated(probs, target, num_bins=num_bins)),
-        confidence=_weighted(confidence(probs, target, num_bins=num_bins)) + 2 * runner_up,
-        slack=-4 / num_bins * residuals.gather(-1, target.unsqueeze(-1)).mean(),
+        class_wise=_weighted(class_wise(probs, labels, num_bins=num_bins)),
+        class_aggregated=_weighted(class_aggregated(probs, labels, num_bins=num_bins)),
+        confidence=_weighted(confidence(probs, labels, num_bins=num_bins)) + 2 * runner_up,
+        slack=4 / num_bins * _mean_error(probs, labels),
     )
+
+
+def _mean_error(probs: Float[Tensor, "samples classes"], labels: Labels) -> Float[Tensor, ""]:
+    """Mean of 1 - p̄_y, or of 1 - <p̄, q>."""
+    if labels.is_floating_point():
+        found = soft_labels_of(labels)
+        return expected_error(residual(probs, found.target).abs(), found).mean()
+    return -residual(probs, labels).gather(-1, labels.unsqueeze(-1)).mean()
 
 
 def _weighted(cells: Cells) -> Float[Tensor, ""]:

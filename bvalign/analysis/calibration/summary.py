@@ -23,7 +23,7 @@ from bvalign.analysis.calibration.disagreement import DisagreementEquality, equa
 from bvalign.analysis.calibration.errors import calibration_error, squared_influence
 from bvalign.analysis.calibration.gap import Gap, GapBounds, gap_bounds
 from bvalign.analysis.calibration.temperature import Temperature
-from bvalign.analysis.decompositions import Decomposition, ZeroOne, columns_of
+from bvalign.analysis.decompositions import Decomposition, Labels, ZeroOne, chance_of, columns_of
 from bvalign.analysis.groups import MemberPart, left_out_variance
 from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance
 
@@ -79,33 +79,39 @@ class Calibration(NamedTuple):
 
 
 def calibrate(
-    probs: MeanProbs, clusters: Int[Tensor, " binned"] | None, *, of_classes: bool = True
+    probs: MeanProbs,
+    clusters: Int[Tensor, " binned"] | None,
+    labels: Labels | None = None,
+    *,
+    of_classes: bool = True,
 ) -> dict[str, object]:
     """Computes the fields of `Calibration` that come from binned mean probabilities.
 
     Args:
         probs: of the samples that are binned.
         clusters: of the same; None if they are independent.
+        labels: soft labels of the same; None for the class ids.
         of_classes: whether a class is the same thing for all samples; if not, only what goes by
             confidence is computed.
     """
+    labels = probs.target if labels is None else labels
     undefined = Estimate(None, reason=DIFFERENT_CLASSES)
     errors = {
         binning: {
-            notion: _error(probs, notion, bins, clusters)
+            notion: _error(probs, labels, notion, bins, clusters)
             if of_classes or notion == "confidence"
             else ErrorEstimates(undefined, undefined, math.nan)
             for notion in NOTIONS
         }
         for binning, bins in BINNINGS.items()
     }
-    bounds = gap_bounds(probs.whole, probs.target)
+    bounds = gap_bounds(probs.whole, labels)
     if not of_classes:
         left_out = dict.fromkeys(OF_CLASSES, torch.tensor(math.nan))
         bounds = bounds._replace(**left_out)
     return {
         "errors": errors,
-        "reliability": confidence(probs.whole, probs.target),
+        "reliability": confidence(probs.whole, labels),
         "num_samples": len(probs.target),
         "bounds": bounds,
     }
@@ -153,15 +159,19 @@ def _equality_means(
 
 
 def _error(
-    probs: MeanProbs, notion: str, bins: Binning, clusters: Int[Tensor, " binned"] | None
+    probs: MeanProbs,
+    labels: Labels,
+    notion: str,
+    bins: Binning,
+    clusters: Int[Tensor, " binned"] | None,
 ) -> ErrorEstimates:
     number = len(probs.target)
-    cells = NOTIONS[notion](probs.whole, probs.target, binning=bins)
+    cells = NOTIONS[notion](probs.whole, labels, binning=bins)
     error = calibration_error(cells)
     samples, units = samples_variance(squared_influence(cells, number), clusters)
     spread = Spread(samples, units)
     if notion in OF_CONFIDENCE and len(probs.confidence) >= 3:
-        spread = _with_members(probs, notion, bins, cells, spread)
+        spread = _with_members(probs, labels, notion, bins, (cells, spread))
     squared = estimate(float(error.squared_debiased), spread, without_members=ALL_CLASSES)
     return ErrorEstimates(
         Estimate(float(error.absolute), reason=TOO_HIGH), squared, float(error.alone)
@@ -169,14 +179,19 @@ def _error(
 
 
 def _with_members(
-    probs: MeanProbs, notion: str, bins: Binning, cells: Cells, spread: Spread
+    probs: MeanProbs,
+    labels: Labels,
+    notion: str,
+    bins: Binning,
+    whole: tuple[Cells, Spread],
 ) -> Spread:
     """Adds the part of the members: the error without each group, in bins of its own."""
+    cells, spread = whole
     number = len(probs.target)
     errors, influences = [], []
     mean = torch.where(cells.noise.isnan().unsqueeze(1), 0.0, cells.residual)[cells.items.cell, 0]
     for largest, predicted in zip(probs.confidence, probs.predicted, strict=True):
-        excess = largest - (predicted == probs.target).double()
+        excess = largest - chance_of(labels, predicted)
         of_class = predicted.unsqueeze(1) if notion == "top_label" else None
         without = confidence_cells(
             largest.unsqueeze(1), excess.unsqueeze(1), of_class, binning=bins

@@ -47,6 +47,11 @@ from bvalign.analysis.decompositions.log_statistics import (
     log_moments_of,
 )
 from bvalign.analysis.decompositions.pieces import in_pieces
+from bvalign.analysis.decompositions.soft_labels import (
+    SoftLabels,
+    divergence_from,
+    expected_log,
+)
 
 
 class CrossEntropy(NamedTuple):
@@ -91,6 +96,7 @@ def decompose_logs(
     moments: LogMoments,
     target: Int[Tensor, " samples"],
     shift: Float[Tensor, " samples"] | None = None,
+    labels: SoftLabels | None = None,
 ) -> CrossEntropy:
     """Per-sample values of one (merged) set of members.
 
@@ -98,14 +104,19 @@ def decompose_logs(
         moments: of all members.
         target: class ids.
         shift: sum over all blocks of `jackknife_shift`; jackknifed values are NaN without it.
+        labels: soft labels whose most probable classes are the target; None for class ids.
     """
     count, log_prob_sum, divergence = moments
-    at_label = target.unsqueeze(-1)
-    bias = -log_centre(count, log_prob_sum).gather(-1, at_label).squeeze(-1)
+    at_label, centre = target.unsqueeze(-1), log_centre(count, log_prob_sum)
+    if labels is None:
+        bias = -centre.gather(-1, at_label).squeeze(-1)
+        total = log_prob_sum.gather(-1, at_label).squeeze(-1)
+    else:
+        bias, total = divergence_from(labels, centre), expected_log(log_prob_sum, labels)
     variance = divergence / count
     shift = torch.full_like(bias, torch.nan) if shift is None else shift
     return CrossEntropy(
-        kl_risk=-log_prob_sum.gather(-1, at_label).squeeze(-1) / count,
+        kl_risk=-total / count,
         kl_bias=bias,
         kl_variance=variance,
         kl_bias_jackknife=bias - shift,
@@ -127,11 +138,13 @@ def cross_entropy(
 
 
 def cross_entropy_of(
-    log_probs: Float[Tensor, "members samples classes"], target: Int[Tensor, " samples"]
+    log_probs: Float[Tensor, "members samples classes"],
+    target: Int[Tensor, " samples"],
+    labels: SoftLabels | None = None,
 ) -> CrossEntropy:
-    """The same from log-probabilities."""
+    """The same from log-probabilities; `labels` as for `decompose_logs`."""
     moments = log_moments_of(log_probs)
-    return decompose_logs(moments, target, jackknife_shift_of(log_probs, moments))
+    return decompose_logs(moments, target, jackknife_shift_of(log_probs, moments), labels)
 
 
 def vote_counts(

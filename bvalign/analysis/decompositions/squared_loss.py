@@ -16,6 +16,9 @@ from, bias_sq is on average too high, and variance too low, by (true variance)/M
 and their sum is again the risk. Plug-in values always obey variance <= (M-1) bias_sq, the
 finite-M ceiling that a log-log plot must show.
 
+With soft labels (`soft_labels.py`), q - e_y is taken off every residual: bias_sq is ‖p̄ - q‖², the
+risk has the noise 1 - ‖q‖² added, bias_sq_unbiased can be negative, and there is no ceiling.
+
 Three rules preserve the digits of confident samples, where bias_sq is 1e-30 or less:
     1. p_y - 1 is never formed. The residual at y is minus the sum of the other probabilities.
     2. variance is a sum of centred squares, relative to the class of the largest mean probability,
@@ -96,6 +99,14 @@ def residual(
     return rest.scatter_(-1, at, -rest.sum(dim=-1, keepdim=True))
 
 
+def label_noise(
+    offset: Float[Tensor, "samples classes"], target: Int[Tensor, " samples"]
+) -> Float[Tensor, " samples"]:
+    """1 - ‖q‖² of soft labels, from q - e_y; y the most probable class keeps the digits."""
+    at_label = offset.gather(-1, target.unsqueeze(-1)).squeeze(-1)
+    return -2 * at_label - offset.square().sum(dim=-1)
+
+
 def centred_squares(
     probs: Float[Tensor, "members samples classes"], reference: Int[Tensor, " samples"]
 ) -> Float[Tensor, " samples"]:
@@ -139,14 +150,19 @@ def moments(
 
 
 def moments_of(
-    probs: Float[Tensor, "members samples classes"], target: Int[Tensor, " samples"]
+    probs: Float[Tensor, "members samples classes"],
+    target: Int[Tensor, " samples"],
+    offset: Float[Tensor, "samples classes"] | None = None,
 ) -> Moments:
-    """The same from probabilities, float64."""
+    """The same from probabilities, float64; `offset` as for `decompose`."""
     num_members, num_samples, _ = probs.shape
     prob_sum = probs.sum(dim=0)
     centred = centred_squares(probs, prob_sum.argmax(dim=-1))
     count = torch.full((num_samples,), num_members, dtype=torch.int64, device=probs.device)
-    return Moments(count, prob_sum, centred, pair_products(residual(probs, target)))
+    residuals = residual(probs, target)
+    if offset is not None:
+        residuals -= offset
+    return Moments(count, prob_sum, centred, pair_products(residuals))
 
 
 def merge(a: Moments, b: Moments, target: Int[Tensor, " samples"]) -> Moments:
@@ -190,16 +206,30 @@ def empty_moments(num_samples: int, num_classes: int) -> Moments:
     return Moments(torch.zeros(num_samples, dtype=torch.int64), prob_sum, zeros, zeros.clone())
 
 
-def decompose(moments: Moments, target: Int[Tensor, " samples"]) -> Decomposition:
-    """Per-sample values of one (merged) set of members; NaN where count is too small."""
-    count = moments.count.double()
-    bias_sq = residual(moments.prob_sum, target).square().sum(dim=-1) / count.square()
+def decompose(
+    moments: Moments,
+    target: Int[Tensor, " samples"],
+    offset: Float[Tensor, "samples classes"] | None = None,
+) -> Decomposition:
+    """Per-sample values of one (merged) set of members; NaN where count is too small.
+
+    Args:
+        moments: of all members, for the same labels.
+        target: class ids.
+        offset: q - e_y of soft labels q, whose most probable class is y; None for class ids.
+    """
+    count, noise = moments.count.double(), 0.0
+    total = residual(moments.prob_sum, target)
+    if offset is not None:
+        total -= count.unsqueeze(-1) * offset
+        noise = label_noise(offset, target)
+    bias_sq = total.square().sum(dim=-1) / count.square()
     variance = moments.centred / count
     pairs_of_members = torch.where(count > 1, count * (count - 1) / 2, torch.nan)
     return Decomposition(
         bias_sq=bias_sq,
         variance=variance,
-        risk=bias_sq + variance,
+        risk=noise + bias_sq + variance,
         bias_sq_unbiased=moments.pairs / pairs_of_members,
         variance_unbiased=torch.where(count > 1, moments.centred / (count - 1), torch.nan),
         correct=moments.prob_sum.argmax(dim=-1) == target,

@@ -30,7 +30,12 @@ from torch import Tensor
 
 from bvalign.analysis.decompositions.columns import Unit
 from bvalign.analysis.decompositions.pieces import in_pieces
-from bvalign.analysis.decompositions.squared_loss import pair_products, residual, softmax
+from bvalign.analysis.decompositions.squared_loss import (
+    label_noise,
+    pair_products,
+    residual,
+    softmax,
+)
 
 
 class WeightedDecomposition(NamedTuple):
@@ -57,6 +62,7 @@ def weighted_decompose(
     logits: Float[Tensor, "members samples classes"],
     target: Int[Tensor, " samples"],
     member_weights: Real[Tensor, " weights"],
+    offset: Float[Tensor, "samples classes"] | None = None,
 ) -> WeightedDecomposition:
     """Squared-loss decomposition of distinct members with weights.
 
@@ -64,6 +70,7 @@ def weighted_decompose(
         logits: of the distinct members, each listed once.
         target: class ids.
         member_weights: multiplicities, one per member, integer or not; only ratios matter.
+        offset: q - e_y of soft labels, as for `squared_loss.decompose`; None for class ids.
 
     Raises:
         ValueError: the weights are not one finite number >= 0 per member, or all are zero.
@@ -73,27 +80,33 @@ def weighted_decompose(
     0.5
     """
     normalised = _normalised(member_weights, len(logits), logits.device)
-    return in_pieces(lambda x, y: _decompose(x, y, normalised), logits, target)
+    soft = () if offset is None else (offset,)
+    return in_pieces(lambda x, *y: _decompose(normalised, x, *y), logits, target, *soft)
 
 
 def _decompose(
+    normalised: Float[Tensor, " members"],
     logits: Float[Tensor, "members samples classes"],
     target: Int[Tensor, " samples"],
-    normalised: Float[Tensor, " members"],
+    offset: Float[Tensor, "samples classes"] | None = None,
 ) -> WeightedDecomposition:
     probs = softmax(logits)
     weights = normalised.reshape(-1, 1, 1)
     mean = (weights * probs).sum(dim=0)
     spread = residual(probs, mean.argmax(dim=-1))
     spread -= (weights * spread).sum(dim=0)
-    bias_sq = residual(mean, target).square().sum(dim=-1)
+    to_label, residuals, noise = residual(mean, target), residual(probs, target), 0.0
+    if offset is not None:
+        to_label, residuals = to_label - offset, residuals - offset
+        noise = label_noise(offset, target)
+    bias_sq = to_label.square().sum(dim=-1)
     variance = spread.square_().mul_(weights).sum(dim=0).sum(dim=-1)
-    pairs = 2 * pair_products(residual(probs, target).mul_(weights))
+    pairs = 2 * pair_products(residuals.mul_(weights))
     distinct = 2 * pair_products(weights)
     return WeightedDecomposition(
         bias_sq=bias_sq,
         variance=variance,
-        risk=bias_sq + variance,
+        risk=noise + bias_sq + variance,
         correct=mean.argmax(dim=-1) == target,
         variance_unbiased=variance / distinct,
         bias_sq_unbiased=bias_sq - (1 - distinct) * variance / distinct,

@@ -17,6 +17,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from bvalign.analysis.decompositions import (
+    LabelNoise,
+    SoftLabels,
+    expected_error,
+    expected_log,
+    noise_of,
+)
 from bvalign.analysis.groups.member_sums import LossSums, SetValues
 
 Sets = Float[Tensor, "groups samples"]
@@ -66,49 +73,55 @@ class LeftOut(NamedTuple):
     both: Float[Tensor, " statistics"]  # of the jackknife variance of a single sample
 
 
-def left_out(values: SetValues, sums: LossSums, target: Int[Tensor, " samples"]) -> Statistics:
+def left_out(
+    values: SetValues,
+    sums: LossSums,
+    target: Int[Tensor, " samples"],
+    labels: SoftLabels | None = None,
+) -> Statistics:
     """Statistics of each sample for each set of members.
 
     Args:
         values: of all members without each group.
         sums: of the same sets.
         target: class ids.
+        labels: soft labels whose most probable classes they are; None for class ids.
     """
     m, bias_sq, variance = values.sums.count, values.bias_sq, values.variance
     at = target.expand(bias_sq.shape).unsqueeze(-1)
     variance_unbiased = variance * m / (m - 1)
     uncertainty = sums.uncertainty / m
-    residual = bias_sq - variance - uncertainty
     log_probs = sums.log_probs / m.unsqueeze(-1)
-    kl_risk = -log_probs.gather(-1, at).squeeze(-1)
+    (noise, kl_noise), kl_risk, soft_error = _against(labels, values, log_probs, at)
+    gap = noise + bias_sq - variance
     kl_variance = -log_probs.logsumexp(dim=-1)
+    kl_bias = kl_risk - kl_noise - kl_variance
     error = 1 - sums.votes.gather(-1, at).squeeze(-1) / m
     votes, main = sums.votes.max(dim=-1)
     bias_01 = (main != target).double()
     plug_in = 1 - sums.votes.square().sum(dim=-1) / m.square()
-    soft_error = values.label / m
     return Statistics(
         correct=values.correct.double(),
         bias_sq=bias_sq,
         variance=variance,
-        risk=bias_sq + variance,
+        risk=noise + bias_sq + variance,
         bias_sq_unbiased=bias_sq - variance_unbiased / m,
         variance_unbiased=variance_unbiased,
         kl_risk=kl_risk,
-        kl_bias=kl_risk - kl_variance,
+        kl_bias=kl_bias,
         kl_variance=kl_variance,
-        kl_bias_jackknife=kl_risk - kl_variance,
+        kl_bias_jackknife=kl_bias,
         kl_variance_jackknife=kl_variance,
         error_rate=error,
         bias_01=bias_01,
         variance_01=1 - votes / m,
         net_variance_01=error - bias_01,
         disagreement=plug_in * m / (m - 1),
-        gap=bias_sq - variance,
+        gap=gap,
         uncertainty=uncertainty,
-        calibration_residual=residual,
-        gap_unbiased=bias_sq - variance - 2 * variance_unbiased / m,
-        calibration_residual_unbiased=residual - 2 * variance_unbiased / m,
+        calibration_residual=gap - uncertainty,
+        gap_unbiased=gap - 2 * variance_unbiased / m,
+        calibration_residual_unbiased=gap - uncertainty - 2 * variance_unbiased / m,
         hard_plug_in=plug_in,
         hard_difference=error - plug_in * m / (m - 1),
         hard_difference_plug_in=error - plug_in,
@@ -118,6 +131,20 @@ def left_out(values: SetValues, sums: LossSums, target: Int[Tensor, " samples"])
         soft_difference=soft_error - uncertainty - variance_unbiased,
         soft_difference_plug_in=soft_error - uncertainty - variance,
     )
+
+
+def _against(
+    labels: SoftLabels | None,
+    values: SetValues,
+    log_probs: Float[Tensor, "groups samples classes"],
+    at: Int[Tensor, "groups samples 1"],
+) -> tuple[LabelNoise | tuple[float, float], Sets, Sets]:
+    """Noise, the mean of -log p_m and 1 - the mean probability: of the labels, or of class ids."""
+    m = values.sums.count
+    if labels is None:
+        return (0.0, 0.0), -log_probs.gather(-1, at).squeeze(-1), values.label / m
+    error = expected_error(values.sums.magnitude / m.unsqueeze(-1), labels)
+    return noise_of(labels), -expected_log(log_probs, labels), error
 
 
 def left_out_sums(statistics: tuple) -> LeftOut:

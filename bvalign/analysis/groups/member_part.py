@@ -17,6 +17,8 @@ from bvalign.analysis.intervals import (
 
 LEAST_GROUPS = 3
 NOT_LEFT_OUT = "over samples alone: no values with members left out"
+OF_LABELS = ("noise", "kl_noise", "noise_unbiased")
+"""Statistics that no member changes."""
 
 
 class MemberPart:
@@ -50,7 +52,9 @@ class MemberPart:
         values, unit = column.values.double(), column.unit
         samples, units = samples_variance(values, self._clusters)
         spread, groups = Spread(samples, units), self._totals.shape[1]
-        if groups >= LEAST_GROUPS and name in self._rows:
+        if groups >= LEAST_GROUPS and name in OF_LABELS:
+            spread = Spread(samples, units, 0.0, 0.0, groups)
+        elif groups >= LEAST_GROUPS and name in self._rows:
             row = self._rows[name]
             members = float(left_out_variance(self._totals[row]))
             spread = Spread(samples, units, members, float(self._both[row]), groups)

@@ -6,6 +6,7 @@ p_mk elsewhere, so sums of it lose no digits. For a set S of m members with Q = 
     bias_sq   ‖Q‖² / m²
     variance  (sum_S ‖q_m - c‖² - ‖Q - m c‖² / m) / m    for any c; here the mean q of all members
 
+With soft labels u = |q - e_y|, which is zero for a class id, is taken off: bias_sq is ‖Q/m - u‖².
 Sums of disjoint sets add up. The values are those of decompositions/, which are computed for all
 members together and keep more digits; these serve for what a subset of the members would have said.
 """
@@ -17,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from bvalign.analysis.decompositions import MemberProbs, residual
+from bvalign.analysis.decompositions import MemberProbs, SoftLabels, residual
 from bvalign.analysis.groups.member_groups import MemberGroups
 
 ROUNDING = 1e-14
@@ -32,6 +33,7 @@ class Residuals(NamedTuple):
     mean: Float[Tensor, "samples classes"]  # c, the mean q
     odds: Float[Tensor, "members samples"]  # L, log odds of a wrong answer, nats
     target: Int[Tensor, " samples"]
+    offset: Float[Tensor, "samples classes"] | None = None  # u of soft labels
 
 
 class MemberSums(NamedTuple):
@@ -41,7 +43,7 @@ class MemberSums(NamedTuple):
     magnitude: Float[Tensor, "sets samples classes"]  # Q
     centred: Float[Tensor, "sets samples"]  # sum of ‖q_m - c‖²
     centred_at_label: Float[Tensor, "sets samples"]  # the entry y of the same
-    square: Float[Tensor, "sets samples"]  # sum of ‖q_m‖²
+    square: Float[Tensor, "sets samples"]  # sum of ‖q_m - u‖²
     square_at_label: Float[Tensor, "sets samples"]
     powers: Float[Tensor, "sets samples powers"]  # sums of (L_m - mean L)^1, 2, 3, 4
 
@@ -58,7 +60,7 @@ class SetValues(NamedTuple):
     """Values of each set that need a look at all classes, beside its other sums."""
 
     sums: MemberSums
-    square_of_sum: Float[Tensor, "sets samples"]  # ‖Q‖²
+    square_of_sum: Float[Tensor, "sets samples"]  # ‖Q - m u‖²
     label: Float[Tensor, "sets samples"]  # Q_y
     runner_up: Float[Tensor, "sets samples"]  # largest Q_k of the other classes
     shift: Float[Tensor, "sets samples"]  # ‖Q - m c‖²
@@ -92,19 +94,23 @@ Sums = TypeVar("Sums", MemberSums, LossSums)
 
 
 def residuals(
-    probs: Float[Tensor, "members samples classes"], target: Int[Tensor, " samples"]
+    probs: Float[Tensor, "members samples classes"],
+    target: Int[Tensor, " samples"],
+    labels: SoftLabels | None = None,
 ) -> Residuals:
     """The magnitudes of the residuals and the log odds; of `softmax`, float64."""
     at = target.expand(probs.shape[:2]).unsqueeze(-1)
     q = residual(probs, target).abs_()
     odds = q.gather(-1, at).log_() - probs.gather(-1, at).log_()
-    return Residuals(probs, q, q.mean(dim=0), odds.squeeze(-1), target)
+    offset = None if labels is None else labels.offset.abs()
+    return Residuals(probs, q, q.mean(dim=0), odds.squeeze(-1), target, offset)
 
 
 def member_sums(given: Residuals, groups: MemberGroups) -> MemberSums:
     """Sums over each group of members."""
     q, at = given.magnitude, given.target.expand(given.odds.shape).unsqueeze(-1)
-    squares, centred = q.square(), given.odds - given.odds.mean(dim=0)
+    to_label = q if given.offset is None else q - given.offset
+    squares, centred = to_label.square(), given.odds - given.odds.mean(dim=0)
     square, square_at_label = squares.sum(dim=-1), squares.gather(-1, at).squeeze(-1)
     deviation = torch.sub(q, given.mean, out=squares).square_()
     of_members = (
@@ -154,8 +160,10 @@ def set_values(sums: MemberSums, given: Residuals) -> SetValues:
     """
     at = given.target.expand(sums.magnitude.shape[:2]).unsqueeze(-1)
     label = sums.magnitude.gather(-1, at)
-    square_of_sum = sums.magnitude.square().sum(dim=-1)
-    shift = torch.addcmul(sums.magnitude, sums.count.unsqueeze(-1), given.mean, value=-1).square_()
+    count = sums.count.unsqueeze(-1)
+    to_label = sums.magnitude if given.offset is None else sums.magnitude - count * given.offset
+    square_of_sum = to_label.square().sum(dim=-1)
+    shift = torch.addcmul(sums.magnitude, count, given.mean, value=-1).square_()
     at_label = shift.gather(-1, at).squeeze(-1)
     total = shift.sum(dim=-1)
     others = shift.copy_(sums.magnitude).scatter_(-1, at, 0.0)
@@ -171,8 +179,10 @@ def of_samples(given: Residuals, rows: Int[Tensor, " rows"]) -> Residuals:
     """Residuals of some samples."""
     if len(rows) == len(given.target):
         return given
-    probs, magnitude, mean, odds, target = given
-    return Residuals(probs[:, rows], magnitude[:, rows], mean[rows], odds[:, rows], target[rows])
+    probs, magnitude, mean, odds, target, offset = given
+    offset = None if offset is None else offset[rows]
+    members = (probs[:, rows], magnitude[:, rows])
+    return Residuals(*members, mean[rows], odds[:, rows], target[rows], offset)
 
 
 def _by_group(values: Float[Tensor, "members ..."], groups: MemberGroups) -> Tensor:

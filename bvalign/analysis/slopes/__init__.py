@@ -6,7 +6,7 @@ from bvalign.analysis.slopes.flags import FLAGS
 from bvalign.analysis.slopes.lines import LineSums, has_logs, line_sums, log_log_line
 from bvalign.analysis.slopes.logit_block import LogitBlock, logit_block
 from bvalign.analysis.slopes.logit_fit import FirstPass
-from bvalign.analysis.slopes.logit_slope import LogitSlope, fit_logit_slope
+from bvalign.analysis.slopes.logit_slope import LogitSlope, fit_logit_slope, no_logit_slope
 from bvalign.analysis.slopes.logit_values import LogErrors
 from bvalign.analysis.slopes.noise_pooling import SHAPE_MEMBERS, PooledNoise, pool_noise
 from bvalign.analysis.slopes.ols import ols
@@ -31,6 +31,7 @@ __all__ = [
     "line_sums",
     "log_log_line",
     "logit_block",
+    "no_logit_slope",
     "ols",
     "pool_noise",
     "read_drawn",

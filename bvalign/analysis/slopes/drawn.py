@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bvalign.analysis.collect import Range, collect
-from bvalign.analysis.decompositions import softmax
+from bvalign.analysis.decompositions import soft_labels_of, softmax
 from bvalign.analysis.groups import (
     MemberGroups,
     MemberSums,
@@ -47,7 +47,7 @@ class OddsBlock(NamedTuple):
 class DrawnBlock(NamedTuple):
     """Values of the drawn samples."""
 
-    odds: OddsBlock | None  # None with fewer than three members
+    odds: OddsBlock | None  # None with fewer than three members, or soft labels
     parts: Parts
     smaller: Smaller  # the smaller ensembles, and all members (last)
 
@@ -63,7 +63,9 @@ def read_drawn(
 
     def compute(part: Range) -> DrawnBlock:
         rows = part.rows(places["drawn"])
-        return drawn_block(residuals(softmax(part.logits[:, rows]), part.target[rows]), groups)
+        labels = None if part.soft is None else soft_labels_of(part.soft[rows])
+        probs, target = softmax(part.logits[:, rows]), part.target[rows]
+        return drawn_block(residuals(probs, target, labels), groups)
 
     return collect(ranges(), compute, num_ranges, places, reduce)
 
@@ -74,7 +76,7 @@ def drawn_block(given: Residuals, groups: MemberGroups) -> DrawnBlock:
     few = torch.arange(1 + len(groups.members), len(set_sizes(groups)))
     values = set_values(sets_of(by_group, groups), given)
     odds = None
-    if sum(groups.sizes) >= LEAST_MEMBERS:
+    if sum(groups.sizes) >= LEAST_MEMBERS and given.offset is None:
         kept = torch.nonzero(has_spread(given.odds)).flatten()
         some = of_samples(given, kept)
         if len(kept) < len(given.target):

@@ -57,13 +57,13 @@ def fit_logit_slope(
     """
     if block is None or first.noise is None:
         members = sum(first.groups.sizes)
-        return _undefined(f"needs three members; there are {members}", num_samples)
+        return no_logit_slope(f"needs three members; there are {members}", num_samples)
     used = block.log_bias_sq.isfinite()
     number = int(used.sum())
     if number < LEAST_SAMPLES:
         saturated = int(block.saturated)
         why = f" ({saturated} others are saturated)" if saturated else ""
-        return _undefined(
+        return no_logit_slope(
             f"needs {LEAST_SAMPLES} correct samples whose members all give probabilities between 0 "
             f"and 1 that differ; there are {number}{why}",
             num_samples,
@@ -91,6 +91,7 @@ def fit_logit_slope(
     )
 
 
-def _undefined(reason: str, num_samples: int) -> LogitSlope:
+def no_logit_slope(reason: str, num_samples: int) -> LogitSlope:
+    """The same where there is none, for a reason."""
     none, influence = Estimate(None, reason=reason), torch.zeros(num_samples, dtype=torch.float64)
     return LogitSlope(none, none, none, None, (), 0, influence, influence)

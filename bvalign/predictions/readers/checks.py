@@ -84,6 +84,8 @@ def to_predictions(
         weights=check_member_weights(scores.path, weights, num_members),
         clusters=clusters.numbers,
         num_options=None if scores.num_options is None else scores.num_options[order],
+        soft_labels=None if scores.soft_labels is None else scores.soft_labels[order],
+        answers=None if scores.answers is None else scores.answers[order],
         **check_shown(scores.path, _with_names(scores), order, num_classes),
     )
     return predictions if scores.key == "votes" else without_copies(predictions, scores.dtypes)

@@ -2,6 +2,7 @@
 
 (samples, 1), whole floats, booleans     the same numbers
 one-hot rows (samples, classes)          the class of the one, noted
+other rows (samples, classes)            soft labels, see `label_rows.py`, noted
 names, as many as there are classes      numbered in alphabetical order, or as `class_names` does
 a few rows of -1, -100 or 255            samples without a label: left out, noted
 """
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int64, Shaped
+from jaxtyping import Bool, Float64, Int64, Shaped
 
+from bvalign.predictions.readers.label_rows import read_rows
 from bvalign.predictions.readers.names import shorten
 
 NO_LABEL = (-1, -100, 255)
@@ -24,6 +26,8 @@ class Labels(NamedTuple):
     ids: Int64[np.ndarray, "..."]  # (samples), or (members, samples)
     known: Bool[np.ndarray, " samples"] | None  # None where every sample has a label
     notes: tuple[str, ...]
+    soft: Float64[np.ndarray, "samples classes"] | None = None  # ids are then their argmax
+    answers: Int64[np.ndarray, " samples"] | None = None  # behind each row of counts
 
 
 def read_labels(
@@ -43,7 +47,12 @@ def read_labels(
     Raises:
         ValueError: they are no class ids, or not clearly so; the message says what to do.
     """
-    labels, notes = _one_per_sample(path, labels, shape)
+    if _are_rows(labels, shape):
+        ids, notes, soft, answers = read_rows(path, labels)
+        return Labels(ids, None, notes, soft, answers)
+    notes: tuple[str, ...] = ()
+    if labels.shape == (shape[1], 1):
+        labels = labels[:, 0]
     if labels.shape not in (shape[1:2], shape[:2]):
         raise ValueError(
             f"{path}: 'labels' must be ({shape[1]} samples), got {labels.shape} for scores "
@@ -80,23 +89,13 @@ def read_labels(
     raise ValueError(_what_is_wrong(path, labels, outside, num_classes))
 
 
-def _one_per_sample(
-    path: Path, labels: np.ndarray, shape: tuple[int, ...]
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Takes off an axis of length one, and reads one-hot rows."""
-    if labels.shape == (shape[1], 1):
-        return labels[:, 0], ()
-    if len(shape) < 3 or labels.shape != shape[1:] or labels.dtype.kind == "U":
-        return labels, ()
-    if labels.shape == shape[:2] and labels.dtype.kind in "iu" and labels.max(initial=0) > 1:
-        return labels, ()  # of each member: as many members as samples, and samples as classes
-    ones = (labels == 1).sum(axis=1) == 1
-    if ones.all() and ((labels == 0) | (labels == 1)).all():
-        return labels.argmax(axis=1), ("labels are read as one-hot: the class of the one",)
-    raise ValueError(
-        f"{path}: 'labels' {labels.shape} must be class ids (samples) or one-hot rows, but "
-        f"{int((~ones).sum())} rows have no single one; for the most probable class of soft labels "
-        "save labels.argmax(-1)"
+def _are_rows(labels: np.ndarray, shape: tuple[int, ...]) -> bool:
+    """Whether labels are rows over the classes."""
+    if len(shape) < 3 or labels.shape != shape[1:] or labels.dtype.kind not in "biuf":
+        return False
+    # of each member: as many members as samples, and samples as classes
+    return not (
+        labels.shape == shape[:2] and labels.dtype.kind in "iu" and labels.max(initial=0) > 1
     )
 
 

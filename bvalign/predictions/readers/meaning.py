@@ -38,7 +38,13 @@ def as_meant(scores: Scores, task: str | None = None) -> Scores:
         return _with_hint(scores)
     names = scores.shown.get("class_names")
     found = read_labels(scores.path, scores.labels, scores.shape, names)
-    scores = replace(scores, labels=found.ids, notes=(*scores.notes, *found.notes))
+    scores = replace(
+        scores,
+        labels=found.ids,
+        soft_labels=found.soft,
+        answers=found.answers,
+        notes=(*scores.notes, *found.notes),
+    )
     return scores if found.known is None else scores.of_samples(np.flatnonzero(found.known))
 
 

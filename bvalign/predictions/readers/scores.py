@@ -36,6 +36,8 @@ class Scores:
         shown: images, texts and class names, as far as there are any.
         num_classes: of votes, where there are more classes than occur.
         task: chosen by the user and read; None where the files do not have several.
+        soft_labels: distributions (samples, classes), once found among the labels.
+        answers: behind each of them (samples), where the labels are counts.
     """
 
     path: Path
@@ -60,6 +62,9 @@ class Scores:
         num_members, num_samples, *classes = self.shape
         step = samples_per_range(num_members, *(classes or [1]))
         return [slice(i, min(i + step, num_samples)) for i in range(0, num_samples, step)]
+
+    soft_labels: np.ndarray | None = None
+    answers: np.ndarray | None = None
 
     def of_samples(self, rows: Int[np.ndarray, " rows"]) -> "Scores":
         """The scores and what belongs to them of some rows of the file."""

@@ -128,11 +128,12 @@ def gain_from_members(
     bias_sq: float,
     variance: float,
     num_samples: int,
+    noise: float = 0.0,
 ) -> Figure:
     """Plots the risk and the error rate of an ensemble of m members over m.
 
     The mean of m members has squared-loss risk bias_sq + variance / m: more members remove
-    variance but never squared bias.
+    variance but never squared bias, nor label noise.
 
     Args:
         risk: squared-loss risk of the mean of m members (squared probability).
@@ -140,13 +141,15 @@ def gain_from_members(
         bias_sq: unbiased, mean over samples: the limit of infinitely many members.
         variance: unbiased, mean over samples.
         num_samples: N, for the title.
+        noise: of soft labels, mean over samples; part of the risk.
     """
     figure = Figure(figsize=(11.2, 4.4), layout="constrained")
     left, right = _row(figure, 2)
     most = int(max(risk.members.max(), 2))
     m = np.geomspace(1, 4 * most, 200)
-    left.plot(m, bias_sq + variance / m, color=FIT, lw=1.2, label="bias² + variance / m")
-    left.axhline(bias_sq, color=BOUND, ls="--", lw=1.2, label=f"limit: bias² = {bias_sq:.3g}")
+    limit, parts = noise + bias_sq, "noise + bias²" if noise else "bias²"
+    left.plot(m, limit + variance / m, color=FIT, lw=1.2, label=f"{parts} + variance / m")
+    left.axhline(limit, color=BOUND, ls="--", lw=1.2, label=f"limit: {parts} = {limit:.3g}")
     text = "ensembles of some of these members"
     for axes, curve, colour in ((left, risk, CORRECT), (right, error, WRONG)):
         bars = np.nan_to_num(curve.spread)
@@ -200,13 +203,19 @@ def member_figures(analysis: Analysis) -> dict[str, Figure]:
     means = analysis.means
     accuracy = analysis.member_accuracy.numpy()
     alone = (1 - accuracy.mean(), accuracy.std(ddof=1))
+    noise, bias_sq = 0.0, means["bias_sq_unbiased"].value
+    if analysis.soft_labels:  # whose sum with the noise needs no second answer
+        noise = means["noise"].value
+        bias_sq = means["risk"].value - noise - means["variance_unbiased"].value
+    without_noise = _over_members(analysis, "bias_sq", (means["risk"].value - noise, math.nan))
     return {
         "gain_from_members": gain_from_members(
-            _over_members(analysis, "bias_sq", (means["risk"].value, math.nan)),
+            without_noise._replace(mean=noise + without_noise.mean),
             _over_members(analysis, "error", alone),
-            bias_sq=means["bias_sq_unbiased"].value,
+            bias_sq=bias_sq,
             variance=means["variance_unbiased"].value,
             num_samples=analysis.num_samples,
+            noise=noise,
         ),
         "disagreement": disagreement_over_error(
             analysis.pair_disagreement.numpy(),

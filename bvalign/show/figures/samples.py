@@ -36,6 +36,7 @@ def ratio_histogram(
     *,
     num_members: int,
     flags: Sequence[str] = (),
+    bounded: bool = True,
 ) -> Figure:
     """Plots a histogram of variance / squared bias with its ceiling M - 1.
 
@@ -45,6 +46,7 @@ def ratio_histogram(
         population: geometric mean of the correct samples at infinitely many members.
         num_members: M.
         flags: reasons not to quote the population's number, for the legend.
+        bounded: whether the ceiling holds, as it does not for soft labels.
     """
     figure = Figure(figsize=(6.4, 4.6), layout="constrained")
     axes = figure.add_subplot()
@@ -61,7 +63,7 @@ def ratio_histogram(
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))  # more labels would overlap
     axes.axvline(1, color=FIT, lw=1, ls="--", label="variance = bias²")
-    if num_members > 2:
+    if bounded and num_members > 2:
         axes.axvline(
             num_members - 1, color=BOUND, lw=1.5, label=f"ceiling M - 1 = {num_members - 1}"
         )

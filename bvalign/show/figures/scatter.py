@@ -40,10 +40,11 @@ LABEL_WIDTH = 64
 class Panel(NamedTuple):
     """The values and lines of one panel of the scatter."""
 
-    estimator: Literal["plug-in", "unbiased"]  # the bounds hold for plug-in values only
+    estimator: Literal["plug-in", "unbiased"]
     bias_sq: Float[np.ndarray, " samples"]
     variance: Float[np.ndarray, " samples"]
     lines: Sequence[Line] = ()  # dotted if flagged; the first has a band
+    bounded: bool = True  # whether the bounds hold: for plug-in values, but not of soft labels
 
 
 def alignment_scatter(
@@ -95,7 +96,7 @@ def plot_panel(
         limits: of both log axes; by default `log_limits` of the panel.
     """
     hidden = _plot_cloud(axes, panel, correct, log, limits)
-    _plot_bounds(axes, num_members, num_classes, plug_in=panel.estimator == "plug-in")
+    _plot_bounds(axes, num_members, num_classes, bounded=panel.bounded)
     _plot_lines(axes, panel, correct)
     axes.set_xlabel("squared bias (squared probability)")
     axes.set_ylabel("variance (squared probability)")
@@ -195,13 +196,13 @@ def _plot_points(
     axes.scatter([], [], color=colour, s=20, label=name)
 
 
-def _plot_bounds(axes: Axes, num_members: int, num_classes: int, *, plug_in: bool) -> None:
+def _plot_bounds(axes: Axes, num_members: int, num_classes: int, *, bounded: bool) -> None:
     low, high = axes.get_xlim()
     limits = axes.get_ylim()
     grid = np.geomspace(max(low, 1e-300), high, 400) if axes.get_xscale() == "log" else None
     b = np.linspace(low, high, 800) if grid is None else grid
     axes.plot(b, b, color=FIT, lw=1, ls="--", label="variance = bias²")
-    if plug_in:
+    if bounded:
         if num_members > 2:
             text = f"finite-M ceiling: variance = {num_members - 1} bias²"
             axes.plot(b, (num_members - 1) * b, color=BOUND, lw=1.2, label=text)

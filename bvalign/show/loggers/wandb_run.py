@@ -36,7 +36,8 @@ class WandbRun:
       high are the 10% and 90% quantiles |
     | `members/val_accuracy/mean`, `low`, `high` | the same, where validated |
     | `members/curves` | an image of both: mean and band |
-    | `result/accuracy`, `bias_sq`, `variance`, `risk` | of all members, in the run's summary |
+    | `result/accuracy`, `bias_sq`, `variance`, `risk` | of all members, in the run's summary;
+      `result/noise` too with soft labels |
     | `result/slope`, `result/offset` | of the population: quote both if `result/quotable` |
     | `result/ols` | slope of these members, the paper's |
     | `result/slope_low`, `result/slope_high`, ... | ends of the 95% interval of each of the three |
@@ -156,7 +157,8 @@ def shown_columns(
 def _result(analysis: Analysis) -> dict[str, float]:
     means, found = analysis.means, analysis.alignment
     population = found.logit_slope
-    numbers = {key: means[key].value for key in ("bias_sq", "variance", "risk")}
+    keys = ("noise", "bias_sq", "variance", "risk")
+    numbers = {key: means[key].value for key in keys if key in means}
     numbers |= {"accuracy": analysis.accuracy.value, "quotable": population.quotable}
     for name, number in (
         ("slope", population.slope),

@@ -61,6 +61,7 @@ def comparison_figures(
                 report.samples["bias_sq"],
                 report.samples["variance"],
                 summary_lines(report.summary, LINES_SHOWN),
+                bounded=not report.summary.get("soft_labels"),
             ),
             report.samples["correct"],
             report.summary["num_members"],

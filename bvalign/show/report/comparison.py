@@ -6,12 +6,14 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bvalign.show.report.differences import differences
+from bvalign.show.report.differences import differences, labels_differ
 from bvalign.show.report.galleries import distance_to_line, largest
-from bvalign.show.report.stored_reports import Report, main_numbers
+from bvalign.show.report.stored_reports import NOISE, Report, main_numbers
 from bvalign.show.report.summary_json import SCHEMA
 
 FURTHEST_FRACTION = 0.05
+SAME_NOISE = 1e-6
+"""Largest difference of the noise of the same soft labels, which may be stored in float32."""
 
 
 def compare_reports(reports: Sequence[Report]) -> dict[str, object]:
@@ -75,6 +77,10 @@ def _mismatch(a: Report, b: Report) -> str | None:
         return "tested on different data: their fingerprints differ"
     if not all(np.array_equal(a.samples[key], b.samples[key]) for key in ("index", "label")):
         return "tested on different samples: their index or labels differ"
+    if all(NOISE in report.samples for report in (a, b)) and not np.allclose(
+        a.samples[NOISE], b.samples[NOISE], rtol=0, atol=SAME_NOISE
+    ):
+        return "tested on different labels: they are soft in both runs, and their noise differs"
     if None in _fingerprints(a, b) and (np.diff(a.samples["label"]) >= 0).all():
         return (
             "not known to be tested on the same samples: they have no data fingerprint, and labels "
@@ -89,14 +95,14 @@ def _fingerprints(*reports: Report) -> set[str | None]:
 
 def _pair(a: Report, b: Report) -> dict[str, object]:
     """Measures the differences and the agreement of two runs, sample by sample."""
-    both = a.samples["correct"] & b.samples["correct"]
+    both, other = a.samples["correct"] & b.samples["correct"], labels_differ(a, b)
     return {
         "runs": [a.name, b.name],
         "matched_by": "index and labels" if None in _fingerprints(a, b) else "fingerprint",
         **differences(a, b),
-        "bias_sq_rank_correlation": _rank_correlation(a, b, "bias_sq"),
+        "bias_sq_rank_correlation": None if other else _rank_correlation(a, b, "bias_sq"),
         "variance_rank_correlation": _rank_correlation(a, b, "variance"),
-        "off_line_overlap": _overlap(_off_line(a, both), _off_line(b, both)),
+        "off_line_overlap": None if other else _overlap(_off_line(a, both), _off_line(b, both)),
         "off_line_overlap_by_chance": FURTHEST_FRACTION,
     }
 

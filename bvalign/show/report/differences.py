@@ -34,6 +34,8 @@ COLUMNS = {
 SLOPES = ("slope", "offset")
 SHARED = "over samples alone: the two have members in common"
 ONE_UNIT = "one independent sample has no variance"
+OF_LABELS = ("risk", "bias_sq")
+OTHER_LABELS = "labels are class ids, soft or counts of answers: not the same kind in both runs"
 
 
 def differences(a: Report, b: Report) -> dict[str, object]:
@@ -43,17 +45,28 @@ def differences(a: Report, b: Report) -> dict[str, object]:
         a: report whose samples are those of `b`, in the same order.
         b: the other report.
     """
-    clusters = _joined_clusters(a, b)
+    clusters, other = _joined_clusters(a, b), labels_differ(a, b)
     numbers = [main_numbers(report.summary) | unbiased_means(report.summary) for report in (a, b)]
     shared = _shared_members(a, b)
     return {
         "clusters": None if clusters is None else int(clusters.max()) + 1,
         "notes": list(_notes(a, b, clusters, shared)),
         "differences": {
-            name: _difference((a, b), name, (numbers[0][name], numbers[1][name]), clusters, shared)
+            name: _undefined(None, OTHER_LABELS)
+            if other and name in OF_LABELS
+            else _difference((a, b), name, (numbers[0][name], numbers[1][name]), clusters, shared)
             for name in TITLES
         },
     }
+
+
+def labels_differ(a: Report, b: Report) -> bool:
+    """Tells whether two reports have labels of different kinds: ids, soft, or counts of answers."""
+    kinds = [
+        (bool(report.summary.get("soft_labels")), "noise_unbiased" in report.summary["means"])
+        for report in (a, b)
+    ]
+    return kinds[0] != kinds[1]
 
 
 def _joined_clusters(a: Report, b: Report) -> Int[Tensor, " samples"] | None:
@@ -89,6 +102,8 @@ def _notes(
     if clusters is not None:
         number = int(clusters.max()) + 1
         yield f"{len(clusters):,} samples in {number:,} clusters, which count as drawn at random"
+    if labels_differ(a, b):
+        yield "labels are not of the same kind, so squared bias and risk are not compared"
     if shared:
         yield "the two have members in common, so intervals are over samples alone"
     counts = [report.summary["num_members"] for report in (a, b)]

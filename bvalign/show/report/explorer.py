@@ -132,7 +132,7 @@ def _view(
     ]
     ends = _grid(low, max(top, 1.0))
     bounds = [_line("variance = bias²", ends, ends)]
-    if x_name == "bias_sq":
+    if x_name == "bias_sq" and not analysis.soft_labels:
         edge = feasible_variance(ends, analysis.num_members, analysis.num_classes)
         bounds.append(_line("feasibility bound", ends, edge))
     return {
@@ -140,10 +140,16 @@ def _view(
         "x": x_name,
         "y": y_name,
         "log": [float(np.log10(low)), float(np.log10(top))],
-        "linear": [[0.0, 1.05 * float(x.max())], [0.0, 1.1 * float(y.max()) or 1.0]],
+        "linear": [_linear(x, 1.05), _linear(y, 1.1)],
         "lines": lines,
         "bounds": bounds,
     }
+
+
+def _linear(values: Float[np.ndarray, " samples"], room: float) -> list[float]:
+    """Range of a linear axis: from zero, or below for the unbiased squared bias of soft labels."""
+    finite = values[np.isfinite(values)]
+    return [float(finite.min(initial=0)), room * float(finite.max(initial=0)) or 1.0]
 
 
 def _grid(low: float, high: float) -> Float[np.ndarray, " points"]:

@@ -29,14 +29,16 @@ def alignment(analysis: Analysis, axes: Axes | None = None) -> Figure:
     several = analysis.num_members > 1
     size = {"num_members": analysis.num_members, "num_classes": analysis.num_classes}
     lines = fitted_lines(analysis, ("logit_slope", "ols"))
-    panels = [Panel("plug-in", analysis["bias_sq"], analysis["variance"], lines)]
+    bounded = not analysis.soft_labels
+    values = (analysis["bias_sq"], analysis["variance"])
+    panels = [Panel("plug-in", *values, lines, bounded=bounded)]
     if axes is not None:
         plot_panel(axes, *panels, analysis["correct"], **size)
         return axes.figure
     if several:
         lines = fitted_lines(analysis, ("logit_slope",))
         unbiased = (analysis[k] for k in ("bias_sq_unbiased", "variance_unbiased"))
-        panels.append(Panel("unbiased", *unbiased, lines))
+        panels.append(Panel("unbiased", *unbiased, lines, bounded=False))
     return alignment_scatter(panels, analysis["correct"], **size)
 
 
@@ -44,7 +46,8 @@ def plot(analysis: Analysis) -> dict[str, Figure]:
     """Plots the figures of the report, by file name."""
     several = analysis.num_members > 1
     bias_sq, variance, correct = (analysis[k] for k in ("bias_sq", "variance", "correct"))
-    linear = [Panel("plug-in", bias_sq, variance)]
+    bounded = not analysis.soft_labels
+    linear = [Panel("plug-in", bias_sq, variance, bounded=bounded)]
     space = {"num_members": analysis.num_members, "num_classes": analysis.num_classes}
     size = {"num_members": analysis.num_members, "num_samples": analysis.num_samples}
     plots = {
@@ -62,6 +65,7 @@ def plot(analysis: Analysis) -> dict[str, Figure]:
             geometric_mean(population.offset),
             num_members=analysis.num_members,
             flags=population.flags,
+            bounded=bounded,
         )
         plots |= member_figures(analysis)
     if analysis.collapse.noise is not None:

@@ -45,6 +45,28 @@ CAPTIONS = {
     "number of samples in each bin.",
 }
 
+SOFT_CAPTIONS = {
+    "alignment_log": "One point per test sample, darker where they are denser. Both axes span the "
+    "same decades, so slope one is the dashed diagonal. Labels are soft: squared bias is the "
+    "distance from the distribution of the label, and correct is the most probable class. Left: "
+    "the values of these members, with their line (ols). Right: values that are unbiased for "
+    "infinitely many members; those that are not above zero are not shown.",
+    "disagreement": "The disagreement of every pair of members over their error rate, which is "
+    "that of the most probable class of soft labels. Below the line, members make the same "
+    "mistakes together.",
+    "alignment_linear": "The same on linear axes. Labels are soft: squared bias is the distance "
+    "from the distribution of the label, and bounds for a single label do not hold.",
+    "gain_from_members": "The gain from more members. The mean of m members has the risk noise + "
+    "bias² + variance / m: more members remove variance but neither squared bias nor label noise, "
+    "the dashed limit. Right: the error rate of the mean of m members at the most probable class. "
+    "Points are means over ensembles of these members that have none in common.",
+    "ratio": "The ratio of variance to squared bias of these members, sample by sample. Labels are "
+    "soft, so that members that agree with them on average can exceed M - 1.",
+    "reliability": "Calibration of the mean of the members. Labels are soft: the accuracy is the "
+    "mean probability that they give to the predicted class. Below: the number of samples in each "
+    "bin.",
+}
+
 
 def page(
     analysis: Analysis,
@@ -82,12 +104,13 @@ def page(
         summary,
         "\n".join([*in_words(summary), *(f"Note: {note}" for note in summary["notes"])]),
         figures,
-        CAPTIONS,
+        CAPTIONS | (SOFT_CAPTIONS if analysis.soft_labels else {}),
         flags=FLAGS,
         extremes=galleries(analysis, predictions, scored, shown, sheets),
         sprites=sheets,
         class_names=names,
         views=data["views"],
+        soft=analysis.soft_labels,
         left_out=analysis.num_samples - len(shown),
         plotly=plotly,
         page_data=as_script(data),

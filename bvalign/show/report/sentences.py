@@ -20,7 +20,13 @@ def in_words(summary: Summary) -> list[str]:
     Args:
         summary: as in summary.json.
     """
-    return [*_accuracy(summary), *_risk(summary), *_population(summary), *_paper(summary)]
+    return [
+        *_labels(summary),
+        *_accuracy(summary),
+        *_risk(summary),
+        *_population(summary),
+        *_paper(summary),
+    ]
 
 
 def cautions(
@@ -53,6 +59,14 @@ def cautions(
         )
 
 
+def _labels(summary: Summary) -> Iterator[str]:
+    if summary.get("soft_labels"):
+        yield (
+            "Labels are soft, distributions over the classes: right, or correct, means that the "
+            "most probable class of the label is hit."
+        )
+
+
 def _accuracy(summary: Summary) -> Iterator[str]:
     members, mean = summary["member_accuracy"], _quoted(stored(summary["accuracy"]), ".2%")
     if summary["num_members"] == 1:
@@ -69,17 +83,28 @@ def _risk(summary: Summary) -> Iterator[str]:
     means = summary["means"]
     numbers = [stored(means[name]) for name in ("risk", "bias_sq", "variance")]
     risk, bias_sq, variance = (_quoted(number, ".3g", least=0.0) for number in numbers)
+    noise_share, noise = 0.0, ""
+    if summary.get("soft_labels"):
+        noise_share = summary["noise_share"]["squared"]
+        found = _quoted(stored(means["noise"]), ".3g", least=0.0)
+        noise = (
+            f" Of the risk, {noise_share:.0%} is label noise, {found}: what no model can avoid, as "
+            "the labels themselves vary."
+        )
+        if "noise_unbiased" in means:
+            few = _quoted(stored(means["noise_unbiased"]), ".3g", least=0.0)
+            noise += f" With so few answers that is too low; unbiased, it is {few}."
     if summary["num_members"] == 1:
-        yield f"Its mean risk is {risk}; one member has no variance."
+        yield f"Its mean risk is {risk}; one member has no variance.{noise}"
         return
     share = summary["variance_share"]["squared"]
     if share is None:
         yield f"The mean risk of a member is {risk}."
         return
     yield (
-        f"The mean risk of a member is {risk}. {1 - share:.0%} of it is squared bias, {bias_sq}: "
-        f"what members get wrong together. {share:.0%} is variance, {variance}: what they "
-        "disagree on."
+        f"The mean risk of a member is {risk}.{noise} {1 - share - noise_share:.0%} of it is "
+        f"squared bias, {bias_sq}: what members get wrong together. {share:.0%} is variance, "
+        f"{variance}: what they disagree on."
     )
 
 

@@ -18,7 +18,7 @@ OLD_SCHEMA = 1
 UNBIASED = {"bias_sq": "bias_sq_unbiased", "variance": "variance_unbiased"}
 COLUMNS = ("index", "label", "correct", "bias_sq", "variance", "risk", *UNBIASED.values())
 INFLUENCES = ("slope_influence", "offset_influence")
-CLUSTER = "cluster"
+CLUSTER, NOISE = "cluster", "noise"
 MEANS = ("risk", "bias_sq", "variance")
 LINES = ("ols", "cross_half")
 
@@ -142,7 +142,7 @@ def _read_columns(path: Path, *, old: bool) -> dict[str, Shaped[np.ndarray, " sa
         with path.open() as file:
             header = file.readline().rstrip("\n").split(",")
             names = [*COLUMNS, *(() if old else INFLUENCES)]
-            names += [CLUSTER] if CLUSTER in header else []
+            names += [name for name in (CLUSTER, NOISE) if name in header]
             places = [header.index(name) for name in names]
             values = np.loadtxt(file, delimiter=",", usecols=places, ndmin=2).T
     except ValueError as error:

@@ -1,11 +1,13 @@
 """The content of summary.json: an analysis of labelled predictions as plain data."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
+from bvalign.analysis.block_values import OF_PAIRS
 from bvalign.analysis.collapse import Collapse
 from bvalign.analysis.groups import member_groups
 from bvalign.analysis.intervals import Estimate
@@ -20,6 +22,8 @@ SCHEMA = 2
 NEED_ONE = ("kl_risk", "kl_bias", "kl_variance")
 """Means that are defined for a single member, if no probability is zero."""
 
+SOFT_RATIO = "labels are soft: no ceiling holds, and unbiased squared bias can be negative"
+
 LARGEST_LOG = 700.0
 """Larger logarithms have no float64."""
 
@@ -28,11 +32,13 @@ def summarise(
     analysis: Analysis, predictions: Predictions, origin: dict[str, object]
 ) -> dict[str, object]:
     """Returns all numbers as plain data; docs/summary.md explains each."""
-    means = explained(plain(analysis.means), analysis.num_members, NEED_ONE)
+    means = explained(plain(analysis.means), analysis.num_members, NEED_ONE, _answers(analysis))
     weighted = analysis.weighted_means
+    soft = {"soft_labels": True, "noise_share": plain(analysis.noise_share())}
     return {
         "schema": SCHEMA,
         "labels": True,
+        **(soft if analysis.soft_labels else {}),
         "missing": missing(means),
         "num_members": analysis.num_members,
         "num_samples": analysis.num_samples,
@@ -40,7 +46,8 @@ def summarise(
         "accuracy": plain(analysis.accuracy),
         "member_accuracy": _member_accuracy(analysis),
         "means": means,
-        "weighted": weighted and explained(plain(weighted), analysis.num_members),
+        "weighted": weighted
+        and explained(plain(weighted), analysis.num_members, (), _answers(analysis)),
         "variance_share": plain(analysis.variance_share()),
         "alignment": _alignment(analysis),
         "alignment_dropped": analysis.alignment.dropped,
@@ -85,20 +92,31 @@ def how_it_was_made(predictions: Predictions, origin: dict[str, object]) -> dict
     }
 
 
-def explained(numbers: Numbers, num_members: int, one_suffices: Sequence[str] = ()) -> Numbers:
+def explained(
+    numbers: Numbers,
+    num_members: int,
+    one_suffices: Sequence[str] = (),
+    reasons: Mapping[str, str] = MappingProxyType({}),
+) -> Numbers:
     """Gives the numbers that are null the reason.
 
     Args:
         numbers: means over samples, by name.
         num_members: M.
         one_suffices: names of those that are defined for one member, if no probability is zero.
+        reasons: other ones, by name.
     """
     few = "needs two members"
     zero = "a member gives a class a probability of zero"
     return {
         name: number
         if number["value"] is not None
-        else number | {"reason": few if num_members == 1 and name not in one_suffices else zero}
+        else number
+        | {
+            "reason": reasons.get(
+                name, few if num_members == 1 and name not in one_suffices else zero
+            )
+        }
         for name, number in numbers.items()
     }
 
@@ -110,6 +128,14 @@ def missing(numbers: Numbers) -> list[dict[str, str]]:
         for name, number in numbers.items()
         if number["value"] is None
     ]
+
+
+def _answers(analysis: Analysis) -> dict[str, str]:
+    """Reasons of the means that need two answers for every sample."""
+    people = analysis.table.soft and analysis.table.soft.people
+    alone = 0 if people is None else int((people.answers < 2).sum())
+    reason = f"needs two answers, and {alone} samples have one"
+    return dict.fromkeys(("noise_unbiased", *OF_PAIRS), reason) if alone else {}
 
 
 def _member_accuracy(analysis: Analysis) -> dict[str, object]:
@@ -144,8 +170,10 @@ def _alignment(analysis: Analysis) -> dict[str, object]:
 
 def _ratio(analysis: Analysis) -> dict[str, object]:
     population = analysis.alignment.logit_slope
+    soft = analysis.soft_labels
     return {
-        "ceiling": analysis.num_members - 1,
+        "ceiling": None if soft else analysis.num_members - 1,
+        **({"reason": SOFT_RATIO} if soft else {}),
         "quantiles": plain(analysis.ratio_quantiles()),
         "population": {
             "geometric_mean": plain(geometric_mean(population.offset)),
@@ -158,7 +186,8 @@ def _calibration(analysis: Analysis) -> dict[str, object]:
     """Returns the numbers; the bins of the reliability diagram are in the figure."""
     found = {k: plain(v) for k, v in analysis.calibration._asdict().items() if k != "reliability"}
     for name in ("gap", "hard_equality", "soft_equality"):
-        found[name] = explained(found[name], analysis.num_members)
+        if name != "hard_equality" or not analysis.soft_labels:  # which has a reason of its own
+            found[name] = explained(found[name], analysis.num_members)
     return found
 
 

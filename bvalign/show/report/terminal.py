@@ -10,6 +10,14 @@ from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.show.report.sentences import cautions
 
+MEANS = {
+    "risk": "risk",
+    "noise": "label noise",
+    "bias_sq": "squared bias",
+    "variance": "variance",
+}
+"""Means in the table, and their names; there is label noise with soft labels only."""
+
 
 def print_main_numbers(
     analysis: Analysis | UnlabelledAnalysis, console: Console | None = None
@@ -50,8 +58,9 @@ def _rows(analysis: Analysis) -> Iterator[tuple[str, str, str]]:
         ends = f"{float(accuracy.min()):.4f}, {float(accuracy.max()):.4f}"
         yield "worst and best member", ends, ""
     yield _row("accuracy of the ensemble", analysis.accuracy, ".4f")
-    for name, words in (("risk", "risk"), ("bias_sq", "squared bias"), ("variance", "variance")):
-        yield _row(f"mean {words}", means[name], ".4g")
+    for name, words in MEANS.items():
+        if name in means:
+            yield _row(f"mean {words}", means[name], ".4g")
     yield _row("population slope", population.slope, ".3f")
     yield _row("population offset", population.offset, ".3f")
     yield _row("slope of these members (ols)", found.ols["slope"], ".3f")

@@ -83,7 +83,7 @@ def test_the_interval_of_the_squared_error_covers():
     for _ in range(draws):
         rows = torch.randint(6, (400,), generator=generator)
         target = torch.multinomial(true[rows], 1, generator=generator).squeeze(1)
-        found = _error(alone(predicted[rows], target), "confidence", equal_width, None)
+        found = _error(alone(predicted[rows], target), target, "confidence", equal_width, None)
         low, high = found.squared_debiased.interval_samples
         hits += low <= truth <= high
     assert 0.91 <= hits / draws <= 0.985  # three standard errors of 0.95 in 250 draws

@@ -98,6 +98,24 @@ def test_member_weights_and_clusters_have_intervals_too():
     )
 
 
+SOFT = np.random.default_rng(0).dirichlet([0.5, 0.5, 0.5, 0.5], size=60)
+
+
+@pytest.mark.parametrize("answers", [None, np.arange(2, 62)])
+@pytest.mark.parametrize("members", [1, 2, 3, 6])
+def test_soft_labels_have_intervals_or_reasons_too(members, answers):
+    logits, _ = random_ensemble(members=members, samples=60)
+    more = {"soft_labels": SOFT, "answers": answers, "weights": (2.0,) * members}
+    summary = summary_of(logits, SOFT.argmax(axis=1), **more)
+    assert set(keys_of(summary)) - {"zero variance"} <= DOCUMENTED
+    for path, number in numbers_of(summary):
+        assert number["value"] is not None or number["reason"], path
+        assert number["interval"] or number["reason"], path
+        for kind in INTERVALS:
+            if number[kind] is not None:
+                assert number[kind][0] <= number["value"] <= number[kind][1], path
+
+
 def test_the_population_is_shown_as_slope_and_offset_with_their_flags():
     logits, target = aligned_ensemble(members=12, samples=300)
     summary = summary_of(logits, target)
