@@ -37,6 +37,8 @@ DIFFERENCE_COLUMNS = (
     "calibration_residual",
     "gap_unbiased",
     "calibration_residual_unbiased",
+    "slope_influence",
+    "offset_influence",
 )
 """Differences of numbers of order one, which cancel to as little as 1e-16. All other columns keep
 their digits however small they are (squared biases of 1e-20 are stored), and have no floor."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int64, Shaped
 
-from bvalign.predictions.readers.scores import PROBABILITY_TOLERANCE
+from bvalign.predictions.readers.probabilities import TOLERANCE
 
 DIVIDE = "save labels / labels.sum(-1, keepdims=True)"
 
@@ -42,7 +42,7 @@ def read_rows(path: Path, labels: Shaped[np.ndarray, "samples classes"]) -> Labe
         return LabelRows(rows.argmax(axis=1), (note,))
     total = rows.sum(axis=1)
     counts = not binary and bool(((rows >= 0) & (rows % 1 == 0)).all())
-    wrong = total < 1 if counts else ~(np.abs(total - 1) < PROBABILITY_TOLERANCE)
+    wrong = total < 1 if counts else ~(np.abs(total - 1) < TOLERANCE)
     wrong |= ~(rows >= 0).all(axis=1)  # NaN, too
     if wrong.any():
         raise ValueError(_what_is_wrong(path, rows, wrong, counts=counts, binary=binary))
