@@ -38,7 +38,13 @@ CORNERS = {
     "analysis.slopes": {"analysis.decompositions", "analysis.groups", "analysis.intervals"},
     "analysis.calibration": {"analysis.decompositions", "analysis.groups", "analysis.intervals"},
     "analysis.collapse": {"analysis.decompositions", "analysis.slopes"},
-    "predictions.readers": set(),
+    "predictions.scores": set(),
+    "predictions.tables": {"predictions.scores"},
+    "predictions.evaluations": {"predictions.scores", "predictions.tables"},
+    "predictions.checks": {"predictions.scores"},
+    "predictions.readers": {
+        *(f"predictions.{corner}" for corner in ("scores", "tables", "evaluations", "checks"))
+    },
     "predictions.run": set(),
     "show.figures": set(),
     "show.loggers": {"show.figures"},

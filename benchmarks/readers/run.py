@@ -55,7 +55,7 @@ def read(path):
 """
 CHILD = """
 import sys, time, numpy, torch, pyarrow.csv, pyarrow.parquet, bvalign.predictions
-import bvalign.predictions.readers.csv, bvalign.predictions.readers.jsonl
+import bvalign.predictions.tables.csv, bvalign.predictions.tables.jsonl
 def held(name):
     lines = open("/proc/self/status").read().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))

@@ -2,16 +2,13 @@
 
 from pathlib import Path
 
+from bvalign.predictions.checks.checks import to_predictions
+from bvalign.predictions.checks.clusters import with_clusters
+from bvalign.predictions.checks.strings import file_name
 from bvalign.predictions.predictions import Predictions
-from bvalign.predictions.readers import (
-    Names,
-    file_name,
-    open_memory,
-    open_scores,
-    to_predictions,
-    with_clusters,
-)
+from bvalign.predictions.readers import open_memory, open_scores
 from bvalign.predictions.run import FinishedMember, MemberState, RunDirectory
+from bvalign.predictions.scores.names import Names
 
 __all__ = [
     "FinishedMember",

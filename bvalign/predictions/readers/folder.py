@@ -20,15 +20,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bvalign.predictions.readers.arrays import Array, held, scores_of_arrays
+from bvalign.predictions.checks.strings import file_name
 from bvalign.predictions.readers.formats import READ, find_reader, refuse_pointer
-from bvalign.predictions.readers.mapped import open_npy
-from bvalign.predictions.readers.names import KINDS, LABEL, Names, find_name, shorten
 from bvalign.predictions.readers.ranks import join_ranks
-from bvalign.predictions.readers.scores import Scores
-from bvalign.predictions.readers.side_arrays import SHOWN
-from bvalign.predictions.readers.stack import stack_members
-from bvalign.predictions.readers.strings import file_name
+from bvalign.predictions.scores.arrays import Array, held, scores_of_arrays
+from bvalign.predictions.scores.mapped import open_npy
+from bvalign.predictions.scores.names import KINDS, LABEL, Names, find_name, shorten
+from bvalign.predictions.scores.scores import SHOWN, Scores
+from bvalign.predictions.scores.stack import stack_members
 
 SHARED = (*LABEL, "index", "weights", "clusters", "num_options", *SHOWN)
 """Names of files that belong to all members."""

@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from bvalign.predictions.readers.eval_logs import is_inspect, is_lm_eval
-from bvalign.predictions.readers.names import Names
-from bvalign.predictions.readers.scores import Scores
+from bvalign.predictions.evaluations.eval_logs import is_inspect, is_lm_eval
+from bvalign.predictions.scores.names import Names
+from bvalign.predictions.scores.scores import Scores
 
 COMPRESSED = (".gz", ".bz2", ".zst")
 LFS = b"version https://git-lfs"
@@ -41,25 +41,27 @@ def _is_parquet(path: Path) -> bool:
     return path.suffix.lower() in (".parquet", ".pq")
 
 
-def _opener(module: str, function: str) -> Callable[[Path, Names], Scores]:
+def _opener(where: str) -> Callable[[Path, Names], Scores]:
     def opens(path: Path, names: Names) -> Scores:
-        found = import_module(f"bvalign.predictions.readers.{module}")
-        return getattr(found, function)(path, names)
+        module, _, function = f"bvalign.predictions.{where}".rpartition(".")
+        return getattr(import_module(module), function)(path, names)
 
     return opens
 
 
 FILES = (
-    Reader("csv", _ends(".csv", ".tsv", compressed=True), _opener("csv", "open_csv")),
-    Reader("parquet", _is_parquet, _opener("parquet", "open_parquet")),
-    Reader("lm_eval", is_lm_eval, _opener("lm_eval", "open_lm_eval")),
-    Reader("inspect", is_inspect, _opener("inspect_log", "open_inspect")),
-    Reader("jsonl", _ends(".jsonl", ".ndjson", compressed=True), _opener("jsonl", "open_jsonl")),
-    Reader("npz", _ends(".npz"), _opener("npz", "open_npz")),
-    Reader("npy", _ends(".npy"), _opener("npy", "open_npy_scores")),
-    Reader("safetensors", _ends(".safetensors"), _opener("safetensors", "open_safetensors")),
-    Reader("torch", _ends(".pt", ".pth"), _opener("torch_file", "open_torch")),
-    Reader("json", _ends(".json"), _opener("json_file", "open_json")),
+    Reader("csv", _ends(".csv", ".tsv", compressed=True), _opener("tables.csv.open_csv")),
+    Reader("parquet", _is_parquet, _opener("tables.parquet.open_parquet")),
+    Reader("lm_eval", is_lm_eval, _opener("evaluations.lm_eval.open_lm_eval")),
+    Reader("inspect", is_inspect, _opener("evaluations.inspect_log.open_inspect")),
+    Reader(
+        "jsonl", _ends(".jsonl", ".ndjson", compressed=True), _opener("tables.jsonl.open_jsonl")
+    ),
+    Reader("npz", _ends(".npz"), _opener("scores.npz.open_npz")),
+    Reader("npy", _ends(".npy"), _opener("scores.npy.open_npy_scores")),
+    Reader("safetensors", _ends(".safetensors"), _opener("scores.safetensors.open_safetensors")),
+    Reader("torch", _ends(".pt", ".pth"), _opener("readers.torch_file.open_torch")),
+    Reader("json", _ends(".json"), _opener("readers.json_file.open_json")),
 )
 
 

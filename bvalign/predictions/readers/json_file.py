@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from bvalign.predictions.readers.names import Names
 from bvalign.predictions.readers.objects import scores_of_object
-from bvalign.predictions.readers.scores import Scores
+from bvalign.predictions.scores.names import Names
+from bvalign.predictions.scores.scores import Scores
 
 
 def open_json(path: Path, names: Names) -> Scores:

@@ -17,11 +17,11 @@ import numpy as np
 from jaxtyping import Shaped
 from torch import Tensor
 
-from bvalign.predictions.readers.arrays import held
-from bvalign.predictions.readers.names import LABEL, Names, shorten
 from bvalign.predictions.readers.objects import scores_of_object
-from bvalign.predictions.readers.scores import Scores
-from bvalign.predictions.readers.stack import stack_members
+from bvalign.predictions.scores.arrays import held
+from bvalign.predictions.scores.names import LABEL, Names, shorten
+from bvalign.predictions.scores.scores import Scores
+from bvalign.predictions.scores.stack import stack_members
 
 CALLED = {"ndarray": "array", "Tensor": "tensor"}
 """Type of a source -> what messages call it, where that differs."""
@@ -105,7 +105,7 @@ def _open_table(path: Path, frame: object, labels: Labels, names: Names) -> Scor
     """Opens a table, with labels as a column of it."""
     import pyarrow as pa  # where needed: it takes a while
 
-    from bvalign.predictions.readers.parquet import open_table
+    from bvalign.predictions.tables.parquet import open_table
 
     try:
         with warnings.catch_warnings():

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bvalign.predictions.readers.arrays import Array, held, scores_of_arrays
-from bvalign.predictions.readers.names import LABEL, Names
-from bvalign.predictions.readers.scores import Scores
-from bvalign.predictions.readers.stack import stack_members
+from bvalign.predictions.scores.arrays import Array, held, scores_of_arrays
+from bvalign.predictions.scores.names import LABEL, Names
+from bvalign.predictions.scores.scores import Scores
+from bvalign.predictions.scores.stack import stack_members
 
 
 def scores_of_object(path: Path, source: object, names: Names) -> Scores:
@@ -67,7 +67,7 @@ def _arrays(path: Path, source: Mapping[object, object]) -> dict[str, Array]:
 def _of_list(path: Path, source: Sequence[object], names: Names) -> Scores:
     if all(isinstance(value, Mapping) for value in source):
         if not all(_has_rows(value) for value in source[0].values()):
-            from bvalign.predictions.readers.jsonl import open_records  # pyarrow, where needed
+            from bvalign.predictions.tables.jsonl import open_records  # pyarrow, where needed
 
             return open_records(path, source, names)
         keys = [key for key in source[0] if all(key in batch for batch in source)]

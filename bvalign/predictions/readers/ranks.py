@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Num
 from torch import Tensor
 
-from bvalign.predictions.readers.mapped import Rows
-from bvalign.predictions.readers.scores import Scores
+from bvalign.predictions.scores.mapped import Rows
+from bvalign.predictions.scores.scores import Scores
 
 RANK = re.compile(r"(.*rank|predictions)_?(\d+)")
 """Names of such files; `predictions_0.pt` is the one in Lightning's documentation."""

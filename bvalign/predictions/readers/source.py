@@ -4,8 +4,8 @@ from pathlib import Path
 
 from bvalign.predictions.readers.folder import open_folder
 from bvalign.predictions.readers.formats import READ, find_reader, refuse_pointer
-from bvalign.predictions.readers.names import Names
-from bvalign.predictions.readers.scores import Scores
+from bvalign.predictions.scores.names import Names
+from bvalign.predictions.scores.scores import Scores
 
 
 def open_scores(path: Path, names: Names) -> tuple[Scores, str]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from bvalign.predictions.readers.names import Names
 from bvalign.predictions.readers.objects import scores_of_object
-from bvalign.predictions.readers.scores import Scores
+from bvalign.predictions.scores.names import Names
+from bvalign.predictions.scores.scores import Scores
 
 
 def open_torch(path: Path, names: Names) -> Scores:

@@ -52,7 +52,7 @@ def expected(members=("a", "b")):
 @pytest.mark.parametrize("name", ["p.jsonl", "p.jsonl.gz", "p.ndjson"])
 @pytest.mark.parametrize("batch", [3, 4096])
 def test_options_that_a_sample_lacks_have_probability_zero(tmp_path, monkeypatch, name, batch):
-    monkeypatch.setattr("bvalign.predictions.readers.jsonl.LINES_PER_BATCH", batch)
+    monkeypatch.setattr("bvalign.predictions.tables.jsonl.LINES_PER_BATCH", batch)
     rows = lines(text=lambda _, n: f"Q{n}?", cluster=lambda _, n: f"family {n // 2}")
     predictions, found = read(write(tmp_path / name, rows))
     np.testing.assert_allclose(found, expected(), rtol=1e-12)

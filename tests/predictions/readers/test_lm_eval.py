@@ -155,7 +155,7 @@ def test_a_folder_for_each_member(tmp_path, place):
 
 
 def test_files_of_other_names_and_kinds(tmp_path, monkeypatch):
-    monkeypatch.setattr("bvalign.predictions.readers.eval_logs.HEAD", 600)  # within a prompt
+    monkeypatch.setattr("bvalign.predictions.evaluations.eval_logs.HEAD", 600)  # within a prompt
     write(tmp_path / "seed0.jsonl", docs(0))
     lines = "".join(json.dumps(row) + "\n" for row in docs(1))
     (tmp_path / "seed1.jsonl.gz").write_bytes(gzip.compress(lines.encode()))

@@ -112,6 +112,6 @@ def test_a_full_disk_is_told(tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
 
     np.savez_compressed(tmp_path / "p.npz", logits=LOGITS, labels=TARGET)
-    monkeypatch.setattr("bvalign.predictions.readers.npz.Scratch", Full)
+    monkeypatch.setattr("bvalign.predictions.scores.npz.Scratch", Full)
     with pytest.raises(ValueError, match=r"no room to unpack .*No space left.*set TMPDIR"):
         read(tmp_path / "p.npz")

@@ -48,8 +48,8 @@ def write(folder, columns, kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("members", [(5, 2, 10), ("b", "a2", "a10"), ("5", "2", "10")])
 def test_rows_in_any_order(tmp_path, monkeypatch, kind, members):
-    monkeypatch.setattr("bvalign.predictions.readers.csv.BLOCK_BYTES", 200)
-    monkeypatch.setattr("bvalign.predictions.readers.parquet.ROWS_PER_BATCH", 4)
+    monkeypatch.setattr("bvalign.predictions.tables.csv.BLOCK_BYTES", 200)
+    monkeypatch.setattr("bvalign.predictions.tables.parquet.ROWS_PER_BATCH", 4)
     monkeypatch.setattr("bvalign.predictions.predictions.RANGE_BYTES", 8 * 3 * 4 * 2)
     predictions, logits = read(write(tmp_path, table(members=members), kind))
     order = [2, 1, 0] if "b" in members else [1, 0, 2]

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Num, Shaped
 from torch import Tensor
 
-from bvalign.predictions.readers.mapped import Rows
-from bvalign.predictions.readers.scores import Scores
+from bvalign.predictions.scores.mapped import Rows
+from bvalign.predictions.scores.scores import Scores
 
 
 def stack_members(

@@ -6,9 +6,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-SHOWN = ("images", "texts", "class_names")
-"""Arrays that only the report uses."""
-
 
 def check_shown(
     path: Path,

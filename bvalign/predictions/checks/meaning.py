@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float, Num
 from torch import Tensor
 
-from bvalign.predictions.readers.labels import read_labels
-from bvalign.predictions.readers.mapped import Rows
-from bvalign.predictions.readers.probabilities import ROWS_READ, is_hard, rounding_of
-from bvalign.predictions.readers.scores import Scores
+from bvalign.predictions.checks.labels import read_labels
+from bvalign.predictions.checks.probabilities import ROWS_READ, is_hard, rounding_of
+from bvalign.predictions.scores.mapped import Rows
+from bvalign.predictions.scores.scores import Scores
 
 MANY_CLASSES = 10_000
 """Votes with ids from here on are ids of something, and only those that occur are classes."""

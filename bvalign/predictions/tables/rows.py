@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int, Shaped
 
-from bvalign.predictions.readers.names import shorten
+from bvalign.predictions.scores.names import shorten
 
 
 class RowValues:

@@ -10,10 +10,10 @@ from jaxtyping import Num
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from bvalign.predictions.readers.arrays import HeldTensor, scores_of_arrays
-from bvalign.predictions.readers.mapped import Rows
-from bvalign.predictions.readers.names import Names
-from bvalign.predictions.readers.scores import Scores
+from bvalign.predictions.scores.arrays import HeldTensor, scores_of_arrays
+from bvalign.predictions.scores.mapped import Rows
+from bvalign.predictions.scores.names import Names
+from bvalign.predictions.scores.scores import Scores
 
 
 def open_safetensors(path: Path, names: Names) -> Scores:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool
 
-from bvalign.predictions.readers.scores import Scores
+from bvalign.predictions.scores.scores import Scores
 
 SURROGATES = (0xD800, 0xDFFF)
 NAMED = ("members", "labels", "clusters")

@@ -7,25 +7,25 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from bvalign.predictions.copies import without_copies
-from bvalign.predictions.predictions import Predictions, name_members
-from bvalign.predictions.readers.clusters import find_clusters
-from bvalign.predictions.readers.meaning import as_meant
-from bvalign.predictions.readers.options import check_options_of_labels, with_options
-from bvalign.predictions.readers.precision import precision_note
-from bvalign.predictions.readers.probabilities import (
+from bvalign.predictions.checks.clusters import find_clusters
+from bvalign.predictions.checks.meaning import as_meant
+from bvalign.predictions.checks.options import check_options_of_labels, with_options
+from bvalign.predictions.checks.precision import precision_note
+from bvalign.predictions.checks.probabilities import (
     NOTED_ERROR,
     ROWS_READ,
     check_probs,
     rounding_of,
 )
-from bvalign.predictions.readers.scores import Scores
-from bvalign.predictions.readers.side_arrays import (
+from bvalign.predictions.checks.side_arrays import (
     check_member_weights,
     check_shown,
     member_weights_note,
 )
-from bvalign.predictions.readers.strings import without_surrogates
+from bvalign.predictions.checks.strings import without_surrogates
+from bvalign.predictions.copies import without_copies
+from bvalign.predictions.predictions import Predictions, name_members
+from bvalign.predictions.scores.scores import Scores
 
 LARGEST_EXACT = 2**53
 """Whole numbers up to here are all floats."""

@@ -18,10 +18,9 @@ import torch
 from jaxtyping import Num, Shaped
 from torch import Tensor
 
-from bvalign.predictions.readers.mapped import Rows
-from bvalign.predictions.readers.names import KINDS, LABEL, Names, find_name, shorten
-from bvalign.predictions.readers.scores import Scores
-from bvalign.predictions.readers.side_arrays import SHOWN
+from bvalign.predictions.scores.mapped import Rows
+from bvalign.predictions.scores.names import KINDS, LABEL, Names, find_name, shorten
+from bvalign.predictions.scores.scores import SHOWN, Scores
 
 SIDE = ("index", "members", "weights", "clusters", "num_options")
 

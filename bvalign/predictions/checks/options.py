@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-from bvalign.predictions.readers.scores import Scores
+from bvalign.predictions.scores.scores import Scores
 
 
 def with_options(scores: Scores) -> Scores:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int, Int64
 
+from bvalign.predictions.checks.cluster_file import read_cluster_file
 from bvalign.predictions.predictions import Predictions
-from bvalign.predictions.readers.cluster_file import read_cluster_file
 
 
 class Clusters(NamedTuple):

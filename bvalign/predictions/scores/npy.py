@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from bvalign.predictions.readers.arrays import scores_of_arrays
-from bvalign.predictions.readers.mapped import open_npy
-from bvalign.predictions.readers.names import KINDS, Names
-from bvalign.predictions.readers.scores import Scores
+from bvalign.predictions.scores.arrays import scores_of_arrays
+from bvalign.predictions.scores.mapped import open_npy
+from bvalign.predictions.scores.names import KINDS, Names
+from bvalign.predictions.scores.scores import Scores
 
 
 def open_npy_scores(path: Path, names: Names) -> Scores:

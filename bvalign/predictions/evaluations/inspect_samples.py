@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from bvalign.predictions.readers.names import shorten
-from bvalign.predictions.readers.npz import data_offset
+from bvalign.predictions.scores.names import shorten
+from bvalign.predictions.scores.npz import data_offset
 
 TEXT_LENGTH = 1000
 ZSTD = 93

@@ -17,16 +17,16 @@ import numpy as np
 from jaxtyping import Num
 from torch import Tensor
 
-from bvalign.predictions.readers.arrays import scores_of_arrays
-from bvalign.predictions.readers.mapped import (
+from bvalign.predictions.scores.arrays import scores_of_arrays
+from bvalign.predictions.scores.mapped import (
     MappedArray,
     Rows,
     Scratch,
     npy_header,
     write_scratch,
 )
-from bvalign.predictions.readers.names import Names
-from bvalign.predictions.readers.scores import Scores
+from bvalign.predictions.scores.names import Names
+from bvalign.predictions.scores.scores import Scores
 
 CHUNK_BYTES = 2**20
 DAMAGES = (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)

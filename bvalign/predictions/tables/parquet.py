@@ -6,10 +6,10 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import dataset
 
-from bvalign.predictions.readers.layout import Layout
-from bvalign.predictions.readers.names import Names
-from bvalign.predictions.readers.scores import Scores
-from bvalign.predictions.readers.table import Table, scores_of_table
+from bvalign.predictions.scores.names import Names
+from bvalign.predictions.scores.scores import Scores
+from bvalign.predictions.tables.layout import Layout
+from bvalign.predictions.tables.table import Table, scores_of_table
 
 ROWS_PER_BATCH = 16384
 

@@ -9,7 +9,10 @@ from jaxtyping import Int, Num
 from torch import Tensor
 
 from bvalign.predictions.predictions import samples_per_range
-from bvalign.predictions.readers.mapped import Rows
+from bvalign.predictions.scores.mapped import Rows
+
+SHOWN = ("images", "texts", "class_names")
+"""Arrays that only the report uses."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Shaped
 
-from bvalign.predictions.readers.label_rows import read_rows
-from bvalign.predictions.readers.names import shorten
+from bvalign.predictions.checks.label_rows import read_rows
+from bvalign.predictions.scores.names import shorten
 
 NO_LABEL = (-1, -100, 255)
 """Numbers that stand for "no label" where they cannot be a class."""

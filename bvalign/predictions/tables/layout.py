@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from bvalign.predictions.readers.names import (
+from bvalign.predictions.scores.names import (
     CLUSTER,
     KINDS,
     LABEL,

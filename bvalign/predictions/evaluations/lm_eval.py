@@ -18,19 +18,19 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from bvalign.predictions.readers.eval_logs import (
+from bvalign.predictions.evaluations.eval_logs import (
     find_logs,
     is_lm_eval,
     open_text,
     read_beginning,
 )
-from bvalign.predictions.readers.evaluations import choose_tasks, tell_apart, unused_note
-from bvalign.predictions.readers.jsonl import read_rows
-from bvalign.predictions.readers.layout import Layout
-from bvalign.predictions.readers.lm_eval_docs import Doc, read_docs
-from bvalign.predictions.readers.names import Names
-from bvalign.predictions.readers.scores import Scores
-from bvalign.predictions.readers.table import Table, scores_of_table
+from bvalign.predictions.evaluations.evaluations import choose_tasks, tell_apart, unused_note
+from bvalign.predictions.evaluations.lm_eval_docs import Doc, read_docs
+from bvalign.predictions.scores.names import Names
+from bvalign.predictions.scores.scores import Scores
+from bvalign.predictions.tables.jsonl import read_rows
+from bvalign.predictions.tables.layout import Layout
+from bvalign.predictions.tables.table import Table, scores_of_table
 
 NAME = re.compile(r"samples_(.+)_(\d{4}-\d\d-\d\dT[-:.\d]+)")
 TYPES = {

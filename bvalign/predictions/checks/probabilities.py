@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from bvalign.predictions.checks.precision import coarsest
 from bvalign.predictions.predictions import name_members
-from bvalign.predictions.readers.precision import coarsest
 
 TOLERANCE, MOST_TOLERANCE = 1e-3, 0.1
 NOTED_ERROR = 5e-4

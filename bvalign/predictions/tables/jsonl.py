@@ -16,11 +16,11 @@ from string import ascii_uppercase
 import numpy as np
 import pyarrow as pa
 
-from bvalign.predictions.readers.layout import Layout
-from bvalign.predictions.readers.names import Names
-from bvalign.predictions.readers.parquet import open_table
-from bvalign.predictions.readers.scores import Scores
-from bvalign.predictions.readers.table import Table, scores_of_table
+from bvalign.predictions.scores.names import Names
+from bvalign.predictions.scores.scores import Scores
+from bvalign.predictions.tables.layout import Layout
+from bvalign.predictions.tables.parquet import open_table
+from bvalign.predictions.tables.table import Table, scores_of_table
 
 LINES_PER_BATCH = 256
 FEW_LINES = 64

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from itertools import compress
 from pathlib import Path
 
-from bvalign.predictions.readers.names import shorten
+from bvalign.predictions.scores.names import shorten
 
 
 def choose_tasks(path: Path, tasks: Collection[str], given: str | None) -> list[str]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bvalign.predictions.readers.names import TEXT
+from bvalign.predictions.scores.names import TEXT
 
 TEXT_LENGTH = 1000
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int64, Shaped
 
-from bvalign.predictions.readers.probabilities import TOLERANCE
+from bvalign.predictions.checks.probabilities import TOLERANCE
 
 DIVIDE = "save labels / labels.sum(-1, keepdims=True)"
 

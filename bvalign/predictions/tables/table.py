@@ -16,18 +16,18 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from bvalign.predictions.readers.arrays import held, number_votes
-from bvalign.predictions.readers.layout import Layout, find_layout, is_list
-from bvalign.predictions.readers.mapped import MappedArray, Rows, Scratch, write_scratch
-from bvalign.predictions.readers.names import Names, shorten
-from bvalign.predictions.readers.rows import (
+from bvalign.predictions.scores.arrays import held, number_votes
+from bvalign.predictions.scores.mapped import MappedArray, Rows, Scratch, write_scratch
+from bvalign.predictions.scores.names import Names, shorten
+from bvalign.predictions.scores.scores import Scores
+from bvalign.predictions.tables.layout import Layout, find_layout, is_list
+from bvalign.predictions.tables.rows import (
     RowValues,
     filled_labels,
     find_rows,
     numbered,
     same_in_all,
 )
-from bvalign.predictions.readers.scores import Scores
 
 DTYPES = {"halffloat": "float16", "float": "float32"}
 

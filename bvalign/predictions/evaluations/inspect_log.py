@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bvalign.predictions.readers.arrays import held
-from bvalign.predictions.readers.eval_logs import find_logs, is_inspect
-from bvalign.predictions.readers.evaluations import choose_tasks, tell_apart, unused_note
-from bvalign.predictions.readers.inspect_samples import Answer, read_answers, read_header
-from bvalign.predictions.readers.names import Names, shorten
-from bvalign.predictions.readers.rows import find_rows
-from bvalign.predictions.readers.scores import Scores
+from bvalign.predictions.evaluations.eval_logs import find_logs, is_inspect
+from bvalign.predictions.evaluations.evaluations import choose_tasks, tell_apart, unused_note
+from bvalign.predictions.evaluations.inspect_samples import Answer, read_answers, read_header
+from bvalign.predictions.scores.arrays import held
+from bvalign.predictions.scores.names import Names, shorten
+from bvalign.predictions.scores.scores import Scores
+from bvalign.predictions.tables.rows import find_rows
 
 
 class _Log(NamedTuple):

@@ -15,10 +15,10 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from bvalign.predictions.readers.layout import Layout
-from bvalign.predictions.readers.names import Names, shorten
-from bvalign.predictions.readers.scores import Scores
-from bvalign.predictions.readers.table import Table, scores_of_table
+from bvalign.predictions.scores.names import Names, shorten
+from bvalign.predictions.scores.scores import Scores
+from bvalign.predictions.tables.layout import Layout
+from bvalign.predictions.tables.table import Table, scores_of_table
 
 BLOCK_BYTES = 2**20
 

@@ -14,7 +14,7 @@ from typing import TextIO
 import numpy as np
 from jaxtyping import Int64, Shaped
 
-from bvalign.predictions.readers.mapped import open_npy
+from bvalign.predictions.scores.mapped import open_npy
 
 INDEX, CLUSTER = ("index", "sample"), "cluster"
 NAMED = 5

@@ -1,0 +1,1 @@
+"""Scores from logs of language-model evaluations."""

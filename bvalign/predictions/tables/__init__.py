@@ -1,0 +1,1 @@
+"""Scores from tables: which column is what, and which row belongs to whom."""
