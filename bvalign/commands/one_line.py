@@ -105,8 +105,8 @@ def told_in_one_line() -> Iterator[None]:
 
 def _data_sets() -> list[str]:
     classes = [one for one in vars(bvalign.data).values() if isinstance(one, type)]
-    sets = [one for one in classes if hasattr(one, "name")]
-    return sorted(one.__name__ for one in sets)
+    sets = [one.__name__ for one in classes if hasattr(one, "name")]
+    return sorted(name for name in sets if not name.endswith("DataModule"))  # those are abstract
 
 
 def _about_configuration(error: BaseException, *, constructed: bool) -> bool:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from bvalign.predictions.scores.names import shorten
 
+KNOWN = "a log of evaluations, whose names are known"
+"""What is told to who gives others."""
+
 
 def choose_tasks(path: Path, tasks: Collection[str], given: str | None) -> list[str]:
     """Chooses one of the tasks, or all whose names begin alike, as those of a group do.

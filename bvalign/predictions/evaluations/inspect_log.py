@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from bvalign.predictions.evaluations.eval_logs import find_logs, is_inspect
-from bvalign.predictions.evaluations.evaluations import choose_tasks, tell_apart, unused_note
+from bvalign.predictions.evaluations.evaluations import KNOWN, choose_tasks, tell_apart, unused_note
 from bvalign.predictions.evaluations.inspect_samples import Answer, read_answers, read_header
 from bvalign.predictions.scores.arrays import held
-from bvalign.predictions.scores.names import Names, shorten
+from bvalign.predictions.scores.names import Names, refuse_options, shorten
 from bvalign.predictions.scores.scores import Scores
 from bvalign.predictions.tables.rows import find_rows
 
@@ -55,6 +55,7 @@ def open_inspect(path: Path, names: Names) -> Scores:
     Raises:
         ValueError: there are several tasks, or the members' samples or choices differ.
     """
+    refuse_options(path, names, ("member", "sample", "label", "scores"), KNOWN)
     paths = find_logs(path, is_inspect) if path.is_dir() else [path]
     logs = [_Log.of(one, path) for one in paths]
     tasks = choose_tasks(path, {log.task for log in logs}, names.task)

@@ -71,6 +71,9 @@ def read_answers(path: Path, scorer: str | None) -> list[Answer]:
     samples = list(_samples(path))
     if not samples:
         raise ValueError(f"{path}: has no samples; log them, with --log-samples")
+    for number, sample in enumerate(samples):
+        if not isinstance(sample, Mapping) or "id" not in sample:
+            raise ValueError(f"{path}: sample {number} has no 'id'; is this a log of Inspect?")
     scorer = _scorer(path, samples, scorer)
     scores = [(sample.get("scores") or {}).get(scorer) or {} for sample in samples]
     answers = [_answer(path, *pair) for pair in zip(samples, scores, strict=True)]
@@ -92,10 +95,10 @@ def read_answers(path: Path, scorer: str | None) -> list[Answer]:
 
 def _samples(path: Path) -> Iterator[dict[str, object]]:
     """Yields the samples of a log."""
-    if path.suffix.lower() != ".eval":
-        yield from read_header(path).get("samples") or []
-        return
     try:
+        if path.suffix.lower() != ".eval":
+            yield from read_header(path).get("samples") or []
+            return
         with zipfile.ZipFile(path) as archive:
             entries = {info.filename: info for info in archive.infolist()}
             for name, info in entries.items():

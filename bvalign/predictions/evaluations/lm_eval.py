@@ -24,9 +24,9 @@ from bvalign.predictions.evaluations.eval_logs import (
     open_text,
     read_beginning,
 )
-from bvalign.predictions.evaluations.evaluations import choose_tasks, tell_apart, unused_note
+from bvalign.predictions.evaluations.evaluations import KNOWN, choose_tasks, tell_apart, unused_note
 from bvalign.predictions.evaluations.lm_eval_docs import Doc, read_docs
-from bvalign.predictions.scores.names import Names
+from bvalign.predictions.scores.names import Names, refuse_options
 from bvalign.predictions.scores.scores import Scores
 from bvalign.predictions.tables.jsonl import read_rows
 from bvalign.predictions.tables.layout import Layout
@@ -64,6 +64,7 @@ def open_lm_eval(path: Path, names: Names) -> Scores:
     Raises:
         ValueError: there are several tasks, the task has no options, or the members' docs differ.
     """
+    refuse_options(path, names, ("member", "sample", "label", "scores", "votes"), KNOWN)
     paths = find_logs(path, is_lm_eval) if path.is_dir() else [path]
     files = [_File.of(one, path) for one in paths]
     tasks = choose_tasks(path, {file.task for file in files}, names.task)

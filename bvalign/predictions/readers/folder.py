@@ -61,9 +61,11 @@ def open_folder(folder: Path, names: Names) -> Scores:
             f"{folder}: no run.json, so no run of bvalign; a folder of predictions needs a file "
             f"({READ}) or a folder for each member, has {shorten([file.name for file in rest])}"
         )
-    one = replace(names, one_member=True)
+    of_all = names.label in shared
+    one = replace(names, one_member=True, label=None if of_all else names.label)
     parts = {file_name(file.stem): _open_member(file, one) for file in members}
-    label = find_name(folder, "label", LABEL, [n for n in shared if n in LABEL], names.label)
+    given = names.label if of_all else None
+    label = find_name(folder, "label", LABEL, [n for n in shared if n in LABEL], given)
     arrays = {name: array.load() for name, array in shared.items() if name not in LABEL}
     notes = []
     if label:

@@ -68,7 +68,6 @@ def _open(path: Path, source: object, labels: Labels, names: Names) -> Scores:
     if _is_array(source) or (isinstance(source, list | tuple) and not _are_dicts(source)):
         source = {"scores": source}
     if isinstance(source, Mapping):
-        _refuse_columns(path, names)
         _refuse_two(path, [name for name in source if str(name).lower() in LABEL], labels)
         return scores_of_object(
             path, source if labels is None else {**source, "labels": labels}, names
@@ -133,15 +132,6 @@ def _refuse_two(path: Path, inside: Sequence[str], labels: Labels) -> None:
             f"{path}: has labels inside ({shorten(inside)}), and others are given beside it; "
             "leave out one"
         )
-
-
-def _refuse_columns(path: Path, names: Names) -> None:
-    """Raises if columns are chosen where there are none."""
-    for option in ("member", "sample"):
-        if (name := getattr(names, option)) is not None:
-            raise ValueError(
-                f"{path}: {option}={name!r} chooses a column of a table, and this is none"
-            )
 
 
 def _is_table(value: object) -> bool:

@@ -19,7 +19,14 @@ from jaxtyping import Num, Shaped
 from torch import Tensor
 
 from bvalign.predictions.scores.mapped import Rows
-from bvalign.predictions.scores.names import KINDS, LABEL, Names, find_name, shorten
+from bvalign.predictions.scores.names import (
+    KINDS,
+    LABEL,
+    Names,
+    find_name,
+    refuse_options,
+    shorten,
+)
 from bvalign.predictions.scores.scores import SHOWN, Scores
 
 SIDE = ("index", "members", "weights", "clusters", "num_options")
@@ -113,6 +120,7 @@ def scores_of_arrays(path: Path, arrays: Mapping[str, Array], names: Names) -> S
     Raises:
         ValueError: there are no scores, or not clearly so.
     """
+    refuse_options(path, names, ("member", "sample"), "holds arrays, not columns")
     label = find_name(path, "label", LABEL, arrays, names.label)
     key, found, notes = _find_scores(path, arrays, names, label)
     labels = arrays[label].load() if label else None

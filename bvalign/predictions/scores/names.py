@@ -66,6 +66,20 @@ class Names:
             )
 
 
+def refuse_options(path: Path, names: Names, options: Collection[str], what: str) -> None:
+    """Raises if names are given that a source has no use for.
+
+    Args:
+        path: named in the message.
+        names: given by the user.
+        options: of `Names`, which must not be given.
+        what: the source is, instead of something with such names.
+    """
+    for option in options:
+        if (name := getattr(names, option)) is not None:
+            raise ValueError(f"{path}: {what}, so there is nothing for --{option} {name} to choose")
+
+
 def find_name(
     path: Path, what: str, known: Collection[str], names: Collection[str], given: str | None
 ) -> str | None:

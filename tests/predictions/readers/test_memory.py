@@ -68,8 +68,11 @@ def test_what_is_no_predictions_is_refused_in_one_line(message):
     ("message", "options"),
     [
         ("array: labels are given, and label='y' names others; choose one", {"label": "y"}),
-        ("array: member='seed' chooses a column of a table, and this is none", {"member": "seed"}),
-        ("array: sample='id' chooses a column", {"sample": "id"}),
+        (
+            "array: holds arrays, not columns, so there is nothing for --member seed",
+            {"member": "seed"},
+        ),
+        ("array: holds arrays, not columns, so there is nothing for --sample id", {"sample": "id"}),
         ("array: --scores p is not there, has scores, labels", {"scores": "p"}),
         ("--scores p and --votes v choose two kinds; give one", {"scores": "p", "votes": "v"}),
         ("array: --task 1 needs labels (samples, tasks)", {"task": "1"}),
