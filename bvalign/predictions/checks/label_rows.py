@@ -45,7 +45,7 @@ def read_rows(path: Path, labels: Shaped[np.ndarray, "samples classes"]) -> Labe
     wrong = total < 1 if counts else ~(np.abs(total - 1) < TOLERANCE)
     wrong |= ~(rows >= 0).all(axis=1)  # NaN, too
     if wrong.any():
-        raise ValueError(_what_is_wrong(path, rows, wrong, counts=counts, binary=binary))
+        raise ValueError(_what_is_wrong(path, rows, wrong, counts=counts))
     rows /= total[:, None]
     ids = rows.argmax(axis=1)
     largest = rows.max(axis=1, keepdims=True)
@@ -75,9 +75,7 @@ def _counted(rows: Float64[np.ndarray, "samples classes"], total: np.ndarray) ->
     return f"{note}; {alone} samples have a single answer, which leaves unbiased ones undefined"
 
 
-def _what_is_wrong(
-    path: Path, rows: np.ndarray, wrong: np.ndarray, *, counts: bool, binary: bool
-) -> str:
+def _what_is_wrong(path: Path, rows: np.ndarray, wrong: np.ndarray, *, counts: bool) -> str:
     first = int(np.flatnonzero(wrong)[0])
     found = f"{path}: 'labels' {rows.shape} must be class ids, one-hot rows or soft labels, but "
     if counts or not rows[wrong].any():
@@ -86,12 +84,6 @@ def _what_is_wrong(
         return (
             f"{found}row {first} has negative numbers or NaN; save probabilities, or class ids by "
             "labels.argmax(-1)"
-        )
-    if binary:
-        return (
-            f"{found}{int(wrong.sum())} rows have no single one, the first is row {first}; if "
-            f"these are answers of people, {DIVIDE}; if a sample can have several labels, analyse "
-            "each by itself"
         )
     return (
         f"{found}{int(wrong.sum())} rows do not sum to one, the first is row {first}, sum "

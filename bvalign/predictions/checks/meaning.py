@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Num
 from torch import Tensor
 
+from bvalign.predictions.checks.label_rows import DIVIDE
 from bvalign.predictions.checks.labels import read_labels
 from bvalign.predictions.checks.probabilities import ROWS_READ, is_hard, rounding_of
 from bvalign.predictions.scores.mapped import Rows
@@ -67,7 +68,7 @@ def _of_task(scores: Scores, task: str | None) -> Scores:
         and labels.shape[1] > 1
         and labels.dtype.kind in "biuf"
         and bool(((labels == 0) | (labels == 1)).all())
-        and bool((labels.sum(axis=1) != 1).any())
+        and bool((labels.sum(axis=1) > 1).any())
     )
     if not several:
         if task != scores.task:
@@ -78,8 +79,9 @@ def _of_task(scores: Scores, task: str | None) -> Scores:
     names = scores.shown.get("class_names", np.arange(labels.shape[1])).astype(str).tolist()
     if task not in names:
         raise ValueError(
-            f"{scores.path}: the samples have several labels each; analyse one at a time, with "
-            f"--task one of {', '.join(names[:8])}{', ...' * (len(names) > 8)}"
+            f"{scores.path}: samples have several labels; analyse one at a time, with --task "
+            f"{' or '.join(names[:4])}{' ...' * (len(names) > 4)}; if they are answers of people, "
+            f"{DIVIDE}"
         )
     place = names.index(task)
     return replace(
