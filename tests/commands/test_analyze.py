@@ -139,7 +139,7 @@ def test_one_of_several_labels_is_analysed():
     several = np.stack([TARGET == 0, TARGET != 1, TARGET < 3], axis=-1).astype(int)
     found = bvalign.analyze({"probs": PROBS, "labels": several}, task="1")
     assert found.samples["label"].tolist() == several[:, 1].tolist()
-    with pytest.raises(ValueError, match="^array: the samples have several labels each; .* --task"):
+    with pytest.raises(ValueError, match="^array: samples have several labels; .* --task"):
         bvalign.analyze(PROBS, several)
 
 

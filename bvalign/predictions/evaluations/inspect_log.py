@@ -16,7 +16,7 @@ import numpy as np
 from bvalign.predictions.evaluations.eval_logs import find_logs, is_inspect
 from bvalign.predictions.evaluations.evaluations import KNOWN, choose_tasks, tell_apart, unused_note
 from bvalign.predictions.evaluations.inspect_samples import Answer, read_answers, read_header
-from bvalign.predictions.scores.arrays import held
+from bvalign.predictions.scores.held import held
 from bvalign.predictions.scores.names import Names, refuse_options, shorten
 from bvalign.predictions.scores.scores import Scores
 from bvalign.predictions.tables.rows import find_rows

@@ -23,7 +23,8 @@ from pathlib import Path
 from bvalign.predictions.checks.strings import file_name
 from bvalign.predictions.readers.formats import READ, find_reader, refuse_pointer
 from bvalign.predictions.readers.ranks import join_ranks
-from bvalign.predictions.scores.arrays import Array, held, scores_of_arrays
+from bvalign.predictions.scores.arrays import scores_of_arrays
+from bvalign.predictions.scores.held import Array, held
 from bvalign.predictions.scores.mapped import open_npy
 from bvalign.predictions.scores.names import KINDS, LABEL, Names, find_name, shorten
 from bvalign.predictions.scores.scores import SHOWN, Scores

@@ -18,7 +18,7 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from bvalign.predictions.readers.objects import scores_of_object
-from bvalign.predictions.scores.arrays import held
+from bvalign.predictions.scores.held import held
 from bvalign.predictions.scores.names import LABEL, Names, shorten
 from bvalign.predictions.scores.scores import Scores
 from bvalign.predictions.scores.stack import stack_members

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bvalign.predictions.scores.arrays import Array, held, scores_of_arrays
+from bvalign.predictions.scores.arrays import scores_of_arrays
+from bvalign.predictions.scores.held import Array, held
 from bvalign.predictions.scores.names import LABEL, Names
 from bvalign.predictions.scores.scores import Scores
 from bvalign.predictions.scores.stack import stack_members

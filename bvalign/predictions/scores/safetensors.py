@@ -10,7 +10,8 @@ from jaxtyping import Num
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from bvalign.predictions.scores.arrays import HeldTensor, scores_of_arrays
+from bvalign.predictions.scores.arrays import scores_of_arrays
+from bvalign.predictions.scores.held import HeldTensor
 from bvalign.predictions.scores.mapped import Rows
 from bvalign.predictions.scores.names import Names
 from bvalign.predictions.scores.scores import Scores

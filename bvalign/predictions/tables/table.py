@@ -16,7 +16,8 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from bvalign.predictions.scores.arrays import held, number_votes
+from bvalign.predictions.scores.arrays import number_votes
+from bvalign.predictions.scores.held import held
 from bvalign.predictions.scores.mapped import MappedArray, Rows, Scratch, write_scratch
 from bvalign.predictions.scores.names import Names, shorten
 from bvalign.predictions.scores.scores import Scores
