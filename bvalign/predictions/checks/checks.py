@@ -25,6 +25,7 @@ from bvalign.predictions.checks.side_arrays import (
 from bvalign.predictions.checks.strings import without_surrogates
 from bvalign.predictions.copies import without_copies
 from bvalign.predictions.predictions import Predictions, name_members
+from bvalign.predictions.scores.names import shorten
 from bvalign.predictions.scores.scores import Scores
 
 LARGEST_EXACT = 2**53
@@ -110,7 +111,8 @@ def _check_shape(scores: Scores) -> None:
     wrong = [dtype for dtype in scores.dtypes if not dtype.startswith(kinds)]
     if wrong:
         kind = "integers" if key == "votes" else "floating point"
-        raise ValueError(f"{path}: '{key}' must be {kind}, got {wrong[0]}")
+        hint = "; save votes.astype(int)" if key == "votes" else ""
+        raise ValueError(f"{path}: '{key}' must be {kind}, got {wrong[0]}{hint}")
 
 
 def _ids(
@@ -131,7 +133,10 @@ def _ids(
     kinds = "iuU" if key == "members" else "iu"
     if ids.shape != (length,) or ids.dtype.kind not in kinds or len(np.unique(ids)) < length:
         what = "integers or names" if key == "members" else "integers"
-        raise ValueError(f"{scores.path}: '{key}' must be {length} different {what}, got {ids}")
+        raise ValueError(
+            f"{scores.path}: '{key}' must be {length} different {what}, got "
+            f"{shorten(ids.ravel().tolist())}"
+        )
     return ids if ids.dtype.kind == "U" else ids.astype(np.int64)
 
 

@@ -170,7 +170,16 @@ def _join(
         raise ValueError(
             f"{path}: {key}.npy differs from the members' own '{key}' at {different} rows"
         )
-    if reference.ndim > 1 or all(np.array_equal(values, first) for values in rows.values()):
+    of_each = {n: v.ndim > 1 and v.shape == parts[n].shape[:2] for n, v in rows.items()}
+    if shared is None and all(of_each.values()):
+        return np.concatenate(list(rows.values()))
+    if all(np.array_equal(values, first) for values in rows.values()):
         return first
+    if reference.ndim > 1:
+        other = next(name for name, values in rows.items() if not np.array_equal(values, first))
+        raise ValueError(
+            f"{path}: all members must have the same samples, but '{key}' of {other} and "
+            f"{next(iter(rows))} differ"
+        )
     counts = [part.shape[0] for part in parts.values()]
     return np.repeat(np.stack(list(rows.values())), counts, axis=0)

@@ -117,7 +117,7 @@ def _find_scores(
     votes = [
         name for name in types if name.lower() in (*VOTES, *UNNAMED) and _is_class(types[name])
     ]
-    if member and len(votes) == 1:
+    if len(votes) == 1 and (member or not _wide_votes(types)):
         return "votes", (votes[0],), ()
     single = [
         name for name in types if name.lower() in SINGLE and pa.types.is_floating(types[name])
@@ -127,9 +127,11 @@ def _find_scores(
     wide = _wide_votes(types) if member is None else ()
     if wide:
         return "votes", wide, ()
+    wrong = next((name for name in types if name.lower() in SINGLE), None)
+    hint = f"; '{wrong}' holds {types[wrong]}, no numbers or lists of them" if wrong else ""
     raise ValueError(
         f"{path}: needs columns member, sample, and logit0, logit1, ... or p0, p1, ..., has "
-        f"{shorten(types)}; choose them with --scores 'prob_*' or --votes 'model_*'"
+        f"{shorten(types)}{hint}; choose them with --scores 'prob_*' or --votes 'model_*'"
     )
 
 
@@ -141,7 +143,7 @@ def _given(
     if not found:
         raise ValueError(f"{path}: --{option} '{pattern}' fits no column, has {shorten(types)}")
     ends = [name[len(_common_start(found)) :] for name in found] if len(found) > 1 else []
-    numbered = all(end.isdecimal() for end in ends)
+    numbered = bool(ends) and all(end.isdecimal() for end in ends)
     if numbered:
         found = sorted(found, key=lambda name: int(re.search(r"\d+$", name).group()))
     if option == "votes":
@@ -220,7 +222,8 @@ def _is_class(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     strings = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    return pa.types.is_integer(kind) or any(is_kind(kind) for is_kind in strings)
+    numbers = (pa.types.is_integer, pa.types.is_boolean)
+    return any(is_kind(kind) for is_kind in (*strings, *numbers))
 
 
 def _common_start(names: Sequence[str]) -> str:

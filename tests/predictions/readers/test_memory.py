@@ -20,6 +20,22 @@ REFUSED = {
     "array: 'labels' must be (5 samples), got (4,) for scores (3, 5, 4)": (LOGITS, TARGET[:4]),
     "array: 'scores' (5, 4) may be one member (samples, classes) or the single": (LOGITS[0], None),
     "array: the labels beside it: needs numbers or strings, got object": (LOGITS, [None] * 5),
+    "array: the labels beside it: has masked entries; fill them, labels by -1": (
+        LOGITS,
+        np.ma.array(TARGET, mask=TARGET[0] == TARGET),
+    ),
+    "array: 'scores' needs numbers or strings, got object; convert it, as with .astype": (
+        LOGITS.astype(object),
+        None,
+    ),
+    "list/0: arrays of shapes (5, 4), (5,) are neither batches": (
+        [(LOGITS[0], TARGET), (LOGITS[1], TARGET)],
+        None,
+    ),
+    "DataFrame: column 'p0' must hold numbers (Failed to parse string: '?'": (
+        pd.DataFrame({"p0": ["?"] * 5, "p1": [0.5] * 5}),
+        None,
+    ),
     "array: labels must be class ids, but 1 are no whole numbers, the first is nan": (
         LOGITS,
         pd.Series([0, 1, 2, 3, None], dtype="Int64"),
