@@ -186,7 +186,7 @@ def _check_votes(
     scores: Scores, labels: Shaped[np.ndarray, " samples"] | None
 ) -> tuple[int, tuple[str, ...]]:
     """Checks votes in one pass; returns the number of classes, and notes what votes can say."""
-    lowest, highest, agreed = 0, 1, 0
+    lowest, highest, agreed = 1, 1, 0
     for rows in scores.blocks():
         votes = scores.take(rows).long()
         lowest, highest = min(lowest, int(votes.min())), max(highest, int(votes.max()))
@@ -199,8 +199,9 @@ def _check_votes(
             "fraction of votes for the most common class, and variance_unbiased is the "
             "disagreement",
         )
-    if labels.dtype.kind in "iu":
-        highest = max(highest, int(labels.max()))
+    shifted = lowest == 1 and int(labels.min()) == 0 and highest == int(labels.max()) + 1
+    hints = ("votes: do they start at 1, as labels start at 0? Then save votes - 1",) * shifted
+    highest = max(highest, int(labels.max()))
     note = (
         "votes: each counts as probability one, so risk is twice the members' error rate; bias_sq, "
         "variance, their means and cross_half are meaningful for votes, but the slope of these "
@@ -208,4 +209,4 @@ def _check_votes(
         f"{scores.shape[1]} by agreement alone), and the rest are counts out of {scores.shape[0]}; "
         "the population slope needs probabilities"
     )
-    return highest + 1, (note,)
+    return highest + 1, (note, *hints)

@@ -90,7 +90,8 @@ def _find_scores(
         if name in arrays and name != label:
             axes = len(arrays[name].shape) + names.one_member
             ids = kind == "scores" and _is_whole(arrays[name]) and axes <= 2
-            kind = "votes" if ids else kind
+            scores = name in ("predicted", "y_pred") and arrays[name].dtype_name.startswith("float")
+            kind = "votes" if ids else "scores" if scores else kind
             read = "read as votes: they are whole" if ids else f"read from '{name}'"
             said = [] if name == kind else [f"{name if ids else kind} are {read}"]
             return kind, {name: arrays[name]}, said if kind != "scores" else []
@@ -102,6 +103,7 @@ def _find_scores(
             f"{path}: needs an array 'logits' or 'probs' (members, samples, classes) or 'votes' "
             f"(members, samples), has {shorten(arrays)}; np.stack([...]) joins arrays of members"
             + (f", which here have shapes {shorten(sorted(sizes))}" if len(sizes) > 1 else "")
+            + "; --scores chooses one"
         )
     kind = "votes" if _is_whole(next(iter(rest.values()))) else "scores"
     return kind, rest, [f"each of these arrays is read as a member: {shorten(rest)}"]

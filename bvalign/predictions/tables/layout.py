@@ -142,7 +142,8 @@ def _given(
     found = [name for name in types if fnmatchcase(name, pattern)]
     if not found:
         raise ValueError(f"{path}: --{option} '{pattern}' fits no column, has {shorten(types)}")
-    ends = [name[len(_common_start(found)) :] for name in found] if len(found) > 1 else []
+    start = len(re.split(r"[*?\[]", pattern)[0] or _common_start(found))
+    ends = [name[start:].lstrip("_. ") for name in found] if len(found) > 1 else []
     numbered = bool(ends) and all(end.isdecimal() for end in ends)
     if numbered:
         found = sorted(found, key=lambda name: int(re.search(r"\d+$", name).group()))

@@ -114,6 +114,7 @@ def find_rows(
         raise ValueError(
             f"{path}: every member must have each sample once, but {len(repeated)} rows are "
             f"repeated; the first is member {members[member[first]]}, sample {index[sample[first]]}"
+            + ("; is there a column of members? Choose it with --member" * (len(members) == 1))
         )
     if absent.any():
         first = int(np.flatnonzero(absent)[0])

@@ -141,6 +141,10 @@ def test_one_column_by_option_and_what_it_holds():
     write_csv("s.csv", {"id": range(7), "logits": ['"[1, 2]"'] * 7})
     with pytest.raises(ValueError, match="has logits; 'logits' holds string, no numbers or lists"):
         read("s.csv")
+    names = {"id": [0, 1], "label": ["cat", "car"], "out_cat": [0.9, 0.2], "out_car": [0.1, 0.8]}
+    write_csv("c.csv", names)
+    for pattern in ("out*", "out_*"):
+        assert read("c.csv", scores=pattern)[0].target.tolist() == [0, 1]
     nested = pa.table({"id": range(7), "logits": [[[1.0, 2.0]]] * 7})
     parquet.write_table(nested, "s.parquet")
     with pytest.raises(ValueError, match="column 'logits' must hold numbers"):

@@ -138,6 +138,9 @@ def test_numbers_as_text_are_numbers_and_not_names_in_alphabetical_order(tmp_pat
         predictions, _ = opened(tmp_path, votes=votes.astype(str), labels=given)
         assert np.array_equal(predictions.target, labels)
         assert np.array_equal(predictions.read(0, 24).argmax(-1), votes)
+    hint = "votes: do they start at 1"
+    assert hint in opened(tmp_path, votes=votes % 4 + 1, labels=labels % 4)[1]
+    assert hint not in opened(tmp_path, votes=votes % 4, labels=labels % 4)[1]
     with pytest.raises(ValueError, match="votes are names and labels are numbers; add class_names"):
         opened(tmp_path, votes=NAMES[rng.integers(4, size=(3, 24))], labels=labels)
     with pytest.raises(ValueError, match=r"must be integers, got float64; save votes.astype"):
@@ -147,6 +150,20 @@ def test_numbers_as_text_are_numbers_and_not_names_in_alphabetical_order(tmp_pat
 def test_single_logits_that_all_lie_within_0_and_1_are_noted(tmp_path):
     assert "call them probs" in opened(tmp_path, logits=np.full((3, 7, 1), 0.5))[1]
     assert "call them probs" not in opened(tmp_path, logits=LOGITS[..., :1])[1]
+
+
+def test_predictions_of_floats_are_scores(tmp_path):
+    predictions, notes = opened(tmp_path, y_pred=LOGITS, y_true=TARGET)
+    assert np.array_equal(predictions.read(0, 7), LOGITS)
+    assert "scores are read as logits" in notes
+
+
+def test_labels_beside_a_npy_are_said_to_be_of_the_folder(tmp_path):
+    for name, array in (("logits", LOGITS), ("labels", TARGET)):
+        np.save(tmp_path / f"{name}.npy", array)
+    predictions, _ = open_predictions(tmp_path / "logits.npy")
+    assert "not used: labels.npy beside it; give the folder" in predictions.notes[0]
+    assert open_predictions(tmp_path)[0].target.tolist() == TARGET.tolist()
 
 
 def test_ids_that_are_wrong_are_shown_in_one_line(tmp_path):

@@ -1,6 +1,7 @@
 """What Python holds: one line where it cannot be predictions, and what is true of any reader."""
 
 import re
+from collections import namedtuple
 
 import numpy as np
 import pandas as pd
@@ -159,3 +160,13 @@ def test_members_whose_columns_are_other_classes_are_refused():
     tables[1].columns = ["p_b", "p_a"]
     with pytest.raises(ValueError, match=r"^list: all members must have the same classes in one "):
         analyze(tables, [0, 1, 0, 1, 0])
+
+
+def test_what_trainers_return_as_named_tuples_are_dicts_of_arrays():
+    output = namedtuple("PredictionOutput", "predictions label_ids metrics")
+    one, _ = open_predictions(output(LOGITS[0], TARGET, {"loss": 0.5}))
+    assert np.array_equal(one.read(0, 5), LOGITS[:1])
+    three = {f"seed{m}": output(LOGITS[m], TARGET, None) for m in range(3)}
+    predictions, _ = open_predictions(three)
+    assert predictions.members == ("seed0", "seed1", "seed2")
+    assert predictions.target.tolist() == one.target.tolist() == TARGET.tolist()
