@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bvalign.predictions.checks.strings import file_name
-from bvalign.predictions.readers.formats import READ, find_reader, refuse_pointer
+from bvalign.predictions.readers.formats import COMPRESSED, READ, find_reader, refuse_pointer
 from bvalign.predictions.readers.ranks import join_ranks
 from bvalign.predictions.scores.arrays import scores_of_arrays
 from bvalign.predictions.scores.held import Array, held
@@ -68,7 +68,7 @@ def open_folder(folder: Path, names: Names) -> Scores:
         )
     given = names.label if names.label in shared else None
     one = replace(names, one_member=True, label=None if given else names.label)
-    stems = [file_name(file.stem) for file in members]
+    stems = [file_name(_plain(file).stem) for file in members]
     twice = [file.name for file, stem in zip(members, stems, strict=True) if stems.count(stem) > 1]
     if twice:
         raise ValueError(f"{folder}: {shorten(twice)} are of one name; rename or remove one")
@@ -85,6 +85,10 @@ def open_folder(folder: Path, names: Names) -> Scores:
         return stack_members(folder, parts, arrays, tuple(notes))
     labels = arrays.get("labels") if joined.labels is None else joined.labels
     return replace(joined, labels=labels, notes=(*notes, *joined.notes))
+
+
+def _plain(file: Path) -> Path:
+    return file.with_suffix("") if file.suffix.lower() in COMPRESSED else file
 
 
 def _not_used(files: Sequence[Path]) -> list[str]:

@@ -117,7 +117,7 @@ def _find_scores(
     votes = [
         name for name in types if name.lower() in (*VOTES, *UNNAMED) and _is_class(types[name])
     ]
-    if len(votes) == 1 and (member or not _wide_votes(types)):
+    if member and len(votes) == 1:
         return "votes", (votes[0],), ()
     single = [
         name for name in types if name.lower() in SINGLE and pa.types.is_floating(types[name])
@@ -125,8 +125,8 @@ def _find_scores(
     if len(single) == 1:
         return SINGLE[single[0].lower()], (single[0],), ()
     wide = _wide_votes(types) if member is None else ()
-    if wide:
-        return "votes", wide, ()
+    if wide or len(votes) == 1:
+        return "votes", wide or (votes[0],), ()
     wrong = next((name for name in types if name.lower() in SINGLE), None)
     hint = f"; '{wrong}' holds {types[wrong]}, no numbers or lists of them" if wrong else ""
     raise ValueError(

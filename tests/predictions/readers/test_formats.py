@@ -415,6 +415,12 @@ def test_tables_of_votes_of_one_member_each_and_of_booleans():
     predictions, probs = read(".")
     assert predictions.members == SEEDS
     assert torch.equal(probs.argmax(-1), VOTES)
+    write_csv("seed0.csv.gz", columns, opener=gzip.open)
+    with pytest.raises(ValueError, match=r"seed0\.csv, seed0\.csv\.gz are of one name"):
+        read(".")
+    binary = {"label": (TARGET > 1).tolist(), "predicted": [1] * 7, "prob": P1[0].tolist()}
+    both = torch.stack([1 - P1[:1], P1[:1]], dim=-1)
+    check(write_csv("p.csv", binary), both, TARGET > 1)
     columns = {"label": (TARGET > 1).tolist()}
     columns |= {f"model{m}": (VOTES[m] > 1).tolist() for m in range(3)}
     write_csv("b.csv", columns)
@@ -485,6 +491,12 @@ def test_files_of_several_members_each_have_one_set_of_labels():
     predictions, _ = read(".")
     assert len(predictions.members) == 6
     assert predictions.target.tolist() == TARGET.tolist()
+    Path("npzs").mkdir()
+    np.savez("npzs/one.npz", logits=LOGITS[:1].numpy() * 2, labels=TARGET[None].numpy())
+    np.savez("npzs/two.npz", logits=LOGITS[1:].numpy(), labels=TARGET.expand(2, 7).numpy())
+    assert len(read("npzs")[0].members) == 3
+    np.save("npzs/labels.npy", TARGET.numpy())
+    assert read("npzs")[0].target.tolist() == TARGET.tolist()
     for m in range(2):
         np.savez(f"m{m}.npz", logits=LOGITS[m].numpy(), labels=np.eye(4)[TARGET.roll(m)])
     with pytest.raises(ValueError, match="must have the same samples, but 'labels' of m1 and m0"):

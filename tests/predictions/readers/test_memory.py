@@ -145,6 +145,9 @@ def test_names_of_classes_mean_the_same_in_every_member(tmp_path, place):
     assert predictions.class_names == ("ant", "bee", "cat")
     assert predictions.read(0, 3).argmax(dim=-1).tolist() == [[1, 2, 2], [0, 1, 2]]
     assert predictions.target.tolist() == [0, 1, 2]
+    same = [np.array(["bee", "ant", "ant"]), np.array(["ant", "bee", "bee"])]
+    predictions, _ = open_predictions(same, [0, 1, 1])
+    assert "labels are numbers: classes 0, 1, ... are ant, bee" in predictions.notes
 
 
 def test_class_names_of_a_folder_give_the_order_of_votes(tmp_path):
