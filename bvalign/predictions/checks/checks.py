@@ -25,6 +25,7 @@ from bvalign.predictions.checks.side_arrays import (
 from bvalign.predictions.checks.strings import without_surrogates
 from bvalign.predictions.copies import without_copies
 from bvalign.predictions.predictions import Predictions, name_members
+from bvalign.predictions.scores.names import shorten
 from bvalign.predictions.scores.scores import Scores
 
 LARGEST_EXACT = 2**53
@@ -110,7 +111,8 @@ def _check_shape(scores: Scores) -> None:
     wrong = [dtype for dtype in scores.dtypes if not dtype.startswith(kinds)]
     if wrong:
         kind = "integers" if key == "votes" else "floating point"
-        raise ValueError(f"{path}: '{key}' must be {kind}, got {wrong[0]}")
+        hint = "; save votes.astype(int)" if key == "votes" else ""
+        raise ValueError(f"{path}: '{key}' must be {kind}, got {wrong[0]}{hint}")
 
 
 def _ids(
@@ -131,7 +133,10 @@ def _ids(
     kinds = "iuU" if key == "members" else "iu"
     if ids.shape != (length,) or ids.dtype.kind not in kinds or len(np.unique(ids)) < length:
         what = "integers or names" if key == "members" else "integers"
-        raise ValueError(f"{scores.path}: '{key}' must be {length} different {what}, got {ids}")
+        raise ValueError(
+            f"{scores.path}: '{key}' must be {length} different {what}, got "
+            f"{shorten(ids.ravel().tolist())}"
+        )
     return ids if ids.dtype.kind == "U" else ids.astype(np.int64)
 
 
@@ -181,7 +186,7 @@ def _check_votes(
     scores: Scores, labels: Shaped[np.ndarray, " samples"] | None
 ) -> tuple[int, tuple[str, ...]]:
     """Checks votes in one pass; returns the number of classes, and notes what votes can say."""
-    lowest, highest, agreed = 0, 1, 0
+    lowest, highest, agreed = 1, 1, 0
     for rows in scores.blocks():
         votes = scores.take(rows).long()
         lowest, highest = min(lowest, int(votes.min())), max(highest, int(votes.max()))
@@ -194,8 +199,9 @@ def _check_votes(
             "fraction of votes for the most common class, and variance_unbiased is the "
             "disagreement",
         )
-    if labels.dtype.kind in "iu":
-        highest = max(highest, int(labels.max()))
+    shifted = lowest == 1 and int(labels.min()) == 0 and highest == int(labels.max()) + 1
+    hints = ("votes: do they start at 1, as labels start at 0? Then save votes - 1",) * shifted
+    highest = max(highest, int(labels.max()))
     note = (
         "votes: each counts as probability one, so risk is twice the members' error rate; bias_sq, "
         "variance, their means and cross_half are meaningful for votes, but the slope of these "
@@ -203,4 +209,4 @@ def _check_votes(
         f"{scores.shape[1]} by agreement alone), and the rest are counts out of {scores.shape[0]}; "
         "the population slope needs probabilities"
     )
-    return highest + 1, (note,)
+    return highest + 1, (note, *hints)

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float64, Int64, Shaped
 
 from bvalign.predictions.checks.label_rows import read_rows
 from bvalign.predictions.scores.names import shorten
+from bvalign.predictions.scores.numbers import whole_or_names
 
 NO_LABEL = (-1, -100, 255)
 """Numbers that stand for "no label" where they cannot be a class."""
@@ -59,6 +60,8 @@ def read_labels(
             f"{shape}{_turned(labels.shape, shape)}"
         )
     num_classes = shape[2] if len(shape) == 3 else None
+    if labels.dtype.kind == "U" and class_names is None:
+        labels = whole_or_names(labels)
     if labels.dtype.kind == "U":
         labels, note = _numbered(path, labels, num_classes, class_names)
         notes += note
@@ -67,12 +70,12 @@ def read_labels(
         if len(wrong):
             raise ValueError(
                 f"{path}: labels must be class ids, but {len(wrong)} are no whole numbers, the "
-                f"first is {labels.ravel()[wrong[0]]}"
+                f"first is {labels.ravel()[wrong[0]]}; samples without a label may be labelled -1"
             )
     elif labels.dtype.kind == "b" and num_classes not in (None, 2):
         raise ValueError(f"{path}: labels are true or false, but there are {num_classes} classes")
     elif labels.dtype.kind not in "iub":
-        raise ValueError(f"{path}: 'labels' must be integers, got {labels.dtype}")
+        raise ValueError(f"{path}: 'labels' must be integers or strings, got {labels.dtype}")
     if labels.dtype.kind in "uf" and int(labels.max(initial=0)) >= 2**63:
         raise ValueError(f"{path}: labels must be below 2**63, got {labels.max()}; save class ids")
     labels = labels.astype(np.int64)
@@ -139,6 +142,8 @@ def _what_is_wrong(
     flat = labels.ravel()
     wrong = np.flatnonzero(outside.ravel())
     hint = ""
+    if wrong.size == flat.size and (flat == flat[0]).all() and flat[0] in NO_LABEL:
+        return f"{path}: no sample has a label: all are {flat[0]} or empty; leave the labels out"
     if num_classes is None:
         return f"{path}: labels are class ids from 0 on, got {flat[wrong[0]]}"
     if flat.min() == 1 and flat.max() == num_classes:

@@ -98,6 +98,9 @@ def _with_kind(scores: Scores) -> Scores:
     """Tells logits from probabilities by the first rows of all members, and says so."""
     first = scores.take(slice(0, ROWS_READ)).double()
     key, why = _single_kind(first, scores) if scores.shape[2] == 1 else _kind(first, scores)
+    if key == scores.key == "logits" and ((first >= 0) & (first <= 1)).all():
+        note = "logits: the first rows all lie in 0..1; if they are probabilities, call them probs"
+        return replace(scores, notes=(*scores.notes, note))
     if key == scores.key:
         return scores
     return replace(scores, key=key, notes=(*scores.notes, f"{scores.key} are read as {key}: {why}"))

@@ -21,12 +21,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from bvalign.predictions.checks.strings import file_name
-from bvalign.predictions.readers.formats import READ, find_reader, refuse_pointer
+from bvalign.predictions.readers.formats import COMPRESSED, READ, find_reader, refuse_pointer
 from bvalign.predictions.readers.ranks import join_ranks
 from bvalign.predictions.scores.arrays import scores_of_arrays
 from bvalign.predictions.scores.held import Array, held
 from bvalign.predictions.scores.mapped import open_npy
 from bvalign.predictions.scores.names import KINDS, LABEL, Names, find_name, shorten
+from bvalign.predictions.scores.numbers import as_numbers
 from bvalign.predictions.scores.scores import SHOWN, Scores
 from bvalign.predictions.scores.stack import stack_members
 
@@ -35,6 +36,9 @@ SHARED = (*LABEL, "index", "weights", "clusters", "num_options", *SHOWN)
 
 OWN = (".labels", ".index")
 """Ends of names of files that belong to one member, as in seed0.labels.npy."""
+
+INDICES = "batch_indices"
+"""Begin of names under which Lightning's documentation keeps the order of samples of a rank."""
 
 ARRAYS, TABLES = ("npz", "npy", "safetensors", "torch"), ("csv", "parquet", "jsonl")
 """Formats of members. Where there are arrays, a table beside them is no member."""
@@ -47,45 +51,63 @@ def open_folder(folder: Path, names: Names) -> Scores:
         ValueError: it holds no predictions, a file is damaged, or the members differ in shape.
     """
     files = sorted(file for file in folder.iterdir() if not file.name.startswith((".", "_")))
-    shared = {
-        file.stem: _open_shared(file)
-        for file in files
-        if file.stem in SHARED and file.suffix in (".npy", ".txt")
-    }
-    named = {file.stem: open_npy(file) for file in files if _is_named_array(file)}
+    of_all = [file for file in files if file.stem.lower() in SHARED and file.is_file()]
+    shared = {f.stem.lower(): _open_shared(f) for f in of_all if f.suffix in (".npy", ".txt")}
+    named = {file.stem: _open_shared(file) for file in files if _is_named_array(file)}
+    unread = [file for file in of_all if file.suffix not in (".npy", ".txt")]
     if named:
-        return scores_of_arrays(folder, named | shared, names)
-    rest = [file for file in files if file.stem not in SHARED and not file.stem.endswith(OWN)]
+        others = [f for f in files if find_reader(f) and f not in of_all and f.stem not in named]
+        scores = scores_of_arrays(folder, named | shared, names)
+        return replace(scores, notes=(*scores.notes, *_not_used([*others, *unread])))
+    rest = [file for file in files if file not in of_all and not file.stem.endswith(OWN)]
     members = _members(rest)
     if not members:
         raise ValueError(
             f"{folder}: no run.json, so no run of bvalign; a folder of predictions needs a file "
             f"({READ}) or a folder for each member, has {shorten([file.name for file in rest])}"
         )
-    of_all = names.label in shared
-    one = replace(names, one_member=True, label=None if of_all else names.label)
-    parts = {file_name(file.stem): _open_member(file, one) for file in members}
-    given = names.label if of_all else None
+    given = names.label if names.label in shared else None
+    one = replace(names, one_member=True, label=None if given else names.label)
+    stems = [file_name(_plain(file).stem) for file in members]
+    twice = [file.name for file, stem in zip(members, stems, strict=True) if stems.count(stem) > 1]
+    if twice:
+        raise ValueError(f"{folder}: {shorten(twice)} are of one name; rename or remove one")
+    parts = {stem: _open_member(f, one) for stem, f in zip(stems, members, strict=True)}
     label = find_name(folder, "label", LABEL, [n for n in shared if n in LABEL], given)
     arrays = {name: array.load() for name, array in shared.items() if name not in LABEL}
     notes = []
     if label:
         arrays["labels"] = shared[label].load()
         notes += [f"labels are read from '{label}'"] if label != "labels" else []
-    unused = [file.name for file in rest if file not in members]
-    notes += [f"not used: {shorten(unused)}"] if unused else []
-    return join_ranks(folder, parts) or stack_members(folder, parts, arrays, tuple(notes))
+    notes += _not_used([*unread, *(file for file in rest if file not in members)])
+    joined = join_ranks(folder, parts)
+    if joined is None:
+        return stack_members(folder, parts, arrays, tuple(notes))
+    labels = arrays.get("labels") if joined.labels is None else joined.labels
+    return replace(joined, labels=labels, notes=(*notes, *joined.notes))
+
+
+def _plain(file: Path) -> Path:
+    return file.with_suffix("") if file.suffix.lower() in COMPRESSED else file
+
+
+def _not_used(files: Sequence[Path]) -> list[str]:
+    """Notes files that are left, and what labels and the like need to be read."""
+    if not files:
+        return []
+    hint = "; save labels and the like as .npy" if any(f.stem in SHARED for f in files) else ""
+    return [f"not used: {shorten([file.name for file in files])}{hint}"]
 
 
 def _members(files: Sequence[Path]) -> list[Path]:
     """Chooses the files or folders of members, sorted by number if all names are numbers."""
-    reader = {file: find_reader(file) for file in files}
-    for group in (ARRAYS, TABLES, ("json",)):
-        found = [file for file in files if reader[file] and reader[file].name in group]
-        if found:
-            break
-    else:
-        found = [file for file in files if file.is_dir() and _predictions_in(file)]
+    reader = {f: find_reader(f) for f in files if not f.stem.startswith(INDICES)}
+
+    def of(group: Sequence[str]) -> list[Path]:
+        return [file for file, found in reader.items() if found and found.name in group]
+
+    runs = [file for file in files if file.is_dir() and _predictions_in(file)]
+    found = of(ARRAYS) or of(TABLES) or runs or of(("json",))
     numbers = all(file.stem.isdecimal() for file in found)
     return sorted(found, key=lambda file: int(file.stem) if numbers else file.name)
 
@@ -115,9 +137,13 @@ def _is_named_array(file: Path) -> bool:
 
 
 def _open_shared(file: Path) -> Array:
-    """Opens an array, or the lines of a text: numbers if all are."""
+    """Opens an array, or the lines of a text: numbers if all are, but for texts and names."""
+    refuse_pointer(file)
     if file.suffix == ".npy":
         return open_npy(file)
-    lines = file.read_text(encoding="utf-8-sig").splitlines()
-    whole = all(line.strip().lstrip("-").isdecimal() for line in lines)
-    return held([int(line) for line in lines] if whole else lines)
+    text = file.read_text(encoding="utf-8-sig")
+    if file.stem in SHOWN:
+        return held(text.splitlines())
+    lines = [line.strip() for line in text.rstrip().splitlines()]
+    numbers = as_numbers(lines)
+    return held(lines if numbers is None else numbers)

@@ -57,6 +57,7 @@ def open_memory(source: object, labels: object, names: Names) -> Scores:
 
 
 def _open(path: Path, source: object, labels: Labels, names: Names) -> Scores:
+    source = _as_dict(source)
     if _is_table(source):
         return _open_table(path, source, labels, names)
     members = _members(path, source, names)
@@ -87,7 +88,7 @@ def _members(path: Path, source: object, names: Names) -> dict[str, object]:
     if names.one_member or not isinstance(source, Mapping | list | tuple):
         return {}
     if isinstance(source, Mapping):
-        found = {str(name): value for name, value in source.items()}
+        found = {str(name): _as_dict(value) for name, value in source.items()}
         whole = [_is_table(v) or isinstance(v, Mapping) or _are_dicts(v) for v in found.values()]
     else:
         found = {str(number): value for number, value in enumerate(source)}
@@ -98,6 +99,11 @@ def _members(path: Path, source: object, names: Names) -> dict[str, object]:
                 "as in {'seed0': dict, ...}, or give the batches of each as {'seed0': list, ...}"
             )
     return found if all(whole) else {}
+
+
+def _as_dict(value: object) -> object:
+    """Names the parts of a named tuple, such as what Trainer.predict of Hugging Face returns."""
+    return value._asdict() if hasattr(value, "_asdict") else value
 
 
 def _open_table(path: Path, frame: object, labels: Labels, names: Names) -> Scores:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bvalign.predictions.scores.arrays import scores_of_arrays
 from bvalign.predictions.scores.held import Array, held
-from bvalign.predictions.scores.names import LABEL, Names
+from bvalign.predictions.scores.names import LABEL, Names, shorten
 from bvalign.predictions.scores.scores import Scores
 from bvalign.predictions.scores.stack import stack_members
 
@@ -54,26 +54,29 @@ def _arrays(path: Path, source: Mapping[object, object]) -> dict[str, Array]:
     found = {}
     for name, value in source.items():
         if isinstance(value, list | tuple) and value and all(map(_has_rows, value)):
-            parts = [torch.as_tensor(part) for part in value]
-            of_members = bool(labels) and len(parts[0]) == len(labels[0])
-            value = torch.stack(parts) if of_members else torch.cat(parts)
+            of_members = bool(labels) and len(value[0]) == len(labels[0])
+            value = _joined(path, value, of_members=of_members)
         try:
             found[str(name)] = held(value)
         except ValueError as error:
-            if isinstance(value, Tensor | np.ndarray | list):
+            if isinstance(value, Tensor | np.ndarray | list | tuple):
                 raise ValueError(f"{path}: '{name}' {error}") from error
     return found
 
 
 def _of_list(path: Path, source: Sequence[object], names: Names) -> Scores:
     if all(isinstance(value, Mapping) for value in source):
-        if not all(_has_rows(value) for value in source[0].values()):
+        arrays = [key for key, value in source[0].items() if _has_rows(value)]
+        if not any(source[0][key].ndim > 1 for key in arrays) and len(arrays) < len(source[0]):
             from bvalign.predictions.tables.jsonl import open_records  # pyarrow, where needed
 
             return open_records(path, source, names)
-        keys = [key for key in source[0] if all(key in batch for batch in source)]
-        joined = {k: torch.cat([torch.as_tensor(batch[k]) for batch in source]) for k in keys}
-        return scores_of_arrays(path, _arrays(path, joined), replace(names, one_member=True))
+        keys = [key for key in arrays if all(_has_rows(batch.get(key)) for batch in source)]
+        joined = {key: _joined(path, [batch[key] for batch in source]) for key in keys}
+        scores = scores_of_arrays(path, _arrays(path, joined), replace(names, one_member=True))
+        unused = [str(key) for key in source[0] if key not in keys]
+        notes = [f"not used: {', '.join(unused)}"] if unused else []
+        return replace(scores, notes=(*scores.notes, *notes))
     if all(isinstance(value, Tensor | np.ndarray) for value in source):
         shapes = {tuple(value.shape) for value in source}
         if len(shapes) == 1 and len(source) > 1 and not names.one_member:
@@ -81,9 +84,22 @@ def _of_list(path: Path, source: Sequence[object], names: Names) -> Scores:
                 f"{path}: a list of {len(source)} arrays {shapes.pop()} may be members or batches; "
                 "save torch.stack(members), or torch.cat(batches)[None] of one member"
             )
-        joined = torch.cat([torch.as_tensor(value) for value in source])
+        joined = _joined(path, source)
         return scores_of_arrays(path, {"scores": held(joined)}, replace(names, one_member=True))
-    return scores_of_arrays(path, {"scores": held(source)}, names)
+    return scores_of_arrays(path, _arrays(path, {"scores": source}), names)
+
+
+def _joined(path: Path, parts: Sequence[object], *, of_members: bool = False) -> Tensor:
+    """Joins arrays of batches or, along an axis of their own, of members."""
+    tensors = [torch.as_tensor(part) for part in parts]
+    rest = {tuple(part.shape[not of_members :]) for part in tensors}
+    if len(rest) > 1 or not all(part.ndim for part in tensors):
+        shapes = shorten([tuple(part.shape) for part in tensors], 3)
+        raise ValueError(
+            f"{path}: arrays of shapes {shapes} are neither batches (samples, ...) nor members; "
+            "give a dict as in {'logits': ..., 'labels': ...}"
+        )
+    return torch.stack(tensors) if of_members else torch.cat(tensors)
 
 
 def _has_rows(value: object) -> bool:

@@ -25,6 +25,7 @@ from bvalign.predictions.scores.names import (
     refuse_options,
     shorten,
 )
+from bvalign.predictions.scores.numbers import whole_or_names
 from bvalign.predictions.scores.scores import SHOWN, Scores
 
 SIDE = ("index", "members", "weights", "clusters", "num_options")
@@ -48,7 +49,8 @@ def scores_of_arrays(path: Path, arrays: Mapping[str, Array], names: Names) -> S
     shown = {name: arrays[name].load() for name in SHOWN if name in arrays}
     if key == "votes" and any(array.dtype_name.startswith("str") for array in found.values()):
         votes = np.stack([array.load() for array in found.values()])
-        votes, shown["class_names"] = number_votes(votes, labels, shown.get("class_names"))
+        votes, class_names = number_votes(path, votes, labels, shown.get("class_names"))
+        shown |= {} if class_names is None else {"class_names": class_names}
         found = dict(zip(found, map(held, votes), strict=True))
     take, shape = _arrange(path, key, found, labels, one_member=names.one_member)
     side = {name: arrays[name].load() for name in SIDE if name in arrays}
@@ -88,7 +90,8 @@ def _find_scores(
         if name in arrays and name != label:
             axes = len(arrays[name].shape) + names.one_member
             ids = kind == "scores" and _is_whole(arrays[name]) and axes <= 2
-            kind = "votes" if ids else kind
+            scores = name in ("predicted", "y_pred") and arrays[name].dtype_name.startswith("float")
+            kind = "votes" if ids else "scores" if scores else kind
             read = "read as votes: they are whole" if ids else f"read from '{name}'"
             said = [] if name == kind else [f"{name if ids else kind} are {read}"]
             return kind, {name: arrays[name]}, said if kind != "scores" else []
@@ -100,6 +103,7 @@ def _find_scores(
             f"{path}: needs an array 'logits' or 'probs' (members, samples, classes) or 'votes' "
             f"(members, samples), has {shorten(arrays)}; np.stack([...]) joins arrays of members"
             + (f", which here have shapes {shorten(sorted(sizes))}" if len(sizes) > 1 else "")
+            + "; --scores chooses one"
         )
     kind = "votes" if _is_whole(next(iter(rest.values()))) else "scores"
     return kind, rest, [f"each of these arrays is read as a member: {shorten(rest)}"]
@@ -111,25 +115,40 @@ def _is_whole(array: Array) -> bool:
 
 
 def number_votes(
-    votes: Shaped[np.ndarray, "members samples"],
+    path: Path,
+    votes: Shaped[np.ndarray, "*members samples"],
     labels: Shaped[np.ndarray, "..."] | None,
     class_names: Shaped[np.ndarray, " classes"] | None = None,
-) -> tuple[Shaped[np.ndarray, "members samples"], Shaped[np.ndarray, " classes"] | None]:
+) -> tuple[Shaped[np.ndarray, "*members samples"], Shaped[np.ndarray, " classes"] | None]:
     """Numbers votes that are names of classes, in the order of class_names or the alphabet.
 
     Args:
-        votes: class ids, which are left as they are, or names.
+        path: named in messages.
+        votes: class ids, which are left as they are, also as strings, or names.
         labels: names that occur there count as classes, too.
         class_names: the classes in order, if known.
 
     Returns:
-        Class ids, -1 for names that are none of class_names, and the names.
+        Class ids, -1 for names that are none of class_names, and the names if there are any.
+
+    Raises:
+        ValueError: votes are names, and labels numbers of unknown names.
     """
     if votes.dtype.kind != "U":
         return votes, class_names
     if class_names is None:
+        numbers = labels is not None and labels.dtype.kind in "iuf"
         labels = np.array([], str) if labels is None or labels.dtype.kind != "U" else labels
-        class_names = np.unique(np.concatenate([votes.ravel(), labels.ravel()]))
+        names = np.concatenate([votes.ravel(), labels.ravel()])
+        ids = whole_or_names(names)
+        if ids.dtype.kind == "i":
+            return ids[: votes.size].reshape(votes.shape), None
+        if numbers:
+            raise ValueError(
+                f"{path}: votes are names and labels are numbers; add class_names (classes), or "
+                "save both alike"
+            )
+        class_names = np.unique(names)
     place = {name: number for number, name in enumerate(class_names.tolist())}
     return np.vectorize(lambda v: place.get(v, -1), otypes=[np.int64])(votes), class_names
 

@@ -77,11 +77,18 @@ def held(values: object) -> Array:
     """
     if isinstance(values, Tensor):
         return HeldTensor(values)
-    array = np.asarray(values)
+    if np.ma.is_masked(values):
+        raise ValueError("has masked entries; fill them, labels by -1, or leave their samples out")
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # of many lines, and of NumPy's insides
+        raise ValueError("is no array of numbers: its parts have different lengths") from error
     if array.dtype.kind == "O" and all(isinstance(value, str) for value in array.ravel()):
         array = array.astype(str)
     if array.dtype.kind not in "biufU":
-        raise ValueError(f"needs numbers or strings, got {array.dtype}")
+        raise ValueError(
+            f"needs numbers or strings, got {array.dtype}; convert it, as with .astype(float)"
+        )
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         array = array.astype(np.float64)
     return HeldArray(array)

@@ -1,5 +1,6 @@
 """Predictions from a single `.npy`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from bvalign.predictions.scores.arrays import scores_of_arrays
@@ -19,4 +20,9 @@ def open_npy_scores(path: Path, names: Names) -> Scores:
     own = {key: path.with_name(f"{path.stem}.{key}.npy") for key in ("labels", "index")}
     beside = {key: open_npy(file) for key, file in own.items() if file.exists()}
     key = path.stem if path.stem.lower() in KINDS else "scores"
-    return scores_of_arrays(path, {key: open_npy(path), **beside}, names)
+    scores = scores_of_arrays(path, {key: open_npy(path), **beside}, names)
+    alone = not path.with_name("labels.npy").exists()
+    if alone or names.one_member or "labels" in beside:
+        return scores
+    note = "not used: labels.npy beside it; give the folder, not the file"
+    return replace(scores, notes=(*scores.notes, note))

@@ -10,6 +10,7 @@ from jaxtyping import Num, Shaped
 from torch import Tensor
 
 from bvalign.predictions.scores.mapped import Rows
+from bvalign.predictions.scores.names import shorten
 from bvalign.predictions.scores.scores import Scores
 
 
@@ -43,6 +44,10 @@ def stack_members(
         return torch.cat([s.to(wide) for s in scores] if mixed else scores)
 
     members = _member_names(parts)
+    names, labels = first.shown.get("class_names"), shared.get("labels")
+    numbered = labels is not None and labels.dtype.kind != "U" and "class_names" not in shared
+    if first.key == "votes" and names is not None and numbered:
+        notes = (*notes, f"labels are numbers: classes 0, 1, ... are {shorten(names, 4)}")
     numbers = all(name.isdecimal() for name in members)
     told = [(f"{name}: {note}", note) for name, part in parts.items() for note in part.notes]
     common = {note for note in (n for _, n in told) if all(note in p.notes for p in parts.values())}
@@ -151,7 +156,7 @@ def _join(
     path: Path, key: str, shared: np.ndarray | None, parts: Mapping[str, Scores]
 ) -> Shaped[np.ndarray, "..."] | None:
     """Gives the shared array (samples), or (members, samples) where members bring theirs."""
-    own = {name: getattr(part, key) for name, part in parts.items()}
+    own = {name: _of_samples(getattr(part, key), part.shape) for name, part in parts.items()}
     if all(values is None for values in own.values()):
         return shared
     if shared is None and any(values is None for values in own.values()):
@@ -170,7 +175,20 @@ def _join(
         raise ValueError(
             f"{path}: {key}.npy differs from the members' own '{key}' at {different} rows"
         )
-    if reference.ndim > 1 or all(np.array_equal(values, first) for values in rows.values()):
+    if all(np.array_equal(values, first) for values in rows.values()):
         return first
+    if reference.ndim > 1:
+        other = next(name for name, values in rows.items() if not np.array_equal(values, first))
+        raise ValueError(
+            f"{path}: all members must have the same samples, but '{key}' of {other} and "
+            f"{next(iter(rows))} differ"
+        )
     counts = [part.shape[0] for part in parts.values()]
     return np.repeat(np.stack(list(rows.values())), counts, axis=0)
+
+
+def _of_samples(values: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Gives what all members of one part have in common (samples), where they agree."""
+    if values is None or values.ndim < 2 or values.shape != shape[:2]:
+        return values
+    return values[0] if (values == values[0]).all() else values

@@ -57,14 +57,18 @@ class _TextTable:
         """Reads the names of the columns, and guesses delimiter and decimal point."""
         with pa.input_stream(path, compression="detect") as stream:
             start = stream.read(BLOCK_BYTES).decode("utf-8-sig", "replace")
-        first = start.partition("\n")[0]
+        if "\0" in start or start.startswith("\x1f\ufffd"):
+            raise ValueError(
+                f"{path}: not a complete .csv in UTF-8; is it compressed, or in UTF-16?"
+            )
+        first = re.split(r"[\r\n]", start, maxsplit=1)[0]
         delimiter = max(",;\t", key=re.sub('"[^"]*"', "", first).count)
         header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
         twice = [name for name in header if name and header.count(name) > 1]
         if twice:
             raise ValueError(f"{path}: needs one column '{twice[0]}', has {shorten(header)}")
         comma = delimiter != "," and re.search(
-            rf"(^|{delimiter})-?\d+,\d+({delimiter}|$)", start, re.M
+            rf'(^|{delimiter}) *"?-?\d+,\d+(e[+-]?\d+)?"? *({delimiter}|\r?$)', start, re.M | re.I
         )
         return cls(path, header, delimiter, "," if comma else ".")
 

@@ -125,11 +125,13 @@ def _find_scores(
     if len(single) == 1:
         return SINGLE[single[0].lower()], (single[0],), ()
     wide = _wide_votes(types) if member is None else ()
-    if wide:
-        return "votes", wide, ()
+    if wide or len(votes) == 1:
+        return "votes", wide or (votes[0],), ()
+    wrong = next((name for name in types if name.lower() in SINGLE), None)
+    hint = f"; '{wrong}' holds {types[wrong]}, no numbers or lists of them" if wrong else ""
     raise ValueError(
         f"{path}: needs columns member, sample, and logit0, logit1, ... or p0, p1, ..., has "
-        f"{shorten(types)}; choose them with --scores 'prob_*' or --votes 'model_*'"
+        f"{shorten(types)}{hint}; choose them with --scores 'prob_*' or --votes 'model_*'"
     )
 
 
@@ -140,8 +142,9 @@ def _given(
     found = [name for name in types if fnmatchcase(name, pattern)]
     if not found:
         raise ValueError(f"{path}: --{option} '{pattern}' fits no column, has {shorten(types)}")
-    ends = [name[len(_common_start(found)) :] for name in found] if len(found) > 1 else []
-    numbered = all(end.isdecimal() for end in ends)
+    start = len(re.split(r"[*?\[]", pattern)[0] or _common_start(found))
+    ends = [name[start:].lstrip("_. ") for name in found] if len(found) > 1 else []
+    numbered = bool(ends) and all(end.isdecimal() for end in ends)
     if numbered:
         found = sorted(found, key=lambda name: int(re.search(r"\d+$", name).group()))
     if option == "votes":
@@ -220,7 +223,8 @@ def _is_class(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     strings = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    return pa.types.is_integer(kind) or any(is_kind(kind) for is_kind in strings)
+    numbers = (pa.types.is_integer, pa.types.is_boolean)
+    return any(is_kind(kind) for is_kind in (*strings, *numbers))
 
 
 def _common_start(names: Sequence[str]) -> str:

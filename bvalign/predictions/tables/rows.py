@@ -1,5 +1,6 @@
 """The rows of a table that belong to each member and sample."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow.compute as pc
 from jaxtyping import Int, Shaped
 
 from bvalign.predictions.scores.names import shorten
+from bvalign.predictions.scores.numbers import as_numbers
 
 
 class RowValues:
@@ -56,7 +58,7 @@ class RowValues:
         empty = sum(int((part < 0).sum()) for is_place, part in self.parts if is_place)
         if empty and not may_be_empty:
             raise ValueError(f"{self.path}: column '{self.name}' has {empty} empty cells")
-        numbers = _as_numbers(list(self.places))
+        numbers = as_numbers(list(self.places))
         if numbers is None:
             names = np.array([*map(str, self.places), ""])
             parts = (names[part] if is_place else part.astype(str) for is_place, part in self.parts)
@@ -68,23 +70,7 @@ class RowValues:
 
 def _is_empty(value: object) -> bool:
     """Tells an empty cell of a csv, and NaN, from a value."""
-    return value is None or value == "" or (isinstance(value, float) and np.isnan(value))
-
-
-def _as_numbers(values: list[object]) -> np.ndarray | None:
-    """Reads numbers, also as 3.0, which is how pandas writes integers beside empty cells."""
-    if all(isinstance(value, bool) for value in values):
-        return np.array(values, dtype=np.int64)
-    try:
-        return np.array([int(value) for value in values], dtype=np.int64)
-    except (ValueError, TypeError, OverflowError):
-        pass
-    try:
-        floats = np.array([float(value) for value in values])
-    except (ValueError, TypeError):
-        return None
-    whole = (floats % 1 == 0) & (abs(floats) < 2**53)
-    return floats.astype(np.int64) if whole.all() else floats
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
 
 
 def numbered(
@@ -128,6 +114,7 @@ def find_rows(
         raise ValueError(
             f"{path}: every member must have each sample once, but {len(repeated)} rows are "
             f"repeated; the first is member {members[member[first]]}, sample {index[sample[first]]}"
+            + ("; is there a column of members? Choose it with --member" * (len(members) == 1))
         )
     if absent.any():
         first = int(np.flatnonzero(absent)[0])

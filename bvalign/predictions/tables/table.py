@@ -93,7 +93,7 @@ def _assemble(
     if layout.classes:
         shown["class_names"] = np.array(layout.classes)
     if layout.key == "votes":
-        votes, class_names = number_votes(_votes(layout, values, row), labels)
+        votes, class_names = number_votes(path, _votes(layout, values, row), labels)
         shown |= {} if class_names is None else {"class_names": class_names}
         take, shape, dtypes = partial(held(votes).take, axis=1), votes.shape, {str(votes.dtype)}
         num_options = None
@@ -136,7 +136,8 @@ def _find_members(
         index, sample = numbered(values[layout.sample])
     row = find_rows(path, members, index, member, sample)
     if layout.member is None:
-        members = np.array(layout.scores) if layout.key == "votes" else None
+        several = layout.key == "votes" and len(layout.scores) > 1
+        members = np.array(layout.scores) if several else None
     return members, index, row
 
 
@@ -168,10 +169,10 @@ class _ScoreRows:
                     f"{self.path}: column '{self.layout.scores[0]}' has {first.null_count} empty "
                     "cells"
                 )
-            values = _floats(first.flatten())
+            values = _floats(self.path, self.layout.scores[0], first.flatten())
             self.lengths.append(pc.list_value_length(first).to_numpy(zero_copy_only=False))
         else:
-            columns = [_floats(batch.column(name)) for name in self.layout.scores]
+            columns = [_floats(self.path, n, batch.column(n)) for n in self.layout.scores]
             values = np.stack(columns, axis=1)
             self.lengths.append(np.full(len(values), len(columns)))
         write_scratch(self.file, np.ascontiguousarray(values).data, self.path)
@@ -222,5 +223,8 @@ def _shaped(
     return scores.take(wanted.ravel(), axis=0).view(*wanted.shape, num_classes)
 
 
-def _floats(column: pa.Array) -> Float[np.ndarray, " rows"]:
-    return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+def _floats(path: Path, name: str, column: pa.Array) -> Float[np.ndarray, " rows"]:
+    try:
+        return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowException as error:
+        raise ValueError(f"{path}: column '{name}' must hold numbers ({error})") from error

@@ -77,6 +77,14 @@ def test_tables_in_text():
     check(write_csv("c.csv", long_table(), ";", "."))
     check(write_csv("d.csv", long_table(), "\t", ","))
     check(write_csv("e.csv", {"": range(21), **long_table()}))
+    text = Path("a.csv").read_text()
+    Path("g.csv").write_bytes(text.replace("\n", "\r").encode())
+    check("g.csv")
+    check(write_csv("h.csv", long_table(LOGITS * 1e-9), ";", ","), torch.softmax(LOGITS * 1e-9, -1))
+    for content in (gzip.compress(text.encode()), text.encode("utf-16")):
+        Path("i.csv").write_bytes(content)
+        with pytest.raises(ValueError, match="not a complete .csv in UTF-8; is it compressed"):
+            read("i.csv")
     check(write_csv("f.csv", {"note": ['"a, b\nc"'] * 21, **long_table()}))
 
 
@@ -111,6 +119,45 @@ def test_names_by_option():
     write_csv("t.csv", columns | {"seed": columns["fold"], "run": columns["fold"]})
     with pytest.raises(ValueError, match="seed and run could each be the member; choose one"):
         read("t.csv", label="truth", sample="case", scores="out_*")
+
+
+def test_one_column_by_option_and_what_it_holds():
+    both = torch.stack([1 - P1, P1], dim=-1)
+    columns = long_table(P1[..., None], "out")
+    columns["label"] = [int(label > 1) for label in columns["label"]]
+    given = {"probs": both, "target": TARGET > 1}
+    columns["out"] = columns.pop("out0")
+    check(write_csv("t.csv", columns), scores="out", **given)
+    parquet.write_table(pa.table(columns), "t.parquet")
+    check("t.parquet", scores="out", **given)
+    columns["prob"] = columns.pop("out")
+    for line, end, quote in ((";", "\n", '"'), (";", "\r\n", "")):
+        text = write_csv("t.csv", columns, line, ",").read_text().splitlines()
+        rows = (
+            f"{row.rpartition(line)[0]};{quote}{row.rpartition(line)[2]}{quote}" for row in text
+        )
+        Path("t.csv").write_bytes((end.join(rows) + end).encode())
+        check("t.csv", **given)
+    write_csv("s.csv", {"id": range(7), "logits": ['"[1, 2]"'] * 7})
+    with pytest.raises(ValueError, match="has logits; 'logits' holds string, no numbers or lists"):
+        read("s.csv")
+    names = {"id": [0, 1], "label": ["cat", "car"], "out_cat": [0.9, 0.2], "out_car": [0.1, 0.8]}
+    write_csv("c.csv", names)
+    for pattern in ("out*", "out_*"):
+        assert read("c.csv", scores=pattern)[0].target.tolist() == [0, 1]
+    nested = pa.table({"id": range(7), "logits": [[[1.0, 2.0]]] * 7})
+    parquet.write_table(nested, "s.parquet")
+    with pytest.raises(ValueError, match="column 'logits' must hold numbers"):
+        read("s.parquet")
+
+
+def test_numbers_that_are_not_whole_are_not_cut_to_whole_ones():
+    for name, message in (("label", "21 are no whole numbers"), ("sample", "or whole numbers")):
+        columns = long_table()
+        columns[name] = [value + 0.5 for value in columns[name]]
+        parquet.write_table(pa.table(columns), "t.parquet")
+        with pytest.raises(ValueError, match=message):
+            read("t.parquet")
 
 
 def test_columns_named_after_classes():
@@ -359,3 +406,98 @@ def test_what_is_not_read_is_told_with_the_way_out():
     np.savez("o.npz", logits=LOGITS.numpy(), members=np.array(["a", 1, None], dtype=object))
     with pytest.raises(ValueError, match="'members' is an object array; save members.astype"):
         read("o.npz")
+
+
+def test_tables_of_votes_of_one_member_each_and_of_booleans():
+    for m, name in enumerate(SEEDS):
+        columns = {"id": range(7), "label": TARGET.tolist(), "prediction": VOTES[m].tolist()}
+        write_csv(f"{name}.csv", columns)
+    predictions, probs = read(".")
+    assert predictions.members == SEEDS
+    assert torch.equal(probs.argmax(-1), VOTES)
+    write_csv("seed0.csv.gz", columns, opener=gzip.open)
+    with pytest.raises(ValueError, match=r"seed0\.csv, seed0\.csv\.gz are of one name"):
+        read(".")
+    binary = {"label": (TARGET > 1).tolist(), "predicted": [1] * 7, "prob": P1[0].tolist()}
+    both = torch.stack([1 - P1[:1], P1[:1]], dim=-1)
+    check(write_csv("p.csv", binary), both, TARGET > 1)
+    columns = {"label": (TARGET > 1).tolist()}
+    columns |= {f"model{m}": (VOTES[m] > 1).tolist() for m in range(3)}
+    write_csv("b.csv", columns)
+    parquet.write_table(pa.table(columns), "b.parquet")
+    for name in ("b.csv", "b.parquet"):
+        predictions, probs = read(name)
+        assert torch.equal(probs.argmax(-1), (VOTES > 1).long())
+        assert predictions.target.tolist() == (TARGET > 1).tolist()
+
+
+def test_batches_with_more_than_arrays_and_what_is_neither_batch_nor_member():
+    batches = [
+        {"logits": LOGITS[0, rows], "labels": TARGET[rows], "loss": torch.tensor(0.5), "batch": n}
+        for n, rows in enumerate(torch.arange(7).split(4))
+    ]
+    torch.save(batches, "p.pt")
+    assert check("p.pt", PROBS[:1]) == "not used: loss, batch"
+    for saved, message in (
+        ((LOGITS, TARGET), r"\(3, 7, 4\), \(7,\) are neither batches .* give a dict"),
+        ({"logits": [LOGITS[:, :4], LOGITS[:, 4:]]}, "are neither batches"),
+        (
+            [(LOGITS[0, :4], TARGET[:4]), (LOGITS[0, 4:], TARGET[4:])],
+            "parts have different lengths",
+        ),
+    ):
+        torch.save(saved, "p.pt")
+        with pytest.raises(ValueError, match=rf"^p\.pt: .*{message}"):
+            read("p.pt")
+
+
+def test_what_lies_beside_members_is_said_or_refused():
+    for m in range(3):
+        Path(f"runs/{m}").mkdir(parents=True)
+        np.save(f"runs/{m}/logits.npy", LOGITS[m].numpy())
+    for name in ("runs/metrics.json", "runs/0/metrics.json"):
+        Path(name).write_text("{}")
+    torch.save(TARGET, "runs/labels.pt")
+    notes = check("runs", target=None)
+    assert "not used: labels.pt, metrics.json; save labels and the like as .npy" in notes
+    Path("runs/Labels.txt").write_text("\n".join(f"{t:.18e} " for t in TARGET.tolist()) + "\n\n")
+    assert "0: not used: metrics.json" in check("runs")
+    Path("runs/1/logits.npy").write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(ValueError, match=r"1/logits\.npy: a Git LFS pointer"):
+        read("runs")
+    for name in ("s0.npy", "s1.npy", "s1.npz"):
+        Path("twice").mkdir(exist_ok=True)
+        save = np.save if name.endswith("npy") else np.savez
+        save(f"twice/{name}", LOGITS[0].numpy())
+    with pytest.raises(ValueError, match=r"twice: s1\.npy, s1\.npz are of one name; rename"):
+        read("twice")
+
+
+def test_ranks_beside_their_indices_and_shared_labels():
+    for rank in range(2):
+        rows = torch.arange(rank, 7, 2)
+        torch.save({"logits": LOGITS[0, rows]}, f"rank{rank}.pt")
+        torch.save([[rows.tolist()]], f"batch_indices_{rank}.pt")
+    np.save("labels.npy", TARGET.numpy())
+    assert "not used: batch_indices_0.pt, batch_indices_1.pt" in check(".", PROBS[:1])
+
+
+def test_files_of_several_members_each_have_one_set_of_labels():
+    for m, name in enumerate(("small", "large")):
+        columns = long_table(
+            LOGITS + m * torch.arange(4) ** 2 / (1 + torch.arange(3)[:, None, None])
+        )
+        write_csv(f"{name}.csv", columns)
+    predictions, _ = read(".")
+    assert len(predictions.members) == 6
+    assert predictions.target.tolist() == TARGET.tolist()
+    Path("npzs").mkdir()
+    np.savez("npzs/one.npz", logits=LOGITS[:1].numpy() * 2, labels=TARGET[None].numpy())
+    np.savez("npzs/two.npz", logits=LOGITS[1:].numpy(), labels=TARGET.expand(2, 7).numpy())
+    assert len(read("npzs")[0].members) == 3
+    np.save("npzs/labels.npy", TARGET.numpy())
+    assert read("npzs")[0].target.tolist() == TARGET.tolist()
+    for m in range(2):
+        np.savez(f"m{m}.npz", logits=LOGITS[m].numpy(), labels=np.eye(4)[TARGET.roll(m)])
+    with pytest.raises(ValueError, match="must have the same samples, but 'labels' of m1 and m0"):
+        read(".")

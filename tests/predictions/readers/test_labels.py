@@ -30,6 +30,8 @@ def opened(path, **arrays):
         (np.eye(4, dtype=np.int64)[TARGET], "one-hot"),
         (NAMES[TARGET], "are ant, bee, cat, dog, in alphabetical order"),
         (np.stack([TARGET] * 3).astype(float), ""),
+        (TARGET.astype(str), ""),
+        (np.char.add(TARGET.astype(str), ".0"), ""),
     ],
 )
 def test_labels_that_are_clear_are_class_ids(tmp_path, labels, note):
@@ -78,7 +80,7 @@ def test_samples_without_a_label_are_left_out_with_all_that_is_theirs(tmp_path, 
     ("labels", "message"),
     [
         (TARGET + 1, r"the first is 4 at row 3; do they start at 1\? Then save labels - 1"),
-        (np.full(7, -1), "labels must lie in 0..3, but 7 do not"),
+        (np.full(7, -1), "no sample has a label: all are -1 or empty; leave the labels out"),
         (TARGET - 2, "labels must lie in 0..3"),
         (np.where(TARGET == 0, -2, TARGET), "the first is -2"),
         (np.where(np.arange(7) == 2, np.nan, TARGET), "1 are no whole numbers, the first is nan"),
@@ -121,5 +123,52 @@ def test_log_probabilities_and_small_logits_stay_logits(tmp_path):
     probs = torch.softmax(torch.from_numpy(LOGITS).double(), -1).numpy()
     for scores in (np.log(probs), 0.1 * np.abs(LOGITS), probs - 0.25):
         predictions, notes = opened(tmp_path, logits=scores, labels=TARGET)
-        assert notes == ""
+        assert ("if they are probabilities, call them probs" in notes) == (scores.min() >= 0)
         assert np.array_equal(predictions.read(0, 7).numpy(), scores)
+
+
+def test_numbers_as_text_are_numbers_and_not_names_in_alphabetical_order(tmp_path):
+    rng = np.random.default_rng(0)
+    labels, votes = np.arange(24) % 12, rng.integers(12, size=(3, 24))
+    predictions, _ = opened(
+        tmp_path, logits=rng.normal(size=(3, 24, 12)), labels=labels.astype(str)
+    )
+    assert np.array_equal(predictions.target, labels)
+    for given in (labels, labels.astype(str)):
+        predictions, _ = opened(tmp_path, votes=votes.astype(str), labels=given)
+        assert np.array_equal(predictions.target, labels)
+        assert np.array_equal(predictions.read(0, 24).argmax(-1), votes)
+    hint = "votes: do they start at 1"
+    assert hint in opened(tmp_path, votes=votes % 4 + 1, labels=labels % 4)[1]
+    assert hint not in opened(tmp_path, votes=votes % 4, labels=labels % 4)[1]
+    with pytest.raises(ValueError, match="votes are names and labels are numbers; add class_names"):
+        opened(tmp_path, votes=NAMES[rng.integers(4, size=(3, 24))], labels=labels)
+    with pytest.raises(ValueError, match=r"must be integers, got float64; save votes.astype"):
+        opened(tmp_path, votes=votes + 0.5, labels=labels)
+
+
+def test_single_logits_that_all_lie_within_0_and_1_are_noted(tmp_path):
+    assert "call them probs" in opened(tmp_path, logits=np.full((3, 7, 1), 0.5))[1]
+    assert "call them probs" not in opened(tmp_path, logits=LOGITS[..., :1])[1]
+
+
+def test_predictions_of_floats_are_scores(tmp_path):
+    predictions, notes = opened(tmp_path, y_pred=LOGITS, y_true=TARGET)
+    assert np.array_equal(predictions.read(0, 7), LOGITS)
+    assert "scores are read as logits" in notes
+
+
+def test_labels_beside_a_npy_are_said_to_be_of_the_folder(tmp_path):
+    for name, array in (("logits", LOGITS), ("labels", TARGET)):
+        np.save(tmp_path / f"{name}.npy", array)
+    predictions, _ = open_predictions(tmp_path / "logits.npy")
+    assert "not used: labels.npy beside it; give the folder" in predictions.notes[0]
+    assert open_predictions(tmp_path)[0].target.tolist() == TARGET.tolist()
+
+
+def test_ids_that_are_wrong_are_shown_in_one_line(tmp_path):
+    with pytest.raises(
+        ValueError, match="'index' must be 200 different integers, got 0, "
+    ) as raised:
+        opened(tmp_path, logits=np.zeros((3, 200, 4)), index=np.zeros(200, int))
+    assert "\n" not in str(raised.value)

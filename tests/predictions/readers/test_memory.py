@@ -1,6 +1,7 @@
 """What Python holds: one line where it cannot be predictions, and what is true of any reader."""
 
 import re
+from collections import namedtuple
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,22 @@ REFUSED = {
     "array: 'labels' must be (5 samples), got (4,) for scores (3, 5, 4)": (LOGITS, TARGET[:4]),
     "array: 'scores' (5, 4) may be one member (samples, classes) or the single": (LOGITS[0], None),
     "array: the labels beside it: needs numbers or strings, got object": (LOGITS, [None] * 5),
+    "array: the labels beside it: has masked entries; fill them, labels by -1": (
+        LOGITS,
+        np.ma.array(TARGET, mask=TARGET[0] == TARGET),
+    ),
+    "array: 'scores' needs numbers or strings, got object; convert it, as with .astype": (
+        LOGITS.astype(object),
+        None,
+    ),
+    "list/0: arrays of shapes (5, 4), (5,) are neither batches": (
+        [(LOGITS[0], TARGET), (LOGITS[1], TARGET)],
+        None,
+    ),
+    "DataFrame: column 'p0' must hold numbers (Failed to parse string: '?'": (
+        pd.DataFrame({"p0": ["?"] * 5, "p1": [0.5] * 5}),
+        None,
+    ),
     "array: labels must be class ids, but 1 are no whole numbers, the first is nan": (
         LOGITS,
         pd.Series([0, 1, 2, 3, None], dtype="Int64"),
@@ -128,6 +145,9 @@ def test_names_of_classes_mean_the_same_in_every_member(tmp_path, place):
     assert predictions.class_names == ("ant", "bee", "cat")
     assert predictions.read(0, 3).argmax(dim=-1).tolist() == [[1, 2, 2], [0, 1, 2]]
     assert predictions.target.tolist() == [0, 1, 2]
+    same = [np.array(["bee", "ant", "ant"]), np.array(["ant", "bee", "bee"])]
+    predictions, _ = open_predictions(same, [0, 1, 1])
+    assert "labels are numbers: classes 0, 1, ... are ant, bee" in predictions.notes
 
 
 def test_class_names_of_a_folder_give_the_order_of_votes(tmp_path):
@@ -143,3 +163,13 @@ def test_members_whose_columns_are_other_classes_are_refused():
     tables[1].columns = ["p_b", "p_a"]
     with pytest.raises(ValueError, match=r"^list: all members must have the same classes in one "):
         analyze(tables, [0, 1, 0, 1, 0])
+
+
+def test_what_trainers_return_as_named_tuples_are_dicts_of_arrays():
+    output = namedtuple("PredictionOutput", "predictions label_ids metrics")
+    one, _ = open_predictions(output(LOGITS[0], TARGET, {"loss": 0.5}))
+    assert np.array_equal(one.read(0, 5), LOGITS[:1])
+    three = {f"seed{m}": output(LOGITS[m], TARGET, None) for m in range(3)}
+    predictions, _ = open_predictions(three)
+    assert predictions.members == ("seed0", "seed1", "seed2")
+    assert predictions.target.tolist() == one.target.tolist() == TARGET.tolist()
