@@ -313,14 +313,14 @@ def test_a_place_that_cannot_be_written_is_one_line(bvalign, fit, monkeypatch):
     """Tests may run as root, who can write everywhere: the refusal is pretended."""
     logits, target = random_ensemble(samples=40)
     save_npz(Path("p.npz"), logits, target)
-    with pytest.raises(SystemExit, match="Not a directory: 'p.npz/figures'"):
+    with pytest.raises(SystemExit, match=r"p.npz cannot be a folder .*\(File exists\); "):
         bvalign("analyze", "p.npz", "--out", "p.npz")
 
     def refused(path, *_, **__):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "mkdir", refused)
-    with pytest.raises(SystemExit, match=r"^bvalign: error: .*Permission denied: 'out/figures'$"):
+    with pytest.raises(SystemExit, match=r"error: out cannot be a folder .*\(Permission denied\)"):
         bvalign("analyze", "p.npz", "--out", "out")
     told = r"runs/digits-mlp cannot be written \(Permission denied\); choose another --trainer"
     with pytest.raises(SystemExit, match=told):
