@@ -50,6 +50,13 @@ def main() -> None:
         else:
             arguments = _parser().parse_args(argv)
             arguments.run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        if not _raised_here(error):
+            raise
+        # the reader of `bvalign ... | head` has read enough; Python still writes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except (ValueError, OSError) as error:
         if not _raised_here(error) and getattr(error, "errno", None) not in NOT_WRITABLE:
             raise

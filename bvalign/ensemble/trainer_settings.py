@@ -138,7 +138,7 @@ def refuse_settings(config: Mapping[str, object]) -> None:
         value = config.get(name, accepted[0])
         if not any(_same(value, one) for one in accepted):
             raise ValueError(f"trainer.{name}={value} {why}")
-    for name in ("limit_train_batches", "max_steps"):
+    for name in ("limit_train_batches", "max_steps", "max_epochs"):
         if config.get(name) == 0:
             raise ValueError(f"trainer.{name}={config[name]} trains nothing; leave it out")
     for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):

@@ -327,6 +327,23 @@ def test_a_place_that_cannot_be_written_is_one_line(bvalign, fit, monkeypatch):
         fit()
 
 
+@pytest.mark.usefixtures("without_figures")
+@pytest.mark.parametrize("buffering", [1, -1])
+def test_a_reader_that_has_read_enough_ends_the_command_quietly(
+    bvalign, capsys, monkeypatch, buffering
+):
+    """As in `bvalign analyze p.npz --out out | head -1`; written line by line, or at the end."""
+    save_npz(Path("p.npz"), *random_ensemble(samples=40))
+    read, written = os.pipe()
+    os.close(read)
+    with os.fdopen(written, "w", buffering) as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with pytest.raises(SystemExit) as stopped:
+            bvalign("analyze", "p.npz", "--out", "out")
+    assert stopped.value.code == 1
+    assert "Broken pipe" not in capsys.readouterr().err
+
+
 def test_a_bug_is_not_hidden_behind_one_line(bvalign, monkeypatch):
     def broken(*_, **__):
         return int("not a number")

@@ -188,6 +188,7 @@ def same_members(*roots):
         ("limit_train_batches=0 trains nothing", {"limit_train_batches": 0}),
         ("limit_train_batches=0.0 trains nothing", {"limit_train_batches": 0.0}),
         ("max_steps=0 trains nothing", {"max_steps": 0}),
+        ("max_epochs=0 trains nothing", {"max_epochs": 0}),
         ("accumulate_grad_batches must be at least 1, got 0", {"accumulate_grad_batches": 0}),
         ("check_val_every_n_epoch must be at least 1, got 0", {"check_val_every_n_epoch": 0}),
         ("precision=16-mixed skips a step", {"precision": "16-mixed"}),
