@@ -33,7 +33,7 @@ class SaveMembers(Callback):
     """
 
     def __init__(self, run: RunDirectory, asked: Trainer) -> None:
-        self.run, self.asked = run, asked
+        self.run, self.asked, self.epochs = run, asked, asked.max_epochs
         self.history: dict[int, list[dict[str, object]]] = defaultdict(list)
         self.logits: Float[Tensor, "members samples classes"]
         self.hits: Float[Tensor, " members+1"] | None = None  # correct validation samples, and all
@@ -43,6 +43,10 @@ class SaveMembers(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.history = defaultdict(list, state_dict["history"])
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "fit" and self.asked.max_epochs is None:
+            self.epochs = trainer.max_epochs  # Lightning settles it when a fit starts
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.hits = torch.zeros(len(pl_module.members) + 1, device=pl_module.device)
@@ -80,7 +84,7 @@ class SaveMembers(Callback):
             pl_module.log_dict(step, rank_zero_only=True)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._refuse_short(trainer, pl_module, self.asked.max_epochs)
+        self._refuse_short(trainer, pl_module, self.epochs)
         data = trainer.datamodule
         shape = (len(pl_module.members), data.num_test_samples, data.num_classes)
         self.logits = torch.zeros(shape)

@@ -164,6 +164,8 @@ def test_a_number_of_steps_that_ends_within_an_epoch(tmp_path, at):
     options = {"trainer_args": {"max_steps": 8}}
     straight, steps = train(tmp_path / "straight", **options)
     assert steps == 16
+    without, _ = train(tmp_path / "null", trainer_args={"max_steps": 8, "max_epochs": None})
+    same(straight, without)
     train(tmp_path / "run", at, ask, **options)
     run, _ = train(tmp_path / "run", **options)
     same(straight, run)
