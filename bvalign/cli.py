@@ -15,11 +15,13 @@ from bvalign import __version__
 from bvalign.commands.surroundings import adapt_to_surroundings
 from bvalign.quick_imports import quick_imports
 
-EPILOG = """training, through LightningCLI (see `bvalign fit --help`):
-  fit         train the missing members of an ensemble, then write its report
-  test        evaluate the finished members of a run again, from their network weights
+TRAINING = {
+    "fit": "train the missing members of an ensemble, then write its report",
+    "test": "evaluate the finished members of a run again, from their network weights",
+}
+"""Commands of LightningCLI, which reads their arguments."""
 
-examples:
+EPILOG = """examples:
   bvalign fit --config configs/digits.yaml --model.members=64 --model.arch=cnn
   bvalign analyze predictions.npz --out out/
   bvalign compare runs/digits-cnn runs/digits-mlp --out compare/
@@ -40,7 +42,7 @@ def main() -> None:
     argv = sys.argv[1:]
     adapt_to_surroundings()
     try:
-        if argv and argv[0] in ("fit", "test"):
+        if argv and argv[0] in TRAINING:
             with quick_imports():
                 from bvalign.commands.fit import EnsembleCLI
 
@@ -48,6 +50,13 @@ def main() -> None:
         else:
             arguments = _parser().parse_args(argv)
             arguments.run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        if not _raised_here(error):
+            raise
+        # the reader of `bvalign ... | head` has read enough; Python still writes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except (ValueError, OSError) as error:
         if not _raised_here(error) and getattr(error, "errno", None) not in NOT_WRITABLE:
             raise
@@ -69,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, explained in TRAINING.items():
+        commands.add_parser(name, help=explained, add_help=False)
     analyze = commands.add_parser(
         "analyze", help="analyse the predictions of any ensemble and write a report"
     )

@@ -3,7 +3,6 @@
 This is the only module that joins data, ensemble, predictions and show.
 """
 
-import importlib
 import logging
 import sys
 import warnings
@@ -21,16 +20,16 @@ from bvalign.commands.analyze import ALONE
 from bvalign.commands.home import with_home
 from bvalign.commands.one_line import OneLineParser, told_in_one_line
 from bvalign.commands.report import analyze_and_report
-from bvalign.commands.trainers import make_trainer
+from bvalign.commands.trainers import class_of, make_trainer, refuse_callback_classes
 from bvalign.commands.waves import even_pack_size, seats, train_members
 from bvalign.data import EnsembleDataModule
 from bvalign.ensemble.checkpoints import CheckpointMembers
+from bvalign.ensemble.epoch_batches import refuse_no_batches
 from bvalign.ensemble.module import Ensemble
 from bvalign.ensemble.probe import refuse_unfit_network
 from bvalign.ensemble.ranks import leave_together, on_rank_zero, started_ranks
 from bvalign.ensemble.trainer_settings import (
     refuse_coupling,
-    refuse_no_batches,
     refuse_settings,
     trainer_identity,
 )
@@ -99,9 +98,9 @@ class EnsembleCLI(LightningCLI):
         """Fills in the run directory, and makes W&B keep its files there."""
         config = self.config[self.subcommand] = with_home(self.config[self.subcommand])
         refuse_settings(vars(config.trainer))
+        refuse_callback_classes(config.trainer.callbacks)
         if config.trainer.default_root_dir is None:
-            module, _, name = config.data.class_path.rpartition(".")
-            data = getattr(importlib.import_module(module), name).name
+            data = class_of(config.data.class_path).name
             config.trainer.default_root_dir = f"runs/{data}-{config.model.arch}"
         self._dump_config()  # config.yaml serves other runs too, so it has no W&B id
         root = Path(config.trainer.default_root_dir)
@@ -241,6 +240,9 @@ class EnsembleCLI(LightningCLI):
 
 
 def _seed(seed: bool | int) -> int:
-    if isinstance(seed, bool):
-        raise ValueError("seed_everything must be a number: the seed is part of the run's identity")
+    if isinstance(seed, bool) or not 0 <= seed < 2**32:
+        raise ValueError(
+            "seed_everything must be a number from 0 to 4294967295: the seed is part of the run's "
+            "identity"
+        )
     return seed

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import jsonargparse
 import lightning
@@ -25,6 +25,7 @@ LONGEST = 120
 
 NOT_SAID = (
     r"$|Does not validate|Subtypes: |Errors:|Given value type: |Expected a <class 'NoneType'>"
+    r"|Not a valid subclass of |Subclass types expect one of|a class path \(str\)|a dict with"
 )
 """Beginnings of lines of jsonargparse that tell users nothing."""
 
@@ -35,10 +36,12 @@ SAID_AS = (
     (r"Expected a dot import path string: (\S+?)(,|$)", r"no class '\1'\2"),
     (r"Problem with given class_path '(?:[\w.]*\.)?(\w+)':,?", r"\1:"),
     (r'Parser key "([\w.]+)":,?', r"\1:"),
+    (r"Call to compute_fn of link .* failed: ", ""),
     (r"Expected an? ", "expected "),
     (r", expected ", " or "),
     (r"\. Got value: ", "; got "),
-    (r"(?:expected list, )?(no class '[^']+').*", r"\1"),
+    (r"expected list, ", ""),  # where it is one of several
+    (r"(no class '[^']+').*", r"\1"),
 )
 """Expressions of jsonargparse and the same in plain words."""
 
@@ -59,6 +62,15 @@ class OneLineParser(LightningArgumentParser):
         prog = getattr(ex, "subcommand_parser", self).prog.replace(" [options]", "")
         self.exit(2, f"bvalign: error: {one_line(message)}; see `{prog} --help`\n")
 
+    def parse_path(
+        self, path: str | os.PathLike, *args: Any, **kwargs: Any
+    ) -> jsonargparse.Namespace:
+        """Parses a configuration file."""
+        try:
+            return super().parse_path(path, *args, **kwargs)
+        except UnicodeDecodeError as error:
+            self.error(f"config: {path} is not UTF-8 ({error.reason}); save it as UTF-8", error)
+
 
 def one_line(message: str) -> str:
     """Shortens a message of jsonargparse to the key, what is expected and the value.
@@ -73,7 +85,7 @@ def one_line(message: str) -> str:
         said = re.sub(theirs, ours, said)
     if said.startswith("data: no class"):
         said += f"; ours are {', '.join(_data_sets())}, others are given by their dotted path"
-    value = "".join(rest).strip()[:LONGEST]
+    value = "".join(rest).strip().partition("\n")[0][:LONGEST]
     if not value or value in said or re.match(r"\w+\(", value):  # the last is a whole Namespace
         return said
     return f"{said}; got {value}"

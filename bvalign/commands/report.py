@@ -44,6 +44,7 @@ def analyze_and_report(
     place = place or tuple(int(os.environ.get(name, default)) for name, default in PLACE)
     if place[0] == 0 and "read" in origin:
         print(f"{origin['source']}, read as {origin['format']}: {origin['read']}")
+    _make_folder(Path(out))
     analysis = analyze_predictions(predictions, place)
     return_freed_memory()
     if place[0] == 0:
@@ -51,3 +52,18 @@ def analyze_and_report(
         print_main_numbers(analysis)
         print(f"report: {Path(out) / 'report.html'}")
     return analysis
+
+
+def _make_folder(out: Path) -> None:
+    """Makes the folder of the report, before the analysis takes its time.
+
+    Raises:
+        ValueError: there cannot be such a folder.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"{out} cannot be a folder for the report ({error.strerror}); `bvalign analyze "
+            "PREDICTIONS --out FOLDER` names another"
+        ) from error

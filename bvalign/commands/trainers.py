@@ -1,6 +1,7 @@
 """The Trainer of one wave, from the user's configuration and what bvalign adds."""
 
 import copy
+import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ def make_trainer(config: Mapping[str, Any], callbacks: Sequence[Callback], **mor
         ValueError: a callback or plugin of the user's is refused; the message names it.
     """
     users, plugins = _list(config["callbacks"]), _list(config["plugins"])
-    refuse_callbacks(users)
+    refuse_callbacks(map(type, users))
     refuse_plugins(plugins)
     barred = any(isinstance(one, ProgressBar) for one in users)
     if barred or config["enable_progress_bar"] is False:
@@ -42,6 +43,21 @@ def make_trainer(config: Mapping[str, Any], callbacks: Sequence[Callback], **mor
     if arguments["strategy"] == "auto" and type(trainer.strategy) is DDPStrategy:
         return Trainer(**arguments | {"strategy": MemberParallelStrategy.strategy_name})
     return trainer
+
+
+def class_of(path: str) -> type:
+    """The class of a complete dotted path."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def refuse_callback_classes(config: Any) -> None:
+    """Refuses the callbacks of a configuration before they are made: some cannot be written down.
+
+    Raises:
+        ValueError: names the callback and what to use instead.
+    """
+    refuse_callbacks(class_of(one.class_path) for one in _list(config))
 
 
 def _list(one_or_several: Any) -> list[Any]:

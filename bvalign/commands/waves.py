@@ -13,6 +13,7 @@ from lightning.pytorch.strategies import Strategy
 
 from bvalign.data import EnsembleDataModule
 from bvalign.ensemble.checkpoints import CheckpointMembers, MemberCheckpointIO
+from bvalign.ensemble.epoch_batches import batches_per_epoch
 from bvalign.ensemble.module import Ensemble
 from bvalign.ensemble.ranks import on_rank_zero
 from bvalign.ensemble.saving import SaveMembers
@@ -69,7 +70,7 @@ def train_members(
     strategy = trainer.strategy
     _agree_on_plan(run, module, datamodule, trainer)
     with StopRequest() as stop:
-        callbacks = [*watchers, SaveMembers(run), checkpoints, stop]
+        callbacks = [*watchers, SaveMembers(run, trainer), checkpoints, stop]
         bars = [watcher for watcher in watchers if isinstance(watcher, MembersProgress)]
         retry = module.on_diverged == "retry"
         while True:
@@ -130,9 +131,7 @@ def _agree_on_plan(
 
 def _steps(num_packs: int, datamodule: EnsembleDataModule, trainer: Trainer) -> int | float:
     """Counts the training steps of one seat over all its packs; infinite if nothing ends them."""
-    limit = trainer.limit_train_batches  # a number of batches, or a part of them
-    steps = datamodule.steps_per_epoch
-    steps = min(steps, limit) if isinstance(limit, int) else int(steps * limit)
+    steps = batches_per_epoch(trainer.limit_train_batches, datamodule.steps_per_epoch)
     steps *= math.inf if trainer.max_epochs in (None, -1) else trainer.max_epochs
     if trainer.max_steps != -1:
         steps = min(steps, trainer.max_steps)

@@ -15,6 +15,8 @@ from bvalign.data.image_workers import Centres, Crops, MemberSampler, Thumbnails
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as is usual
 THUMBNAIL = 32  # pixels; 50,000 of them are 150 MB
+UNREAD = (".gif", ".jfif", ".jpe", ".jp2", ".avif", ".heic", ".heif", ".npy", ".dcm", ".svg")
+"""Endings of images that are not read, which a note says."""
 NO_DATA = "__MACOSX"  # what macOS puts beside the content of an archive
 
 Labels = Int64[Tensor, "*members batch"]
@@ -150,8 +152,8 @@ class ImageFolder(EnsembleDataModule):
             images = [str(file) for file in sorted(_images(folder / name))]
             if not images:
                 raise ValueError(
-                    f"data.root: '{folder / name}' must hold images, there are none; both splits "
-                    "need images of every class"
+                    f"data.root: '{folder / name}' must hold images, there are none "
+                    f"({', '.join(_endings())} are read); both splits need images of every class"
                 )
             files += images
             target += [label] * len(images)
@@ -169,6 +171,10 @@ class ImageFolder(EnsembleDataModule):
         loose = sum(1 for file in _images(folder) if file.parent == folder)
         if loose:
             yield f"data: {loose} images in '{folder}' lie in no class folder and are not used"
+        unread = [file for name in self.class_names for file in _images(folder / name, unread=True)]
+        if unread:
+            endings = ", ".join(sorted({file.suffix.lower() for file in unread}))
+            yield f"data: {len(unread)} images in '{folder}' are not used: {endings} is not read"
 
     def _loader(self, dataset: Dataset, **arguments: object) -> DataLoader:
         cuda = self.trainer.strategy.root_device.type == "cuda"
@@ -189,14 +195,20 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(path for path in inside if path.is_dir() and _is_data(path.name))
 
 
-def _images(folder: Path) -> Iterator[Path]:
-    """Image files anywhere below a folder, without hidden ones."""
-    from torchvision.datasets.folder import IMG_EXTENSIONS
-
+def _images(folder: Path, *, unread: bool = False) -> Iterator[Path]:
+    """Image files anywhere below a folder, without hidden ones; or those that are not read."""
+    endings = UNREAD if unread else _endings()
     for path in folder.rglob("*"):
         shown = all(_is_data(name) for name in path.relative_to(folder).parts)
-        if shown and path.suffix.lower() in IMG_EXTENSIONS and path.is_file():
+        if shown and path.suffix.lower() in endings and path.is_file():
             yield path
+
+
+def _endings() -> tuple[str, ...]:
+    """Endings of images that are read."""
+    from torchvision.datasets.folder import IMG_EXTENSIONS
+
+    return IMG_EXTENSIONS
 
 
 def _is_data(name: str) -> bool:

@@ -80,11 +80,13 @@ class Ensemble(LightningModule):
         on_diverged: Literal["drop", "retry", "stop"] = "drop",
     ) -> None:
         super().__init__()
-        if members < 1 or pack_size < 1:
+        if min(members, pack_size, 1 if width is None else width) < 1:
             raise ValueError(
-                f"model.members and model.pack_size must be at least 1, got {members} and "
-                f"{pack_size}"
+                "model.members, model.pack_size and model.width must be at least 1, got "
+                f"{members}, {pack_size} and {width}"
             )
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"model.label_smoothing must lie in [0, 1), got {label_smoothing}")
         if compile and plan in ("packed", "vmap"):
             raise ValueError(f"model.compile=true needs --model.plan=sequential, got {plan}")
         self.num_classes, self.image_shape = num_classes, tuple(image_shape)

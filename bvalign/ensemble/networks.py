@@ -6,6 +6,7 @@ shortcuts without parameters. timm is imported for other names only: it takes a 
 """
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
 from itertools import pairwise
@@ -165,14 +166,24 @@ def _foreign(arch: str) -> Callable[..., nn.Module]:
     import timm
 
     if timm.is_model(arch):
+        name, _, tag = arch.partition(".")
+        tagged = timm.list_pretrained(f"{name}.*") if tag else [arch]
+        if arch not in tagged:
+            raise ValueError(
+                f"model.arch: '{name}' has no weights '{tag}', only {', '.join(tagged)}; leave out "
+                f"'.{tag}': members start from random weights"
+            )
         return partial(timm.create_model, arch)
     module, _, name = arch.rpartition(".")
     try:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        similar = ", ".join(timm.list_models(f"*{arch}*")[:5])
+        names = timm.list_models()
+        similar = timm.list_models(f"*{arch}*")[:5] or get_close_matches(arch, names, 5)
         similar = (
-            f"timm's similar names are {similar}" if similar else "timm.list_models() has more"
+            f"timm's similar names are {', '.join(similar)}"
+            if similar
+            else "timm.list_models() has more"
         )
         raise ValueError(
             f"model.arch: no network '{arch}'; ours are {', '.join(OWN)}; {similar}"

@@ -33,6 +33,14 @@ class Optimization:
     weight_decay: float
     schedule: Schedule
 
+    def __post_init__(self) -> None:
+        values = self.lr, self.momentum, self.weight_decay
+        if not all(value >= 0 for value in values):  # neither is NaN
+            raise ValueError(
+                "model.lr, model.momentum and model.weight_decay must be at least 0, got "
+                f"{', '.join(map(str, values))}"
+            )
+
     def make_optimizer(self, parameters: Iterable[nn.Parameter], *, fused: bool) -> Optimizer:
         """One optimizer over the parameters of all members of a pack."""
         decay = {"lr": self.lr, "weight_decay": self.weight_decay, "fused": fused}

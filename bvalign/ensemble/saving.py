@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from bvalign.ensemble.epoch_batches import batches_per_epoch
 from bvalign.predictions import FinishedMember, RunDirectory
 
 
@@ -28,14 +29,14 @@ class SaveMembers(Callback):
 
     Args:
         run: the run directory.
+        asked: the Trainer as the user has configured it; a callback may change that of a wave.
     """
 
-    def __init__(self, run: RunDirectory) -> None:
-        self.run = run
+    def __init__(self, run: RunDirectory, asked: Trainer) -> None:
+        self.run, self.asked, self.epochs = run, asked, asked.max_epochs
         self.history: dict[int, list[dict[str, object]]] = defaultdict(list)
         self.logits: Float[Tensor, "members samples classes"]
         self.hits: Float[Tensor, " members+1"] | None = None  # correct validation samples, and all
-        self.end = (-1, -1)  # epochs and steps, of the Trainer
 
     def state_dict(self) -> dict[str, Any]:
         return {"history": dict(self.history)}
@@ -44,9 +45,8 @@ class SaveMembers(Callback):
         self.history = defaultdict(list, state_dict["history"])
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Notes where training ends, before a callback may change it."""
-        if stage == "fit":
-            self.end = (trainer.max_epochs, trainer.max_steps)
+        if stage == "fit" and self.asked.max_epochs is None:
+            self.epochs = trainer.max_epochs  # Lightning settles it when a fit starts
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.hits = torch.zeros(len(pl_module.members) + 1, device=pl_module.device)
@@ -84,7 +84,7 @@ class SaveMembers(Callback):
             pl_module.log_dict(step, rank_zero_only=True)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._refuse_short(trainer, pl_module, self.end[0])
+        self._refuse_short(trainer, pl_module, self.epochs)
         data = trainer.datamodule
         shape = (len(pl_module.members), data.num_test_samples, data.num_classes)
         self.logits = torch.zeros(shape)
@@ -114,11 +114,12 @@ class SaveMembers(Callback):
         Raises:
             ValueError: a callback has ended training or cut an epoch short.
         """
-        joined = module.steps_at_once > 1
-        batches = trainer.datamodule.steps_per_epoch if joined else trainer.num_training_batches
-        each = math.ceil(batches / trainer.accumulate_grad_batches)
+        batches = batches_per_epoch(
+            self.asked.limit_train_batches, trainer.datamodule.steps_per_epoch
+        )
+        each = math.ceil(batches / self.asked.accumulate_grad_batches)
         steps = math.inf if epochs == -1 else epochs * each
-        steps = min(steps, self.end[1]) if self.end[1] != -1 else steps
+        steps = min(steps, self.asked.max_steps) if self.asked.max_steps != -1 else steps
         if module.members and trainer.global_step < steps:
             raise ValueError(
                 f"members {', '.join(map(str, module.members))} have made {trainer.global_step} of "

@@ -138,9 +138,17 @@ def refuse_settings(config: Mapping[str, object]) -> None:
         value = config.get(name, accepted[0])
         if not any(_same(value, one) for one in accepted):
             raise ValueError(f"trainer.{name}={value} {why}")
-    for name in ("limit_train_batches", "max_steps"):
+    for name in ("limit_train_batches", "max_steps", "max_epochs"):
         if config.get(name) == 0:
             raise ValueError(f"trainer.{name}={config[name]} trains nothing; leave it out")
+    for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):
+        if config.get(name) is not None and config[name] < 1:
+            raise ValueError(f"trainer.{name} must be at least 1, got {config[name]}")
+    if config.get("precision") in ("16-mixed", "16", 16):  # on a CPU, Lightning takes another one
+        raise ValueError(
+            f"trainer.precision={config['precision']} skips a step of all members where one "
+            "overflows and so couples them; use bf16-mixed"
+        )
     if config.get("max_epochs") == -1 and config.get("max_steps", -1) == -1:
         raise ValueError(
             "trainer.max_epochs=-1 never finishes a member; give a number, or --trainer.max_steps"
@@ -153,30 +161,17 @@ def refuse_settings(config: Mapping[str, object]) -> None:
         )
 
 
-def refuse_no_batches(limit: int | float, batches: int) -> None:
-    """Refuses a part of the training batches that is less than one.
-
-    Raises:
-        ValueError: says how large the part must be.
-    """
-    if isinstance(limit, float) and int(limit * batches) < 1:
-        raise ValueError(
-            f"trainer.limit_train_batches={limit} of {batches} batches is not one; use at least "
-            f"{1 / batches:.3g}, or 1 for a single batch"
-        )
-
-
-def refuse_callbacks(callbacks: Iterable[Callback]) -> None:
+def refuse_callbacks(kinds: Iterable[type[Callback]]) -> None:
     """Refuses Lightning's callbacks that end or change training, and subclasses of them.
 
     Raises:
         ValueError: names the callback and what to use instead.
     """
-    for callback in callbacks:
-        bases = [base for base in type(callback).__mro__ if base.__module__.startswith("lightning")]
+    for kind in kinds:
+        bases = [base for base in kind.__mro__ if base.__module__.startswith("lightning")]
         for base in bases:
             if base.__name__ in REFUSED_CALLBACKS:
-                name = type(callback).__name__
+                name = kind.__name__
                 raise ValueError(f"trainer.callbacks: {name} {REFUSED_CALLBACKS[base.__name__]}")
 
 
@@ -215,12 +210,7 @@ def refuse_coupling(trainer: Trainer, *, sync_batchnorm: bool) -> None:
             "trainer.sync_batchnorm couples the members of different ranks under member_parallel; "
             "leave it out, or use --trainer.strategy=ddp"
         )
-    if trainer.precision == "16-mixed":
-        raise ValueError(
-            "trainer.precision=16-mixed skips a step of all members where one overflows and so "
-            "couples them; use bf16-mixed"
-        )
-    refuse_callbacks(trainer.callbacks)  # also those of installed packages
+    refuse_callbacks(map(type, trainer.callbacks))  # also those of installed packages
     _refuse_processes(trainer)
 
 

@@ -1,5 +1,6 @@
 """Predictions on disk: training writes them, the analysis reads them."""
 
+import os
 from pathlib import Path
 
 from bvalign.predictions.checks.checks import to_predictions
@@ -50,11 +51,11 @@ def open_predictions(
             fit.
     """
     names = names or Names()
-    clusters = None if clusters is None else Path(clusters).expanduser()
+    clusters = None if clusters is None else Path(os.path.expanduser(clusters))  # noqa: PTH111
     if not isinstance(source, Path | str):
         scores, format = open_memory(source, labels, names), "memory"
     else:
-        source = Path(source).expanduser()
+        source = Path(os.path.expanduser(source))  # noqa: PTH111 (works without a home)
         if not source.exists():
             raise FileNotFoundError(f"{source}: there is no such file")
         if labels is not None:

@@ -313,18 +313,35 @@ def test_a_place_that_cannot_be_written_is_one_line(bvalign, fit, monkeypatch):
     """Tests may run as root, who can write everywhere: the refusal is pretended."""
     logits, target = random_ensemble(samples=40)
     save_npz(Path("p.npz"), logits, target)
-    with pytest.raises(SystemExit, match="Not a directory: 'p.npz/figures'"):
+    with pytest.raises(SystemExit, match=r"p.npz cannot be a folder .*\(File exists\); "):
         bvalign("analyze", "p.npz", "--out", "p.npz")
 
     def refused(path, *_, **__):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "mkdir", refused)
-    with pytest.raises(SystemExit, match=r"^bvalign: error: .*Permission denied: 'out/figures'$"):
+    with pytest.raises(SystemExit, match=r"error: out cannot be a folder .*\(Permission denied\)"):
         bvalign("analyze", "p.npz", "--out", "out")
     told = r"runs/digits-mlp cannot be written \(Permission denied\); choose another --trainer"
     with pytest.raises(SystemExit, match=told):
         fit()
+
+
+@pytest.mark.usefixtures("without_figures")
+@pytest.mark.parametrize("buffering", [1, -1])
+def test_a_reader_that_has_read_enough_ends_the_command_quietly(
+    bvalign, capsys, monkeypatch, buffering
+):
+    """As in `bvalign analyze p.npz --out out | head -1`; written line by line, or at the end."""
+    save_npz(Path("p.npz"), *random_ensemble(samples=40))
+    read, written = os.pipe()
+    os.close(read)
+    with os.fdopen(written, "w", buffering) as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with pytest.raises(SystemExit) as stopped:
+            bvalign("analyze", "p.npz", "--out", "out")
+    assert stopped.value.code == 1
+    assert "Broken pipe" not in capsys.readouterr().err
 
 
 def test_a_bug_is_not_hidden_behind_one_line(bvalign, monkeypatch):

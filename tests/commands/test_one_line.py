@@ -82,6 +82,13 @@ def told(fit, capsys):
          "--trainer.callbacks=ModelCheckpoint"),
         ("trainer.callbacks: EarlyStopping ends all members of a pack at once; leave it out",
          "--trainer.callbacks=EarlyStopping --trainer.callbacks.monitor=val/risk"),
+        ("trainer.callbacks: Timer ends members before their epochs",
+         "--trainer.callbacks+=Timer --trainer.callbacks.duration=00:00:01:00"),
+        ("trainer.callbacks: Timer ends members", "--trainer.callbacks=Timer"),
+        ("trainer.precision=16-mixed skips a step of all members", "--trainer.precision=16-mixed"),
+        ("model.width must be at least 1, got 8, 8 and -1", "--model.width=-1"),
+        ("model.lr, model.momentum and model.weight_decay must be at least 0", "--model.lr=-1"),
+        ("model.label_smoothing must lie in [0, 1), got 1.0", "--model.label_smoothing=1"),
         ("trainer.fast_dev_run=True trains a batch and would", "--trainer.fast_dev_run=true"),
         ("trainer.limit_train_batches=0", "--trainer.limit_train_batches=0"),
         ("limit_train_batches=0.01 of 5 batches is not one", "--trainer.limit_train_batches=0.01"),
@@ -115,9 +122,17 @@ def test_settings_that_cannot_be_are_told_with_the_remedy(told, message, argumen
         ("trainer.max_epochs: expected int; got abc", "--trainer.max_epochs=abc"),
         ("trainer.callbacks: no class 'NoSuch'", "--trainer.callbacks=NoSuch"),
         ("config: File does not exist: ", "--config=none.yaml"),
+        ("config: utf16.yaml is not UTF-8", "--config=utf16.yaml"),
+        ("error: data: Digits: num_train: expected int; see", "--data.num_train=x"),
+        ("TQDMProgressBar: refresh_rate: expected int; got x; got [{", "--config=bar.yaml"),
+        ("error: seed_everything must be a number from 0 to 4294967295", "--seed_everything=-1"),
+        ("error: seed_everything must be a number from 0", "--seed_everything=true"),
     ],
 )
 def test_what_the_parser_refuses_is_one_line(bvalign, capsys, message, arguments):
+    Path("utf16.yaml").write_text("model: {members: 2}", encoding="utf-16")
+    bar = "{class_path: TQDMProgressBar, init_args: {refresh_rate: x}}"
+    Path("bar.yaml").write_text(f"trainer: {{callbacks: [{bar}]}}")
     with pytest.raises(SystemExit) as stopped:
         bvalign("fit", "--trainer.logger=false", *arguments.split())
     (line,) = capsys.readouterr().err.splitlines()

@@ -125,10 +125,12 @@ def test_images_that_belong_to_no_class_are_told(tmp_path):
     write_images(tmp_path, per_class=3, classes=("wasp",), splits=("val",))
     for name in ("0.png", "1.jpg"):
         (tmp_path / "train" / name).write_bytes(b"not in a folder")
+    (tmp_path / "train" / "bee" / "0.GIF").write_bytes(b"GIF89a")
     data, _ = folder(tmp_path)
     assert data.num_test_samples == 8
     assert data.samples().notes == (
         f"data: 2 images in '{tmp_path}/train' lie in no class folder and are not used",
+        f"data: 1 images in '{tmp_path}/train' are not used: .gif is not read",
         f"data: '{tmp_path}/val/wasp' is no class of '{tmp_path}/train', 3 images are not used",
     )
 

@@ -58,21 +58,21 @@ def train(root, at=None, act=kill, steps_at_once=1, trainer_args=None, kind=Ense
     settle_plan(run, plan["plan"], lambda: plan)
     once = At(at, act)
 
-    def make_trainer(callbacks, io):
-        options = {"max_epochs": EPOCHS, "check_val_every_n_epoch": 2} | (trainer_args or {})
-        return Trainer(
-            **options,
-            accelerator="cpu",
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            callbacks=[once, *callbacks],
-            plugins=[io],
-        )
+    options = {
+        "max_epochs": EPOCHS,
+        "check_val_every_n_epoch": 2,
+        "accelerator": "cpu",
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+    } | (trainer_args or {})
 
-    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    def make_trainer(callbacks, io):
+        return Trainer(**options, callbacks=[once, *callbacks], plugins=[io])
+
+    trainer = Trainer(**options)
     checkpoints = CheckpointMembers(seconds=0.0, every_n_steps=2)
     try:
         train_members(run, module, data, make_trainer, trainer, checkpoints, [])
@@ -145,6 +145,8 @@ def test_stopping_after_the_last_step_or_before_the_least_epochs_stops_nothing(t
         (skip_the_rest, 13, {}),
         (lambda trainer: setattr(trainer.fit_loop, "max_epochs", 2), 3, {}),
         (lambda trainer: setattr(trainer.fit_loop.epoch_loop, "max_steps", 8), 3, {}),
+        (lambda trainer: setattr(trainer.fit_loop, "max_batches", 3), 2, {}),
+        (lambda trainer: setattr(trainer.fit_loop, "max_batches", 2), 2, {"max_steps": 8}),
         (skip_the_rest, 3, {"max_steps": 8}),
     ],
 )
@@ -162,6 +164,8 @@ def test_a_number_of_steps_that_ends_within_an_epoch(tmp_path, at):
     options = {"trainer_args": {"max_steps": 8}}
     straight, steps = train(tmp_path / "straight", **options)
     assert steps == 16
+    without, _ = train(tmp_path / "null", trainer_args={"max_steps": 8, "max_epochs": None})
+    same(straight, without)
     train(tmp_path / "run", at, ask, **options)
     run, _ = train(tmp_path / "run", **options)
     same(straight, run)

@@ -44,6 +44,10 @@ def test_timm_and_dotted_names_work_and_unknown_ones_are_told():
     assert networks.create("bvalign.ensemble.networks.CNN", 4, (2, 8, 8)).fc.out_features == 4
     with pytest.raises(ValueError, match="no network 'resnet9_cifar'; ours are mlp, cnn"):
         networks.create("resnet9_cifar", 10, (3, 32, 32))
+    with pytest.raises(ValueError, match="similar names are vit_tiny_patch16_224, "):
+        networks.create("vit_tiny_patch16_242", 10, (3, 32, 32))
+    with pytest.raises(ValueError, match=r"no weights 'a1', only resnet18.a1_in1k, .*leave out"):
+        networks.create("resnet18.a1", 10, (3, 32, 32))
     with pytest.raises(ValueError, match="'resnet18' does not accept an argument"):
         networks.create("resnet18", 10, (3, 32, 32), width=3)
 
@@ -148,7 +152,7 @@ def test_optimizers_and_schedules_train(schedule, optimizer):
 
 
 def test_sizes_are_checked():
-    with pytest.raises(ValueError, match="members and model.pack_size must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="and model.width must be at least 1, got 0, "):
         Ensemble(10, (1, 8, 8), members=0)
 
 

@@ -12,6 +12,7 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 
 from bvalign import RunDirectory
 from bvalign.ensemble import trainer_settings as settings
+from bvalign.ensemble.epoch_batches import batches_per_epoch, refuse_no_batches
 from tests import ROOT
 
 CATEGORIES = {
@@ -112,12 +113,12 @@ def test_a_refused_callback_is_named_and_so_is_a_subclass(name):
     mine = type("Mine", (kind,), {})
     for one in (kind, mine):
         with pytest.raises(ValueError, match=f"trainer.callbacks: {one.__name__} .*leave it out"):
-            settings.refuse_callbacks([one.__new__(one)])
+            settings.refuse_callbacks([one])
 
 
 def test_other_callbacks_are_not_refused():
     mine = type("EarlyStopping", (Callback,), {})  # of the user's own, whatever its name
-    settings.refuse_callbacks([mine(), callbacks.LambdaCallback(), callbacks.ModelSummary()])
+    settings.refuse_callbacks([mine, callbacks.LambdaCallback, callbacks.ModelSummary])
 
 
 @pytest.mark.parametrize(
@@ -187,6 +188,11 @@ def same_members(*roots):
         ("limit_train_batches=0 trains nothing", {"limit_train_batches": 0}),
         ("limit_train_batches=0.0 trains nothing", {"limit_train_batches": 0.0}),
         ("max_steps=0 trains nothing", {"max_steps": 0}),
+        ("max_epochs=0 trains nothing", {"max_epochs": 0}),
+        ("accumulate_grad_batches must be at least 1, got 0", {"accumulate_grad_batches": 0}),
+        ("check_val_every_n_epoch must be at least 1, got 0", {"check_val_every_n_epoch": 0}),
+        ("precision=16-mixed skips a step", {"precision": "16-mixed"}),
+        ("precision=16 skips a step", {"precision": 16}),
         ("max_epochs=-1 never finishes a member", {"max_epochs": -1}),
     ],
 )
@@ -197,10 +203,11 @@ def test_values_that_train_nothing_or_for_ever_are_refused(message, config):
 
 
 def test_a_part_of_the_batches_is_at_least_one():
-    for limit in (1, 3, 0.2, 1.0):
-        settings.refuse_no_batches(limit, 5)
+    for limit, used in ((1, 1), (3, 3), (9, 5), (0.2, 1), (1.0, 5)):
+        refuse_no_batches(limit, 5)
+        assert batches_per_epoch(limit, 5) == used
     with pytest.raises(ValueError, match="limit_train_batches=0.1 of 5 batches is not one; .* 0.2"):
-        settings.refuse_no_batches(0.1, 5)
+        refuse_no_batches(0.1, 5)
 
 
 def test_plugins_of_precision_and_checkpoints_are_refused():

@@ -48,10 +48,11 @@ def checked_batch(
     target, index = _ids("target", target, device), _ids("index", index, device)
     batch = len(index) if index.ndim else -1
     if logits.shape[1:] != (batch, num_classes) or not target.shape == index.shape == (batch,):
+        one_hot = "; of one-hot labels pass target.argmax(dim=1)" if target.ndim == 2 else ""
         raise ValueError(
             f"logits must have axes (members, batch, classes) with {num_classes} classes, "
             f"target and index (batch), got {tuple(logits.shape)}, {tuple(target.shape)} and "
-            f"{tuple(index.shape)}; is the head built for this data set?"
+            f"{tuple(index.shape)}; is the head built for this data set?{one_hot}"
         )
     if not logits.is_floating_point():
         raise ValueError(f"logits must be floating point, got {logits.dtype}")

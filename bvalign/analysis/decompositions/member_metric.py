@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
 import torch
 from numpy import ndarray
@@ -151,6 +152,10 @@ class MemberMetric(Metric):
         """Forgets everything seen."""
         super().reset()
         self._seen = {}
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> "MemberMetric":
+        """Moves the states; their types stay, which `bf16-true` of Lightning would change."""
+        return super()._apply(lambda state: state.to(fn(state).device), *args, **kwargs)
 
     def _wrap_compute(
         self, compute: Callable[[], tuple[Tensor, ...]]

@@ -43,6 +43,9 @@ INDICES = "batch_indices"
 ARRAYS, TABLES = ("npz", "npy", "safetensors", "torch"), ("csv", "parquet", "jsonl")
 """Formats of members. Where there are arrays, a table beside them is no member."""
 
+OF_REPORT = {"summary.json", "samples.csv"}
+"""Files of a report that have the ending of predictions."""
+
 
 def open_folder(folder: Path, names: Names) -> Scores:
     """Opens the scores of a folder.
@@ -61,6 +64,11 @@ def open_folder(folder: Path, names: Names) -> Scores:
         return replace(scores, notes=(*scores.notes, *_not_used([*others, *unread])))
     rest = [file for file in files if file not in of_all and not file.stem.endswith(OWN)]
     members = _members(rest)
+    if (folder / "report.html").exists() and {file.name for file in members} <= OF_REPORT:
+        raise ValueError(
+            f"{folder}: holds a report, not predictions; give the predictions it was made of: "
+            f"`bvalign analyze PREDICTIONS --out {folder}` writes it again"
+        )
     if not members:
         raise ValueError(
             f"{folder}: no run.json, so no run of bvalign; a folder of predictions needs a file "

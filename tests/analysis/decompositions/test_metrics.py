@@ -90,7 +90,10 @@ PROBS = LOGITS.softmax(dim=-1)
     ("message", "arguments"),
     [
         (r"with 4 classes, .*got \(3, 5, 3\)", (LOGITS[..., :3], TARGET, INDEX)),
-        (r"got \(3, 5, 4\), \(5, 4\) and", (LOGITS, np.eye(4)[TARGET], INDEX)),
+        (
+            r"got \(3, 5, 4\), \(5, 4\) and .*; of one-hot labels pass target.argmax",
+            (LOGITS, np.eye(4)[TARGET], INDEX),
+        ),
         (r"got \(1, 1, 4\), \(\) and \(\)", (LOGITS[0, :1], TARGET[0], INDEX[0])),
         (r"labels must lie in 0\.\.3, got .*4", (LOGITS, TARGET.clamp(max=0) + 4, INDEX)),
         (r"labels must lie in 0\.\.3, got -100", (LOGITS, TARGET * 0 - 100, INDEX)),
@@ -172,6 +175,17 @@ def test_logits_of_any_precision_are_taken(kind, dtype):
     logits = LOGITS.to(dtype)
     found, expected = _values(kind, logits), _values(kind, logits.float())
     torch.testing.assert_close(found, expected, equal_nan=True, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_module_of_another_type_does_not_round_the_states(kind):
+    module = torch.nn.ModuleDict({"metric": kind(5, 4), "layer": torch.nn.Linear(2, 2)})
+    before = [state.dtype for state in module["metric"].metric_state.values()]
+    module.to(torch.bfloat16).half()
+    module["metric"].set_dtype(torch.float16)
+    assert module["layer"].weight.dtype == torch.float16
+    assert [state.dtype for state in module["metric"].metric_state.values()] == before
+    assert module.to("meta")["metric"].target.device.type == "meta"
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -134,6 +134,18 @@ def test_bad_folders_are_told(tmp_path):
         read(tmp_path)
 
 
+def test_the_folder_of_a_report_is_told_from_predictions(tmp_path):
+    for name in ("summary.json", "report.html"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(ValueError, match="holds a report, not predictions; .*analyze PREDICTIONS"):
+        read(tmp_path)
+    (tmp_path / "samples.csv").write_text("index,label\n0,1\n")
+    with pytest.raises(ValueError, match="holds a report, not predictions"):
+        read(tmp_path)
+    write(tmp_path)
+    assert len(read(tmp_path)[0].members) == 3
+
+
 @pytest.mark.parametrize(("scores", "message"), [
     (LOGITS[:, :0], "at least one member, one sample"),
     (LOGITS[..., :0], "one class"),
