@@ -7,8 +7,8 @@
 Every cell of `cells.py` is drawn 300 times and measured as any ensemble would be (`measure.py`);
 the truth is in truths.json (`truths.py`). Draws are kept in runs/estimators, one file per cell: a
 run that is killed continues with the same command, and draws of other code are refused.
-All 62 cells take three to five core hours: 0.1 to 0.5 seconds a draw, one with 10,000 samples or 100
-classes.
+All 62 cells take three to five core hours: 0.1 to 0.5 seconds a draw, more where there are 10,000
+samples or 100 classes.
 """
 
 import argparse
