@@ -121,5 +121,5 @@ def name_members(
 def _undefined(logits: Float[Tensor, "members block classes"]) -> Bool[Tensor, "members block"]:
     """Marks where the softmax is undefined; some classes at minus infinity are fine."""
     if logits.sum(dtype=torch.float64).isfinite():
-        return torch.zeros(logits.shape[:2], dtype=torch.bool)  # at a tenth of the cost
+        return torch.zeros(logits.shape[:2], dtype=torch.bool)  # one sum, no maximum of each row
     return ~logits.amax(dim=-1).isfinite()  # NaN if one is; -inf if all are

@@ -1,7 +1,7 @@
 """Scores from tables of any kind, whose rows come in batches and in any order.
 
-Scores are appended to an anonymous file in TMPDIR (8 bytes each) and mapped there; 28 bytes per row
-stay in memory, with clusters 36, and each text once.
+Scores are appended to an anonymous file in TMPDIR (8 bytes each) and mapped there; of every other
+column that is used 8 bytes per row are held in memory, and each name or text once.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -73,7 +73,9 @@ def test_rows_in_any_order_are_those_of_the_data_set(index):
 
 def test_finite_logits_whose_sum_overflows_are_accepted():
     logits = torch.full((1, 5, 4), 1e308, dtype=torch.float64)
-    BiasVariance(5, 4).update(logits, TARGET, INDEX)
+    metric = BiasVariance(5, 4)
+    metric.update(logits, TARGET, INDEX)
+    assert torch.equal(metric.compute().bias_sq, torch.full((5,), 0.75, dtype=torch.float64))
 
 
 LOGITS, TARGET = random_ensemble()
