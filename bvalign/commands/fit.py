@@ -116,8 +116,7 @@ class EnsembleCLI(LightningCLI):
     def fit(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
         """Trains the missing members pack by pack and writes the report."""
         refuse_coupling(self.trainer, sync_batchnorm=self._trainer_config()["sync_batchnorm"])
-        interrupt = signal.default_int_handler  # while no member trains, there is nothing to save
-        with signals_to(interrupt), started_ranks(self.trainer.strategy):
+        with signals_to(signal.default_int_handler), started_ranks(self.trainer.strategy):
             self._train_and_report(model, datamodule)
 
     @told_in_one_line()
