@@ -1,9 +1,10 @@
 """IEEE float32 in evaluation, whatever training does with its float32.
 
 On an NVIDIA GPU, convolutions round their input to TF32, 10 bits, unless PyTorch is told otherwise,
-and so do matrix products after `torch.set_float32_matmul_precision("high")`; "medium" takes bfloat16
-on a CPU. Training bears that; in evaluation, convolutions rounded to TF32 would move squared biases
-by 1e-3 of themselves (median; 1e-2 at worst: six ResNet-8 on digits, rounded on a CPU).
+and so do matrix products after `torch.set_float32_matmul_precision("high")`; "medium" takes
+bfloat16 on a CPU. Training bears that; in evaluation, convolutions rounded to TF32 would move
+squared biases by 1e-3 of themselves (median; 1e-2 at worst: six ResNet-8 on digits, on a CPU that
+rounds likewise).
 """
 
 from collections.abc import Iterator, Sequence
