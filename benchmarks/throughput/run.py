@@ -162,12 +162,13 @@ class Study:
 
 
 def updated(stored: dict, results: dict, parts: Sequence[str]) -> dict[str, object]:
-    """Puts some parts into stored results; `later` says with what each of them was made."""
+    """Puts some parts into stored results; `later` says with what each measurement was made."""
     made = {"hardware": results["hardware"], "made_with": results["made_with"]}
+    measured = [name for name in parts if "not_measured" not in results[name]]
     return stored | {
         **{name: results[name] for name in parts},
         "seconds": stored["seconds"] | results["seconds"],
-        "later": stored.get("later", {}) | dict.fromkeys(parts, made),
+        "later": stored.get("later", {}) | dict.fromkeys(measured, made),
     }
 
 

@@ -143,9 +143,9 @@ def test_parts_that_are_measured_later_say_with_what():
     made = {"hardware": {"processor": "a chip"}, "made_with": {"commit": "abc"}}
     stored = {"limits": 1, "gpu": 2, "seconds": {"limits": 3.0, "gpu": 4.0}, "made_with": {}}
     updated = runpy.run_path(str(FOLDER / "run.py"))["updated"]
-    results = updated(stored, made | {"gpu": 5, "seconds": {"gpu": 6.0}}, ["gpu"])
-    assert results == stored | {
-        "gpu": 5,
+    new = {"gpu": {"device": "a GPU"}, "recipe": {"not_measured": "no GPU"}}
+    results = updated(stored, made | new | {"seconds": {"gpu": 6.0}}, ["gpu", "recipe"])
+    assert results == stored | new | {
         "seconds": {"limits": 3.0, "gpu": 6.0},
         "later": {"gpu": made},
     }
