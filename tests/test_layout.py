@@ -15,18 +15,19 @@ PACKAGE = ROOT / "bvalign"
 ROOMS = {
     "moved": set(),
     "randomness": set(),
-    "float32": set(),
-    "provenance": {"float32"},
+    "arithmetic": set(),
+    "provenance": {"arithmetic"},
     "quick_imports": set(),
     "atomic": set(),
     "memory": set(),
     "predictions": {"atomic"},
     "data": {"randomness", "predictions"},
-    "ensemble": {"randomness", "float32", "data", "predictions"},
+    "ensemble": {"arithmetic", "randomness", "data", "predictions"},
     "analysis": {"memory"},
-    "show": {"analysis", "predictions", "provenance", "atomic"},
+    "show": {"analysis", "arithmetic", "predictions", "provenance", "atomic"},
     "commands": {
-        *("analysis", "atomic", "data", "ensemble", "memory", "predictions", "provenance", "show")
+        *("analysis", "arithmetic", "atomic", "data", "ensemble", "memory", "predictions"),
+        *("provenance", "show"),
     },
     "cli": {"commands", "quick_imports"},
 }

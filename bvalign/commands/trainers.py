@@ -9,6 +9,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.strategies import DDPStrategy
 
+from bvalign.arithmetic import float64_device
 from bvalign.ensemble.strategy import MemberParallelStrategy
 from bvalign.ensemble.trainer_settings import refuse_callbacks, refuse_plugins
 
@@ -43,6 +44,17 @@ def make_trainer(config: Mapping[str, Any], callbacks: Sequence[Callback], **mor
     if arguments["strategy"] == "auto" and type(trainer.strategy) is DDPStrategy:
         return Trainer(**arguments | {"strategy": MemberParallelStrategy.strategy_name})
     return trainer
+
+
+def hardware(trainer: Trainer) -> str:
+    """Says what trains, in words: ranks, device, and whether statistics are computed elsewhere."""
+    strategy, device = trainer.strategy, trainer.strategy.root_device
+    ranks = f"{trainer.world_size} ranks of {type(strategy).__name__}, "
+    elsewhere = device != float64_device(device)
+    return (
+        f"{ranks if trainer.world_size > 1 else ''}{device}"
+        f"{' without float64 (statistics are computed on the CPU)' if elsewhere else ''}"
+    )
 
 
 def class_of(path: str) -> type:

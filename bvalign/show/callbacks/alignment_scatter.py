@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bvalign.analysis.decompositions import Decomposition, columns_of
 from bvalign.analysis.decompositions.metrics import BiasVariance
+from bvalign.arithmetic import float64_device
 from bvalign.predictions import RunDirectory
 from bvalign.show.callbacks.alignment_log import alignment_scalars, log_scatter
 from bvalign.show.loggers import log_samples
@@ -120,4 +121,5 @@ def _new_metric(trainer: Trainer) -> BiasVariance:
             "AlignmentScatter needs a datamodule with num_test_samples and num_classes, got "
             f"{type(data).__name__}; for a module of your own use bvalign.CollectLogits"
         )
-    return BiasVariance(data.num_test_samples, data.num_classes).to(trainer.strategy.root_device)
+    device = float64_device(trainer.strategy.root_device)
+    return BiasVariance(data.num_test_samples, data.num_classes).to(device)

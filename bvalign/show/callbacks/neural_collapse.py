@@ -6,6 +6,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from bvalign.analysis.collapse.neural_collapse import NeuralCollapse, neural_collapse
+from bvalign.arithmetic import float64_device
 
 KEYS = ("nc1", "nc2_norms", "nc2_cosines", "nc3", "nc4")
 
@@ -35,7 +36,9 @@ class NeuralCollapseMonitor(Callback):
         rows = []
         for member in pl_module.members:
             features, weight, bias = pl_module.last_layer(member, input)
-            rows.append(_measures(neural_collapse(features, target, weight, bias)))
+            device = float64_device(features.device)
+            given = (value.to(device) for value in (features, target, weight, bias))
+            rows.append(_measures(neural_collapse(*given)))
         mean = torch.tensor(rows, dtype=torch.float64).mean(dim=0).tolist()
         scalars = {f"collapse/{key}": value for key, value in zip(KEYS, mean, strict=True)}
         pl_module.log_dict(scalars, sync_dist=trainer.world_size > 1)
