@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from bvalign import __version__
-from bvalign.arithmetic import training_arithmetic
+from bvalign.float32 import training_arithmetic
 
 PACKAGES = ("torch", "lightning", "torchmetrics", "torchvision", "timm", "numpy")
 

@@ -9,9 +9,9 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.strategies import DDPStrategy
 
-from bvalign.arithmetic import float64_device
 from bvalign.ensemble.strategy import MemberParallelStrategy
 from bvalign.ensemble.trainer_settings import refuse_callbacks, refuse_plugins
+from bvalign.float64 import float64_device
 
 
 def make_trainer(config: Mapping[str, Any], callbacks: Sequence[Callback], **more: Any) -> Trainer:

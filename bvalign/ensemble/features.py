@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Num
 from torch import Tensor, nn
 
-from bvalign.arithmetic import ieee_float32
+from bvalign.float32 import ieee_float32
 
 
 class LastLayer(NamedTuple):

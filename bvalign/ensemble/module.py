@@ -10,13 +10,13 @@ from jaxtyping import Float, Int64, Num
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from bvalign.arithmetic import ieee_float32
 from bvalign.data.loader import EvalBatch, TrainBatch
 from bvalign.ensemble.features import LastLayer, last_layer
 from bvalign.ensemble.losses import Loss, training_loss
 from bvalign.ensemble.optimization import Optimization, OptimizerName, Schedule
 from bvalign.ensemble.pack import Pack, initial_network
 from bvalign.ensemble.plans import make_pack
+from bvalign.float32 import ieee_float32
 from bvalign.randomness import Randomness, Streams
 
 

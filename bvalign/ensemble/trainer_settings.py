@@ -11,8 +11,8 @@ import torch
 from lightning.fabric.plugins.environments import ClusterEnvironment, LightningEnvironment
 from lightning.pytorch import Callback, Trainer
 
-from bvalign.arithmetic import float64_device
 from bvalign.ensemble.strategy import MemberParallelStrategy
+from bvalign.float64 import float64_device
 
 IDENTITY = (
     "max_epochs",

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bvalign.analysis.decompositions import Decomposition, columns_of
 from bvalign.analysis.decompositions.metrics import BiasVariance
-from bvalign.arithmetic import float64_device
+from bvalign.float64 import float64_device
 from bvalign.predictions import RunDirectory
 from bvalign.show.callbacks.alignment_log import alignment_scalars, log_scatter
 from bvalign.show.loggers import log_samples

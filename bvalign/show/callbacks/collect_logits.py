@@ -42,7 +42,7 @@ class CollectLogits(Callback):
     repeats are kept once. A `fast_dev_run` keeps nothing; of logits with NaN or inf one line says
     that they are not kept. Logits are as exact as your step: on an NVIDIA GPU, PyTorch rounds the
     input of convolutions to TF32, unless `trainer.test` is called `with ieee_float32()` (of
-    `bvalign.arithmetic`).
+    `bvalign.float32`).
 
     | logged key | meaning |
     | --- | --- |

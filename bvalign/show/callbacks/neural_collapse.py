@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from bvalign.analysis.collapse.neural_collapse import NeuralCollapse, neural_collapse
-from bvalign.arithmetic import float64_device
+from bvalign.float64 import float64_device
 
 KEYS = ("nc1", "nc2_norms", "nc2_cosines", "nc3", "nc4")
 

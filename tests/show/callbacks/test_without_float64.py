@@ -16,10 +16,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from bvalign import AlignmentScatter, BiasVariance
-from bvalign.arithmetic import float64_device
 from bvalign.commands.trainers import hardware
 from bvalign.ensemble.features import LastLayer
 from bvalign.ensemble.trainer_settings import refuse_coupling
+from bvalign.float64 import float64_device
 from bvalign.show.callbacks import NeuralCollapseMonitor
 
 CPU, DEVICE = torch.device("cpu"), torch.device("meta")

@@ -1,4 +1,4 @@
-"""What devices compute float32 and float64 with: evaluation is in IEEE float32 on all of them.
+"""IEEE float32 in evaluation, whatever training does with its float32.
 
 On an NVIDIA GPU, convolutions round their input to TF32, 10 bits, unless PyTorch is told otherwise,
 and so do matrix products after `torch.set_float32_matmul_precision("high")`; "medium" takes
@@ -26,18 +26,6 @@ def ieee_float32() -> Iterator[None]:
         yield
     finally:
         _write(before)
-
-
-def float64_device(device: torch.device) -> torch.device:
-    """The device of statistics: that of the training, or the CPU where it has no float64.
-
-    Apple's GPUs (`mps`) have none.
-    """
-    try:
-        torch.empty(0, dtype=torch.float64, device=device)
-    except TypeError:
-        return torch.device("cpu")
-    return device
 
 
 def training_arithmetic(device: torch.device) -> dict[str, object]:
