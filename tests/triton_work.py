@@ -5,6 +5,7 @@ against torch in float64 as JSON, and without that variable what the compiler ma
 """
 
 import json
+import re
 import sys
 
 import torch
@@ -67,9 +68,7 @@ def _layer(launches, y0, conv, norms, draw, stem):
     gradients = launches.conv_wgrad(passed, g, sums, conv.stride[0], "ieee")
     found |= {"weight": gradients.weight, "gamma": gradients.gamma, "beta": gradients.beta}
     if before:
-        dz, sums = launches.conv_dgrad(
-            passed, gradients.y, before, None, conv.stride[0], "ieee"
-        )
+        dz, sums = launches.conv_dgrad(passed, gradients.y, before, None, conv.stride[0], "ieee")
         found |= {"dz": dz, "dgamma0": sums.sum(1)[:, 1], "dbeta0": sums.sum(1)[:, 0]}
     return found
 
@@ -114,28 +113,151 @@ def _rounded(x, dtype):
     return x + (x.to(dtype).double() - x).detach()
 
 
-def step_errors(arch, side, dtype, steps=1, **arguments):
-    """Differences of plan `triton` from `packed` in float64 after SGD, over those of float32.
+def step_errors(arch, side, dtype, steps):
+    """Largest differences from `packed` in float64 after steps of SGD, of both plans in `dtype`.
 
-    Float16 is compared in the same way, with `packed` under autocast.
+    Of weights and buffers of all members. Blocks of pixels are large, as the interpreter is slow.
     """
+    from bvalign.ensemble.triton_conv import launches
+    from tests.networks import ensemble
+
+    launches.PIXELS |= dict.fromkeys(launches.PIXELS, 512)
+    launches.STEPS |= dict.fromkeys(launches.STEPS, 512)
+    states = []
+    for plan, kind in (("packed", torch.float64), ("packed", dtype), ("triton", dtype)):
+        module = ensemble(plan, arch, (4, 1), (3, side, side), width=5)
+        _train(module, kind, steps)
+        states.append([module.pack.network_weights(member) for member in (4, 1)])
+    exact, packed, triton = states
+    return {
+        "packed": _largest_difference(packed, exact),
+        "triton": _largest_difference(triton, exact),
+    }
+
+
+def _train(module, dtype, steps):
+    from tests.networks import batches
+
+    drawn = list(batches(module, steps, 4, dtype if dtype == torch.float64 else torch.float32))
+    module.to(drawn[0][0].dtype).train()
+    module.on_train_epoch_start()
+    optimizer = module.optimizer_of_all()
+    for input, target in drawn:
+        with torch.autocast("cpu", dtype=torch.float16, enabled=dtype == torch.float16):
+            loss = module.training_step((input, target, target), 0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def _largest_difference(states, exact):
+    return max(
+        (here[name].double() - true).abs().max().item()
+        for here, there in zip(states, exact, strict=True)
+        for name, true in there.items()
+    )
+
+
+def gradients_of_others(arch, side):
+    """Whether the gradients of members 0, 1, 2 are the same after another batch for member 1."""
+    from bvalign.ensemble.triton_conv import launches
     from tests.networks import batches, ensemble
 
-    arguments = {"arch": arch, "image_shape": (3, side, side), "members": 8} | arguments
-    results = {}
-    for plan, kind in (("packed", torch.float64), ("packed", dtype), ("triton", dtype)):
-        module = ensemble(plan, members=(4, 1), **arguments)
-    return results
+    launches.PIXELS |= dict.fromkeys(launches.PIXELS, 512)
+    launches.STEPS |= dict.fromkeys(launches.STEPS, 512)
+    module = ensemble("triton", arch, (4, 1, 7), (3, side, side), width=4).train()
+    (input, target), found = next(batches(module, 1, 4, torch.float32)), []
+    for batch in (input, torch.cat([input[:1], input[1:2].flip(1), input[2:]])):
+        module.zero_grad()
+        module.on_train_epoch_start()
+        module.training_step((batch, target, target), 0).backward()
+        found.append([parameter.grad.clone() for parameter in module.parameters()])
+    pairs = list(zip(*found, strict=True))
+    return [all(torch.equal(a[row], b[row]) for a, b in pairs) for row in range(3)]
+
+
+class Recorder:
+    """Stands in for a kernel and notes how it is launched."""
+
+    def __init__(self, kernel, launched):
+        self.kernel, self.launched = kernel, launched
+
+    def __getitem__(self, grid):
+        def launch(*arguments, num_warps, num_stages=3, enable_fp_fusion, **constants):
+            options = {"num_warps": num_warps, "num_stages": num_stages}
+            options["enable_fp_fusion"] = enable_fp_fusion
+            signature, attributes = {}, {}
+            for at, (name, value) in enumerate(zip(self.kernel.arg_names, arguments, strict=False)):
+                if value is None:
+                    constants[name] = None
+                elif isinstance(value, torch.Tensor):
+                    signature[name] = {torch.float32: "*fp32"}.get(value.dtype) or (
+                        "*bf16" if value.dtype == torch.bfloat16 else "*fp16"
+                    )
+                    attributes[(at,)] = [["tt.divisibility", 16]]
+                else:
+                    signature[name] = "fp32" if isinstance(value, float) else "i32"
+            signature |= dict.fromkeys(constants, "constexpr")
+            key = repr((self.kernel.__name__, signature, constants, options))
+            self.launched[key] = (self.kernel, signature, constants, attributes, options)
+
+        return launch
+
+
+def compiled(arch, dtype, capability, only="conv"):
+    """What the compiler makes of each kernel that a training step of 32 x 32 images launches."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from bvalign.ensemble.networks import create
+    from bvalign.ensemble.stacked import stack
+    from bvalign.ensemble.triton_conv import convolution, gradients, norms
+    from bvalign.ensemble.triton_conv.resnet import Arithmetic, features
+
+    launched = {}
+    for module in (convolution, gradients, norms):
+        for name, kernel in vars(module).copy().items():
+            if isinstance(kernel, triton.JITFunction) and name not in ("row", "activation"):
+                setattr(module, name, Recorder(kernel, launched))
+    network = stack([create(arch, 10, (3, 32, 32))])
+    features(network, torch.zeros(1, 16, 3, 32, 32), Arithmetic(dtype, "ieee")).sum().backward()
+    found = []
+    for kernel, signature, constants, attributes, options in launched.values():
+        if not re.search(only, f"{kernel.__name__} {constants.get('SHAPE')}"):
+            continue
+        source = ASTSource(kernel, signature, constants, attributes)
+        made = triton.compile(source, GPUTarget("cuda", capability, 32), options)
+        counts = {word: made.asm["ptx"].count(word) for word in ("mma.sync", "wgmma.mma_async")}
+        found.append(
+            {
+                "kernel": kernel.__name__,
+                "shape": constants.get("SHAPE"),
+                "shared": made.metadata.shared,
+                "cubin": len(made.asm["cubin"]),
+                "products": sum(counts.values()),
+            }
+        )
+    return found
 
 
 def main(words):
-    kind, *cases = words
-    torch.backends.cudnn.allow_tf32 = False
+    """Prints the result of each case, `WHAT:ARGUMENT:...`, by its name."""
+    torch.backends.cudnn.conv.fp32_precision = torch.backends.cudnn.rnn.fp32_precision = "ieee"
+    what = {
+        "layer": lambda name, dtype: layer_errors(name, getattr(torch, dtype)),
+        "step": lambda arch, side, dtype, steps: step_errors(
+            arch, int(side), getattr(torch, dtype), int(steps)
+        ),
+        "others": lambda arch, side: gradients_of_others(arch, int(side)),
+        "compile": lambda arch, dtype, capability, *only: compiled(
+            arch, getattr(torch, dtype), int(capability), *only
+        ),
+    }
     results = {}
-    for case in cases:
-        if kind == "layers":
-            name, dtype = case.split(":")
-            results[case] = layer_errors(name, getattr(torch, dtype))
+    for case in words:
+        kind, *arguments = case.split(":")
+        results[case] = what[kind](*arguments)
     print(json.dumps(results))
 
 

@@ -1,7 +1,7 @@
 """Kernels of `convolutions` and `norms` as functions of tensors, with their grids and block sizes.
 
-Images are contiguous (members, batch, height, width, channels) of the compute dtype: float32, float16
-or bfloat16. Everything of batch norm is float32.
+Images are contiguous (members, batch, height, width, channels) of the compute dtype: float32,
+float16 or bfloat16. Everything of batch norm is float32.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ import triton
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bvalign.ensemble.triton_conv import convolutions, norms
+from bvalign.ensemble.triton_conv import convolution, gradients, norms
 
 PIXELS = {torch.float32: 64, torch.float16: 128, torch.bfloat16: 128}
 """Pixels in a block of a forward pass or of dgrad."""
@@ -21,6 +21,9 @@ PARTS = 2048
 """Pixels whose share of a weight's gradient is one sum: few sums to add, many programs."""
 ROWS = 64
 """Rows of block sums that `norms` adds at once."""
+
+OPTIONS = {"num_warps": 4, "enable_fp_fusion": True}
+"""Of the compiler; multiplications and additions are fused, which Triton 3.10 asks about."""
 
 
 class Conv(NamedTuple):
@@ -64,15 +67,13 @@ def conv_forward(
     pixels, block = batch * size[0] * size[1], PIXELS[x.dtype]
     blocks = triton.cdiv(pixels, block)
     moments = x.new_empty(members, blocks, 2, out, dtype=torch.float32)
-    sizes = {"H": height, "W": width, "C": channels, "K": out, "S": stride}
-    tiles = {"BP": block, "BC": tile(channels), "BK": tile(out)}
-    convolutions.conv_forward[blocks * triton.cdiv(out, tile(out)), members](
+    convolution.conv_forward[blocks * triton.cdiv(out, tile(out)), members](
         *(x, x_norm, weight, y, moments, batch),
-        **sizes,
-        **tiles,
+        SHAPE=(height, width, channels, out, stride),
+        TILE=(block, tile(channels), tile(out)),
         NORMED=x_norm is not None,
         PRECISION=precision,
-        num_warps=4,
+        **OPTIONS,
     )
     coefficients = x.new_empty(members, 4, out, dtype=torch.float32)
     norms.batch_norm[triton.cdiv(out, tile(out)), members](
@@ -82,7 +83,7 @@ def conv_forward(
         BP=block,
         BB=ROWS,
         BK=tile(out),
-        num_warps=4,
+        **OPTIONS,
     )
     return Conv(x, x_norm, weight, y, coefficients)
 
@@ -98,11 +99,11 @@ def block_sum(
     blocks = triton.cdiv(batch * size[0] * size[1], block)
     norms.block_sum[blocks * triton.cdiv(out, columns), members](
         *(conv.y, conv.norm, x, result, batch),
-        **{"H": height, "W": width, "C": channels, "K": out, "S": stride},
+        SHAPE=(height, width, channels, out, stride),
         BP=block,
         BK=columns,
         SHORTCUT=x is not None,
-        num_warps=4,
+        **OPTIONS,
     )
     return result
 
@@ -144,23 +145,21 @@ def conv_wgrad(
         K=out,
         BB=ROWS,
         BK=tile(out),
-        num_warps=4,
+        **OPTIONS,
     )
     parts = triton.cdiv(pixels, PARTS)
     weight = sums.new_empty(members, parts, 9, channels, out)
     dy = torch.empty_like(dz) if stored else None
     tiles = triton.cdiv(channels, tile(channels)) * triton.cdiv(out, tile(out))
-    convolutions.conv_wgrad[parts * tiles * 3, members](
+    gradients.conv_wgrad[parts * tiles * 3, members](
         *(conv.x, conv.x_norm, dz, conv.y, slopes, dy, weight, batch),
-        **{"H": height, "W": width, "C": channels, "K": out, "S": stride},
+        SHAPE=(height, width, channels, out, stride),
         PIXELS=PARTS,
-        BP=STEPS[dz.dtype],
-        BC=tile(channels),
-        BK=tile(out),
+        TILE=(STEPS[dz.dtype], tile(channels), tile(out)),
         NORMED=conv.x_norm is not None,
         STORED=stored,
         PRECISION=precision,
-        num_warps=8 if tile(channels) == 64 else 4,
+        **OPTIONS | {"num_warps": 8 if tile(channels) == 64 else 4, "num_stages": 2},
     )
     weight = weight.sum(dim=1).unflatten(1, (3, 3)).permute(0, 4, 3, 1, 2)
     return ConvGradients(weight, gamma, beta, dy)
@@ -191,14 +190,12 @@ def conv_dgrad(
     blocks, classes = triton.cdiv(dy[0, ..., 0].numel(), block), stride * stride
     dz = torch.empty_like(conv.x)
     sums = before.norm.new_empty(members, blocks * classes, 2, channels)
-    convolutions.conv_dgrad[blocks * triton.cdiv(channels, tile(channels)), members, classes](
+    gradients.conv_dgrad[blocks * triton.cdiv(channels, tile(channels)), members, classes](
         *(dy, conv.weight, before.y, before.norm, conv.x, shortcut, dz, sums, batch),
-        **{"H": height, "W": width, "C": channels, "K": out, "S": stride},
-        BP=block,
-        BC=tile(channels),
-        BK=tile(out),
+        SHAPE=(height, width, channels, out, stride),
+        TILE=(block, tile(channels), tile(out)),
         BLOCK_INPUT=shortcut is not None,
         PRECISION=precision,
-        num_warps=4,
+        **OPTIONS,
     )
     return dz, sums

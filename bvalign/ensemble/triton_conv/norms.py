@@ -1,8 +1,8 @@
 """Triton kernels of what lies between convolutions: batch norm's coefficients, sums of blocks.
 
-Batch norm of y over the P pixels of a member's batch, as it is read by the next kernel:
+Batch norm of y over the P pixels of a member's batch, as the next kernel computes it:
 
-    z  = scale y + shift          scale = γ / σ, shift = β - scale · mean, σ² = Σ (y - mean)² / P + ε
+    z  = scale y + shift     scale = γ / σ, shift = β - scale · mean, σ² = Σ (y - mean)² / P + ε
     dy = slope dz + tilt y + level
        = scale (dz - Σ dz / P - ŷ Σ (dz ŷ) / P)       ŷ = (y - mean) / σ, dβ = Σ dz, dγ = Σ dz ŷ
 
@@ -33,7 +33,7 @@ def batch_norm(
     """`norm` from the moments of blocks of BP pixels, and running statistics in place.
 
     Σ (y - mean)² = Σ_b (squares about the block's mean + size_b (mean_b - mean)²), which does not
-    cancel. Normalises by the biased variance; the running variance is the unbiased one, as in torch.
+    cancel. The biased variance normalises, the running variance is the unbiased one, as in torch.
     Grid (channel blocks, members).
     """
     member = tl.program_id(1).to(tl.int64)
@@ -114,11 +114,7 @@ def block_sum(
     x,
     out,
     batch,
-    H: tl.constexpr,
-    W: tl.constexpr,
-    C: tl.constexpr,
-    K: tl.constexpr,
-    S: tl.constexpr,
+    SHAPE: tl.constexpr,
     BP: tl.constexpr,
     BK: tl.constexpr,
     SHORTCUT: tl.constexpr,
@@ -128,6 +124,7 @@ def block_sum(
     Without SHORTCUT, x is not read. (K - C) // 2 of the new channels come first, the others last.
     Grid (blocks of BP pixels of y · channel blocks, members).
     """
+    H, W, C, K, S = SHAPE
     OH: tl.constexpr = (H - 1) // S + 1
     OW: tl.constexpr = (W - 1) // S + 1
     KS: tl.constexpr = (K + BK - 1) // BK

@@ -23,10 +23,14 @@ class Triton(Packed):
         ValueError: there is no Triton or no GPU for it, or the network is not a CIFAR ResNet.
     """
 
-    def __init__(self, members: Sequence[int], create: Callable[[int], nn.Module]) -> None:
-        if missing := missing_for_triton():
+    check_dtype, check_tolerance = torch.float32, 1e-2  # ten times what TF32 may do
+
+    def __init__(
+        self, members: Sequence[int], create: Callable[[int], nn.Module], **options: bool
+    ) -> None:
+        if missing := _missing():
             raise ValueError(f"model.plan=triton needs {missing}; use --model.plan=packed")
-        super().__init__(members, create)
+        super().__init__(members, create, **options)
         if type(self.stacked) is not CifarResNet:
             raise ValueError(
                 "model.plan=triton runs resnet8_cifar ... resnet110_cifar, got "
@@ -39,7 +43,7 @@ class Triton(Packed):
         if not self.training:
             return super().run(input)
         weight = self.stacked.conv1.weight
-        if weight.dtype != torch.float32 or weight.device.type not in ("cuda", _interpreted()):
+        if (weight.dtype, weight.device.type) != (torch.float32, self.check_device()):
             raise ValueError(
                 "model.plan=triton trains float32 weights on a GPU (--trainer.precision=bf16-mixed "
                 f"or 32-true), got {weight.dtype} on {weight.device}; use --model.plan=packed"
@@ -48,25 +52,36 @@ class Triton(Packed):
 
         kind = weight.device.type
         half = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
-        precision = "tf32" if torch.backends.cudnn.allow_tf32 else "ieee"
-        found = features(self.stacked, input, Arithmetic(half or torch.float32, precision))
+        found = features(self.stacked, input, Arithmetic(half or torch.float32, _precision()))
         return self.stacked.forward_head(found)
 
+    @classmethod
+    def check_device(cls) -> str:
+        return "cpu" if _is_interpreted() else "cuda"
 
-def missing_for_triton() -> str | None:
+
+def _missing() -> str | None:
     """What this machine lacks for kernels of Triton, or None."""
     if not find_spec("triton"):
         return "the package triton, which torch for CUDA brings"
-    if _interpreted():
+    if _is_interpreted():
         return None
     if not torch.cuda.is_available():
         return "a GPU, but torch finds none"
     capability = torch.cuda.get_device_capability()
     if capability < (8, 0):
-        return f"a GPU of compute capability 8.0 or more, but this one has {capability}"
+        version = ".".join(map(str, capability))
+        return f"a GPU of compute capability 8.0 or more, this one has {version}"
     return None
 
 
-def _interpreted() -> str | None:
-    """The device of Triton's interpreter, where that is asked for."""
-    return "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else None
+def _is_interpreted() -> bool:
+    """Whether Triton's kernels run in its interpreter, on the CPU."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def _precision() -> str:
+    """What torch does with float32 factors in convolutions on a GPU: `ieee` or `tf32`."""
+    if hasattr(torch.backends, "fp32_precision"):  # 2.9
+        return "tf32" if torch.backends.cudnn.conv.fp32_precision == "tf32" else "ieee"
+    return "tf32" if torch.backends.cudnn.allow_tf32 else "ieee"

@@ -40,7 +40,9 @@ def layers_of(network: CifarResNet) -> list[Layer]:
 
 
 def features(
-    network: CifarResNet, images: Float[Tensor, "members batch channels height width"], how: Arithmetic
+    network: CifarResNet,
+    images: Float[Tensor, "members batch channels height width"],
+    how: Arithmetic,
 ) -> Float[Tensor, "members batch features"]:
     """Features of a stacked network in training; running statistics are updated."""
     layers = layers_of(network)
@@ -111,4 +113,6 @@ def _pool_backward(
     dz = torch.where(x <= 0, 0.0, share).to(x.dtype)
     mean, inverse = (last.norm[:, row, None, None, None] for row in (2, 3))
     normalised = (last.y.float() - mean) * inverse
-    return dz, torch.stack([dz.float().sum((1, 2, 3)), (dz * normalised).sum((1, 2, 3))], 1)[:, None]
+    return dz, torch.stack([dz.float().sum((1, 2, 3)), (dz * normalised).sum((1, 2, 3))], 1)[
+        :, None
+    ]
