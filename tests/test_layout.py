@@ -49,6 +49,7 @@ CORNERS = {
         *(f"predictions.{corner}" for corner in ("scores", "tables", "evaluations", "checks"))
     },
     "predictions.run": set(),
+    "ensemble.triton_conv": set(),
     "show.figures": set(),
     "show.loggers": {"show.figures"},
     "show.callbacks": {"show.figures", "show.loggers"},
