@@ -37,7 +37,8 @@ class Ensemble(LightningModule):
         members: size of the ensemble; a later run may increase it.
         pack_size: members trained side by side, the unit of work that is claimed and saved.
         plan: how a pack is computed, never what is computed: `sequential` runs one network after
-            another, `packed` one kernel per layer for all members, `vmap` the same by torch.func.
+            another, `packed` one kernel per layer for all members, `vmap` the same by torch.func,
+            `triton` (CIFAR ResNets on an NVIDIA GPU) in kernels with batch norm and ReLU inside.
             `auto` times them when `fit` starts a run; it is `sequential` in one too short for that,
             and without a run directory.
         compile: train through torch.compile, under plan `sequential` only, which `auto` then means.
@@ -67,7 +68,7 @@ class Ensemble(LightningModule):
         arch_args: dict[str, object] | None = None,
         members: int = 8,
         pack_size: int = 8,
-        plan: Literal["auto", "sequential", "packed", "vmap"] = "auto",
+        plan: Literal["auto", "sequential", "packed", "vmap", "triton"] = "auto",
         compile: bool = False,
         randomness: Randomness = Randomness(),  # noqa: B008 (frozen)
         seed: int = 0,
@@ -88,7 +89,7 @@ class Ensemble(LightningModule):
             )
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"model.label_smoothing must lie in [0, 1), got {label_smoothing}")
-        if compile and plan in ("packed", "vmap"):
+        if compile and plan not in ("auto", "sequential"):
             raise ValueError(f"model.compile=true needs --model.plan=sequential, got {plan}")
         self.num_classes, self.image_shape = num_classes, tuple(image_shape)
         self.arch, self.arch_args = arch, dict(arch_args or {})

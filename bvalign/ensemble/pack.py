@@ -32,9 +32,16 @@ class Pack(nn.Module, ABC):
         create: the initial network of a member, see `initial_network`.
     """
 
+    check_dtype, check_tolerance = torch.float64, 1e-8  # of the comparison with members alone
+
     def __init__(self, members: Sequence[int], create: Callable[[int], nn.Module]) -> None:
         super().__init__()
         self.members, self.create = tuple(members), create
+
+    @classmethod
+    def check_device(cls) -> str:
+        """The type of the device on which the plan is compared with members alone."""
+        return "cpu"
 
     @abstractmethod
     def forward(

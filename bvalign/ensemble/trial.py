@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import Trainer
 
 from bvalign.ensemble.module import Ensemble
-from bvalign.ensemble.plans import PLANS, random_input
+from bvalign.ensemble.plans import plans_on, random_input
 
 BUDGET = 15.0
 """Seconds that the steps of a trial may take, roughly; a small network needs two."""
@@ -67,11 +67,11 @@ def choose_plan(
         ValueError: the pack fits into memory under no plan, or the named one cannot run it.
     """
     wanted, members = module.plan, module.members
-    plans = [wanted] if wanted != "auto" else [*PLANS] if len(pack) > 1 else ["sequential"]
+    device = trainer.strategy.root_device
+    plans = [wanted] if wanted != "auto" else plans_on(device) if len(pack) > 1 else ["sequential"]
     if torch.are_deterministic_algorithms_enabled():
         reason = "deterministic runs do not time plans"
         return Choice(plans[0], reason, compiled=module.compiled)
-    device = trainer.strategy.root_device
 
     def timed(plan: str, members: Sequence[int], least: float) -> float:
         step = _training_step(module, plan, members, batch_size, trainer)
