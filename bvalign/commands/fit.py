@@ -4,6 +4,7 @@ This is the only module that joins data, ensemble, predictions and show.
 """
 
 import logging
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from bvalign.data import EnsembleDataModule
 from bvalign.ensemble.checkpoints import CheckpointMembers
 from bvalign.ensemble.module import Ensemble
 from bvalign.ensemble.ranks import leave_together, on_rank_zero, started_ranks
+from bvalign.ensemble.stopping import signals_to
 from bvalign.ensemble.trainer_settings import (
     refuse_coupling,
     refuse_settings,
@@ -113,7 +115,8 @@ class EnsembleCLI(LightningCLI):
     def fit(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
         """Trains the missing members pack by pack and writes the report."""
         refuse_coupling(self.trainer, sync_batchnorm=self._trainer_config()["sync_batchnorm"])
-        with started_ranks(self.trainer.strategy):
+        interrupt = signal.default_int_handler  # while no member trains, there is nothing to save
+        with signals_to(interrupt), started_ranks(self.trainer.strategy):
             self._train_and_report(model, datamodule)
 
     @told_in_one_line()
@@ -183,7 +186,7 @@ class EnsembleCLI(LightningCLI):
             },
             model.num_members,
             pack_size,
-            provenance(),
+            provenance(strategy.root_device),
         )
         done, problems = run.finished()
         for problem in problems:

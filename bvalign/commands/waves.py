@@ -17,12 +17,13 @@ from bvalign.ensemble.epoch_batches import batches_per_epoch
 from bvalign.ensemble.module import Ensemble
 from bvalign.ensemble.ranks import on_rank_zero
 from bvalign.ensemble.saving import SaveMembers
-from bvalign.ensemble.stopping import StopRequest
+from bvalign.ensemble.stopping import StopRequest, signals_to
 from bvalign.ensemble.strategy import MemberParallelStrategy
 from bvalign.ensemble.trial import choose_plan
 from bvalign.ensemble.without_graph import why_usual_steps
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.run.claims import Work, settle_plan
+from bvalign.provenance import device_name
 from bvalign.show.callbacks import MembersProgress
 
 MakeTrainer = Callable[[Sequence[Callback], MemberCheckpointIO], Trainer]
@@ -70,7 +71,8 @@ def train_members(
     """
     strategy = trainer.strategy
     _agree_on_plan(run, module, datamodule, trainer)
-    with StopRequest() as stop:
+    stop = StopRequest()
+    with signals_to(stop.ask):
         callbacks = [*watchers, SaveMembers(run, trainer), checkpoints, stop]
         bars = [watcher for watcher in watchers if isinstance(watcher, MembersProgress)]
         retry = module.on_diverged == "retry"
@@ -84,7 +86,7 @@ def train_members(
                     bar.start_wave(len(run.finished()[0]), len(work.members))
                 _train_wave(run, module, datamodule, make_trainer, strategy, work, callbacks)
                 strategy.barrier()
-            if strategy.broadcast(stop.asked):
+            if strategy.reduce_boolean_decision(stop.asked, all=False):
                 raise KeyboardInterrupt
 
 
@@ -110,7 +112,6 @@ def _agree_on_plan(
 ) -> None:
     """Sets the plan of the run in the module on every rank; in a new run, rank zero times plans."""
     steps = _steps(len(run.packs), datamodule, trainer)
-    cuda = trainer.strategy.root_device.type == "cuda"
 
     def choose(graph: str) -> dict[str, object]:
         pack, batch_size = run.packs[0], datamodule.batch_size
@@ -122,16 +123,12 @@ def _agree_on_plan(
     def settle() -> tuple[str, int, bool]:
         if not run.missing(retry=module.on_diverged == "retry"):
             return module.plan, 1, False
-        usual = why_usual_steps(module, datamodule, trainer)
-        module.drawn = usual is None
+        usual, device = why_usual_steps(module, datamodule, trainer), trainer.strategy.root_device
+        module.drawn, cuda = usual is None, device.type == "cuda"
         graph = f"off: {usual}" if usual else "on" if cuda else "off: not on CUDA"
+        this = {"steps": steps, "device": device_name(device), "graph": graph}
         settled = settle_plan(
-            run,
-            module.plan,
-            lambda: choose(graph),
-            compiled=module.compiled,
-            graph=graph,
-            steps=steps,
+            run, module.plan, lambda: choose(graph), compiled=module.compiled, **this
         )
         told = ", compiled" if module.compiled else ""
         if cuda:

@@ -41,7 +41,7 @@ class Batches(Protocol):
 
     step: Int64[Tensor, " members"]  # next training step of each member
 
-    def draw(self, member: int | None = None) -> TrainBatch:
+    def draw(self, row: int | None = None) -> TrainBatch:
         """The next batch, of all members or of one row; counts the step."""
         ...
 

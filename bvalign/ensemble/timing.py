@@ -126,6 +126,6 @@ class _OneBatch:
     ) -> None:
         self.input, self.target, self.step = input, target, torch.zeros_like(target[:, 0])
 
-    def draw(self, member: int | None = None) -> TrainBatch:
-        mine = slice(None) if member is None else slice(member, member + 1)
+    def draw(self, row: int | None = None) -> TrainBatch:
+        mine = slice(None) if row is None else slice(row, row + 1)
         return self.input[mine], self.target[mine], self.target[mine]
