@@ -100,6 +100,8 @@ class EnsembleCLI(LightningCLI):
         config = self.config[self.subcommand] = with_home(self.config[self.subcommand])
         refuse_settings(vars(config.trainer))
         refuse_callback_classes(config.trainer.callbacks)
+        if config.trainer.deterministic:
+            config.trainer.benchmark = None  # which Lightning then turns off
         if config.trainer.default_root_dir is None:
             data = class_of(config.data.class_path).name
             config.trainer.default_root_dir = f"runs/{data}-{config.model.arch}"
