@@ -67,10 +67,13 @@ def plan_differences(workload: Workload, device: str = "cpu", steps: int = 3) ->
 
 
 def weights_after(
-    workload: Workload, plan: str, steps: int, device: str = "cpu"
+    workload: Workload, plan: str, steps: int, device: str = "cpu", **options: object
 ) -> list[torch.Tensor]:
-    """The network weights of all members after some steps in float64."""
-    loop = PlanLoop(workload, plan, dtype=torch.float64, device=device)
+    """The network weights of all members after some steps, in float64 unless `options` say so.
+
+    They are further arguments of `PlanLoop`.
+    """
+    loop = PlanLoop(workload, plan, device=device, **{"dtype": torch.float64} | options)
     for _ in range(steps):
         loop.step()
     pack = loop.module.pack
