@@ -12,7 +12,7 @@ from bvalign import RunDirectory
 
 FLOAT64 = 1e-8
 """Largest difference of a weight in float64; 1e-13 on CPUs."""
-TIMEOUT = 20
+TIMEOUT = 40
 """Seconds that ranks wait for each other where one hangs."""
 EXACT = ("--model.arch=mlp", "--model.members=5", "--trainer.precision=64-true")
 SHORT = (*EXACT, "--model.pack_size=2", "--trainer.max_epochs=4")

@@ -1,15 +1,18 @@
-"""`bvalign fit` as a process of its own, and the members that it leaves."""
+"""`bvalign fit`, and the members that it leaves."""
 
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 
 import torch
 from gpu_checks.outcome import CheckError, Setting, require
 
 from bvalign import RunDirectory
+from bvalign.cli import main
 
 FIT = (
     "fit --data=Digits --data.batch_size=32 --model.arch=cnn --model.members=4 --model.plan=packed "
@@ -57,6 +60,24 @@ def fit(setting: Setting, root: Path, *more: str) -> RunDirectory:
     """The run of a fit that has ended well."""
     end(start(setting, root, *more), root)
     return RunDirectory(root)
+
+
+def fit_here(setting: Setting, root: Path, *more: str) -> str:
+    """What a fit in this process has said.
+
+    Raises:
+        CheckError: it ended early.
+    """
+    said = StringIO()
+    sys.argv = ["bvalign", *arguments(setting, root, *more)]
+    try:
+        with redirect_stderr(said):
+            main()
+    except SystemExit as stop:
+        raise CheckError(f"fit ended: {stop}") from stop
+    finally:
+        print(said.getvalue())  # into the log of the check
+    return said.getvalue()
 
 
 def log_of(root: Path) -> Path:

@@ -20,6 +20,9 @@ BF16 = 0.2
 """Largest relative error of the update of one step in bf16; 0.03 on a CPU."""
 FLOAT32 = 0.02
 """The same in float32, also with TF32."""
+REPLAYED = 1e-6
+"""Largest difference of a weight after four steps in float64; on a GPU whole steps take the
+learning rate in float32, which alone makes 1e-9."""
 
 
 def parity(setting: Setting) -> Found:
@@ -74,6 +77,18 @@ def triton(setting: Setting) -> Found:
     says = f"the update of a step is off by {exact:.1e} in float32"
     require(exact <= FLOAT32, f"{says} (at most {FLOAT32:.0e})", differences)
     return _within(differences, BF16, "the update of a step is off by")
+
+
+def replay(setting: Setting) -> Found:
+    """Four whole steps on the device, graphs where it has them, give the weights of usual ones."""
+    differences = {}
+    for name, workload in _workloads(setting):
+        workload = replace(workload, pack=2, batch_size=min(8, workload.batch_size))
+        for plan in ("sequential", "packed"):
+            expected = weights_after(workload, plan, 4, setting.device)
+            found = weights_after_whole_steps(workload, plan, 4, setting.device)
+            differences[f"{plan}, {name}"] = largest_difference(found, expected)
+    return _within(differences, REPLAYED, "weights after whole steps differ by")
 
 
 def relative_difference(

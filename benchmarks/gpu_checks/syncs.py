@@ -1,16 +1,14 @@
 """The host never waits for the GPU in a training step of a fit."""
 
-import sys
 import traceback
 from collections.abc import Callable
 
 import torch
 from gpu_checks.outcome import CheckError, Found, Setting, require
-from gpu_checks.runs import arguments
+from gpu_checks.runs import fit_here
 from lightning.pytorch import LightningModule
 
 from bvalign import Ensemble
-from bvalign.cli import main
 
 STEPS = 20
 FIRST = 2
@@ -73,12 +71,13 @@ def watched_fit(setting: Setting, watch: Watch, plan: str) -> None:
         return training_step(self, batch, batch_idx)
 
     root = setting.folder / f"syncs-{plan}"
-    size = () if setting.quick else ("--data=workloads.Cifar10Size", "--data.batch_size=16")
-    more = (*size, f"--model.plan={plan}", "--trainer.max_epochs=1", "--data.num_test=100")
-    sys.argv = ["bvalign", *arguments(setting, root, *more)]
+    size = ("--data.num_train=800", "--data.batch_size=4")
+    if not setting.quick:
+        size = ("--data=workloads.Cifar10Size", "--data.batch_size=16")
+    more = (f"--model.plan={plan}", "--trainer.max_epochs=1", "--data.num_test=100")
     Ensemble.training_step = watched
     try:
-        main()
+        fit_here(setting, root, *size, *more)
     except RuntimeError as error:
         traceback.print_exc()
         raise CheckError(f"{plan}: {place(error)}: {str(error).splitlines()[0]}") from error

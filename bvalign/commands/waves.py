@@ -17,11 +17,12 @@ from bvalign.ensemble.epoch_batches import batches_per_epoch
 from bvalign.ensemble.module import Ensemble
 from bvalign.ensemble.ranks import on_rank_zero
 from bvalign.ensemble.saving import SaveMembers
-from bvalign.ensemble.stopping import StopRequest
+from bvalign.ensemble.stopping import StopRequest, signals_to
 from bvalign.ensemble.strategy import MemberParallelStrategy
 from bvalign.ensemble.trial import choose_plan
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.run.claims import Work, settle_plan
+from bvalign.provenance import device_name
 from bvalign.show.callbacks import MembersProgress
 
 MakeTrainer = Callable[[Sequence[Callback], MemberCheckpointIO], Trainer]
@@ -69,7 +70,8 @@ def train_members(
     """
     strategy = trainer.strategy
     _agree_on_plan(run, module, datamodule, trainer)
-    with StopRequest() as stop:
+    stop = StopRequest()
+    with signals_to(stop.ask):
         callbacks = [*watchers, SaveMembers(run, trainer), checkpoints, stop]
         bars = [watcher for watcher in watchers if isinstance(watcher, MembersProgress)]
         retry = module.on_diverged == "retry"
@@ -83,7 +85,7 @@ def train_members(
                     bar.start_wave(len(run.finished()[0]), len(work.members))
                 _train_wave(run, module, datamodule, make_trainer, strategy, work, callbacks)
                 strategy.barrier()
-            if strategy.broadcast(stop.asked):
+            if strategy.reduce_boolean_decision(stop.asked, all=False):
                 raise KeyboardInterrupt
 
 
@@ -120,7 +122,8 @@ def _agree_on_plan(
     def settle() -> tuple[str, int]:
         if not run.missing(retry=module.on_diverged == "retry"):
             return module.plan, 1
-        settled = settle_plan(run, module.plan, choose, compiled=module.compiled, steps=steps)
+        this = {"steps": steps, "device": device_name(trainer.strategy.root_device)}
+        settled = settle_plan(run, module.plan, choose, compiled=module.compiled, **this)
         compiled = ", compiled" if module.compiled else ""
         print(f"plan {settled['plan']}{compiled} ({settled['reason']})", file=sys.stderr)
         # always that of the first plan, as a checkpoint within an epoch counts batches
