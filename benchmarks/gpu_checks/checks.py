@@ -91,9 +91,17 @@ CHECKS = (
         "python -m pytest -q tests/ensemble/test_checkpoints.py",
     ),
     Check(
+        "replay",
+        "gpu_checks.steps:replay",
+        "four whole steps in float64, CUDA graphs on CUDA: the weights of usual steps",
+        90,
+        "a captured step reads or writes something else; --model.graph=off trains without",
+        "python -m pytest -q tests/ensemble/test_steps.py",
+    ),
+    Check(
         "graph",
         "gpu_checks.fits:graph",
-        "--model.graph=auto against off: float64 weights, float32 accuracy",
+        "--model.graph=auto against off: weights after four steps, accuracies after ten epochs",
         180,
         "replays are not the steps; --model.graph=off trains without",
         "python -m pytest -q tests/ensemble/test_steps.py",

@@ -1,15 +1,19 @@
 """Bare training loops: that of a plan, for one pack, and the plain loop of one member."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+from bvalign.ensemble.steps import WholeSteps, rates_ahead
 from torch import Tensor, nn
 from usual import sgd
 from workloads import Workload
 
 from bvalign.data.augmentation import Resident
-from bvalign.data.loader import MemberBatches
+from bvalign.data.loader import MemberBatches, TrainBatch
+
+RATES = 5000
+"""Learning rates of whole steps, more than any measurement makes."""
 
 
 class PlanLoop:
@@ -62,6 +66,27 @@ class PlanLoop:
         """Takes one optimizer step of all members of the pack, each on its next batch."""
         self.train(*next(self.endless))
 
+    def whole_steps(self) -> Callable[[int], None]:
+        """A function that makes steps as `fit` does on an accelerator: CUDA graphs on CUDA.
+
+        Each call trains on the first batches of the first epoch.
+        """
+        self.batches.set_epoch(0)
+        self.batches.load_epoch()
+        rates = rates_ahead(self.optimizer, self.schedule, RATES)
+        batches, module = Converted(self.batches, self.dtype), self.module
+        with self._autocast():
+            whole = WholeSteps(
+                module.pack, batches, module.losses, self.optimizer, rates, module.loss_sum
+            )
+
+        def make(number: int) -> None:
+            self.batches.step.zero_()
+            with self._autocast():
+                whole.make(number)
+
+        return make
+
     def epoch(self, number: int) -> None:
         """Trains one epoch and validates where that is due."""
         self.batches.set_epoch(number)
@@ -77,13 +102,16 @@ class PlanLoop:
 
     def train(self, input: Tensor, target: Tensor) -> None:
         """Takes one optimizer step on a batch."""
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.bfloat16):
+        with self._autocast():
             loss = self.module.training_step((input.to(self.dtype), target, target), 0)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
         if self.schedule is not None:
             self.schedule.step()
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device, torch.bfloat16, enabled=self.bfloat16)
 
     def _endless(self) -> Iterator[tuple[Tensor, Tensor]]:
         number = 0
@@ -92,6 +120,23 @@ class PlanLoop:
             for input, target, _ in self.batches:
                 yield input, target
             number += 1
+
+
+class Converted:
+    """Batches on the device, in another type.
+
+    Args:
+        batches: of a pack, loaded.
+        dtype: type of the inputs.
+    """
+
+    def __init__(self, batches: MemberBatches, dtype: torch.dtype) -> None:
+        self.batches, self.dtype, self.step = batches, dtype, batches.step
+
+    def draw(self, row: int | None = None) -> TrainBatch:
+        """The next batch, of all members or of one row."""
+        input, target, index = self.batches.draw(row)
+        return input.to(self.dtype), target, index
 
 
 class PlainLoop:

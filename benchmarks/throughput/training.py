@@ -76,6 +76,11 @@ def weights_after(
     loop = PlanLoop(workload, plan, device=device, **{"dtype": torch.float64} | options)
     for _ in range(steps):
         loop.step()
+    return weights_of(loop)
+
+
+def weights_of(loop: PlanLoop) -> list[torch.Tensor]:
+    """The network weights of all members."""
     pack = loop.module.pack
     return [weight.cpu() for m in pack.members for weight in pack.network_weights(m).values()]
 
