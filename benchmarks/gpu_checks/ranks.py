@@ -74,7 +74,7 @@ def _without_a_rank(
     print(said)
     require(code != 0, f"the job ended as if nothing had happened, after {seconds:.0f} s")
     require(any(name in said for name in named), f"no line names rank 1: {_last(said)}")
-    require(not _runs(rank), "rank 1 runs on")
+    require(not is_running(rank), "rank 1 runs on")
     return Found(f"ended after {seconds:.0f} s: {_last(said)}", {"seconds": seconds})
 
 
@@ -90,7 +90,7 @@ def _children(process: int) -> list[int]:
     return ranks
 
 
-def _runs(process: int) -> bool:
+def is_running(process: int) -> bool:
     """Whether a process is there; one that only waits to be collected is not."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
