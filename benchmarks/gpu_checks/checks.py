@@ -112,7 +112,7 @@ CHECKS = (
         "a pack far too large for the memory: one line, and the memory is free again",
         120,
         "the trial of plans crashes, or keeps the memory of what it tried",
-        "python -m pytest -q tests/ensemble/test_plans.py -k memory",
+        "python -m pytest -q tests/ensemble/test_steps.py -k memory",
     ),
     Check(
         "ranks",
