@@ -44,7 +44,8 @@ class Checks:
 
     def __init__(self, device: str, quick: bool, folder: Path) -> None:
         self.device, self.quick, self.folder = device, quick, folder
-        self.end = time.monotonic() + ALL
+        self.patience = 1 if device == "cuda" else 5
+        self.end = time.monotonic() + ALL * self.patience
         self.devices: int | None = 0  # None: unknown, as their check failed
         self.rows: list[dict[str, object]] = []
 
@@ -100,7 +101,7 @@ class Checks:
     def _wait(self, check: Check, process: subprocess.Popen) -> str | None:
         """Waits for a process and ends all it leaves; says how it ended if not by itself."""
         begin = time.monotonic()
-        limit = min(check.limit, max(self.end - begin, 1))
+        limit = min(check.limit * self.patience, max(self.end - begin, 1))
         try:
             while process.poll() is None and time.monotonic() < begin + limit:
                 _show(f"{check.name}: {time.monotonic() - begin:.0f} s, at most {limit:.0f}")

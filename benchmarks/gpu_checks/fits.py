@@ -7,6 +7,7 @@ from gpu_checks.outcome import Found, Setting, require
 from gpu_checks.runs import (
     end,
     fit,
+    fit_here,
     largest_difference,
     require_bit_equal,
     start,
@@ -101,10 +102,12 @@ def graph(setting: Setting) -> Found:
 
 
 def _graphed_or_not(setting: Setting, name: str, *options: str) -> tuple[RunDirectory, ...]:
-    runs = [
-        fit(setting, setting.folder / f"{name}-{graph}", *options, f"--model.graph={graph}")
-        for graph in ("auto", "off")
-    ]
+    """A run with graphs and one without, in this process: each fit captures its own."""
+    runs = []
+    for graph in ("auto", "off"):
+        root = setting.folder / f"{name}-{graph}"
+        fit_here(setting, root, *options, f"--model.graph={graph}")
+        runs.append(RunDirectory(root))
     if setting.device == "cuda":
         used = [run.info["plans"][-1]["graph"] for run in runs]
         require(used[0] == "on" != used[1], f"{name}: graphs were {used[0]} and {used[1]}")

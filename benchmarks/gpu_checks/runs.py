@@ -9,10 +9,10 @@ from io import StringIO
 from pathlib import Path
 
 import torch
+from gpu_checks.fit_quickly import main
 from gpu_checks.outcome import CheckError, Setting, require
 
 from bvalign import RunDirectory
-from bvalign.cli import main
 
 FIT = (
     "fit --data=Digits --data.batch_size=32 --model.arch=cnn --model.members=4 --model.plan=packed "

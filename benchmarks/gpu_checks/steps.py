@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 import torch
 from gpu_checks.outcome import Found, NotHereError, Setting, require
+from jaxtyping import Float64
 from loops import PlanLoop
 from torch import Tensor
 from training import largest_difference, plan_differences, weights_after, weights_of
@@ -67,6 +68,8 @@ def triton(setting: Setting) -> Found:
         raise NotHereError("this version has no plan triton")
     if setting.device == "cpu":
         raise NotHereError("Triton needs a GPU")
+    if torch.cuda.get_device_capability() < (8, 0):
+        raise NotHereError("the plan needs a GPU of compute capability 8.0")
     require(find_spec("triton") is not None, "Triton is not installed")
     (name, workload), *_ = reversed([*_workloads(setting)])
     differences = {
@@ -81,15 +84,24 @@ def triton(setting: Setting) -> Found:
 
 def replay(setting: Setting) -> Found:
     """Four whole steps on the device, graphs where it has them, give the weights of usual ones."""
-    differences = {}
+    differences, errors = {}, {}
     for name, workload in _workloads(setting):
-        workload = replace(workload, pack=2, batch_size=min(8, workload.batch_size))
+        small = replace(workload, pack=2, batch_size=min(8, workload.batch_size))
         for plan in ("sequential", "packed"):
-            expected = weights_after(workload, plan, 4, setting.device)
-            loop = PlanLoop(workload, plan, device=setting.device, dtype=torch.float64)
-            loop.whole_steps()(4)
-            differences[f"{plan}, {name}"] = largest_difference(weights_of(loop), expected)
-    return _within(differences, REPLAYED, "weights after whole steps differ by")
+            exact, found = (
+                weights_of(trained(small, setting, plan, 4, whole=whole, dtype=torch.float64))
+                for whole in (False, True)
+            )
+            differences[f"{plan}, {name}"] = largest_difference(found, exact)
+            usual, found, start = (
+                parameters(trained(small, setting, plan, steps, whole=whole, bfloat16=True))
+                for steps, whole in ((4, False), (4, True), (0, False))
+            )
+            error = float((found - usual).norm() / (usual - start).norm())
+            errors[f"bf16, {plan}, {name}"] = error
+    _within(errors, BF16 / 10, "the update of four whole steps in bf16 is off by")
+    found = _within(differences, REPLAYED, "weights after whole steps differ by")
+    return Found(found.says, differences | errors)
 
 
 def relative_difference(
@@ -97,18 +109,38 @@ def relative_difference(
 ) -> float:
     """Error of the update of the first step, as a fraction of the update by `packed` in float64."""
     workload = replace(workload, pack=2)
-
-    def after(steps: int, plan: str, **options: object) -> Tensor:
-        loop = PlanLoop(workload, plan, device=setting.device, **options)
-        for _ in range(steps):
-            loop.step()
-        pack = loop.module.pack
-        slots = [slot for member in pack.members for slot in pack.slots(member).values()]
-        return torch.cat([slot.read().detach().double().flatten() for slot in slots])
-
-    start, exact = (after(steps, "packed", dtype=torch.float64) for steps in (0, 1))
-    found = after(1, plan, bfloat16=bfloat16)
+    start, exact = (
+        parameters(trained(workload, setting, "packed", steps, dtype=torch.float64))
+        for steps in (0, 1)
+    )
+    found = parameters(trained(workload, setting, plan, 1, bfloat16=bfloat16))
     return float((found - exact).norm() / (exact - start).norm())
+
+
+def trained(
+    workload: Workload,
+    setting: Setting,
+    plan: str,
+    steps: int,
+    *,
+    whole: bool = False,
+    **options: object,
+) -> PlanLoop:
+    """A loop on the device after some steps, whole or usual ones; `options` are of `PlanLoop`."""
+    loop = PlanLoop(workload, plan, device=setting.device, **options)
+    if whole:
+        loop.whole_steps()(steps)
+        return loop
+    for _ in range(steps):
+        loop.step()
+    return loop
+
+
+def parameters(loop: PlanLoop) -> Float64[Tensor, " numbers"]:
+    """The parameters of all members, without buffers."""
+    pack = loop.module.pack
+    slots = [slot for member in pack.members for slot in pack.slots(member).values()]
+    return torch.cat([slot.read().detach().double().flatten() for slot in slots])
 
 
 def _workloads(setting: Setting) -> Iterator[tuple[str, Workload]]:

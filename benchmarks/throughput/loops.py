@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from bvalign.ensemble.steps import WholeSteps, rates_ahead
 from torch import Tensor, nn
 from usual import sgd
 from workloads import Workload
 
 from bvalign.data.augmentation import Resident
-from bvalign.data.loader import MemberBatches, TrainBatch
+from bvalign.data.loader import MemberBatches
+from bvalign.ensemble.steps import WholeSteps, rates_ahead
 
 RATES = 5000
 """Learning rates of whole steps, more than any measurement makes."""
@@ -74,11 +74,9 @@ class PlanLoop:
         self.batches.set_epoch(0)
         self.batches.load_epoch()
         rates = rates_ahead(self.optimizer, self.schedule, RATES)
-        batches, module = Converted(self.batches, self.dtype), self.module
+        pack, losses, loss_sum = self.module.pack, self.module.losses, self.module.loss_sum
         with self._autocast():
-            whole = WholeSteps(
-                module.pack, batches, module.losses, self.optimizer, rates, module.loss_sum
-            )
+            whole = WholeSteps(pack, self.batches, losses, self.optimizer, rates, loss_sum)
 
         def make(number: int) -> None:
             self.batches.step.zero_()
@@ -111,7 +109,8 @@ class PlanLoop:
             self.schedule.step()
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device, torch.bfloat16, enabled=self.bfloat16)
+        options = {"enabled": self.bfloat16, "cache_enabled": False}  # as Lightning's
+        return torch.autocast(self.device, torch.bfloat16, **options)
 
     def _endless(self) -> Iterator[tuple[Tensor, Tensor]]:
         number = 0
@@ -120,23 +119,6 @@ class PlanLoop:
             for input, target, _ in self.batches:
                 yield input, target
             number += 1
-
-
-class Converted:
-    """Batches on the device, in another type.
-
-    Args:
-        batches: of a pack, loaded.
-        dtype: type of the inputs.
-    """
-
-    def __init__(self, batches: MemberBatches, dtype: torch.dtype) -> None:
-        self.batches, self.dtype, self.step = batches, dtype, batches.step
-
-    def draw(self, row: int | None = None) -> TrainBatch:
-        """The next batch, of all members or of one row."""
-        input, target, index = self.batches.draw(row)
-        return input.to(self.dtype), target, index
 
 
 class PlainLoop:
