@@ -52,7 +52,7 @@ class Checks:
     def run(self, check: Check) -> None:
         """Runs one check and prints its line, and after a failure what to do."""
         begin = time.monotonic()
-        outcome = self._skipped(check) or self._outcome(check)
+        outcome = self._impossible(check) or self._outcome(check)
         seconds = time.monotonic() - begin
         if check.devices == 0:
             found = outcome["numbers"].get("gpus", []) if self.device == "cuda" else RANKS
@@ -66,16 +66,19 @@ class Checks:
             row |= {"means": check.means, "next": check.then}
         self.rows.append(row)
 
-    def _skipped(self, check: Check) -> dict[str, object] | None:
+    def _impossible(self, check: Check) -> dict[str, object] | None:
         """The outcome of a check that cannot be made, or None."""
-        why = None
         if self.devices is None:
-            why = "the environment is not right"
-        elif self.devices < check.devices:
-            why = f"needs {check.devices} GPUs, here is one" if self.devices else "no GPU"
-        elif check.devices and time.monotonic() > self.end:
-            why = f"{ALL // 60} minutes are over; --only {check.name} runs it"
-        return why and {"verdict": "skipped", "says": why, "numbers": {}}
+            return _skipped("the environment is not right")
+        if self.devices < check.devices:
+            here = f"needs {check.devices} GPUs, here is one" if self.devices else "no GPU"
+            return _skipped(here)
+        if check.devices and time.monotonic() > self.end:
+            return self._late(check)
+        return None
+
+    def _late(self, check: Check) -> dict[str, object]:
+        return _skipped(f"{ALL / 60:.2g} minutes are over; --only {check.name} runs it")
 
     def _outcome(self, check: Check) -> dict[str, object]:
         """What the process of a check answers; a process that ends without an answer failed."""
@@ -94,17 +97,17 @@ class Checks:
             ended = self._wait(check, process)
         if result.exists():
             return json.loads(result.read_text())
-        lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
-        says = ended or next((line for line in reversed(lines) if line), "nothing was said")
-        return {"verdict": "FAIL", "says": f"{says} (log: {log})", "numbers": {}}
+        if ended is None:
+            return self._late(check)
+        return {"verdict": "FAIL", "says": f"{ended} (log: {log})", "numbers": {}}
 
     def _wait(self, check: Check, process: subprocess.Popen) -> str | None:
-        """Waits for a process and ends all it leaves; says how it ended if not by itself."""
-        begin = time.monotonic()
-        limit = min(check.limit * self.patience, max(self.end - begin, 1))
+        """Waits for a process and ends all it leaves; how it ended, None: all time is over."""
+        begin, limit = time.monotonic(), check.limit * self.patience
+        end = min(begin + limit, self.end) if check.devices else begin + limit
         try:
-            while process.poll() is None and time.monotonic() < begin + limit:
-                _show(f"{check.name}: {time.monotonic() - begin:.0f} s, at most {limit:.0f}")
+            while process.poll() is None and time.monotonic() < end:
+                _show(f"{check.name}: {time.monotonic() - begin:.0f} s, at most {limit}")
                 time.sleep(0.1)
             late = process.poll() is None
         finally:
@@ -113,8 +116,12 @@ class Checks:
                 os.killpg(process.pid, signal.SIGKILL)
             code = process.wait()
         if late:
-            return f"no end within {limit:.0f} s"
-        return f"ended by {signal.Signals(-code).name}" if code < 0 else None
+            return f"no end within {limit} s" if end == begin + limit else None
+        return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+
+
+def _skipped(why: str) -> dict[str, object]:
+    return {"verdict": "skipped", "says": why, "numbers": {}}
 
 
 def _show(text: str) -> None:

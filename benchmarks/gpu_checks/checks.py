@@ -145,7 +145,7 @@ CHECKS = (
         "hung",
         "gpu_checks.ranks:hung",
         "SIGSTOP of one of two ranks: it is named and the others end",
-        120,
+        180,
         "a job with a hanging rank goes on holding its GPUs",
         f"{RANKS} hangs",
         devices=2,

@@ -5,6 +5,7 @@ python -m gpu_checks.run_one MODULE:FUNCTION DEVICE full|quick FOLDER RESULT.jso
 
 import json
 import sys
+import traceback
 from importlib import import_module
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from gpu_checks.outcome import CheckError, NotHereError, Setting
 
 
 def main(run: str, device: str, size: str, folder: str, result: str) -> None:
-    """Writes {verdict, says, numbers}; whatever else the check raises ends this process."""
+    """Writes {verdict, says, numbers}; whatever a check raises is its failure."""
     module, _, name = run.partition(":")
     function = getattr(import_module(module), name)
     try:
@@ -22,6 +23,11 @@ def main(run: str, device: str, size: str, folder: str, result: str) -> None:
         outcome = {"verdict": "FAIL", "says": str(failed), "numbers": failed.numbers}
     except NotHereError as skipped:
         outcome = {"verdict": "skipped", "says": str(skipped), "numbers": {}}
+    except Exception as error:
+        traceback.print_exc()  # into the log
+        first = (str(error).splitlines() or [""])[0]
+        says = f"{type(error).__name__}: {first}"
+        outcome = {"verdict": "FAIL", "says": says, "numbers": {}}
     Path(result).write_text(json.dumps(outcome))
 
 

@@ -49,9 +49,9 @@ def whole_fits(
     first, epochs = workload.epochs
     folder = Path(tempfile.mkdtemp(prefix="bvalign-throughput-"))
     besides: list[float] = []
-    options = {"trainer.accelerator": "cpu"}
+    options = {"trainer.accelerator": "cpu", "trainer.devices": 1}
     if device == "cuda":
-        options = {"trainer.accelerator": "gpu", "trainer.precision": "bf16-mixed"}
+        options |= {"trainer.accelerator": "gpu", "trainer.precision": "bf16-mixed"}
         options["trainer.benchmark"] = "true"
 
     def fit() -> float:
