@@ -1,6 +1,6 @@
 """Measurements on a GPU, in order: correctness, whole fits, and what binds them.
 
-What binds: single layers, whole steps without graphs, the size of packs, the slowest kernels.
+What binds: single layers, steps, the size of packs, the slowest kernels.
 Every function takes the device, so that tests can run it on a CPU too. Times of layers and steps
 are those of CUDA events, the fastest of several runs after a first one.
 """
@@ -8,15 +8,17 @@ are those of CUDA events, the fastest of several runs after a first one.
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from fits import seconds_per_epoch, timed_fit
 from layers import layers
-from limits import copy_rate, fastest, interleaved, limits, ratios, spread
+from limits import copy_rate, fastest, interleaved, limits, ratios, spread, synchronize
 from loops import PlanLoop
 from torch import nn
 from training import plan_differences
@@ -47,9 +49,9 @@ def whole_fits(
     first, epochs = workload.epochs
     folder = Path(tempfile.mkdtemp(prefix="bvalign-throughput-"))
     besides: list[float] = []
-    options = {"trainer.accelerator": "cpu"}
+    options = {"trainer.accelerator": "cpu", "trainer.devices": 1}
     if device == "cuda":
-        options = {"trainer.accelerator": "gpu", "trainer.precision": "bf16-mixed"}
+        options |= {"trainer.accelerator": "gpu", "trainer.precision": "bf16-mixed"}
         options["trainer.benchmark"] = "true"
 
     def fit() -> float:
@@ -89,26 +91,32 @@ def _step(loop: PlanLoop) -> Callable[[], None]:
 
 
 def steps(workload: Workload, device: str, budget: float) -> dict[str, object]:
-    """Milliseconds per member of a whole training step without a graph, seconds of its first run.
+    """Milliseconds per member of a whole training step, and seconds until it has run once.
 
-    On a GPU also through torch.compile. Plans that refuse the network are left out.
+    `whole` steps are those of `fit` on an accelerator, a CUDA graph for each member of `sequential`
+    and one for the pack of the others. On a GPU also through torch.compile. Plans that refuse the
+    network are left out.
     """
     rows: dict[str, dict[str, float]] = {}
 
-    def measure(name: str, size: int, plan: str, **options: bool) -> None:
+    def measure(name: str, plan: str, *, whole: bool = False, **options: bool) -> None:
+        begin = time.perf_counter()
         with suppress(ValueError):
-            run = _step(PlanLoop(replace(workload, pack=size), plan, device=device, **options))
-            first = fastest(run, 0.0, device)
-            took = 1000 * fastest(run, budget, device) / size
+            loop = PlanLoop(workload, plan, device=device, **options)
+            run = partial(loop.whole_steps(), 1) if whole else _step(loop)
+            run()
+            synchronize(device)
+            first = time.perf_counter() - begin
+            took = 1000 * fastest(run, budget, device) / workload.pack
             rows[name] = {"milliseconds": took, "first_seconds": first}
 
     for half in (False, True):
         kind = " bf16" if half else ""
         for plan in plans_on(torch.device(device)):
-            size = 1 if plan == "sequential" else workload.pack
-            measure(f"{plan}{kind}", size, plan, bfloat16=half)
+            measure(f"{plan}{kind}", plan, bfloat16=half)
+            measure(f"{plan} whole{kind}", plan, bfloat16=half, whole=True)
             if device == "cuda":
-                measure(f"{plan} compiled{kind}", size, plan, bfloat16=half, compiled=True)
+                measure(f"{plan} compiled{kind}", plan, bfloat16=half, compiled=True)
     loop = PlanLoop(workload, "packed", device=device)
     batch = 1000 * fastest(lambda: next(loop.endless), budget, device) / workload.pack
     return {"rows": rows, "batch_milliseconds": batch}

@@ -48,7 +48,7 @@ def _gpu_fits(gpu: dict) -> list[str]:
 def _gpu_parts(gpu: dict) -> list[str]:
     return [
         *table(
-            "step of ResNet-20 without a graph | ms per member | first, s",
+            "step of ResNet-20 (whole: as `fit` makes it) | ms per member | until the first, s",
             [
                 [n, f"{r['milliseconds']:.3f}", f"{r['first_seconds']:.1f}"]
                 for n, r in gpu["steps"]["rows"].items()

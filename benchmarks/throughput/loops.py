@@ -1,6 +1,6 @@
 """Bare training loops: that of a plan, for one pack, and the plain loop of one member."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -10,6 +10,10 @@ from workloads import Workload
 
 from bvalign.data.augmentation import Resident
 from bvalign.data.loader import MemberBatches
+from bvalign.ensemble.steps import WholeSteps, rates_ahead
+
+RATES = 5000
+"""Learning rates of whole steps, more than any measurement makes."""
 
 
 class PlanLoop:
@@ -62,6 +66,25 @@ class PlanLoop:
         """Takes one optimizer step of all members of the pack, each on its next batch."""
         self.train(*next(self.endless))
 
+    def whole_steps(self) -> Callable[[int], None]:
+        """A function that makes steps as `fit` does on an accelerator: CUDA graphs on CUDA.
+
+        Each call trains on the first batches of the first epoch.
+        """
+        self.batches.set_epoch(0)
+        self.batches.load_epoch()
+        rates = rates_ahead(self.optimizer, self.schedule, RATES)
+        pack, losses, loss_sum = self.module.pack, self.module.losses, self.module.loss_sum
+        with self._autocast():
+            whole = WholeSteps(pack, self.batches, losses, self.optimizer, rates, loss_sum)
+
+        def make(number: int) -> None:
+            self.batches.step.zero_()
+            with self._autocast():
+                whole.make(number)
+
+        return make
+
     def epoch(self, number: int) -> None:
         """Trains one epoch and validates where that is due."""
         self.batches.set_epoch(number)
@@ -77,13 +100,17 @@ class PlanLoop:
 
     def train(self, input: Tensor, target: Tensor) -> None:
         """Takes one optimizer step on a batch."""
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.bfloat16):
+        with self._autocast():
             loss = self.module.training_step((input.to(self.dtype), target, target), 0)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
         if self.schedule is not None:
             self.schedule.step()
+
+    def _autocast(self) -> torch.autocast:
+        options = {"enabled": self.bfloat16, "cache_enabled": False}  # as Lightning's
+        return torch.autocast(self.device, torch.bfloat16, **options)
 
     def _endless(self) -> Iterator[tuple[Tensor, Tensor]]:
         number = 0

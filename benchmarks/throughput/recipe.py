@@ -29,6 +29,7 @@ def fast_recipe(members: int = MEMBERS) -> dict[str, object]:
         "config": CONFIG,
         "data.verify": "false",
         "model.members": members,
+        "trainer.devices": 1,
         "trainer.logger": "false",
         "trainer.default_root_dir": root,
     }

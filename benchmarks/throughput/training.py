@@ -68,12 +68,20 @@ def plan_differences(workload: Workload, device: str = "cpu", steps: int = 3) ->
 
 
 def weights_after(
-    workload: Workload, plan: str, steps: int, device: str = "cpu"
+    workload: Workload, plan: str, steps: int, device: str = "cpu", **options: object
 ) -> list[torch.Tensor]:
-    """The network weights of all members after some steps in float64."""
-    loop = PlanLoop(workload, plan, dtype=torch.float64, device=device)
+    """The network weights of all members after some steps, in float64 unless `options` say so.
+
+    They are further arguments of `PlanLoop`.
+    """
+    loop = PlanLoop(workload, plan, device=device, **{"dtype": torch.float64} | options)
     for _ in range(steps):
         loop.step()
+    return weights_of(loop)
+
+
+def weights_of(loop: PlanLoop) -> list[torch.Tensor]:
+    """The network weights of all members."""
     pack = loop.module.pack
     return [weight.cpu() for m in pack.members for weight in pack.network_weights(m).values()]
 

@@ -244,7 +244,7 @@ def device_parts(device):
     assert len(rows) == 3 * 3 * 4
     assert all(row[name] > 0 for row in rows for name in ("forward", "dx", "dw"))
     steps = gpu.steps(workload, device, 0.0)
-    assert {"sequential", "packed", "vmap", "packed bf16"} <= steps["rows"].keys()
+    assert {"sequential", "packed whole", "vmap", "packed whole bf16"} <= steps["rows"].keys()
     assert all(row["milliseconds"] > 0 for row in steps["rows"].values())
     curve = gpu.pack_curve(workload, (1, 2), device, 0.0)
     assert [row["members"] for row in curve] == [1, 2]
