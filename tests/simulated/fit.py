@@ -1,0 +1,77 @@
+"""Runs `bvalign` command lines in one process that has the simulated device.
+
+python tests/simulated/fit.py "fit --trainer.accelerator=simulated --trainer.strategy=simulated"
+
+Each argument is a command line. After each, a line of JSON tells what happened on the device in it:
+`launches`, `waits` and `copied` of `Counts`, and `live_bytes` that are left.
+"""
+
+import gc
+import json
+import shlex
+import sys
+from typing import Any
+
+import torch
+from lightning.pytorch.accelerators import Accelerator, AcceleratorRegistry
+from lightning.pytorch.strategies import SingleDeviceStrategy, StrategyRegistry
+
+from bvalign.cli import main
+from bvalign.show.report import write
+from tests.simulated.device import COUNT, COUNTS, MEMORY, MODULE, NAME, install
+
+
+class SimulatedAccelerator(Accelerator):
+    """The devices as Lightning sees them; `--trainer.strategy=simulated` is a single one.
+
+    Lightning takes the CPU for a single device of an accelerator that is not its own.
+    """
+
+    def setup_device(self, device: torch.device) -> None:
+        MODULE.set_device(device)
+
+    def teardown(self) -> None:
+        """Nothing is left to do."""
+
+    def get_device_stats(self, device: Any) -> dict[str, Any]:
+        return {"live_bytes": MEMORY.live_bytes()}
+
+    @staticmethod
+    def parse_devices(devices: int | str | list[int]) -> list[int]:
+        return devices if isinstance(devices, list) else list(range(int(devices)))
+
+    @staticmethod
+    def get_parallel_devices(devices: list[int]) -> list[torch.device]:
+        return [torch.device(NAME, index) for index in devices]
+
+    @staticmethod
+    def auto_device_count() -> int:
+        return COUNT
+
+    @staticmethod
+    def is_available() -> bool:
+        return True
+
+    @staticmethod
+    def name() -> str:
+        return NAME
+
+
+def register() -> None:
+    """Registers the device with PyTorch and with Lightning."""
+    install()
+    AcceleratorRegistry.register(NAME, SimulatedAccelerator, description="a device for tests")
+    single = {"device": torch.device(NAME, 0)}
+    StrategyRegistry.register(NAME, SingleDeviceStrategy, "one simulated device", **single)
+
+
+if __name__ == "__main__":
+    register()
+    write.save_figure = lambda *_, **__: b""  # half of a tiny fit
+    for line in sys.argv[1:]:
+        COUNTS.clear()
+        before, sys.argv[1:] = sys.argv[1:], shlex.split(line)
+        main()
+        sys.argv[1:] = before
+        gc.collect()
+        print(json.dumps({**vars(COUNTS), "live_bytes": MEMORY.live_bytes()}))
