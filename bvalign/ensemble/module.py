@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int64, Num
 from lightning.pytorch import LightningModule
 from torch import Tensor
+from torch.utils._foreach_utils import _get_fused_kernels_supported_devices
 
 from bvalign.data.loader import EvalBatch, TrainBatch
 from bvalign.ensemble.features import LastLayer, last_layer
@@ -246,4 +247,4 @@ class Ensemble(LightningModule):
     def _may_fuse(self) -> bool:
         # Lightning cannot clip gradients of a fused optimizer under automatic mixed precision
         clips = self._trainer is not None and self._trainer.gradient_clip_val
-        return self.device.type in ("cpu", "cuda") and not clips
+        return self.device.type in _get_fused_kernels_supported_devices() and not clips

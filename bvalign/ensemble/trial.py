@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from lightning.pytorch import Trainer
 
+from bvalign.ensemble.generators import forked_generators
 from bvalign.ensemble.module import Ensemble
 from bvalign.ensemble.plans import PLANS, random_input
 
@@ -78,7 +79,7 @@ def choose_plan(
         return _seconds(step, device, least)
 
     try:  # dropout draws from the global generators, which are left as they were
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        with forked_generators(device):
             choice = _trial(timed, plans, pack, steps)
     except torch.OutOfMemoryError as error:
         raise ValueError(
@@ -182,7 +183,11 @@ def _seconds(step: Callable[[], None], device: torch.device, least: float) -> fl
         device: of the step.
         least: seconds of steps to time, or 100 of them.
     """
-    synchronize = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+
+    def synchronize() -> None:
+        if device.type != "cpu":
+            torch.accelerator.synchronize(device)
+
     step()
     took: list[float] = []
     while len(took) < 2 or (sum(took) < least and len(took) < 100):

@@ -126,6 +126,7 @@ def install() -> None:
     guard = type("Guard", (torch._C._acc.DeviceGuard,), {"type_": lambda _: kind})
     setup = torch.utils.backend_registration._setup_privateuseone_for_python_backend
     setup(NAME, MODULE, hooks(), guard())
+    torch.accelerator.synchronize = MODULE.synchronize  # PyTorch's own asks a guard in C++
     library, every = torch.library.Library("aten", "IMPL"), torch.library.Library("_", "IMPL")
     for name in FACTORIES:
         library.impl(name, _factory(_overload(name)), "PrivateUse1")
