@@ -2,17 +2,20 @@
 
 python tests/simulated/fit.py "fit --trainer.accelerator=simulated --trainer.strategy=simulated"
 
-Each argument is a command line. After each, a line of JSON tells what happened on the device in it:
-`launches`, `waits` and `copied` of `Counts`, and `live_bytes` that are left. There are no reports.
+Each argument is a command line. After each, a line of JSON tells what happened on the device since
+the start of its first wave: `launches`, `waits` and `copied` of `Counts`, `waves`, the bytes in
+memory before and after the training of each, and `live_bytes`, those at the end. There are no
+reports.
 """
 
 import gc
 import json
 import shlex
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.accelerators import Accelerator, AcceleratorRegistry
 from lightning.pytorch.strategies import SingleDeviceStrategy, StrategyRegistry
 
@@ -57,6 +60,22 @@ class SimulatedAccelerator(Accelerator):
         return NAME
 
 
+class Waves(Callback):
+    """Notes the memory in use around the training of each wave; the first one starts the counts."""
+
+    live_bytes: ClassVar[list[tuple[int, int]]] = []
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "fit":
+            if not self.live_bytes:
+                COUNTS.clear()  # of the trial, which makes as many steps as fit into its time
+            self.before = MEMORY.live_bytes()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "fit":
+            self.live_bytes.append((self.before, MEMORY.live_bytes()))
+
+
 def register() -> None:
     """Registers the device with PyTorch and with Lightning."""
     install()
@@ -68,10 +87,12 @@ def register() -> None:
 if __name__ == "__main__":
     register()
     EnsembleCLI._report = lambda *_: None  # half of a tiny fit, and all on the CPU
-    for line in sys.argv[1:]:
+    lines, watch = sys.argv[1:], "--trainer.callbacks+=tests.simulated.fit.Waves"
+    for line in lines:
         COUNTS.clear()
-        before, sys.argv[1:] = sys.argv[1:], shlex.split(line)
+        Waves.live_bytes.clear()
+        sys.argv[1:] = [*shlex.split(line), watch]
         main()
-        sys.argv[1:] = before
         gc.collect()
-        print(json.dumps({**vars(COUNTS), "live_bytes": MEMORY.live_bytes()}))
+        told = {**vars(COUNTS), "waves": Waves.live_bytes, "live_bytes": MEMORY.live_bytes()}
+        print(json.dumps(told))
