@@ -4,6 +4,7 @@ This is the only module that joins data, ensemble, predictions and show.
 """
 
 import logging
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from bvalign.ensemble.epoch_batches import refuse_no_batches
 from bvalign.ensemble.module import Ensemble
 from bvalign.ensemble.probe import refuse_unfit_network
 from bvalign.ensemble.ranks import leave_together, on_rank_zero, started_ranks
+from bvalign.ensemble.stopping import signals_to
 from bvalign.ensemble.trainer_settings import (
     refuse_coupling,
     refuse_settings,
@@ -114,7 +116,8 @@ class EnsembleCLI(LightningCLI):
     def fit(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
         """Trains the missing members pack by pack and writes the report."""
         refuse_coupling(self.trainer, sync_batchnorm=self._trainer_config()["sync_batchnorm"])
-        with started_ranks(self.trainer.strategy):
+        interrupt = signal.default_int_handler  # while no member trains, there is nothing to save
+        with signals_to(interrupt), started_ranks(self.trainer.strategy):
             self._train_and_report(model, datamodule)
 
     @told_in_one_line()

@@ -9,6 +9,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.strategies import DDPStrategy
 
+from bvalign.ensemble.stopping import keep_lightning_from_signals
 from bvalign.ensemble.strategy import MemberParallelStrategy
 from bvalign.ensemble.trainer_settings import refuse_callbacks, refuse_plugins
 
@@ -41,7 +42,8 @@ def make_trainer(config: Mapping[str, Any], callbacks: Sequence[Callback], **mor
     }
     trainer = Trainer(**arguments)
     if arguments["strategy"] == "auto" and type(trainer.strategy) is DDPStrategy:
-        return Trainer(**arguments | {"strategy": MemberParallelStrategy.strategy_name})
+        trainer = Trainer(**arguments | {"strategy": MemberParallelStrategy.strategy_name})
+    keep_lightning_from_signals(trainer)
     return trainer
 
 

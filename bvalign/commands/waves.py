@@ -17,7 +17,7 @@ from bvalign.ensemble.epoch_batches import batches_per_epoch
 from bvalign.ensemble.module import Ensemble
 from bvalign.ensemble.ranks import on_rank_zero
 from bvalign.ensemble.saving import SaveMembers
-from bvalign.ensemble.stopping import StopRequest
+from bvalign.ensemble.stopping import StopRequest, signals_to
 from bvalign.ensemble.strategy import MemberParallelStrategy
 from bvalign.ensemble.trial import choose_plan
 from bvalign.predictions import RunDirectory
@@ -69,7 +69,8 @@ def train_members(
     """
     strategy = trainer.strategy
     _agree_on_plan(run, module, datamodule, trainer)
-    with StopRequest() as stop:
+    stop = StopRequest()
+    with signals_to(stop.ask):
         callbacks = [*watchers, SaveMembers(run, trainer), checkpoints, stop]
         bars = [watcher for watcher in watchers if isinstance(watcher, MembersProgress)]
         retry = module.on_diverged == "retry"
@@ -83,7 +84,7 @@ def train_members(
                     bar.start_wave(len(run.finished()[0]), len(work.members))
                 _train_wave(run, module, datamodule, make_trainer, strategy, work, callbacks)
                 strategy.barrier()
-            if strategy.broadcast(stop.asked):
+            if strategy.reduce_boolean_decision(stop.asked, all=False):
                 raise KeyboardInterrupt
 
 

@@ -154,7 +154,9 @@ class Ensemble(LightningModule):
     ) -> Float[Tensor, "members batch {self.num_classes}"]:
         """Logits of each member on its own inputs."""
         if not self.members:  # there is nothing to train
-            return torch.zeros(0, input.shape[1], self.num_classes, requires_grad=True)
+            dtype = input.dtype if input.is_floating_point() else None
+            shape = (0, input.shape[1], self.num_classes)
+            return torch.zeros(shape, dtype=dtype, device=input.device, requires_grad=True)
         return self.pack(input)
 
     def last_layer(self, member: int, input: Num[Tensor, "samples ..."]) -> LastLayer:

@@ -6,6 +6,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from bvalign.analysis.decompositions import Decomposition, columns_of
 from bvalign.analysis.decompositions.metrics import BiasVariance
@@ -120,4 +121,12 @@ def _new_metric(trainer: Trainer) -> BiasVariance:
             "AlignmentScatter needs a datamodule with num_test_samples and num_classes, got "
             f"{type(data).__name__}; for a module of your own use bvalign.CollectLogits"
         )
-    return BiasVariance(data.num_test_samples, data.num_classes).to(trainer.strategy.root_device)
+    metric = BiasVariance(data.num_test_samples, data.num_classes, dist_sync_fn=_gathered)
+    return metric.to(trainer.strategy.root_device)
+
+
+def _gathered(value: Tensor, group: Any = None) -> list[Tensor]:
+    """A state of each rank; by way of the host under gloo, which does not know every device."""
+    if torch.distributed.get_backend(group) != "gloo":
+        return gather_all_tensors(value, group)
+    return [state.to(value.device) for state in gather_all_tensors(value.cpu(), group)]
