@@ -15,13 +15,14 @@ PACKAGE = ROOT / "bvalign"
 ROOMS = {
     "moved": set(),
     "randomness": set(),
-    "provenance": set(),
+    "float32": set(),
+    "provenance": {"float32"},
     "quick_imports": set(),
     "atomic": set(),
     "memory": set(),
     "predictions": {"atomic"},
     "data": {"randomness", "predictions"},
-    "ensemble": {"randomness", "data", "predictions"},
+    "ensemble": {"randomness", "float32", "data", "predictions"},
     "analysis": {"memory"},
     "show": {"analysis", "predictions", "provenance", "atomic"},
     "commands": {

@@ -189,7 +189,7 @@ class EnsembleCLI(LightningCLI):
             },
             model.num_members,
             even_pack_size(model.num_members, model.pack_size, seats(strategy)),
-            provenance(),
+            provenance(strategy.root_device),
         )
         done, problems = run.finished()
         for problem in problems:

@@ -22,6 +22,7 @@ from bvalign.ensemble.strategy import MemberParallelStrategy
 from bvalign.ensemble.trial import choose_plan
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.run.claims import Work, settle_plan
+from bvalign.provenance import device_name
 from bvalign.show.callbacks import MembersProgress
 
 MakeTrainer = Callable[[Sequence[Callback], MemberCheckpointIO], Trainer]
@@ -121,7 +122,8 @@ def _agree_on_plan(
     def settle() -> tuple[str, int]:
         if not run.missing(retry=module.on_diverged == "retry"):
             return module.plan, 1
-        settled = settle_plan(run, module.plan, choose, compiled=module.compiled, steps=steps)
+        this = {"steps": steps, "device": device_name(trainer.strategy.root_device)}
+        settled = settle_plan(run, module.plan, choose, compiled=module.compiled, **this)
         compiled = ", compiled" if module.compiled else ""
         print(f"plan {settled['plan']}{compiled} ({settled['reason']})", file=sys.stderr)
         # always that of the first plan, as a checkpoint within an epoch counts batches

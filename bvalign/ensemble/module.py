@@ -17,6 +17,7 @@ from bvalign.ensemble.losses import Loss, training_loss
 from bvalign.ensemble.optimization import Optimization, OptimizerName, Schedule
 from bvalign.ensemble.pack import Pack, initial_network
 from bvalign.ensemble.plans import make_pack
+from bvalign.float32 import ieee_float32
 from bvalign.randomness import Randomness, Streams
 
 
@@ -205,7 +206,7 @@ class Ensemble(LightningModule):
     def test_step(self, batch: EvalBatch, batch_idx: int) -> dict[str, Tensor]:
         """Float32 logits (members, batch, classes) with the ids of members and samples."""
         input, target, index = batch
-        with torch.autocast(self.device.type, enabled=False):
+        with torch.autocast(self.device.type, enabled=False), ieee_float32():
             logits = self(input.expand(len(self.members), *input.shape))
         rows = [self.members.index(member) for member in self.sound_members()]
         member = torch.tensor(self.sound_members(), dtype=torch.int64, device=self.device)

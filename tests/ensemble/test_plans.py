@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -331,6 +332,48 @@ def test_a_run_keeps_its_plan_until_another_is_asked_for(tmp_path):
     assert settled("vmap", "vmap") == settled("auto", "packed") == "vmap"
     assert asked == ["auto", "vmap"]
     assert [plan["plan"] for plan in RunDirectory(tmp_path).info["plans"]] == ["packed", "vmap"]
+
+
+def test_each_kind_of_device_has_a_plan_of_its_own(tmp_path):
+    run = RunDirectory.open(tmp_path, {}, 2, 1, {})
+
+    def settled(device, seconds, wanted="auto"):
+        choice = Choice(wanted.replace("auto", "packed"), f"{seconds} s")._asdict()
+        return settle_plan(run, wanted, lambda: choice, device=device)
+
+    assert settled("cpu x86_64", 1)["reason"] == settled("cpu x86_64", 2)["reason"] == "1 s"
+    anew = settled("cuda H100", 3)
+    assert anew["reason"] == "chosen anew on cuda H100, before on cpu x86_64; 3 s"
+    assert anew["device"] == "cuda H100"
+    assert settled("cuda H100", 4) == anew
+    assert settled("cuda A100", 5)["reason"].endswith("; 5 s")
+    assert settled("cpu x86_64", 6)["reason"] == "1 s"  # what was timed there is kept
+    assert settled("cuda H100", 7, "vmap")["reason"] == "7 s"
+    assert settled("cuda H100", 8)["plan"] == "vmap"
+    assert settled("cpu x86_64", 9)["plan"] == "packed"
+    devices = [plan["device"] for plan in RunDirectory(tmp_path).info["plans"]]
+    assert devices == ["cpu x86_64", "cuda H100", "cuda A100", "cuda H100"]
+
+
+def test_a_plan_of_an_older_run_holds_on_every_device(tmp_path):
+    run = RunDirectory.open(tmp_path, {}, 2, 1, {})
+    settle_plan(run, "auto", lambda: Choice("packed", "as it was")._asdict())
+    del run.info["plans"][0]["device"]
+    (tmp_path / "run.json").write_text(json.dumps(run.info))
+    assert settle_plan(run, "auto", dict, device="cuda H100")["reason"] == "as it was"
+
+
+def test_fit_chooses_anew_on_another_device(fit, capsys, tmp_path, monkeypatch):
+    folder = f"--trainer.default_root_dir={tmp_path / 'run'}"
+    fit("--model.members=1", folder)
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    capsys.readouterr()
+    fit("--model.members=2", folder)
+    line = r"plan sequential \(chosen anew on cpu arm64, before on cpu [^;]+; ms per step of 1"
+    assert re.search(line, capsys.readouterr().err)
+    fit("--model.members=3", folder)
+    assert "plan sequential (chosen anew" in capsys.readouterr().err  # the reason of the record
+    assert len(RunDirectory(tmp_path / "run").info["plans"]) == 2
 
 
 def test_a_run_that_was_too_short_for_a_trial_gets_one_when_it_has_grown(tmp_path):

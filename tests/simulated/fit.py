@@ -3,96 +3,34 @@
 python tests/simulated/fit.py "fit --trainer.accelerator=simulated --trainer.strategy=simulated"
 
 Each argument is a command line. After each, a line of JSON tells what happened on the device since
-the start of its first wave: `launches`, `waits` and `copied` of `Counts`, `waves`, the bytes in
-memory before and after the training of each, and `live_bytes`, those at the end. There are no
-reports.
+the start of its first wave: `launches`, `waits` and `copied` of `Counts`; `waves`, the bytes in
+memory before and after the training of each; `live_bytes`, those at the end; and `stopped`, what
+ended the command before its time. There are no reports.
 """
 
 import gc
 import json
 import shlex
 import sys
-from typing import Any, ClassVar
-
-import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.accelerators import Accelerator, AcceleratorRegistry
-from lightning.pytorch.strategies import SingleDeviceStrategy, StrategyRegistry
 
 from bvalign.cli import main
 from bvalign.commands.fit import EnsembleCLI
-from tests.simulated.device import COUNT, COUNTS, MEMORY, MODULE, NAME, install
-
-
-class SimulatedAccelerator(Accelerator):
-    """The devices as Lightning sees them; `--trainer.strategy=simulated` is a single one.
-
-    Lightning takes the CPU for a single device of an accelerator that is not its own.
-    """
-
-    def setup_device(self, device: torch.device) -> None:
-        MODULE.set_device(device)
-
-    def teardown(self) -> None:
-        """Nothing is left to do."""
-
-    def get_device_stats(self, device: Any) -> dict[str, Any]:
-        return {"live_bytes": MEMORY.live_bytes()}
-
-    @staticmethod
-    def parse_devices(devices: int | str | list[int]) -> list[int]:
-        return devices if isinstance(devices, list) else list(range(int(devices)))
-
-    @staticmethod
-    def get_parallel_devices(devices: list[int]) -> list[torch.device]:
-        return [torch.device(NAME, index) for index in devices]
-
-    @staticmethod
-    def auto_device_count() -> int:
-        return COUNT
-
-    @staticmethod
-    def is_available() -> bool:
-        return True
-
-    @staticmethod
-    def name() -> str:
-        return NAME
-
-
-class Waves(Callback):
-    """Notes the memory in use around the training of each wave; the first one starts the counts."""
-
-    live_bytes: ClassVar[list[tuple[int, int]]] = []
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if stage == "fit":
-            if not self.live_bytes:
-                COUNTS.clear()  # of the trial, which makes as many steps as fit into its time
-            self.before = MEMORY.live_bytes()
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if stage == "fit":
-            self.live_bytes.append((self.before, MEMORY.live_bytes()))
-
-
-def register() -> None:
-    """Registers the device with PyTorch and with Lightning."""
-    install()
-    AcceleratorRegistry.register(NAME, SimulatedAccelerator, description="a device for tests")
-    single = {"device": torch.device(NAME, 0)}
-    StrategyRegistry.register(NAME, SingleDeviceStrategy, "one simulated device", **single)
-
+from tests.simulated.accelerator import Waves, register
+from tests.simulated.device import COUNTS, MEMORY
 
 if __name__ == "__main__":
     register()
     EnsembleCLI._report = lambda *_: None  # half of a tiny fit, and all on the CPU
-    lines, watch = sys.argv[1:], "--trainer.callbacks+=tests.simulated.fit.Waves"
+    lines, watch = sys.argv[1:], "--trainer.callbacks+=tests.simulated.accelerator.Waves"
     for line in lines:
         COUNTS.clear()
         Waves.live_bytes.clear()
         sys.argv[1:] = [*shlex.split(line), watch]
-        main()
+        stopped = None
+        try:
+            main()
+        except SystemExit as stop:
+            stopped = stop.code
         gc.collect()
-        told = {**vars(COUNTS), "waves": Waves.live_bytes, "live_bytes": MEMORY.live_bytes()}
-        print(json.dumps(told))
+        memory = {"waves": Waves.live_bytes, "live_bytes": MEMORY.live_bytes()}
+        print(json.dumps({**vars(COUNTS), **memory, "stopped": stopped}), flush=True)
