@@ -7,17 +7,17 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.accelerators import Accelerator, AcceleratorRegistry
 from lightning.pytorch.strategies import SingleDeviceStrategy, StrategyRegistry
 
-from tests.simulated.device import COUNT, COUNTS, MEMORY, MODULE, NAME, install
+from tests.simulated.device import COUNTS, MEMORY, NAME, install
 
 
 class SimulatedAccelerator(Accelerator):
-    """The devices as Lightning sees them; `--trainer.strategy=simulated` is a single one.
+    """One device for each rank, `simulated:0` in its process; autograd in Python has no other.
 
-    Lightning takes the CPU for a single device of an accelerator that is not its own.
+    `--trainer.strategy=simulated` is a single one, as Lightning would take the CPU there.
     """
 
     def setup_device(self, device: torch.device) -> None:
-        MODULE.set_device(device)
+        """Does nothing: there is one."""
 
     def teardown(self) -> None:
         """Nothing is left to do."""
@@ -31,11 +31,11 @@ class SimulatedAccelerator(Accelerator):
 
     @staticmethod
     def get_parallel_devices(devices: list[int]) -> list[torch.device]:
-        return [torch.device(NAME, index) for index in devices]
+        return [torch.device(NAME, 0) for _ in devices]
 
     @staticmethod
     def auto_device_count() -> int:
-        return COUNT
+        return 1
 
     @staticmethod
     def is_available() -> bool:

@@ -2,7 +2,7 @@
 
 A tensor on it wraps a CPU tensor that computes, so members come out as on the CPU. Simulated are:
 
-    devices         `COUNT` of them, and who may compute with whom (rules.py)
+    devices         one per process, and which tensors may meet (rules.py)
     counts          of launches, of times that the host waits, of bytes copied (counts.py)
     memory          bytes that live tensors hold, and a limit
     determinism     refusals of operations for which CUDA has no deterministic algorithm
@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from tests.simulated import rules
 from tests.simulated.counts import CPU, Counts, Memory
 
-NAME, COUNT = "simulated", 8
+NAME = "simulated"
 FACTORIES = (
     "empty.memory_format empty_strided arange arange.start arange.start_step linspace eye eye.m "
     "randperm tril_indices triu_indices"
@@ -76,8 +76,6 @@ class Simulated(torch.Tensor):
 class Module:
     """`torch.simulated`; random numbers come from the CPU's generator."""
 
-    current = 0
-
     def is_available(self) -> bool:
         return True
 
@@ -87,13 +85,13 @@ class Module:
         return False
 
     def device_count(self) -> int:
-        return COUNT
+        return 1
 
     def current_device(self) -> int:
-        return self.current
+        return 0
 
-    def set_device(self, device: torch.device | int) -> None:
-        self.current = device if isinstance(device, int) else torch.device(device).index
+    def set_device(self, device: object) -> None:
+        """Does nothing: there is one."""
 
     def synchronize(self, device: object = None) -> None:
         COUNTS.wait("synchronize")
@@ -230,4 +228,4 @@ def _inner(value: Any) -> Any:
 def _indexed(device: torch.device | str) -> torch.device:
     """The device with its index, where it is a simulated one."""
     device = torch.device(device)
-    return torch.device(NAME, MODULE.current) if device == torch.device(NAME) else device
+    return torch.device(NAME, 0) if device == torch.device(NAME) else device
