@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.accelerators import Accelerator, AcceleratorRegistry
 from lightning.pytorch.strategies import SingleDeviceStrategy, StrategyRegistry
 
+from bvalign.ensemble.stopping import StopRequest
 from tests.simulated.device import COUNTS, MEMORY, NAME, install
 
 
@@ -60,6 +61,17 @@ class Waves(Callback):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit":
             self.live_bytes.append((self.before, MEMORY.live_bytes()))
+
+
+class StopInEpoch(Callback):
+    """Asks a run to stop, as SIGTERM does, when an epoch begins; it stops after a batch."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch == self.epoch:
+            next(one for one in trainer.callbacks if isinstance(one, StopRequest)).asked = True
 
 
 def register() -> None:

@@ -1,11 +1,11 @@
 """Runs of the product on the simulated device, each in a process of its own."""
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +15,7 @@ from bvalign import RunDirectory
 from tests import ROOT
 from tests.processes import run_process
 
+SCRIPT = ROOT / "tests" / "simulated" / "fit.py"
 ON_DEVICE = "--trainer.accelerator=simulated --trainer.strategy=simulated".split()
 ON_CPU = ["--trainer.accelerator=cpu"]
 SMALL = (
@@ -29,11 +30,15 @@ needs_python_backends = pytest.mark.skipif(
 )
 
 
-def run(*commands: Sequence[str]) -> list[dict[str, dict[str, int]]]:
-    """Runs command lines of bvalign in one process; returns what each did on the device."""
+def run(*commands: Sequence[str], ranks: int = 1) -> list[dict[str, Any]]:
+    """Runs command lines of bvalign in one process, or in several ranks.
+
+    Returns:
+        What `fit.py` tells of each command, in each rank.
+    """
     lines = [shlex.join(command) for command in commands]
-    script = str(ROOT / "tests" / "simulated" / "fit.py")
-    said = run_process([sys.executable, script, *lines], env={**os.environ})
+    launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={ranks}"] if ranks > 1 else []
+    said = run_process([sys.executable, *launcher, str(SCRIPT), *lines])
     return [json.loads(line) for line in said.stdout.splitlines() if line.startswith("{")]
 
 
