@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.accelerators import Accelerator, AcceleratorRegistry
+from lightning.pytorch.plugins import MixedPrecision
 from lightning.pytorch.strategies import SingleDeviceStrategy, StrategyRegistry
 
 from bvalign.ensemble.stopping import StopRequest
@@ -19,6 +20,11 @@ class SimulatedAccelerator(Accelerator):
 
     def setup_device(self, device: torch.device) -> None:
         """Does nothing: there is one."""
+
+    def setup(self, trainer: Trainer) -> None:
+        """Has autocast work on the device: Lightning takes CUDA for any that is not its own."""
+        if isinstance(trainer.precision_plugin, MixedPrecision):
+            trainer.precision_plugin.device = NAME
 
     def teardown(self) -> None:
         """Nothing is left to do."""
