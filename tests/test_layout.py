@@ -16,17 +16,19 @@ ROOMS = {
     "moved": set(),
     "randomness": set(),
     "float32": set(),
+    "float64": set(),
     "provenance": {"float32"},
     "quick_imports": set(),
     "atomic": set(),
     "memory": set(),
     "predictions": {"atomic"},
     "data": {"randomness", "predictions"},
-    "ensemble": {"randomness", "float32", "data", "predictions"},
+    "ensemble": {"float32", "float64", "randomness", "data", "predictions"},
     "analysis": {"memory"},
-    "show": {"analysis", "predictions", "provenance", "atomic"},
+    "show": {"analysis", "float64", "predictions", "provenance", "atomic"},
     "commands": {
-        *("analysis", "atomic", "data", "ensemble", "memory", "predictions", "provenance", "show")
+        *("analysis", "atomic", "data", "ensemble", "float64", "memory", "predictions"),
+        *("provenance", "show"),
     },
     "cli": {"commands", "quick_imports"},
 }

@@ -21,7 +21,7 @@ from bvalign.commands.analyze import ALONE
 from bvalign.commands.home import with_home
 from bvalign.commands.one_line import OneLineParser, told_in_one_line
 from bvalign.commands.report import analyze_and_report
-from bvalign.commands.trainers import class_of, make_trainer, refuse_callback_classes
+from bvalign.commands.trainers import class_of, hardware, make_trainer, refuse_callback_classes
 from bvalign.commands.waves import even_pack_size, seats, train_members
 from bvalign.data import EnsembleDataModule
 from bvalign.ensemble.checkpoints import CheckpointMembers
@@ -203,7 +203,7 @@ class EnsembleCLI(LightningCLI):
             (root / "config.yaml").write_text(config)
         print(
             f"{root}: {len(done)} of {run.num_members} members finished; {model.arch} on "
-            f"{datamodule.name}, {self._hardware()}, {torch.get_num_threads()} threads",
+            f"{datamodule.name}, {hardware(self.trainer)}, {torch.get_num_threads()} threads",
             file=sys.stderr,
         )
         if run.missing(retry=model.on_diverged == "retry"):
@@ -228,11 +228,6 @@ class EnsembleCLI(LightningCLI):
     @property
     def _wandb(self) -> WandbRun:
         return self.config_init[self.subcommand].wandb
-
-    def _hardware(self) -> str:
-        strategy = self.trainer.strategy
-        ranks = f"{self.trainer.world_size} ranks of {type(strategy).__name__}, "
-        return f"{ranks if self.trainer.world_size > 1 else ''}{strategy.root_device}"
 
     def _trainer_config(self) -> dict[str, Any]:
         return dict(self.config_init[self.subcommand].trainer)

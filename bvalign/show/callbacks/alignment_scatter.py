@@ -10,6 +10,7 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 
 from bvalign.analysis.decompositions import Decomposition, columns_of
 from bvalign.analysis.decompositions.metrics import BiasVariance
+from bvalign.float64 import float64_device
 from bvalign.predictions import RunDirectory
 from bvalign.show.callbacks.alignment_log import alignment_scalars, log_scatter
 from bvalign.show.loggers import log_samples
@@ -121,7 +122,7 @@ def _new_metric(trainer: Trainer) -> BiasVariance:
             "AlignmentScatter needs a datamodule with num_test_samples and num_classes, got "
             f"{type(data).__name__}; for a module of your own use bvalign.CollectLogits"
         )
-    with trainer.strategy.root_device:  # its states are megabytes
+    with float64_device(trainer.strategy.root_device):  # its states are megabytes
         return BiasVariance(data.num_test_samples, data.num_classes, dist_sync_fn=_gathered)
 
 
