@@ -180,6 +180,7 @@ class EnsembleCLI(LightningCLI):
             part = batch * seats(strategy) // strategy.world_size
             refuse_unfit_network(model, part, strategy.root_device)
             refuse_no_batches(self.trainer.limit_train_batches, datamodule.steps_per_epoch)
+        samples = datamodule.samples()
         run = RunDirectory.open(
             root,
             {
@@ -194,7 +195,6 @@ class EnsembleCLI(LightningCLI):
         done, problems = run.finished()
         for problem in problems:
             print(f"{problem}: trained again", file=sys.stderr)
-        samples = datamodule.samples()
         run.save_samples(samples)
         for note in samples.notes:
             print(note, file=sys.stderr)

@@ -45,7 +45,10 @@ class AlignmentScatter(Callback):
         self.metrics: dict[str, BiasVariance] = {}
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.metrics["val"] = _new_metric(trainer)
+        if "val" in self.metrics:
+            self.metrics["val"].reset()  # a metric refers to itself: a new one would add to memory
+        else:
+            self.metrics["val"] = _new_metric(trainer)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if "test" not in self.metrics:
