@@ -18,6 +18,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from bvalign.commands.analyze import ALONE
+from bvalign.commands.first_start import pack_size_of_new_run
 from bvalign.commands.home import with_home
 from bvalign.commands.one_line import OneLineParser, told_in_one_line
 from bvalign.commands.report import analyze_and_report
@@ -25,9 +26,7 @@ from bvalign.commands.trainers import class_of, hardware, make_trainer, refuse_c
 from bvalign.commands.waves import even_pack_size, seats, train_members
 from bvalign.data import EnsembleDataModule
 from bvalign.ensemble.checkpoints import CheckpointMembers
-from bvalign.ensemble.epoch_batches import refuse_no_batches
 from bvalign.ensemble.module import Ensemble
-from bvalign.ensemble.probe import refuse_unfit_network
 from bvalign.ensemble.ranks import leave_together, on_rank_zero, started_ranks
 from bvalign.ensemble.stopping import signals_to
 from bvalign.ensemble.trainer_settings import (
@@ -175,11 +174,9 @@ class EnsembleCLI(LightningCLI):
     ) -> RunDirectory:
         """Creates or joins the run on disk, saves samples and configuration, prints the state."""
         strategy = self.trainer.strategy
+        pack_size = even_pack_size(model.num_members, model.pack_size, seats(strategy))
         if not (root / "run.json").exists():
-            batch = min(datamodule.batch_size, len(datamodule.arrays.train_target))
-            part = batch * seats(strategy) // strategy.world_size
-            refuse_unfit_network(model, part, strategy.root_device)
-            refuse_no_batches(self.trainer.limit_train_batches, datamodule.steps_per_epoch)
+            pack_size = pack_size_of_new_run(model, datamodule, self.trainer, pack_size)
         samples = datamodule.samples()
         run = RunDirectory.open(
             root,
@@ -189,7 +186,7 @@ class EnsembleCLI(LightningCLI):
                 "trainer": trainer_identity(self._trainer_config()),
             },
             model.num_members,
-            even_pack_size(model.num_members, model.pack_size, seats(strategy)),
+            pack_size,
             provenance(strategy.root_device),
         )
         done, problems = run.finished()

@@ -78,6 +78,7 @@ class EnsembleDataModule(LightningDataModule):
             "shard": self.shard,
             "start": module.start,
             "steps_at_once": module.steps_at_once,
+            "drawn": module.drawn,
         }
 
     @abstractmethod

@@ -2,26 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from jaxtyping import Float, Int64, Num
-from lightning.pytorch import LightningModule
+from jaxtyping import Float, Num
 from torch import Tensor
 from torch.utils._foreach_utils import _get_fused_kernels_supported_devices
 
-from bvalign.data.loader import EvalBatch, TrainBatch
+from bvalign.data.loader import EvalBatch
 from bvalign.ensemble.features import LastLayer, last_layer
-from bvalign.ensemble.losses import Loss, training_loss
+from bvalign.ensemble.losses import Loss
 from bvalign.ensemble.optimization import Optimization, OptimizerName, Schedule
-from bvalign.ensemble.pack import Pack, initial_network
+from bvalign.ensemble.pack import initial_network
 from bvalign.ensemble.plans import make_pack
+from bvalign.ensemble.stepping import Stepping
 from bvalign.float32 import ieee_float32
 from bvalign.randomness import Randomness, Streams
 
 
-class Ensemble(LightningModule):
+class Ensemble(Stepping):
     """An ensemble of independently trained members, of which one pack is held at a time.
 
     The loss is the sum over members of each member's batch mean, so each member gets the gradient
@@ -41,9 +40,12 @@ class Ensemble(LightningModule):
             another, `packed` one kernel per layer for all members, `vmap` the same by torch.func.
             `auto` times them when `fit` starts a run; it is `sequential` in one too short for that,
             and without a run directory.
-        compile: train through torch.compile, under plan `sequential` only, which `auto` then means.
-            It takes half a minute or more at the start and needs a C++ compiler (CPU) or Triton
-            (GPU); a step of ResNet-8 or -20 then takes a sixth less (batch 128, one CPU thread).
+        graph: `auto` has a CUDA GPU repeat whole training steps as CUDA graphs wherever it can, and
+            the line about the plan says where it cannot and why; `off` does not.
+        compile: train through torch.compile, under plan `sequential`, which `auto` then means, or
+            `packed`. It takes half a minute or more at the start and needs a C++ compiler (CPU) or
+            Triton (GPU); a step of ResNet-8 or -20 then takes a sixth less under `sequential`
+            (batch 128, one CPU thread).
         randomness: sources of randomness that differ between members.
         seed: of all random streams; the CLI takes it from --seed_everything.
         optimizer: `sgd` with Nesterov momentum, or `adamw`.
@@ -69,6 +71,7 @@ class Ensemble(LightningModule):
         members: int = 8,
         pack_size: int = 8,
         plan: Literal["auto", "sequential", "packed", "vmap"] = "auto",
+        graph: Literal["auto", "off"] = "auto",
         compile: bool = False,
         randomness: Randomness = Randomness(),  # noqa: B008 (frozen)
         seed: int = 0,
@@ -89,20 +92,19 @@ class Ensemble(LightningModule):
             )
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"model.label_smoothing must lie in [0, 1), got {label_smoothing}")
-        if compile and plan in ("packed", "vmap"):
-            raise ValueError(f"model.compile=true needs --model.plan=sequential, got {plan}")
+        if compile and plan == "vmap":
+            raise ValueError("model.compile=true needs --model.plan=sequential or packed, got vmap")
         self.num_classes, self.image_shape = num_classes, tuple(image_shape)
         self.arch, self.arch_args = arch, dict(arch_args or {})
         if width is not None:
             self.arch_args["width"] = width
         self.num_members, self.pack_size = members, pack_size
-        self.plan, self.compiled = "sequential" if compile else plan, compile
-        self.steps_at_once = 1  # training steps per batch, which holds the samples of all
+        self.plan = "sequential" if compile and plan == "auto" else plan
+        self.graph, self.compiled = graph, compile
         self.streams = Streams(seed, randomness)
         self.optimization = Optimization(optimizer, lr, momentum, weight_decay, schedule)
         self.loss, self.label_smoothing = loss, label_smoothing
         self.on_diverged = on_diverged
-        self.pack: Pack | None = None
         self.assign(range(members))
 
     def assign(self, members: Sequence[int], attempts: Mapping[int, int] | None = None) -> None:
@@ -115,9 +117,8 @@ class Ensemble(LightningModule):
         self.members = tuple(members)
         self.streams = replace(self.streams, attempts=dict(attempts or {}))
         self.diverged: set[int] = set()
-        self.start = (0, 0)  # epoch and batch that the next fit resumes from
-        self.passes = 0  # forward passes in training; their number names the masks of dropout
-        self.pack = None
+        self.start, self.passes = (0, 0), 0
+        self.pack = self.whole_steps = None
 
     def sound_members(self) -> list[int]:
         """Members whose training has not diverged."""
@@ -142,7 +143,7 @@ class Ensemble(LightningModule):
                 self.members,
                 self.initial_network,
                 self.image_shape,
-                self.compiled,
+                compiled=self.compiled,
             )
 
     def initial_network(self, member: int) -> torch.nn.Module:
@@ -164,45 +165,6 @@ class Ensemble(LightningModule):
         """Input and parameters of the last linear layer of one member."""
         return last_layer(self.pack.network(member), input)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint |= {"loss_sum": self.loss_sum, "passes": self.passes}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Resumes where the checkpoint was taken, also within an epoch."""
-        self.loss_sum = checkpoint["loss_sum"].to(self.device)
-        self.passes = checkpoint["passes"]
-        progress = checkpoint["loops"]["fit_loop"]
-        batches = progress["epoch_loop.batch_progress"]
-        done = 0 if batches["is_last_batch"] else batches["current"]["ready"]
-        self.start = (progress["epoch_progress"]["current"]["processed"], done)
-
-    def on_train_epoch_start(self) -> None:
-        self.loss_sum = torch.zeros(len(self.members), device=self.device)
-
-    @property
-    def automatic_optimization(self) -> bool:
-        """True unless batches hold several steps: Lightning steps the optimizer once a batch."""
-        return self.steps_at_once == 1
-
-    def training_step(self, batch: TrainBatch, batch_idx: int) -> Float[Tensor, ""] | None:
-        input, target, _ = batch
-        if self.steps_at_once == 1 or not self.members:
-            return self._loss(input, target)
-        optimizer, scheduler = self.optimizers(), self.lr_schedulers()
-        size = self.trainer.train_dataloader.batch_size
-        for part in zip(input.split(size, dim=1), target.split(size, dim=1), strict=True):
-            loss = self._loss(*part)
-            optimizer.zero_grad()
-            self.manual_backward(loss)
-            optimizer.step()
-            if scheduler is not None:
-                scheduler.step()
-        return None
-
-    def train_loss(self) -> Float[Tensor, " members"]:
-        """Mean training loss of the epoch that just ended."""
-        return self.loss_sum / self._steps_per_epoch()
-
     def test_step(self, batch: EvalBatch, batch_idx: int) -> dict[str, Tensor]:
         """Float32 logits (members, batch, classes) with the ids of members and samples."""
         input, target, index = batch
@@ -218,35 +180,6 @@ class Ensemble(LightningModule):
     def optimizer_of_all(self) -> torch.optim.Optimizer:
         """One optimizer over the pack, fused where possible, as many tensors are small."""
         return self.optimization.make_optimizer(self.parameters(), fused=self._may_fuse())
-
-    def configure_optimizers(self) -> dict[str, object] | None:
-        steps = self.trainer.estimated_stepping_batches  # a collective call: also without members
-        if self.steps_at_once > 1:  # Lightning counts batches
-            steps = self._steps_per_epoch() * self.trainer.max_epochs
-        if not self.members:
-            return None
-        optimizer = self.optimizer_of_all()
-        scheduler = self.optimization.make_scheduler(optimizer, steps)
-        if scheduler is None:
-            return {"optimizer": optimizer}
-        each_step = {"scheduler": scheduler, "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": each_step}
-
-    def _loss(
-        self, input: Num[Tensor, "members batch ..."], target: Int64[Tensor, "members batch"]
-    ) -> Float[Tensor, ""]:
-        self.pack.seed = partial(self.streams.torch_seed, "dropout", epoch=self.passes)
-        self.passes += 1
-        logits = self(input)
-        loss = training_loss(logits, target, self.loss, label_smoothing=self.label_smoothing)
-        loss = loss.mean(dim=1)
-        self.loss_sum += loss.detach()
-        return loss.sum()
-
-    def _steps_per_epoch(self) -> int:
-        if self.steps_at_once == 1:
-            return self.trainer.num_training_batches
-        return self.trainer.train_dataloader.num_steps
 
     def _may_fuse(self) -> bool:
         # Lightning cannot clip gradients of a fused optimizer under automatic mixed precision

@@ -18,6 +18,7 @@ def make_pack(
     members: Sequence[int],
     create: Callable[[int], nn.Module],
     image_shape: tuple[int, int, int],
+    *,
     compiled: bool = False,
 ) -> Pack:
     """Packs members' initial networks, once the plan is shown to compute what each does alone.
@@ -27,17 +28,16 @@ def make_pack(
         members: global ids, the order of the leading axis.
         create: the initial network of a member.
         image_shape: (channels, height, width) of one input.
-        compiled: train through torch.compile, which only `sequential` does.
+        compiled: train through torch.compile; plan `vmap` cannot.
 
     Raises:
         ValueError: no such plan, or the network gives other logits under it.
     """
     if plan not in PLANS:
         raise ValueError(f"model.plan must be one of {', '.join(PLANS)}, got '{plan}'")
-    if plan == "sequential":
-        return Sequential(members, create, compiled=compiled)
-    _check(plan, members[:2], create, image_shape)
-    return PLANS[plan](members, create)
+    if plan != "sequential":
+        _check(plan, members[:2], create, image_shape)
+    return PLANS[plan](members, create, compiled=compiled)
 
 
 def random_input(

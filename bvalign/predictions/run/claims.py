@@ -177,6 +177,7 @@ def settle_plan(
     choose: Callable[[], Mapping[str, object]],
     *,
     compiled: bool = False,
+    graph: str | None = None,
     steps: int | float = 0,
     device: str = "",
 ) -> dict[str, object]:
@@ -184,15 +185,17 @@ def settle_plan(
 
     `plans` in run.json lists all plans; the last one of a kind of device is in force there. A plan
     is chosen for a new run, when the user names another plan or turns torch.compile on or off, when
-    a run that was too short for a trial of plans has grown, and when it continues on a device of
-    another kind. It is not part of a run's identity, as it changes no member beyond rounding, but
-    members are bit-identical only under the same plan.
+    training steps can be CUDA graphs now or no longer can, when a run that was too short for a
+    trial of plans has grown, and when it continues on a device of another kind. It is not part of a
+    run's identity, as it changes no member beyond rounding, but members are bit-identical only
+    under the same plan.
 
     Args:
         run: the run directory.
         wanted: name of the plan; `auto` takes the one in force.
         choose: returns `plan`, `compiled` and whatever else is to be recorded.
         compiled: whether members are to be trained through torch.compile.
+        graph: whether their steps are to be CUDA graphs, or why not; None leaves that open.
         steps: training steps of the run, compared with `untimed_steps` of the plan in force.
         device: type and name of the device of this process; plans without one hold on all.
 
@@ -205,6 +208,7 @@ def settle_plan(
         here = [plan for plan in plans if plan.get("device", device) == device]
         last = here[-1] if here else {}
         holds = wanted in ("auto", last.get("plan")) and compiled == last.get("compiled", False)
+        holds = holds and graph in (None, last.get("graph", graph))
         outgrown = wanted == "auto" and 0 < last.get("untimed_steps", 0) < steps
         if here and holds and not outgrown:
             return last
