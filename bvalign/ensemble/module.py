@@ -171,9 +171,10 @@ class Ensemble(Stepping):
         input, target, index = batch
         with torch.autocast(self.device.type, enabled=False), ieee_float32():
             logits = self(input.expand(len(self.members), *input.shape))
-        rows = [self.members.index(member) for member in self.sound_members()]
-        member = torch.tensor(self.sound_members(), dtype=torch.int64, device=self.device)
-        return {"member": member, "index": index, "target": target, "logits": logits[rows].float()}
+        if self.diverged:
+            logits = logits[[self.members.index(member) for member in self.sound_members()]]
+        member = torch.tensor(self.sound_members(), dtype=torch.int64)  # on the host, who asks
+        return {"member": member, "index": index, "target": target, "logits": logits.float()}
 
     validation_step = test_step
 
