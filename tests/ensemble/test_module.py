@@ -1,4 +1,5 @@
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -190,6 +191,8 @@ def test_weights_of_another_network_are_refused():
 def test_a_rank_without_members_stays_on_its_device(monkeypatch, dtype):
     """On `meta`, which stands for a GPU: a tensor that is left on the CPU is refused."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # meta has none
+    strategy = SimpleNamespace(root_device=torch.device("meta"))
+    monkeypatch.setattr(Ensemble, "trainer", SimpleNamespace(strategy=strategy))
     module = Ensemble(10, (1, 8, 8), arch="mlp", width=8)
     module.assign(())
     module.configure_model()
