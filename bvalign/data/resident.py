@@ -116,6 +116,9 @@ class ResidentDataModule(EnsembleDataModule):
         augmentation = self.augmentation if self.augment else Augmentation()
         return self.batches(split, augmentation, self.normalise, **self.schedule())
 
+    def first_inputs(self, num: int) -> Num[Tensor, "samples ..."]:
+        return self.normalise(torch.from_numpy(self.arrays.train_images[:num]))
+
     def train_inputs(self) -> tuple[Num[Tensor, "samples ..."], Int64[Tensor, " samples"]]:
         """The whole training set without augmentation: inputs and labels on the device."""
         split = self._resident(self.arrays.train_images, self.arrays.train_target)
