@@ -210,6 +210,9 @@ class RunDirectory:
             notes.append(
                 f"{len(missing)} of {self.num_members} members are not finished: {missing}"
             )
+        bare = [member for member in members if not self.member(member).has_weights()]
+        if bare:
+            notes.append(f"only logits are kept, no weights, of members {bare}")
         stored = read_samples(self.root / "samples.npz")
         slices = [self.member(member).open_logits() for member in members]
         return Predictions(
