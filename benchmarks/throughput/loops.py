@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from usual import sgd
 from workloads import Workload
 
-from bvalign.data.loader import MemberBatches, Resident
+from bvalign.data.augmentation import Resident
+from bvalign.data.loader import MemberBatches
 
 
 class PlanLoop:
@@ -99,8 +100,8 @@ class PlainLoop:
     def __init__(self, workload: Workload, device: str = "cpu") -> None:
         self.data, self.device = workload.datamodule(), device
         self.batch_size = workload.batch_size
-        arrays = self.data.arrays[:2]
-        self.images, self.target = (torch.from_numpy(array).to(device) for array in arrays)
+        split = Resident(*(torch.from_numpy(a).to(device) for a in self.data.arrays[:2]))
+        self.split = self.data.augmentation.pad(split)
         self.network = workload.module("sequential").initial_network(0).to(device).train()
         self.optimizer = sgd(self.network)
         self.rng, self.order = np.random.default_rng(0), torch.empty(0, dtype=torch.int64)
@@ -108,12 +109,13 @@ class PlainLoop:
     def step(self) -> None:
         """Takes one optimizer step on the next batch."""
         if len(self.order) < self.batch_size:
-            self.order = torch.randperm(len(self.images), device=self.device)
+            self.order = torch.randperm(len(self.split.images), device=self.device)
         index, self.order = self.order[: self.batch_size], self.order[self.batch_size :]
-        uniform = self.rng.random((len(index), 3))
-        images = self.data.augmentation(self.images[index], uniform)
+        shifts = self.data.augmentation.shifts(self.rng.random((len(index), 3)))
+        shifts = torch.from_numpy(shifts).to(self.device)
+        images = self.data.augmentation(self.split.images, index, shifts)
         logits = self.network(self.data.normalise(images))
-        loss = nn.functional.cross_entropy(logits, self.target[index])
+        loss = nn.functional.cross_entropy(logits, self.split.target[index])
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bvalign.data import Arrays, Digits, ResidentDataModule
-from bvalign.data.loader import Augmentation
+from bvalign.data.augmentation import Augmentation
 from bvalign.ensemble.module import Ensemble
 
 CLASSES = 10

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from bvalign.data.datamodule import Arrays, EnsembleDataModule, balanced_rows
 from bvalign.data.image_workers import Centres, Crops, MemberSampler, Thumbnails
+from bvalign.data.normalise import Normalise
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as is usual
 THUMBNAIL = 32  # pixels; 50,000 of them are 150 MB
@@ -70,6 +71,7 @@ class ImageFolder(EnsembleDataModule):
         self.size, self.augment, self.workers = size, augment, workers
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_train, self.num_test = num_train, num_test
+        self.normalise = Normalise(MEAN, STD)
         folder = self.root / train
         names = [inside.name for inside in _folders(folder)]
         if len(names) < 2:
@@ -134,8 +136,7 @@ class ImageFolder(EnsembleDataModule):
             dataloader_idx: of Lightning.
         """
         image, target, index = batch
-        mean, std = (torch.tensor(v, device=image.device).view(-1, 1, 1) for v in (MEAN, STD))
-        return (image.float() / 255 - mean) / std, target, index
+        return self.normalise(image), target, index
 
     def train_inputs(self) -> tuple[Num[Tensor, "samples ..."], Int64[Tensor, " samples"]]:
         raise ValueError(

@@ -12,8 +12,8 @@ from urllib.error import URLError
 import numpy as np
 from jaxtyping import Integer, UInt8
 
+from bvalign.data.augmentation import Augmentation
 from bvalign.data.datamodule import Arrays
-from bvalign.data.loader import Augmentation
 from bvalign.data.resident import ResidentDataModule
 
 

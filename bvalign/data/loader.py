@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, Num, UInt8
+from jaxtyping import Int16, Int64, Num
 from torch import Tensor
 
+from bvalign.data.augmentation import Augmentation, Resident
 from bvalign.randomness import Streams
 
 TrainBatch = tuple[
@@ -22,45 +23,6 @@ TrainBatch = tuple[
 EvalBatch = tuple[Num[Tensor, "batch ..."], Int64[Tensor, " batch"], Int64[Tensor, " batch"]]
 """(input, target, index): float images (channels, height, width) or token ids (words), class ids,
 and rows of the data set."""
-
-
-class Resident(NamedTuple):
-    """One split on one device."""
-
-    images: UInt8[Tensor, "samples channels height width"] | Int64[Tensor, "samples words"]
-    target: Int64[Tensor, "*members samples"]  # with members: labels of their own
-
-
-class Augmentation(NamedTuple):
-    """Random crop after zero padding and random horizontal flip; (0, False) does nothing.
-
-    Args:
-        padding: pixels added on each side before a crop of the original size.
-        flip: mirror left and right with probability one half.
-    """
-
-    padding: int = 0
-    flip: bool = False
-
-    def __call__(
-        self,
-        images: UInt8[Tensor, "batch channels height width"] | Int64[Tensor, "batch words"],
-        draws: Float[np.ndarray, "batch 3"],
-    ) -> UInt8[Tensor, "batch channels height width"] | Int64[Tensor, "batch words"]:
-        """Augments images by uniform draws in [0, 1); token ids go through (0, False) only."""
-        if self == Augmentation():
-            return images
-        batch, channels, height, width = images.shape
-        padded = torch.nn.functional.pad(images, (self.padding,) * 4)
-        offset = np.floor(draws[:, :2] * (2 * self.padding + 1)).astype(np.int64)
-        rows = offset[:, :1] + np.arange(height)
-        columns = offset[:, 1:] + np.arange(width)
-        if self.flip:
-            columns = np.where(draws[:, 2:] < 0.5, columns[:, ::-1], columns)
-        flat = rows[:, :, None] * padded.shape[-1] + columns[:, None, :]
-        index = torch.from_numpy(flat.reshape(batch, 1, height * width)).to(images.device)
-        picked = padded.flatten(2).gather(2, index.expand(-1, channels, -1))
-        return picked.view(batch, channels, height, width)
 
 
 class Shard(NamedTuple):
@@ -127,6 +89,12 @@ class MemberSchedule:
     def __len__(self) -> int:
         return math.ceil(self.num_steps / self.steps_at_once)
 
+    @property
+    def first_batch(self) -> int:
+        """Batches of this epoch that were trained on before."""
+        epoch, batch = self.start
+        return batch if epoch == self.epoch else 0
+
     def order(self) -> Int64[np.ndarray, "members samples"]:
         """Rows in the order in which members visit them in this epoch."""
         rows = np.empty((len(self.members), self.num_samples), dtype=np.int64)
@@ -139,10 +107,9 @@ class MemberSchedule:
 
     def steps(self) -> Iterator[slice]:
         """Slices of `order` with this rank's part of each batch."""
-        epoch, batch = self.start
         part = self.shard.of(self.batch_size)
         size = self.batch_size * self.steps_at_once
-        for number in range(batch if epoch == self.epoch else 0, len(self)):
+        for number in range(self.first_batch, len(self)):
             first = number * size
             last = min(first + size, self.num_steps * self.batch_size)
             yield slice(first + part.start, last - self.batch_size + part.stop)
@@ -150,6 +117,10 @@ class MemberSchedule:
 
 class MemberBatches(MemberSchedule):
     """One epoch of training batches for a pack of members, (members, batch, ...) each.
+
+    An iterator gives them, or after `load_epoch` each `draw` those of one training step, on which
+    nothing crosses between host and device and nobody waits, so that a CUDA graph can capture it.
+    The tensors that it reads stay where they are for the whole life of the loader.
 
     Args:
         split: the training set on the training device.
@@ -166,31 +137,67 @@ class MemberBatches(MemberSchedule):
         **schedule: Any,
     ) -> None:
         super().__init__(len(split.images), **schedule)
-        self.split, self.augmentation, self.normalise = split, augmentation, normalise
+        self.split, self.augmentation = augmentation.pad(split), augmentation
+        self.normalise = normalise
+        device, part = split.images.device, self.shard.of(self.batch_size)
+        shape = (len(self.members), self.num_samples)
+        self.rows = torch.zeros(shape, dtype=torch.int64, device=device)  # `order` of the epoch
+        shifts = (*shape, augmentation.num_shifts)
+        self.shifts = torch.zeros(shifts, dtype=torch.int16, device=device)
+        self.step = torch.zeros(shape[0], dtype=torch.int64, device=device)  # next of each member
+        self.part = torch.arange(part.start, part.stop, device=device)
 
-    def state_dict(self) -> dict[str, object]:
-        """Nothing: `start` says where to resume. Having it tells Lightning that we can."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, object]) -> None:
+    def setup(self, stage: str | None = None) -> None:
         """Nothing to load."""
 
     def __iter__(self) -> Iterator[TrainBatch]:
-        order = torch.from_numpy(self.order()).to(self.split.images.device)
-        draws = self._draws()
+        self.load_epoch()
         for here in self.steps():
-            index = order[:, here]
-            images = self.split.images[index.flatten()]
-            images = self.augmentation(images, draws[:, here].reshape(-1, 3))
-            target = self.split.target.expand(len(index), -1).gather(1, index)
-            yield self.normalise(images).unflatten(0, index.shape), target, index
+            index = self.rows[:, here].clone()  # the next epoch overwrites the rows
+            yield self._batch(slice(None), index, self.shifts[:, here])
 
-    def _draws(self) -> Float[np.ndarray, "members samples 3"]:
-        """Uniform random numbers of each member, in the order in which it visits samples."""
-        draws = np.empty((len(self.members), self.num_samples, 3))
-        for row, member in zip(draws, self.members, strict=True):
-            row[:] = self.streams.generator("augmentation", member, self.epoch).random(row.shape)
-        return draws
+    def load_epoch(self) -> None:
+        """Copies order and random numbers of the epoch to the device, for its first step.
+
+        With `draw` on several streams, the current one must come after them.
+        """
+        _fill(self.rows, self.order())
+        if self.augmentation.num_shifts:
+            _fill(self.shifts, self._shifts())
+        self.step.fill_(self.first_batch * self.steps_at_once)
+
+    def draw(self, row: int | None = None) -> TrainBatch:
+        """The batch of the next training step, of all members or of one; counts that step.
+
+        Args:
+            row: of one member in the pack; the leading axis then has length one. Each member has a
+                step of its own, so members need not wait for each other.
+        """
+        mine = slice(None) if row is None else slice(row, row + 1)
+        step = self.step[mine]
+        columns = step[:, None] * self.batch_size + self.part
+        wide = columns[..., None].expand(-1, -1, self.shifts.shape[-1])
+        index, shifts = self.rows[mine].gather(1, columns), self.shifts[mine].gather(1, wide)
+        step += 1
+        return self._batch(mine, index, shifts)
+
+    def _batch(
+        self,
+        mine: slice,
+        index: Int64[Tensor, "members batch"],
+        shifts: Int16[Tensor, "members batch shifts"],
+    ) -> TrainBatch:
+        images = self.augmentation(self.split.images, index.flatten(), shifts.flatten(0, 1))
+        target = self.split.target.expand(len(self.members), -1)[mine].gather(1, index)
+        return self.normalise(images).unflatten(0, index.shape), target, index
+
+    def _shifts(self) -> Int16[np.ndarray, "members samples shifts"]:
+        """Crops and flips of each member, in the order in which it visits samples."""
+        shifts = np.empty(self.shifts.shape, dtype=np.int16)
+        for row, member in zip(shifts, self.members, strict=True):
+            uniform = self.streams.generator("augmentation", member, self.epoch).random(row.shape)
+            row[:] = self.augmentation.shifts(uniform)
+        return shifts
 
 
 class EvalBatches:
@@ -220,3 +227,12 @@ class EvalBatches:
     def __iter__(self) -> Iterator[EvalBatch]:
         for here in self.index.split(self.batch_size):
             yield self.normalise(self.split.images[here]), self.split.target[here], here
+
+
+def _fill(tensor: Num[Tensor, "..."], array: Num[np.ndarray, "..."]) -> None:
+    """Copies an array into a tensor; a GPU fetches it while the host goes on.
+
+    PyTorch hands out the pinned memory again only after that copy has been made.
+    """
+    host = torch.from_numpy(array)
+    tensor.copy_(host.pin_memory() if tensor.is_cuda else host, non_blocking=tensor.is_cuda)

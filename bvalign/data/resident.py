@@ -5,6 +5,7 @@ A data set is a subclass that names its classes and image shape and implements `
 
 import hashlib
 from abc import abstractmethod
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -12,9 +13,11 @@ import torch
 from jaxtyping import Float, Int64, Integer, Num, Shaped, UInt8
 from torch import Tensor
 
+from bvalign.data.augmentation import Augmentation, Resident
 from bvalign.data.datamodule import Arrays, EnsembleDataModule, balanced_rows
 from bvalign.data.label_noise import symmetric_noise
-from bvalign.data.loader import Augmentation, EvalBatches, MemberBatches, Resident
+from bvalign.data.loader import EvalBatches, MemberBatches
+from bvalign.data.normalise import Normalise
 
 
 class ResidentDataModule(EnsembleDataModule):
@@ -134,9 +137,11 @@ class ResidentDataModule(EnsembleDataModule):
         self, images: UInt8[Tensor, "*batch channels height width"]
     ) -> Float[Tensor, "*batch channels height width"]:
         """Scales uint8 images to mean 0 and standard deviation 1."""
-        mean = torch.tensor(self.mean, device=images.device).view(-1, 1, 1)
-        std = torch.tensor(self.std, device=images.device).view(-1, 1, 1)
-        return (images.float() / 255 - mean) / std
+        return self._scale(images)
+
+    @cached_property
+    def _scale(self) -> Normalise:
+        return Normalise(self.mean, self.std)
 
     def _resident(
         self, images: Num[np.ndarray, "samples ..."], target: Int64[np.ndarray, "*members samples"]

@@ -6,14 +6,8 @@ import pytest
 import torch
 
 from bvalign.data import CIFAR10, CIFAR100, MNIST, Arrays, Digits, FashionMNIST, ResidentDataModule
-from bvalign.data.loader import (
-    Augmentation,
-    EvalBatches,
-    MemberBatches,
-    MemberSchedule,
-    Resident,
-    Shard,
-)
+from bvalign.data.augmentation import Augmentation, Resident
+from bvalign.data.loader import EvalBatches, MemberBatches, MemberSchedule, Shard
 from bvalign.randomness import Randomness, Streams
 from tests.data_files import write_cifar, write_mnist
 
@@ -87,23 +81,26 @@ def test_ranks_need_equal_parts_of_a_batch():
 
 def test_augmentation_is_a_crop_of_the_padded_image_flipped_or_not():
     images = split().images
-    draws = np.array([[0.0, 0.0, 0.9], [0.999, 0.5, 0.9], [0.5, 0.5, 0.1]])
-    out = Augmentation(padding=1, flip=True)(images[:3], draws)
+    uniform = np.array([[0.0, 0.0, 0.9], [0.999, 0.5, 0.9], [0.5, 0.5, 0.1]])
+    out = augmented(Augmentation(padding=1, flip=True), torch.arange(3), uniform)
     padded = torch.nn.functional.pad(images[:3], (1, 1, 1, 1))
     assert torch.equal(out[0], padded[0, :, :6, :6])
     assert torch.equal(out[1], padded[1, :, 2:, 1:7])
     assert torch.equal(out[2], images[2].flip(-1))
-    flips = Augmentation(flip=True)(images[:1].repeat(400, 1, 1, 1), _uniform(400))
+    uniform = np.random.default_rng(0).random((400, 3))
+    flips = augmented(Augmentation(flip=True), torch.zeros(400, dtype=torch.int64), uniform)
     assert 160 < sum(not torch.equal(image, images[0]) for image in flips) < 240
 
 
+def augmented(augmentation, index, uniform):
+    """Images of the split, by uniform random numbers."""
+    shifts = torch.from_numpy(augmentation.shifts(uniform))
+    return augmentation(augmentation.pad(split()).images, index, shifts)
+
+
 def test_swapped_axes_are_refused_while_tests_run():
-    with pytest.raises(jaxtyping.TypeCheckError, match="parameter 'draws'"):
-        Augmentation(padding=1)(split().images[:5], np.zeros((3, 5)))
-
-
-def _uniform(num):
-    return np.random.default_rng(0).random((num, 3))
+    with pytest.raises(jaxtyping.TypeCheckError, match="parameter 'uniform'"):
+        Augmentation(padding=1).shifts(np.zeros((3, 5)))
 
 
 def test_evaluation_visits_every_sample_once_in_order():
