@@ -85,7 +85,7 @@ class EnsembleDataModule(LightningDataModule):
         """Settings and content of the data that determine a trained member; needs `setup`."""
 
     def first_inputs(self, num: int) -> Num[Tensor, "samples ..."]:
-        """The first training inputs without augmentation, normalised, on the CPU; needs `setup`.
+        """The first training inputs without augmentation, on the device; needs `setup`.
 
         Args:
             num: how many, of a smaller training set all.

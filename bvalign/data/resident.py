@@ -120,7 +120,8 @@ class ResidentDataModule(EnsembleDataModule):
         return self.batches(split, augmentation, self.normalise, **self.schedule())
 
     def first_inputs(self, num: int) -> Num[Tensor, "samples ..."]:
-        return self.normalise(torch.from_numpy(self.arrays.train_images[:num]))
+        images = torch.from_numpy(self.arrays.train_images[:num])
+        return self.normalise(images.to(self.trainer.strategy.root_device))
 
     def train_inputs(self) -> tuple[Num[Tensor, "samples ..."], Int64[Tensor, " samples"]]:
         """The whole training set without augmentation: inputs and labels on the device."""

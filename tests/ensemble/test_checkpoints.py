@@ -328,7 +328,8 @@ def test_another_plan_goes_on_with_the_groups_of_before(tmp_path):
     arguments = {"bias_lr_factor": 4.0, "momentum": 0.5}
     whole, _ = train(tmp_path / "whole", **arguments)
     train(tmp_path / "run", 7, kill, **arguments)
-    state = RunDirectory(tmp_path / "run").member(1).load_checkpoint(6)
+    folder = RunDirectory(tmp_path / "run").member(1)
+    state = folder.load_checkpoint(max(folder.checkpoint_steps()))
     assert [group["params"] for group in state.info["param_groups"]] == [
         ["fc.weight", "hidden.1.weight", "hidden.3.weight"],
         ["fc.bias", "hidden.1.bias", "hidden.3.bias"],
@@ -343,11 +344,12 @@ def test_a_checkpoint_of_version_0_1_goes_on(tmp_path, whole):
     train(tmp_path, 7)
     run = RunDirectory(tmp_path)
     for folder in (run.member(0), run.member(1)):
-        state = folder.load_checkpoint(6)
-        (group,) = state.info.pop("param_groups")
-        del group["params"]
-        state.info["param_group"] = group
-        folder.save_checkpoint(6, state)
+        for step in folder.checkpoint_steps() - {0}:
+            state = folder.load_checkpoint(step)
+            (group,) = state.info.pop("param_groups")
+            del group["params"]
+            state.info["param_group"] = group
+            folder.save_checkpoint(step, state)
     run, _ = train(tmp_path)
     same(whole, run)
 
