@@ -56,6 +56,8 @@ class Ensemble(LightningModule):
         loss: `cross_entropy`, or `squared_error` of the probabilities (Brier score).
         bias_lr_factor: learning rate of biases, that of the other parameters being one. Their
             weight decay is divided by it, so that both decay by the same fraction in a step.
+        lookahead: steps of SGD after which the weights become a running average of themselves, over
+            longer and longer times (Lookahead); 0 for never.
         label_smoothing: fraction of the label's probability spread over all classes, in [0, 1).
         test_views: views of each test image whose logits are averaged: 2 adds the mirror image, 6
             also both of two shifts by a pixel (reflected), which together weigh as much.
@@ -83,6 +85,7 @@ class Ensemble(LightningModule):
         weight_decay: float = 5e-4,
         schedule: Schedule = "onecycle",
         bias_lr_factor: float = 1.0,
+        lookahead: int = 0,
         loss: Loss = "cross_entropy",
         label_smoothing: float = 0.0,
         test_views: Views = 1,
@@ -107,7 +110,7 @@ class Ensemble(LightningModule):
         self.steps_at_once = 1  # training steps per batch, which holds the samples of all
         self.streams = Streams(seed, randomness)
         self.optimization = Optimization(
-            optimizer, lr, momentum, weight_decay, schedule, bias_lr_factor
+            optimizer, lr, momentum, weight_decay, schedule, bias_lr_factor, lookahead
         )
         self.loss, self.label_smoothing = loss, label_smoothing
         self.test_views, self.on_diverged = test_views, on_diverged

@@ -9,6 +9,8 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
 
+from bvalign.ensemble.lookahead import Lookahead
+
 OptimizerName = Literal["sgd", "adamw"]
 Schedule = Literal["onecycle", "cosine", "triangular", "constant"]
 
@@ -27,6 +29,7 @@ class Optimization:
         weight_decay: L2 penalty (SGD) or decoupled decay (AdamW), on all weights.
         schedule: see `Ensemble`.
         bias_lr_factor: see `Ensemble`.
+        lookahead: see `Ensemble`.
     """
 
     optimizer: OptimizerName
@@ -35,6 +38,7 @@ class Optimization:
     weight_decay: float
     schedule: Schedule
     bias_lr_factor: float = 1.0
+    lookahead: int = 0
 
     def __post_init__(self) -> None:
         values = self.lr, self.momentum, self.weight_decay
@@ -47,13 +51,16 @@ class Optimization:
             raise ValueError(
                 f"model.bias_lr_factor must be a number above 0, got {self.bias_lr_factor}"
             )
+        if self.lookahead < 0 or (self.lookahead and self.optimizer != "sgd"):
+            raise ValueError(
+                "model.lookahead must be 0, or a number of steps of --model.optimizer=sgd, got "
+                f"{self.lookahead} of {self.optimizer}"
+            )
 
     def identity(self) -> dict[str, object]:
-        """All settings; without the factor where it is one, as runs were before there was one."""
-        settings = asdict(self)
-        if self.bias_lr_factor == 1:
-            del settings["bias_lr_factor"]
-        return settings
+        """All settings; those that 0.1.0 did not have only where they are in use."""
+        unused = {"bias_lr_factor": 1, "lookahead": 0}
+        return {key: value for key, value in asdict(self).items() if unused.get(key) != value}
 
     def make_optimizer(
         self, parameters: Iterable[tuple[str, nn.Parameter]], *, fused: bool
@@ -74,10 +81,20 @@ class Optimization:
         settings = {"lr": self.lr, "weight_decay": self.weight_decay, "fused": fused}
         if self.optimizer == "adamw":
             return AdamW(groups, **settings)
-        return SGD(groups, momentum=self.momentum, nesterov=self.momentum > 0, **settings)
+        settings |= {"momentum": self.momentum, "nesterov": self.momentum > 0}
+        return (
+            Lookahead(groups, self.lookahead, **settings)
+            if self.lookahead
+            else SGD(groups, **settings)
+        )
 
     def make_scheduler(self, optimizer: Optimizer, steps: int) -> LRScheduler | None:
-        """The scheduler of `steps` optimizer steps; None for a constant learning rate."""
+        """The scheduler of `steps` optimizer steps; None for a constant learning rate.
+
+        An optimizer that needs to know their number is told so here.
+        """
+        if isinstance(optimizer, Lookahead):
+            optimizer.expect(steps)
         if self.schedule == "onecycle":
             peaks = [group["lr"] for group in optimizer.param_groups]
             return OneCycleLR(optimizer, peaks, total_steps=steps, cycle_momentum=False)

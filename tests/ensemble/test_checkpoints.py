@@ -191,7 +191,8 @@ def test_several_steps_at_once(tmp_path, whole, at):
     {"arch": "cnn", "width": 4, "plan": "packed"},
     {"arch": "tests.networks.dropping", "width": None},
     {"schedule": "triangular", "bias_lr_factor": 4.0},
-    {**WHITENED, "plan": "packed", "bias_lr_factor": 4.0, "lr": 0.02},
+    {**WHITENED, "plan": "packed", "bias_lr_factor": 4.0, "lr": 0.02, "lookahead": 2},
+    {"lookahead": 2, "momentum": 0.5},
 ])  # fmt: skip
 def test_every_kind_of_state_comes_back(tmp_path, arguments, at):
     whole, _ = train(tmp_path / "whole", **arguments)
