@@ -8,19 +8,33 @@ from pathlib import Path
 import torch
 
 from bvalign import __version__
+from bvalign.float32 import training_arithmetic
 
 PACKAGES = ("torch", "lightning", "torchmetrics", "torchvision", "timm", "numpy")
 
 
-def provenance() -> dict[str, object]:
-    """Collects the device, threads, versions and commit of this process."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+def provenance(device: torch.device | None = None) -> dict[str, object]:
+    """Collects the device, its arithmetic, threads, versions and commit of this process.
+
+    Args:
+        device: of the training; by default the first GPU, or the CPU where there is none.
+    """
+    if device is None:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return {
-        "device": device,
+        "device": device_name(device),
+        "arithmetic": training_arithmetic(device),
         "threads": torch.get_num_threads(),
         "versions": versions(),
         "commit": _commit(),
     }
+
+
+def device_name(device: torch.device) -> str:
+    """Names the kind of device, such as `cuda NVIDIA H100 80GB HBM3` or `cpu x86_64`."""
+    on_gpu = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if on_gpu else platform.machine()
+    return f"{device.type} {name}"
 
 
 def versions() -> dict[str, str]:

@@ -107,8 +107,8 @@ def whole_fits(
 
     def fit() -> float:
         whole, begun = timed_fit(folder, workload, plan)
-        besides.append(whole - (begun[-1] - begun[0]))
-        return (begun[-1] - begun[first]) / (epochs - first)
+        besides.append(whole - epochs * seconds_per_epoch(begun, 0, epochs))
+        return seconds_per_epoch(begun, first, epochs)
 
     def bare() -> float:
         kept[:] = [PlanLoop(workload, plan, epochs=epochs)]
@@ -146,14 +146,31 @@ def timed_loop(loop: PlanLoop, first: int, epochs: int) -> float:
     return (time.perf_counter() - begin) / (epochs - first)
 
 
-def timed_fit(folder: Path, workload: Workload, plan: str) -> tuple[float, list[float]]:
+def timed_fit(
+    folder: Path, workload: Workload, plan: str, more: Mapping[str, object] | None = None
+) -> tuple[float, list[float]]:
     """Seconds that one command trains, and the times at which its epochs began and the last ended.
 
-    The run directory is `folder`/run; an earlier one is removed.
+    The run directory is `folder`/run; an earlier one is removed. `more` are further options.
     """
     root, clock = folder / "run", folder / "epochs.json"
     shutil.rmtree(root, ignore_errors=True)
     callback = {"class_path": "usual.Clock", "init_args": {"path": str(clock)}}
-    more = {"trainer.callbacks": json.dumps([callback])}
-    whole = run_fit(root, workload, plan, workload.epochs[1], more)
+    options = {"trainer.callbacks": json.dumps([callback])} | dict(more or {})
+    whole = run_fit(root, workload, plan, workload.epochs[1], options)
     return whole, json.loads(clock.read_text())
+
+
+def seconds_per_epoch(begun: list[float], first: int, epochs: int) -> float:
+    """Seconds per epoch of all packs together, without the first epochs of each.
+
+    Args:
+        begun: for each pack, when its epochs began and the last ended.
+        first: epochs of each pack that are left out.
+        epochs: of each pack.
+
+    >>> seconds_per_epoch([0.0, 5.0, 7.0, 10.0, 15.0, 18.0], 1, 2)
+    5.0
+    """
+    packs = range(0, len(begun), epochs + 1)
+    return sum(begun[i + epochs] - begun[i + first] for i in packs) / (epochs - first)

@@ -1,40 +1,86 @@
-"""Measurements on a GPU, in order: correctness, single layers, whole steps, packs, a study.
+"""Measurements on a GPU, in order: correctness, whole fits, and what binds them.
 
-Every function takes the device, so that tests can run it on a CPU too, without graphs and streams.
-Times are those of CUDA events, the fastest of several runs after a first one.
+What binds: single layers, whole steps without graphs, the size of packs, the slowest kernels.
+Every function takes the device, so that tests can run it on a CPU too. Times of layers and steps
+are those of CUDA events, the fastest of several runs after a first one.
 """
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from fits import run_fit
-from layers import graphed, layers
-from limits import copy_rate, fastest, limits, spread
+from fits import seconds_per_epoch, timed_fit
+from layers import layers
+from limits import copy_rate, fastest, interleaved, limits, ratios, spread
 from loops import PlanLoop
 from torch import nn
-from training import largest_difference, weights_after
+from training import plan_differences
 from usual import usual_epoch
-from workloads import Cifar10Size, Workload
+from workloads import Workload
 
-from bvalign.ensemble.plans import PLANS
+from bvalign.ensemble.plans import plans_on
 
-MEMBERS = 16
+PACK = 16
 PACKS = (1, 2, 4, 8, 16, 32, 64)
-STREAMS = 4
-STUDY = (100, 20, 200)  # members, epochs measured, epochs that follow
+WORKERS = (0, 8)
+"""Processes that prepare the samples of the usual loop, each number measured."""
 
 
-def correctness(workload: Workload, device: str, steps: int = 3) -> dict[str, float]:
-    """Largest difference of any network weight from `sequential` on the CPU in float64, by plan."""
-    expected = weights_after(workload, "sequential", steps)
+def whole_fits(
+    workload: Workload,
+    device: str,
+    *,
+    rounds: int,
+    workers: tuple[int, ...] = WORKERS,
+    tick: Callable[[], None] = lambda: None,
+) -> dict[str, object]:
+    """Seconds per epoch of all members: `fit`, and the usual loop times the members.
+
+    Start-up is subtracted as in fits.py, and reported. `fit` is that of the configurations for a
+    GPU: `auto` chooses the plan, in bf16 on a GPU; the usual loop is Lightning's default.
+    """
+    first, epochs = workload.epochs
+    folder = Path(tempfile.mkdtemp(prefix="bvalign-throughput-"))
+    besides: list[float] = []
+    options = {"trainer.accelerator": "cpu"}
+    if device == "cuda":
+        options = {"trainer.accelerator": "gpu", "trainer.precision": "bf16-mixed"}
+        options["trainer.benchmark"] = "true"
+
+    def fit() -> float:
+        whole, begun = timed_fit(folder, workload, "auto", options)
+        besides.append(whole - epochs * seconds_per_epoch(begun, 0, epochs))
+        return seconds_per_epoch(begun, first, epochs)
+
+    def usual(number: int) -> Callable[[], float]:
+        return lambda: workload.pack * usual_epoch(workload, first, epochs, device, number)
+
+    ways = {_usual(number): usual(number) for number in workers}
+    try:
+        took = interleaved({"fit": fit} | ways, rounds, tick)
+        plan = json.loads((folder / "run" / "run.json").read_text())["plans"][-1]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    steps = workload.datamodule().steps_per_epoch
     return {
-        plan: largest_difference(weights_after(workload, plan, steps, device), expected)
-        for plan in PLANS
+        "members": workload.pack,
+        "epochs": list(workload.epochs),
+        "data": workload.data.name,
+        "plan": plan,
+        "seconds_per_epoch": {name: spread(times) for name, times in took.items()},
+        "seconds_besides_epochs": spread(besides),
+        "milliseconds": 1000 * spread(took["fit"])["median"] / (steps * workload.pack),
+        "over_lightning": {name: ratios(took[name], took["fit"]) for name in ways},
     }
+
+
+def _usual(workers: int) -> str:
+    return f"Lightning, {workers} workers"
 
 
 def _step(loop: PlanLoop) -> Callable[[], None]:
@@ -43,53 +89,29 @@ def _step(loop: PlanLoop) -> Callable[[], None]:
 
 
 def steps(workload: Workload, device: str, budget: float) -> dict[str, object]:
-    """Milliseconds per member of a whole training step, and seconds of its first run."""
+    """Milliseconds per member of a whole training step without a graph, seconds of its first run.
+
+    On a GPU also through torch.compile. Plans that refuse the network are left out.
+    """
     rows: dict[str, dict[str, float]] = {}
 
-    def measure(name: str, run: Callable[[], object], members: int) -> None:
-        first = fastest(run, 0.0, device)
-        rows[name] = {
-            "milliseconds": 1000 * fastest(run, budget, device) / members,
-            "first_seconds": first,
-        }
+    def measure(name: str, size: int, plan: str, **options: bool) -> None:
+        with suppress(ValueError):
+            run = _step(PlanLoop(replace(workload, pack=size), plan, device=device, **options))
+            first = fastest(run, 0.0, device)
+            took = 1000 * fastest(run, budget, device) / size
+            rows[name] = {"milliseconds": took, "first_seconds": first}
 
-    for bfloat16 in (False, True):
-        kind, one = " bf16" if bfloat16 else "", replace(workload, pack=1)
-        measure(
-            f"eager{kind}", _step(PlanLoop(one, "sequential", bfloat16=bfloat16, device=device)), 1
-        )
-        for plan in ("packed", "vmap"):
-            loop = PlanLoop(workload, plan, bfloat16=bfloat16, device=device)
-            measure(f"{plan}{kind}", _step(loop), workload.pack)
-        if device != "cuda":
-            continue
-        for plan, size in (("sequential", 1), ("packed", workload.pack)):
-            loop = PlanLoop(replace(workload, pack=size), plan, bfloat16=bfloat16, device=device)
-            measure(f"{plan} graphed{kind}", graphed(_step(loop), device), size)
-            loop = PlanLoop(replace(workload, pack=size), plan, bfloat16=bfloat16, device=device)
-            loop.module.pack.compile()
-            measure(f"{plan} compiled{kind}", _step(loop), size)
-        measure(f"graphs on {STREAMS} streams{kind}", _on_streams(one, bfloat16), STREAMS)
+    for half in (False, True):
+        kind = " bf16" if half else ""
+        for plan in plans_on(torch.device(device)):
+            size = 1 if plan == "sequential" else workload.pack
+            measure(f"{plan}{kind}", size, plan, bfloat16=half)
+            if device == "cuda":
+                measure(f"{plan} compiled{kind}", size, plan, bfloat16=half, compiled=True)
     loop = PlanLoop(workload, "packed", device=device)
     batch = 1000 * fastest(lambda: next(loop.endless), budget, device) / workload.pack
     return {"rows": rows, "batch_milliseconds": batch}
-
-
-def _on_streams(one: Workload, bfloat16: bool) -> Callable[[], None]:
-    streams = [torch.cuda.Stream() for _ in range(STREAMS)]
-    loops = [PlanLoop(one, "sequential", bfloat16=bfloat16, device="cuda") for _ in streams]
-    replays = [graphed(_step(loop), "cuda") for loop in loops]
-
-    def run() -> None:
-        current = torch.cuda.current_stream()
-        for stream, replay in zip(streams, replays, strict=True):
-            stream.wait_stream(current)
-            with torch.cuda.stream(stream):
-                replay()
-        for stream in streams:
-            current.wait_stream(stream)
-
-    return run
 
 
 def pack_curve(
@@ -143,38 +165,22 @@ def kernels(workload: Workload) -> list[dict[str, object]]:
     return [{"kernel": e.key, "share": e.self_device_time_total / total} for e in events[:5]]
 
 
-def study(members: int, epochs: int, later: int) -> dict[str, object]:
-    """A whole `fit` on noise of CIFAR-10's size, which takes as long as CIFAR-10."""
-    workload = Workload("resnet20_cifar", Cifar10Size, 128, members, 2, None, (epochs, epochs), 5)
-    folder = Path(tempfile.mkdtemp(prefix="bvalign-throughput-"))
-    try:
-        more = {"trainer.accelerator": "gpu", "trainer.precision": "bf16-mixed"}
-        took = run_fit(folder / "run", workload, "auto", epochs, more | {"model.pack_size": 20})
-    finally:
-        shutil.rmtree(folder)
-    return {"members": members, "epochs": epochs, "seconds": took, "later": later}
-
-
 def on_gpu(workload: Workload, *, rounds: int, tick: Callable[[], None]) -> dict[str, object]:
     """All measurements, in the order in which an error would show first."""
     torch.backends.cudnn.benchmark = True
-    workload, device = replace(workload, pack=MEMBERS), "cuda"
+    pack, device = replace(workload, pack=PACK), "cuda"
     results: dict[str, object] = {"device": torch.cuda.get_device_name()}
     for name, run in (
         ("limits", lambda: limits(torch.get_num_threads(), quick=False, device=device)),
-        ("correctness", lambda: correctness(replace(workload, pack=2, batch_size=8), device)),
-        ("layers", lambda: layers(MEMBERS, workload.batch_size, device, 0.1)),
-        ("steps", lambda: steps(workload, device, 0.5)),
-        ("curve", lambda: pack_curve(workload, PACKS, device, 0.5)),
-        ("kernels", lambda: kernels(workload)),
-        ("usual", lambda: spread([usual_epoch(workload, 1, 4, device) for _ in range(rounds)])),
-        ("study", lambda: study(*STUDY)),
+        ("correctness", lambda: plan_differences(pack, device)),
+        ("fits", lambda: whole_fits(workload, device, rounds=rounds, tick=tick)),
+        ("layers", lambda: layers(PACK, workload.batch_size, device, 0.05)),
+        ("steps", lambda: steps(pack, device, 0.5)),
+        ("curve", lambda: pack_curve(pack, PACKS, device, 0.5)),
+        ("kernels", lambda: kernels(pack)),
     ):
         results[name] = run()
         tick()
     step_bytes = floor_bytes(workload)
     results["floor_milliseconds"] = step_bytes / copy_rate(device, 0.5) / 1e6
-    results["usual_milliseconds"] = (
-        1000 * results["usual"]["median"] * workload.batch_size / workload.num_train
-    )
     return results

@@ -1,15 +1,10 @@
 """The results as Markdown, with every number from the JSON beside it."""
 
+from cells import mib, ranged, table
 from goals import GIB, goals
+from gpu_tables import gpu_section
 
 COMMAND = "`python benchmarks/throughput/run.py`"
-
-
-def table(head: str, rows: list[list[object]]) -> list[str]:
-    """The lines of a table and a blank line; | separates the columns of `head`."""
-    lines = [head, " | ".join(["---"] * (head.count("|") + 1))]
-    lines += [" | ".join(map(str, row)) for row in rows]
-    return [*(f"| {line} |" for line in lines), ""]
 
 
 def markdown(results: dict) -> str:
@@ -43,12 +38,12 @@ def markdown(results: dict) -> str:
         *table(
             "command | seconds | imports torch",
             [
-                [f"`{name}`", _spread(row["seconds"], 2), "yes" if row["imports_torch"] else "no"]
+                [f"`{name}`", ranged(row["seconds"], 2), "yes" if row["imports_torch"] else "no"]
                 for name, row in results["startup"].items()
             ],
         ),
         *_commands(results.get("commands")),
-        *_gpu(results["gpu"]),
+        *gpu_section(results["gpu"], results["recipe"]),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -60,11 +55,6 @@ def _later(later: dict[str, dict]) -> str:
         for name, made in later.items()
     ]
     return f" Measured later: {'; '.join(texts)}." if texts else ""
-
-
-def _spread(spread: dict[str, float], digits: int) -> str:
-    median, low, high = (f"{spread[key]:,.{digits}f}" for key in ("median", "min", "max"))
-    return f"{median} ({low} to {high})"
 
 
 def _limits(limits: dict[str, dict]) -> list[str]:
@@ -107,9 +97,9 @@ def _training(training: dict[str, dict]) -> list[str]:
                 [
                     [
                         way,
-                        _spread(rate["steps_per_second"], 1),
-                        _spread(rate["over_lightning"], 2),
-                        _spread(rate["over_plain_loop"], 2),
+                        ranged(rate["steps_per_second"], 1),
+                        ranged(rate["over_lightning"], 2),
+                        ranged(rate["over_plain_loop"], 2),
                         f"{rate['of_peak']:.3f}",
                     ]
                     for way, rate in row["rows"].items()
@@ -133,9 +123,9 @@ def _fits(fits: dict[str, dict]) -> list[str]:
                     name,
                     row["members"],
                     row["plan"],
-                    *(_spread(row["seconds_per_epoch"][k], 2) for k in ("fit", "bare", "usual")),
-                    _spread(row["over_lightning"], 2),
-                    _spread(row["over_bare"], 2),
+                    *(ranged(row["seconds_per_epoch"][k], 2) for k in ("fit", "bare", "usual")),
+                    ranged(row["over_lightning"], 2),
+                    ranged(row["over_bare"], 2),
                 ]
                 for name, row in fits.items()
             ],
@@ -151,13 +141,13 @@ def _statistics(statistics: dict) -> list[str]:
             rows.append([tuple(row["size"]), f"not measured: {row['not_measured']}", "", "", ""])
             continue
         for way, seconds in row["seconds"].items():
-            ratio = _spread(row["over_softmax"], 2) if way == "statistics" else ""
+            ratio = ranged(row["over_softmax"], 2) if way == "statistics" else ""
             memory = f"{row['peak_bytes'][way] / GIB:.2f}"
-            rows.append([tuple(row["size"]), way, _spread(seconds, 2), memory, ratio])
+            rows.append([tuple(row["size"]), way, ranged(seconds, 2), memory, ratio])
         if "naive_not_measured" in row:
             rows.append([tuple(row["size"]), "naive", row["naive_not_measured"], "", ""])
     growth = [
-        [tuple(row["size"]), _spread(row["nanoseconds_per_logit"], 1), _mib(row["peak_bytes"])]
+        [tuple(row["size"]), ranged(row["nanoseconds_per_logit"], 1), mib(row["peak_bytes"])]
         for row in statistics["growth"]
     ]
     return [
@@ -185,61 +175,12 @@ def _commands(commands: dict | None) -> list[str]:
             [
                 [
                     way,
-                    _spread(row["seconds"], 1),
-                    _spread(row["cpu_seconds"], 1),
-                    _spread(row["over_lightning"], 2),
-                    _spread(row["cpu_over_lightning"], 2),
+                    ranged(row["seconds"], 1),
+                    ranged(row["cpu_seconds"], 1),
+                    ranged(row["over_lightning"], 2),
+                    ranged(row["cpu_over_lightning"], 2),
                 ]
                 for way, row in commands["rows"].items()
             ],
-        ),
-    ]
-
-
-def _mib(size: float) -> str:
-    return f"{size / 2**20:.0f}"
-
-
-def _gpu(gpu: dict) -> list[str]:
-    lines = ["## GPU", ""]
-    if "not_measured" in gpu:
-        return [*lines, f"not measured: {gpu['not_measured']}"]
-    wrong = ", ".join(f"{plan} {value:.0e}" for plan, value in gpu["correctness"].items())
-    study, steps = gpu["study"], gpu["steps"]
-    later = study["seconds"] * study["later"] / study["epochs"]
-    return [
-        *lines,
-        f"{gpu['device']}. Largest difference of a weight from the CPU, float64: {wrong}. The "
-        f"usual Lightning loop takes {gpu['usual_milliseconds']:.2f} ms per step, the bandwidth "
-        f"floor is {gpu['floor_milliseconds']:.3f} ms, a batch with its augmentation takes "
-        f"{steps['batch_milliseconds']:.3f} ms per member. {study['members']} ResNet-20 for "
-        f"{study['epochs']} epochs on noise of CIFAR-10's size took {study['seconds']:.0f} s, so "
-        f"{study['later']} epochs take {later / 60:.0f} minutes.",
-        "",
-        *table(
-            "step of ResNet-20 | ms per member | first, s",
-            [
-                [n, f"{r['milliseconds']:.3f}", f"{r['first_seconds']:.1f}"]
-                for n, r in steps["rows"].items()
-            ],
-        ),
-        *table(
-            "packed, bf16, members | ms per member-step | peak MiB",
-            [
-                [r["members"], f"{r['milliseconds']:.3f}", _mib(r["peak_bytes"])]
-                for r in gpu["curve"]
-            ],
-        ),
-        *table(
-            "channels, side | precision | form | forward, ms per member | dx | dw",
-            [
-                [f"{r['channels']}, {r['side']}", r["precision"], r["form"]]
-                + [f"{r[p]:.4f}" for p in ("forward", "dx", "dw")]
-                for r in gpu["layers"]
-            ],
-        ),
-        *table(
-            "kernel of a packed step | share",
-            [[f"`{r['kernel'][:80]}`", f"{r['share']:.0%}"] for r in gpu["kernels"]],
         ),
     ]

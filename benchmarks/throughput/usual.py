@@ -112,12 +112,21 @@ def sgd(network: nn.Module) -> torch.optim.SGD:
     )
 
 
-def usual_epoch(workload: "Workload", first: int, epochs: int, device: str = "cpu") -> float:
+def usual_epoch(
+    workload: "Workload", first: int, epochs: int, device: str = "cpu", workers: int = 0
+) -> float:
     """Seconds per epoch and member of the usual Lightning loop, without its first epochs.
 
     It runs in a process of its own, as malloc is tuned in this one.
+
+    Args:
+        workload: network and data.
+        first: epochs before the timing starts.
+        epochs: all epochs, each of the whole training set.
+        device: `cpu` or `cuda`.
+        workers: processes that prepare the samples; none share the processor with the network.
     """
-    return _usual_process().submit(_usual_epoch, workload, first, epochs, device).result()
+    return _usual_process().submit(_usual_epoch, workload, first, epochs, device, workers).result()
 
 
 @cache
@@ -132,7 +141,7 @@ def be_quiet() -> None:
     warnings.filterwarnings("ignore")
 
 
-def _usual_epoch(workload: "Workload", first: int, epochs: int, device: str) -> float:
+def _usual_epoch(workload: "Workload", first: int, epochs: int, device: str, workers: int) -> float:
     torch.set_num_threads(workload.threads)
     data = workload.datamodule()
     train, test = (PerSample(*data.arrays[i : i + 2], transforms_of(data)) for i in (0, 2))
@@ -144,7 +153,7 @@ def _usual_epoch(workload: "Workload", first: int, epochs: int, device: str) -> 
         check_val_every_n_epoch=workload.validate_every,
     )
     network = workload.module("sequential").initial_network(0)
-    fit(trainer, network, train, test, workload.batch_size)
+    fit(trainer, network, train, test, workload.batch_size, workers)
     return (clock.begun[-1] - clock.begun[first]) / (epochs - first)
 
 
@@ -162,11 +171,21 @@ def quiet_trainer(logger: WandbLogger | bool = False, **arguments: object) -> Tr
 
 
 def fit(
-    trainer: Trainer, network: nn.Module, train: Dataset, test: Dataset, batch_size: int
+    trainer: Trainer,
+    network: nn.Module,
+    train: Dataset,
+    test: Dataset,
+    batch_size: int,
+    workers: int = 0,
 ) -> None:
-    """Trains one member; its loader has no workers, as the network uses both cores."""
-    loader = DataLoader(train, batch_size, shuffle=True, drop_last=True)
-    trainer.fit(Classify(network), loader, DataLoader(test, 1000))
+    """Trains one member; without workers by default, as on a CPU the network uses all cores."""
+    options = {
+        "num_workers": workers,
+        "persistent_workers": workers > 0,
+        "pin_memory": trainer.strategy.root_device.type == "cuda",
+    }
+    loader = DataLoader(train, batch_size, shuffle=True, drop_last=True, **options)
+    trainer.fit(Classify(network), loader, DataLoader(test, 1000, **options))
 
 
 def train_mlps(members: int, epochs: int, logger: WandbLogger | bool) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bvalign.data import Arrays, Digits, ResidentDataModule
+from bvalign.data import CIFAR10, Arrays, Digits, ResidentDataModule
 from bvalign.data.augmentation import Augmentation
 from bvalign.ensemble.module import Ensemble
 
@@ -38,7 +38,20 @@ class RandomImages(ResidentDataModule):
 class Cifar10Size(RandomImages):
     """As many images as CIFAR-10 has."""
 
+    name = "cifar10-sized-noise"
     sizes = (50_000, 10_000)
+
+
+class Cifar10Copy(CIFAR10):
+    """CIFAR-10, or a re-encoded copy of it."""
+
+    def __init__(self, batch_size: int = 128, num_train: int | None = None) -> None:
+        super().__init__(verify=False, batch_size=batch_size, num_train=num_train)
+
+
+def cifar10_is_at_hand() -> bool:
+    """Whether the folder BVALIGN_DATA, or else `data`, has the files of CIFAR-10."""
+    return Cifar10Copy().has_files()
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,12 @@ class Workload:
         shape = self.data.image_shape
         arguments = {"arch": self.arch, "plan": plan, "members": self.pack} | arguments
         return Ensemble(CLASSES, shape, pack_size=self.pack, **arguments)
+
+
+def gpu_workload() -> Workload:
+    """What the goals on a GPU are about, on CIFAR-10 where it is at hand and else on noise."""
+    data = Cifar10Copy if cifar10_is_at_hand() else Cifar10Size
+    return Workload("resnet20_cifar", data, 128, 20, 2, None, (1, 3), 1000)
 
 
 WORKLOADS = {

@@ -16,6 +16,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 import bvalign.data
+from bvalign.ensemble.deterministic import told_nondeterministic
 
 PACKAGES = tuple(Path(package.__file__).parent for package in (lightning, jsonargparse))
 """Where an error that is raised on purpose is about the configuration."""
@@ -96,16 +97,16 @@ def told_in_one_line() -> Iterator[None]:
     """Turns errors about the configuration into a ValueError of bvalign, which `main` prints.
 
     Such are Lightning's MisconfigurationException, what Lightning and jsonargparse raise on
-    purpose, and what a constructor raises on purpose that they call. An error that no `raise`
-    statement has made is a bug and passes.
+    purpose, what a constructor raises on purpose that they call, and an operation that PyTorch
+    refuses in a deterministic run. An error that no `raise` statement has made is a bug and passes.
 
     Raises:
         ValueError: in place of such an error.
     """
     try:
         yield
-    except (ValueError, TypeError, ImportError, MisconfigurationException) as error:
-        if told := _told_by_worker(error):
+    except (ValueError, TypeError, ImportError, RuntimeError, MisconfigurationException) as error:
+        if told := _told_by_worker(error) or told_nondeterministic(error):
             raise ValueError(told) from error
         cause = error
         while cause.__cause__ is not None and _file(cause).is_relative_to(PACKAGES[1]):

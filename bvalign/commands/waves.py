@@ -17,11 +17,13 @@ from bvalign.ensemble.epoch_batches import batches_per_epoch
 from bvalign.ensemble.module import Ensemble
 from bvalign.ensemble.ranks import on_rank_zero
 from bvalign.ensemble.saving import SaveMembers
-from bvalign.ensemble.stopping import StopRequest
+from bvalign.ensemble.stopping import StopRequest, signals_to
 from bvalign.ensemble.strategy import MemberParallelStrategy
 from bvalign.ensemble.trial import choose_plan
+from bvalign.ensemble.without_graph import why_usual_steps
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.run.claims import Work, settle_plan
+from bvalign.provenance import device_name
 from bvalign.show.callbacks import MembersProgress
 
 MakeTrainer = Callable[[Sequence[Callback], MemberCheckpointIO], Trainer]
@@ -69,7 +71,8 @@ def train_members(
     """
     strategy = trainer.strategy
     _agree_on_plan(run, module, datamodule, trainer)
-    with StopRequest() as stop:
+    stop = StopRequest()
+    with signals_to(stop.ask):
         callbacks = [*watchers, SaveMembers(run, trainer), checkpoints, stop]
         bars = [watcher for watcher in watchers if isinstance(watcher, MembersProgress)]
         retry = module.on_diverged == "retry"
@@ -83,7 +86,7 @@ def train_members(
                     bar.start_wave(len(run.finished()[0]), len(work.members))
                 _train_wave(run, module, datamodule, make_trainer, strategy, work, callbacks)
                 strategy.barrier()
-            if strategy.broadcast(stop.asked):
+            if strategy.reduce_boolean_decision(stop.asked, all=False):
                 raise KeyboardInterrupt
 
 
@@ -102,6 +105,8 @@ def _train_wave(
     trainer = make_trainer(callbacks, MemberCheckpointIO(run, module, work))
     trainer.fit(module, datamodule=datamodule, ckpt_path=str(work.step) if work.step else None)
     trainer.test(module, datamodule=datamodule, verbose=False)
+    # a Trainer refers to itself, so it and what it holds would stay until Python looks for circles
+    trainer.strategy.optimizers, trainer.strategy.lr_scheduler_configs = [], []
 
 
 def _agree_on_plan(
@@ -110,23 +115,32 @@ def _agree_on_plan(
     """Sets the plan of the run in the module on every rank; in a new run, rank zero times plans."""
     steps = _steps(len(run.packs), datamodule, trainer)
 
-    def choose() -> dict[str, object]:
+    def choose(graph: str) -> dict[str, object]:
         pack, batch_size = run.packs[0], datamodule.batch_size
         choice = choose_plan(module, pack, batch_size, trainer, steps=steps)
         if not datamodule.joins_steps:
             choice = choice._replace(steps_at_once=1)
-        return choice._asdict()
+        return choice._asdict() | {"graph": graph}
 
-    def settle() -> tuple[str, int]:
+    def settle() -> tuple[str, int, bool]:
         if not run.missing(retry=module.on_diverged == "retry"):
-            return module.plan, 1
-        settled = settle_plan(run, module.plan, choose, compiled=module.compiled, steps=steps)
-        compiled = ", compiled" if module.compiled else ""
-        print(f"plan {settled['plan']}{compiled} ({settled['reason']})", file=sys.stderr)
+            return module.plan, 1, False
+        usual, device = why_usual_steps(module, datamodule, trainer), trainer.strategy.root_device
+        module.drawn, cuda = usual is None, device.type == "cuda"
+        graph = f"off: {usual}" if usual else "on" if cuda else "off: not on CUDA"
+        this = {"steps": steps, "device": device_name(device), "graph": graph}
+        settled = settle_plan(
+            run, module.plan, lambda: choose(graph), compiled=module.compiled, **this
+        )
+        told = ", compiled" if module.compiled else ""
+        if cuda:
+            told += ", CUDA graphs" if module.drawn else f", no CUDA graphs ({usual})"
+        print(f"plan {settled['plan']}{told} ({settled['reason']})", file=sys.stderr)
         # always that of the first plan, as a checkpoint within an epoch counts batches
-        return settled["plan"], run.info["plans"][0]["steps_at_once"]
+        return settled["plan"], run.info["plans"][0]["steps_at_once"], module.drawn
 
-    module.plan, module.steps_at_once = on_rank_zero(trainer.strategy, settle)
+    settled = on_rank_zero(trainer.strategy, settle)
+    module.plan, module.steps_at_once, module.drawn = settled
 
 
 def _steps(num_packs: int, datamodule: EnsembleDataModule, trainer: Trainer) -> int | float:

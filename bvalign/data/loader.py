@@ -52,6 +52,7 @@ class MemberSchedule:
         start: (epoch, batch) to resume from; earlier batches of that epoch are skipped.
         steps_at_once: training steps whose samples come as one batch, the last batch of an epoch
             with the remainder; for steps that take less time than Lightning's loop around them.
+        drawn: a batch is a number of training steps, each of which draws its samples itself.
 
     Raises:
         ValueError: the batch size is not a multiple of the number of ranks.
@@ -66,11 +67,12 @@ class MemberSchedule:
         shard: Shard = Shard(),  # noqa: B008 (immutable)
         start: tuple[int, int] = (0, 0),
         steps_at_once: int = 1,
+        drawn: bool = False,
     ) -> None:
         self.num_samples, self.members, self.streams = num_samples, tuple(members), streams
         self.batch_size = min(batch_size, num_samples)
         self.num_steps = num_samples // self.batch_size  # of an epoch
-        self.steps_at_once = steps_at_once
+        self.steps_at_once, self.drawn = steps_at_once, drawn
         self.shard, self.start, self.epoch = shard, start, 0
         if self.batch_size % shard.world:
             raise ValueError(
@@ -147,11 +149,19 @@ class MemberBatches(MemberSchedule):
         self.step = torch.zeros(shape[0], dtype=torch.int64, device=device)  # next of each member
         self.part = torch.arange(part.start, part.stop, device=device)
 
-    def setup(self, stage: str | None = None) -> None:
+    def state_dict(self) -> dict[str, object]:
+        """Nothing: `start` says where to resume. Having it tells Lightning that we can."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
         """Nothing to load."""
 
-    def __iter__(self) -> Iterator[TrainBatch]:
+    def __iter__(self) -> Iterator[TrainBatch | int]:
         self.load_epoch()
+        if self.drawn:
+            done = range(self.first_batch * self.steps_at_once, self.num_steps, self.steps_at_once)
+            yield from (min(self.steps_at_once, self.num_steps - first) for first in done)
+            return
         for here in self.steps():
             index = self.rows[:, here].clone()  # the next epoch overwrites the rows
             yield self._batch(slice(None), index, self.shifts[:, here])
@@ -224,15 +234,17 @@ class EvalBatches:
         shard: Shard = Shard(),  # noqa: B008 (immutable)
     ) -> None:
         self.split, self.batch_size, self.normalise = split, batch_size, normalise
-        self.index = torch.arange(len(split.target), device=split.target.device)
-        self.index = self.index[shard.of(len(self.index))]
+        self.part = shard.of(len(split.target))
 
     def __len__(self) -> int:
-        return math.ceil(len(self.index) / self.batch_size)
+        return math.ceil((self.part.stop - self.part.start) / self.batch_size)
 
     def __iter__(self) -> Iterator[EvalBatch]:
-        for here in self.index.split(self.batch_size):
-            yield self.normalise(self.split.images[here]), self.split.target[here], here
+        images, target = self.split.images, self.split.target
+        for first in range(self.part.start, self.part.stop, self.batch_size):
+            last = min(first + self.batch_size, self.part.stop)
+            index = torch.arange(first, last, device=target.device)
+            yield self.normalise(images[first:last]), target[first:last], index
 
 
 def _fill(tensor: Num[Tensor, "..."], array: Num[np.ndarray, "..."]) -> None:

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Num
 from torch import Tensor, nn
 
+from bvalign.float32 import ieee_float32
+
 
 class LastLayer(NamedTuple):
     """Input and parameters of the last linear layer of a network."""
@@ -19,7 +21,7 @@ class LastLayer(NamedTuple):
 def last_layer(
     network: nn.Module, input: Num[Tensor, "samples ..."], batch_size: int = 1000
 ) -> LastLayer:
-    """Runs a network in evaluation mode and captures the input of its classifier.
+    """Runs a network in evaluation mode, in IEEE float32, and captures its classifier's input.
 
     timm's `get_classifier` names that layer. The features need not be `num_features` wide, and some
     networks do not offer `forward_head(pre_logits=True)`, so a hook on the layer captures them.
@@ -43,8 +45,9 @@ def last_layer(
     was_training = network.training
     network.eval()
     try:
-        for batch in input.split(batch_size):
-            network(batch)
+        with ieee_float32():
+            for batch in input.split(batch_size):
+                network(batch)
     finally:
         hook.remove()
         network.train(was_training)

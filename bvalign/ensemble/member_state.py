@@ -147,6 +147,7 @@ def put_together(
         module.pack.load(member, _named(state.tensors, "weights/"))
     checkpoint = {key: shared[key] for key in SHARED}
     _leave_finished_epoch(checkpoint["loops"]["fit_loop"])
+    _count_steps(checkpoint["loops"]["fit_loop"], checkpoint["global_step"])
     checkpoint["state_dict"] = module.state_dict()
     checkpoint["optimizer_states"] = _optimizer_states(states, module, shared)
     sums = [state.tensors["loss_sum"] for state in states.values()]
@@ -168,6 +169,15 @@ def _leave_finished_epoch(loop: dict[str, Any]) -> None:
             progress["completed"] = progress["processed"]
         batches["current"] = dict.fromkeys(batches["current"], 0)
         batches["is_last_batch"] = False
+
+
+def _count_steps(loop: dict[str, Any], steps: int) -> None:
+    """Counts optimizer steps in both places: Lightning's for one step in a batch, and ours."""
+    for progress in (
+        loop["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]["step"],
+        loop["epoch_loop.manual_optimization.optim_step_progress"],
+    ):
+        progress["total"] |= {"ready": steps, "completed": steps}
 
 
 def _optimizer_states(

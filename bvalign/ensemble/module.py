@@ -2,26 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from jaxtyping import Float, Int64, Num
-from lightning.pytorch import LightningModule
+from jaxtyping import Float, Num
 from torch import Tensor
+from torch.utils._foreach_utils import _get_fused_kernels_supported_devices
 
-from bvalign.data.loader import EvalBatch, TrainBatch
+from bvalign.data.loader import EvalBatch
 from bvalign.ensemble.data_weights import weights_of_data
 from bvalign.ensemble.features import LastLayer, last_layer
-from bvalign.ensemble.losses import Loss, training_loss
+from bvalign.ensemble.losses import Loss
 from bvalign.ensemble.optimization import Optimization, OptimizerName, Schedule
-from bvalign.ensemble.pack import Pack, initial_network
+from bvalign.ensemble.pack import initial_network
 from bvalign.ensemble.plans import make_pack
+from bvalign.ensemble.stepping import Stepping
 from bvalign.ensemble.views import Views, averaged
+from bvalign.float32 import ieee_float32
 from bvalign.randomness import Randomness, Streams
 
 
-class Ensemble(LightningModule):
+class Ensemble(Stepping):
     """An ensemble of independently trained members, of which one pack is held at a time.
 
     The loss is the sum over members of each member's batch mean, so each member gets the gradient
@@ -38,12 +39,16 @@ class Ensemble(LightningModule):
         members: size of the ensemble; a later run may increase it.
         pack_size: members trained side by side, the unit of work that is claimed and saved.
         plan: how a pack is computed, never what is computed: `sequential` runs one network after
-            another, `packed` one kernel per layer for all members, `vmap` the same by torch.func.
+            another, `packed` one kernel per layer for all members, `vmap` the same by torch.func,
+            `triton` (CIFAR ResNets on an NVIDIA GPU) in kernels with batch norm and ReLU inside.
             `auto` times them when `fit` starts a run; it is `sequential` in one too short for that,
             and without a run directory.
-        compile: train through torch.compile, under plan `sequential` only, which `auto` then means.
-            It takes half a minute or more at the start and needs a C++ compiler (CPU) or Triton
-            (GPU); a step of ResNet-8 or -20 then takes a sixth less (batch 128, one CPU thread).
+        graph: `auto` has a CUDA GPU repeat whole training steps as CUDA graphs wherever it can, and
+            the line about the plan says where it cannot and why; `off` does not.
+        compile: train through torch.compile, under plan `sequential`, which `auto` then means, or
+            `packed`. It takes half a minute or more at the start and needs a C++ compiler (CPU) or
+            Triton (GPU); a step of ResNet-8 or -20 then takes a sixth less under `sequential`
+            (batch 128, one CPU thread).
         randomness: sources of randomness that differ between members.
         seed: of all random streams; the CLI takes it from --seed_everything.
         optimizer: `sgd` with Nesterov momentum, or `adamw`.
@@ -75,7 +80,8 @@ class Ensemble(LightningModule):
         arch_args: dict[str, object] | None = None,
         members: int = 8,
         pack_size: int = 8,
-        plan: Literal["auto", "sequential", "packed", "vmap"] = "auto",
+        plan: Literal["auto", "sequential", "packed", "vmap", "triton"] = "auto",
+        graph: Literal["auto", "off"] = "auto",
         compile: bool = False,
         randomness: Randomness = Randomness(),  # noqa: B008 (frozen)
         seed: int = 0,
@@ -99,15 +105,17 @@ class Ensemble(LightningModule):
             )
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"model.label_smoothing must lie in [0, 1), got {label_smoothing}")
-        if compile and plan in ("packed", "vmap"):
-            raise ValueError(f"model.compile=true needs --model.plan=sequential, got {plan}")
+        if compile and plan in ("vmap", "triton"):
+            raise ValueError(
+                f"model.compile=true needs --model.plan=sequential or packed, got {plan}"
+            )
         self.num_classes, self.image_shape = num_classes, tuple(image_shape)
         self.arch, self.arch_args = arch, dict(arch_args or {})
         if width is not None:
             self.arch_args["width"] = width
         self.num_members, self.pack_size = members, pack_size
-        self.plan, self.compiled = "sequential" if compile else plan, compile
-        self.steps_at_once = 1  # training steps per batch, which holds the samples of all
+        self.plan = "sequential" if compile and plan == "auto" else plan
+        self.graph, self.compiled = graph, compile
         self.streams = Streams(seed, randomness)
         self.optimization = Optimization(
             optimizer, lr, momentum, weight_decay, schedule, bias_lr_factor, lookahead
@@ -115,7 +123,6 @@ class Ensemble(LightningModule):
         self.loss, self.label_smoothing = loss, label_smoothing
         self.test_views, self.on_diverged = test_views, on_diverged
         self.of_data: dict[str, Tensor] = {}  # weights that all members begin with
-        self.pack: Pack | None = None
         self.assign(range(members))
 
     def assign(self, members: Sequence[int], attempts: Mapping[int, int] | None = None) -> None:
@@ -128,9 +135,8 @@ class Ensemble(LightningModule):
         self.members = tuple(members)
         self.streams = replace(self.streams, attempts=dict(attempts or {}))
         self.diverged: set[int] = set()
-        self.start = (0, 0)  # epoch and batch that the next fit resumes from
-        self.passes = 0  # forward passes in training; their number names the masks of dropout
-        self.pack = None
+        self.start, self.passes = (0, 0), 0
+        self.pack = self.whole_steps = None
 
     def sound_members(self) -> list[int]:
         """Members whose training has not diverged."""
@@ -156,7 +162,7 @@ class Ensemble(LightningModule):
                 self.members,
                 self.initial_network,
                 self.image_shape,
-                self.compiled,
+                compiled=self.compiled,
             )
 
     def initial_network(self, member: int) -> torch.nn.Module:
@@ -174,56 +180,17 @@ class Ensemble(LightningModule):
     ) -> Float[Tensor, "members batch {self.num_classes}"]:
         """Logits of each member on its own inputs."""
         if not self.members:  # there is nothing to train
-            return torch.zeros(0, input.shape[1], self.num_classes, requires_grad=True)
+            return input.float().new_zeros(0, input.shape[1], self.num_classes, requires_grad=True)
         return self.pack(input)
 
     def last_layer(self, member: int, input: Num[Tensor, "samples ..."]) -> LastLayer:
         """Input and parameters of the last linear layer of one member."""
         return last_layer(self.pack.network(member), input)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint |= {"loss_sum": self.loss_sum, "passes": self.passes}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Resumes where the checkpoint was taken, also within an epoch."""
-        self.loss_sum = checkpoint["loss_sum"].to(self.device)
-        self.passes = checkpoint["passes"]
-        progress = checkpoint["loops"]["fit_loop"]
-        batches = progress["epoch_loop.batch_progress"]
-        done = 0 if batches["is_last_batch"] else batches["current"]["ready"]
-        self.start = (progress["epoch_progress"]["current"]["processed"], done)
-
-    def on_train_epoch_start(self) -> None:
-        self.loss_sum = torch.zeros(len(self.members), device=self.device)
-
-    @property
-    def automatic_optimization(self) -> bool:
-        """True unless batches hold several steps: Lightning steps the optimizer once a batch."""
-        return self.steps_at_once == 1
-
-    def training_step(self, batch: TrainBatch, batch_idx: int) -> Float[Tensor, ""] | None:
-        input, target, _ = batch
-        if self.steps_at_once == 1 or not self.members:
-            return self._loss(input, target)
-        optimizer, scheduler = self.optimizers(), self.lr_schedulers()
-        size = self.trainer.train_dataloader.batch_size
-        for part in zip(input.split(size, dim=1), target.split(size, dim=1), strict=True):
-            loss = self._loss(*part)
-            optimizer.zero_grad()
-            self.manual_backward(loss)
-            optimizer.step()
-            if scheduler is not None:
-                scheduler.step()
-        return None
-
-    def train_loss(self) -> Float[Tensor, " members"]:
-        """Mean training loss of the epoch that just ended."""
-        return self.loss_sum / self._steps_per_epoch()
-
     def test_step(self, batch: EvalBatch, batch_idx: int) -> dict[str, Tensor]:
         """Float32 logits (members, batch, classes) with the ids of members and samples."""
         input, target, index = batch
-        with torch.autocast(self.device.type, enabled=False):
+        with torch.autocast(self.device.type, enabled=False), ieee_float32():
             logits = averaged(self._of_members, input, self.test_views)
         rows = [self.members.index(member) for member in self.sound_members()]
         member = torch.tensor(self.sound_members(), dtype=torch.int64, device=self.device)
@@ -235,41 +202,12 @@ class Ensemble(LightningModule):
         """One optimizer over the pack, fused where possible, as many tensors are small."""
         return self.optimization.make_optimizer(self.named_parameters(), fused=self._may_fuse())
 
-    def configure_optimizers(self) -> dict[str, object] | None:
-        steps = self.trainer.estimated_stepping_batches  # a collective call: also without members
-        if self.steps_at_once > 1:  # Lightning counts batches
-            steps = self._steps_per_epoch() * self.trainer.max_epochs
-        if not self.members:
-            return None
-        optimizer = self.optimizer_of_all()
-        scheduler = self.optimization.make_scheduler(optimizer, steps)
-        if scheduler is None:
-            return {"optimizer": optimizer}
-        each_step = {"scheduler": scheduler, "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": each_step}
-
     def _of_members(
         self, input: Num[Tensor, "batch ..."]
     ) -> Float[Tensor, "members batch {self.num_classes}"]:
         return self(input.expand(len(self.members), *input.shape))
 
-    def _loss(
-        self, input: Num[Tensor, "members batch ..."], target: Int64[Tensor, "members batch"]
-    ) -> Float[Tensor, ""]:
-        self.pack.seed = partial(self.streams.torch_seed, "dropout", epoch=self.passes)
-        self.passes += 1
-        logits = self(input)
-        loss = training_loss(logits, target, self.loss, label_smoothing=self.label_smoothing)
-        loss = loss.mean(dim=1)
-        self.loss_sum += loss.detach()
-        return loss.sum()
-
-    def _steps_per_epoch(self) -> int:
-        if self.steps_at_once == 1:
-            return self.trainer.num_training_batches
-        return self.trainer.train_dataloader.num_steps
-
     def _may_fuse(self) -> bool:
         # Lightning cannot clip gradients of a fused optimizer under automatic mixed precision
         clips = self._trainer is not None and self._trainer.gradient_clip_val
-        return self.device.type in ("cpu", "cuda") and not clips
+        return self.device.type in _get_fused_kernels_supported_devices() and not clips

@@ -48,6 +48,21 @@ class MLP(Classifier):
         return self.hidden(input)
 
 
+class Halves(nn.Module):
+    """Averages over 2 x 2 regions, which share the middle row or column of an odd size.
+
+    They are those of AdaptiveAvgPool2d(2), whose backward pass CUDA has in no fixed order only.
+    """
+
+    def forward(
+        self, input: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels 2 2"]:
+        size = [max(2, side) for side in input.shape[-2:]]
+        input = input.expand(*input.shape[:-2], *size)  # a single row is in both halves
+        kernel, stride = [(side + 1) // 2 for side in size], [side // 2 for side in size]
+        return nn.functional.avg_pool2d(input, kernel, stride)
+
+
 class CNN(Classifier):
     """Three 3 x 3 convolutions with batch norm, of width, 2 width and 2 width channels.
 
@@ -71,7 +86,7 @@ class CNN(Classifier):
             nn.ReLU(),
             *_conv_norm(2 * width, 2 * width, 2 if large else 1),
             nn.ReLU(),
-            nn.AdaptiveAvgPool2d(2),
+            Halves(),
             nn.Flatten(),
         )
         self.num_features = 8 * width

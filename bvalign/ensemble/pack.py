@@ -1,7 +1,7 @@
 """Several members as one module, each under its global id."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -30,11 +30,28 @@ class Pack(nn.Module, ABC):
     Args:
         members: global ids; the leading axis of inputs and outputs is in this order.
         create: the initial network of a member, see `initial_network`.
+        compiled: train through torch.compile; evaluation has other batch sizes and is not compiled.
     """
 
-    def __init__(self, members: Sequence[int], create: Callable[[int], nn.Module]) -> None:
+    check_dtype, check_tolerance = torch.float64, 1e-8  # of the comparison with members alone
+
+    def __init__(
+        self,
+        members: Sequence[int],
+        create: Callable[[int], nn.Module],
+        *,
+        compiled: bool = False,
+    ) -> None:
         super().__init__()
         self.members, self.create = tuple(members), create
+        # a function, not the modules: members share its code, and weights keep their names
+        options = {"fallback_random": True}  # the same dropout masks as without compilation
+        self.compiled = torch.compile(_run, dynamic=False, options=options) if compiled else None
+
+    @classmethod
+    def check_device(cls) -> str:
+        """The type of the device on which the plan is compared with members alone."""
+        return "cpu"
 
     @abstractmethod
     def forward(
@@ -49,6 +66,10 @@ class Pack(nn.Module, ABC):
     @abstractmethod
     def network(self, member: int) -> nn.Module:
         """One member as an ordinary network; a copy where the plan keeps members in one tensor."""
+
+    def parts(self) -> Iterable[tuple[int | None, nn.Module]]:
+        """What can be trained by itself: networks with their row, or the pack under None."""
+        return [(None, self)]
 
     def slots(self, member: int) -> dict[str, Slot]:
         """`state` without buffers and what is frozen: what an optimizer keeps a state for."""
@@ -79,6 +100,19 @@ class Pack(nn.Module, ABC):
         for name, tensor in here.items():
             tensor.copy_(weights[name])
 
+    def _compute(self, network: nn.Module, input: Num[Tensor, "batch ..."]) -> Float[Tensor, "..."]:
+        if self.compiled is None or not self.training:
+            return _run(network, input)
+        try:
+            return self.compiled(network, input)
+        except torch._dynamo.exc.BackendCompilerFailed as error:
+            cause = error.inner_exception
+            raise ValueError(
+                "model.compile=true needs a C++ compiler on a CPU and Triton on a GPU, but "
+                f"torch.compile failed ({type(cause).__name__}: {str(cause).splitlines()[0]}); "
+                "--model.compile=false trains without it"
+            ) from error
+
 
 class Sequential(Pack):
     """One network after another: runs every architecture, and is fastest where steps are long.
@@ -86,7 +120,7 @@ class Sequential(Pack):
     Args:
         members: see `Pack`.
         create: see `Pack`.
-        compiled: train through torch.compile; evaluation has other batch sizes and is not compiled.
+        compiled: see `Pack`.
     """
 
     def __init__(
@@ -96,13 +130,10 @@ class Sequential(Pack):
         *,
         compiled: bool = False,
     ) -> None:
-        super().__init__(members, create)
+        super().__init__(members, create, compiled=compiled)
         self.networks = nn.ModuleDict({str(member): create(member) for member in members})
         self.seed: Callable[[int], int] | None = None  # of a member's next pass
         self.draws = True  # until a pass has shown that the networks draw no random numbers
-        # a function, not the modules: members share its code, and weights keep their names
-        options = {"fallback_random": True}  # the same dropout masks as without compilation
-        self.compiled = torch.compile(_run, dynamic=False, options=options) if compiled else None
         # convolutions a fifth faster on a CPU in float32 (ResNet-8, 3 x 32 x 32, one Zen 5 core)
         self.to(memory_format=torch.channels_last)
 
@@ -111,14 +142,14 @@ class Sequential(Pack):
     ) -> Float[Tensor, "members batch classes"]:
         pairs = list(zip(self.members, input, strict=True))
         if self.seed is None or not (self.training and self.draws):
-            return torch.stack([self._logits(member, batch) for member, batch in pairs])
+            return torch.stack([self._compute(self.network(m), batch) for m, batch in pairs])
         devices = [input.device] if input.device.type == "cuda" else []
         logits = []
         with torch.random.fork_rng(devices):
             for member, batch in pairs:
                 torch.manual_seed(self.seed(member))
                 before = _random_states(devices)
-                logits.append(self._logits(member, batch))
+                logits.append(self._compute(self.network(member), batch))
                 self.draws = _random_states(devices) != before
         return torch.stack(logits)
 
@@ -129,23 +160,11 @@ class Sequential(Pack):
     def network(self, member: int) -> nn.Module:
         return self.networks[str(member)]
 
-    def _logits(
-        self, member: int, batch: Num[Tensor, "batch ..."]
-    ) -> Float[Tensor, "batch classes"]:
-        if self.compiled is None or not self.training:
-            return _run(self.network(member), batch)
-        try:
-            return self.compiled(self.network(member), batch)
-        except torch._dynamo.exc.BackendCompilerFailed as error:
-            cause = error.inner_exception
-            raise ValueError(
-                "model.compile=true needs a C++ compiler on a CPU and Triton on a GPU, but "
-                f"torch.compile failed ({type(cause).__name__}: {str(cause).splitlines()[0]}); "
-                "--model.compile=false trains without it"
-            ) from error
+    def parts(self) -> Iterable[tuple[int | None, nn.Module]]:
+        return [(row, self.network(member)) for row, member in enumerate(self.members)]
 
 
-def _run(network: nn.Module, input: Num[Tensor, "batch ..."]) -> Float[Tensor, "batch classes"]:
+def _run(network: nn.Module, input: Num[Tensor, "batch ..."]) -> Float[Tensor, "..."]:
     return network(input)
 
 

@@ -95,8 +95,14 @@ class Packed(Stacked):
         ValueError: a layer with weights has no packed form.
     """
 
-    def __init__(self, members: Sequence[int], create: Callable[[int], nn.Module]) -> None:
-        super().__init__(members, create)
+    def __init__(
+        self,
+        members: Sequence[int],
+        create: Callable[[int], nn.Module],
+        *,
+        compiled: bool = False,
+    ) -> None:
+        super().__init__(members, create, compiled=compiled)
         for name, module in self.stacked.named_modules():
             if type(module) in PACKED:
                 module.__class__ = PACKED[type(module)]
@@ -110,7 +116,7 @@ class Packed(Stacked):
     def run(
         self, input: Num[Tensor, "members batch ..."]
     ) -> Float[Tensor, "members batch classes"]:
-        logits = self.stacked(input.transpose(0, 1).flatten(1, 2))
+        logits = self._compute(self.stacked, input.transpose(0, 1).flatten(1, 2))
         if logits.dim() == 3:
             return logits
         return logits.unflatten(1, (len(self.members), -1)).transpose(0, 1)

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bvalign.ensemble.deterministic import told_nondeterministic
 from bvalign.ensemble.module import Ensemble
 from bvalign.ensemble.plans import random_input
 
@@ -40,6 +41,8 @@ def refuse_unfit_network(module: Ensemble, batch_size: int, device: torch.device
 
 
 def _explanation(module: Ensemble, network: nn.Module, batch: int, error: Exception) -> str:
+    if told := told_nondeterministic(error):
+        return told
     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if batch == 1 and any(isinstance(part, _BatchNorm) for part in network.modules()):
         return (

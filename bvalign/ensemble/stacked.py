@@ -22,8 +22,14 @@ class Stacked(Pack):
         ValueError: the network draws random numbers while it runs (dropout).
     """
 
-    def __init__(self, members: Sequence[int], create: Callable[[int], nn.Module]) -> None:
-        super().__init__(members, create)
+    def __init__(
+        self,
+        members: Sequence[int],
+        create: Callable[[int], nn.Module],
+        *,
+        compiled: bool = False,
+    ) -> None:
+        super().__init__(members, create, compiled=compiled)
         networks = [create(member) for member in self.members]
         self._refuse_dropout(networks[0])
         self.stacked = stack(networks)

@@ -8,21 +8,51 @@
 
 from typing import Any
 
+import torch
+from lightning.fabric.utilities.distributed import _init_dist_connection
+from lightning.fabric.utilities.seed import reset_seed
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
 from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
 from torch.optim import Optimizer
 
 
 class MemberParallelStrategy(DDPStrategy):
     """One process per device like DDP, but nothing is averaged and nothing is overwritten.
 
-    Ranks stay in step, because Lightning and the live metrics make collective calls; a rank without
-    members goes through the same steps. The arguments are those of `DDPStrategy`; `timeout` limits
-    the wait for a rank that hangs.
+    Ranks meet to agree on a stop, to save and for the live metrics; a rank without members goes
+    through the same steps. Their few messages go by gloo and from host memory, whatever the device:
+    NCCL would abort a process that waits too long for another, before it can say for which. The
+    arguments are those of `DDPStrategy` but for the backend; `timeout` limits the wait for a rank
+    that hangs.
     """
 
     strategy_name = "member_parallel"
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(process_group_backend="gloo", **kwargs)
+
+    def setup_distributed(self) -> None:
+        """Joins the ranks as DDP does, but binds their group to no device."""
+        reset_seed()
+        self.set_world_ranks()
+        _init_dist_connection(self.cluster_environment, "gloo", timeout=self._timeout)
+
+    def reduce(self, tensor: Any, group: Any = None, reduce_op: Any = "mean") -> Any:
+        """Reduces a tensor over ranks; anything else is returned as it is."""
+        if not isinstance(tensor, Tensor):
+            return tensor
+        return super().reduce(tensor.cpu(), group, reduce_op).to(tensor.device)
+
+    def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
+        """Whether all ranks, or any, decide so; without a word to the device."""
+        votes = int(self.reduce(torch.tensor(int(decision)), reduce_op="sum"))
+        return votes == self.world_size if all else votes > 0
+
+    def all_gather(self, tensor: Tensor, group: Any = None, sync_grads: bool = False) -> Tensor:
+        """Stacks the tensors of all ranks, which have equal shapes."""
+        return super().all_gather(tensor.cpu(), group, sync_grads).to(tensor.device)
 
     def configure_ddp(self) -> None:
         """Leaves the module as it is: nothing averages its gradients."""

@@ -1,7 +1,6 @@
 """A short timed trial of which execution plan is fastest for a network on this machine."""
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -9,7 +8,9 @@ import torch
 from lightning.pytorch import Trainer
 
 from bvalign.ensemble.module import Ensemble
-from bvalign.ensemble.plans import PLANS, random_input
+from bvalign.ensemble.plans import plans_on
+from bvalign.ensemble.timing import seconds_per_step
+from bvalign.ensemble.without_graph import counted_batches
 
 BUDGET = 15.0
 """Seconds that the steps of a trial may take, roughly; a small network needs two."""
@@ -53,11 +54,10 @@ def choose_plan(
 
     A fit so short that the trial would take more than `SHARE` of it runs as `sequential`.
 
-    Plans never differ in what they compute, so only time and memory matter. All hold the
-    activations of the whole pack, so memory depends mostly on the pack size.
+    Plans never differ in what they compute, so only time and memory matter.
 
     Args:
-        module: is left without a pack.
+        module: says whether steps are whole ones on the device; it is left without a pack.
         pack: members to be trained side by side.
         batch_size: samples per member and step.
         trainer: gives device and precision; nothing is trained.
@@ -67,19 +67,17 @@ def choose_plan(
         ValueError: the pack fits into memory under no plan, or the named one cannot run it.
     """
     wanted, members = module.plan, module.members
-    plans = [wanted] if wanted != "auto" else [*PLANS] if len(pack) > 1 else ["sequential"]
+    device = trainer.strategy.root_device
+    plans = [wanted] if wanted != "auto" else plans_on(device) if len(pack) > 1 else ["sequential"]
     if torch.are_deterministic_algorithms_enabled():
         reason = "deterministic runs do not time plans"
         return Choice(plans[0], reason, compiled=module.compiled)
-    device = trainer.strategy.root_device
 
     def timed(plan: str, members: Sequence[int], least: float) -> float:
-        step = _training_step(module, plan, members, batch_size, trainer)
-        return _seconds(step, device, least)
+        return seconds_per_step(module, plan, members, batch_size, trainer, least=least)
 
-    try:  # dropout draws from the global generators, which are left as they were
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            choice = _trial(timed, plans, pack, steps)
+    try:
+        choice = _trial(timed, plans, pack, steps)
     except torch.OutOfMemoryError as error:
         raise ValueError(
             f"one member does not fit into memory ({str(error).splitlines()[0]}); use a smaller "
@@ -156,69 +154,7 @@ def _fastest(seconds: dict[str, float], refused: dict[str, str], members: int) -
 
 def _steps_at_once(choice: Choice, pack_size: int, trainer: Trainer) -> int:
     """Steps per batch: one for a Trainer that counts batches, otherwise as many as pay off."""
-    ranks = trainer.distributed_sampler_kwargs or {"num_replicas": 1}
-    counted = (
-        trainer.accumulate_grad_batches > 1
-        or trainer.gradient_clip_val
-        or isinstance(trainer.limit_train_batches, int)  # 1 is a single one, 1.0 all of them
-        or trainer.limit_train_batches != 1.0
-        or isinstance(trainer.val_check_interval, int)
-        or trainer.val_check_interval != 1.0
-        or trainer.max_steps != -1
-        or (trainer.max_epochs or 0) < 1
-        or ranks["num_replicas"] > 1
-    )
-    if counted or not choice.seconds:
+    if counted_batches(trainer) or not choice.seconds:
         return 1
     step = choice.seconds[choice.plan] * pack_size / choice.members
     return min(64, math.ceil(LOOP / (LOOP_FRACTION * step)))
-
-
-def _seconds(step: Callable[[], None], device: torch.device, least: float) -> float:
-    """Seconds of the fastest step after a first one: others may use the machine.
-
-    Args:
-        step: makes one training step.
-        device: of the step.
-        least: seconds of steps to time, or 100 of them.
-    """
-    synchronize = torch.cuda.synchronize if device.type == "cuda" else lambda: None
-    step()
-    took: list[float] = []
-    while len(took) < 2 or (sum(took) < least and len(took) < 100):
-        synchronize()
-        start = time.perf_counter()
-        step()
-        synchronize()
-        took.append(time.perf_counter() - start)
-    return min(took)
-
-
-def _training_step(
-    module: Ensemble, plan: str, members: Sequence[int], batch_size: int, trainer: Trainer
-) -> Callable[[], None]:
-    """A function that makes one training step as `fit` does, on random input.
-
-    Raises:
-        ValueError: the plan cannot run the network.
-    """
-    device, precision = trainer.strategy.root_device, trainer.precision_plugin
-    module.plan = plan
-    module.assign(members)
-    with precision.module_init_context():
-        module.configure_model()
-    precision.convert_module(module).to(device).train()
-    module.on_train_epoch_start()
-    size = (len(members), batch_size)
-    input = random_input(module.pack.network(members[0]), size, module.image_shape).to(device)
-    target = torch.zeros(size, dtype=torch.int64, device=device)
-    optimizer = module.optimizer_of_all()
-
-    def step() -> None:
-        with precision.forward_context():
-            loss = module.training_step((input, target, target), 0)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    return step

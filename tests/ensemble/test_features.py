@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ import torch
 
 from bvalign.ensemble import networks
 from bvalign.ensemble.features import last_layer
+from bvalign.show.callbacks import neural_collapse
 from bvalign.show.callbacks.neural_collapse import NeuralCollapseMonitor
 from tests.processes import TINY
 
@@ -52,3 +54,15 @@ def test_the_monitor_measures_every_member_and_sees_collapse_begin(bvalign):
         assert float(rows[-3 + member][2]) < float(rows[member][2])  # NC1 falls
     with pytest.raises(ValueError, match="every_n_epochs must be at least 1, got 0"):
         NeuralCollapseMonitor(0)
+
+
+def test_ranks_and_workers_write_one_table_and_a_resumed_training_replaces_its_rows(tmp_path):
+    def record(member):
+        for epoch in (1, 2, 2):
+            neural_collapse._record(tmp_path, epoch, {member: (0.5, 0.0, 0.0, 0.0, 0.0)})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(record, range(8)))
+    header, *rows = (tmp_path / "collapse.csv").read_text().splitlines()
+    assert header == "member,epoch,nc1,nc2_norms,nc2_cosines,nc3,nc4"
+    assert sorted(rows) == [f"{m},{e},0.5,0.0,0.0,0.0,0.0" for m in range(8) for e in (1, 2)]

@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import timm
@@ -235,3 +237,35 @@ def test_weights_of_another_network_are_refused():
         ValueError, match="1 differ, the first is 'fc.bias': .*\\(9,\\) in the weights"
     ):
         module.pack.load(0, weights | {"fc.bias": torch.zeros(9)})
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64])
+def test_a_rank_without_members_stays_on_its_device(monkeypatch, dtype):
+    """On `meta`, which stands for a GPU: a tensor that is left on the CPU is refused."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # meta has none
+    module = Ensemble(10, (1, 8, 8), arch="mlp", width=8)
+    module.assign(())
+    module.configure_model()
+    module.to("meta")
+    input = torch.zeros(0, 4, 1, 8, 8, dtype=dtype, device="meta")
+    target = torch.zeros(0, 4, dtype=torch.int64, device="meta")
+    module.on_train_epoch_start()
+    loss = module.training_step((input, target, target), 0)
+    loss.backward()
+    assert (loss.shape, loss.device.type) == ((), "meta")
+    assert module.loss_sum.device.type == "meta"
+    module.on_load_checkpoint(
+        {
+            "loss_sum": torch.zeros(0),
+            "passes": 1,
+            "loops": {"fit_loop": {
+                "epoch_loop.batch_progress": {"is_last_batch": True},
+                "epoch_progress": {"current": {"processed": 1}},
+            }},
+        }
+    )  # fmt: skip
+    assert module.loss_sum.device.type == "meta"
+    index = torch.arange(4, device="meta")
+    found = module.test_step((input.new_zeros(4, 1, 8, 8), index, index), 0)
+    assert found["logits"].shape == (0, 4, 10)
+    assert {tensor.device.type for tensor in found.values()} == {"meta"}

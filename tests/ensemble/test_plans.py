@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from bvalign import Ensemble
 from bvalign.commands.waves import _steps
 from bvalign.data import Digits
 from bvalign.data.loader import MemberSchedule
-from bvalign.ensemble.plans import PLANS, make_pack
+from bvalign.ensemble.plans import PLANS, make_pack, plans_on
 from bvalign.ensemble.trial import Choice, _trial, choose_plan
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.run.claims import settle_plan
@@ -21,6 +22,7 @@ from tests.networks import NETWORKS, batches, ensemble, quiet_trainer, trained
 
 STACKED = [(name, plan) for name in NETWORKS for plan in ("packed", "vmap")]
 STACKED = [(n, p) for n, p in STACKED if p == "vmap" or n not in ("vit", "text")]
+HERE = plans_on(torch.device("cpu"))
 DEVICES = [
     "cpu",
     pytest.param(
@@ -78,7 +80,7 @@ def test_a_batch_of_one_member_leaves_the_others_gradients_alone(name, plan):
         assert all(torch.equal(a, b) for a, b in pairs) == same
 
 
-@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("plan", HERE)
 def test_weights_go_out_and_in_under_the_networks_names(plan):
     module = ensemble(plan, **NETWORKS["cnn"])
     pack, parameters = module.pack, dict(module.named_parameters())
@@ -132,7 +134,9 @@ def test_what_a_plan_cannot_run_is_said_in_a_line(arch, plan, message):
 
 
 def test_an_unknown_plan_is_refused():
-    with pytest.raises(ValueError, match="must be one of sequential, packed, vmap, got 'fast'"):
+    with pytest.raises(
+        ValueError, match="must be one of sequential, packed, vmap, triton, got 'fast'"
+    ):
         make_pack("fast", (0,), lambda member: nn.Linear(4, 3), (1, 2, 2))
 
 
@@ -142,7 +146,7 @@ def test_sequential_runs_what_the_others_refuse():
         assert module(torch.randn(3, 2, 1, 8, 8)).shape == (3, 2, 10)
 
 
-@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("plan", HERE)
 @pytest.mark.parametrize("name", ["mlp", "cnn", "vit"])
 def test_bfloat16_trains_and_evaluates_in_float32(name, plan):
     if (name, plan) == ("vit", "packed"):
@@ -333,6 +337,48 @@ def test_a_run_keeps_its_plan_until_another_is_asked_for(tmp_path):
     assert [plan["plan"] for plan in RunDirectory(tmp_path).info["plans"]] == ["packed", "vmap"]
 
 
+def test_each_kind_of_device_has_a_plan_of_its_own(tmp_path):
+    run = RunDirectory.open(tmp_path, {}, 2, 1, {})
+
+    def settled(device, seconds, wanted="auto"):
+        choice = Choice(wanted.replace("auto", "packed"), f"{seconds} s")._asdict()
+        return settle_plan(run, wanted, lambda: choice, device=device)
+
+    assert settled("cpu x86_64", 1)["reason"] == settled("cpu x86_64", 2)["reason"] == "1 s"
+    anew = settled("cuda H100", 3)
+    assert anew["reason"] == "chosen anew on cuda H100, before on cpu x86_64; 3 s"
+    assert anew["device"] == "cuda H100"
+    assert settled("cuda H100", 4) == anew
+    assert settled("cuda A100", 5)["reason"].endswith("; 5 s")
+    assert settled("cpu x86_64", 6)["reason"] == "1 s"  # what was timed there is kept
+    assert settled("cuda H100", 7, "vmap")["reason"] == "7 s"
+    assert settled("cuda H100", 8)["plan"] == "vmap"
+    assert settled("cpu x86_64", 9)["plan"] == "packed"
+    devices = [plan["device"] for plan in RunDirectory(tmp_path).info["plans"]]
+    assert devices == ["cpu x86_64", "cuda H100", "cuda A100", "cuda H100"]
+
+
+def test_a_plan_of_an_older_run_holds_on_every_device(tmp_path):
+    run = RunDirectory.open(tmp_path, {}, 2, 1, {})
+    settle_plan(run, "auto", lambda: Choice("packed", "as it was")._asdict())
+    del run.info["plans"][0]["device"]
+    (tmp_path / "run.json").write_text(json.dumps(run.info))
+    assert settle_plan(run, "auto", dict, device="cuda H100")["reason"] == "as it was"
+
+
+def test_fit_chooses_anew_on_another_device(fit, capsys, tmp_path, monkeypatch):
+    folder = f"--trainer.default_root_dir={tmp_path / 'run'}"
+    fit("--model.members=1", folder)
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    capsys.readouterr()
+    fit("--model.members=2", folder)
+    line = r"plan sequential \(chosen anew on cpu arm64, before on cpu [^;]+; ms per step of 1"
+    assert re.search(line, capsys.readouterr().err)
+    fit("--model.members=3", folder)
+    assert "plan sequential (chosen anew" in capsys.readouterr().err  # the reason of the record
+    assert len(RunDirectory(tmp_path / "run").info["plans"]) == 2
+
+
 def test_a_run_that_was_too_short_for_a_trial_gets_one_when_it_has_grown(tmp_path):
     run = RunDirectory.open(tmp_path, {}, 2, 1, {})
     asked = []
@@ -391,7 +437,7 @@ def test_make_pack_takes_any_function_that_creates_networks():
         return nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
 
     input = torch.randn(2, 5, 1, 2, 2)
-    packs = [make_pack(plan, (0, 1), create, (1, 2, 2)) for plan in PLANS]
+    packs = [make_pack(plan, (0, 1), create, (1, 2, 2)) for plan in HERE]
     expected = torch.stack([create(m)(input[m]) for m in (0, 1)])
     assert all(torch.allclose(pack(input), expected, atol=1e-6) for pack in packs)
 

@@ -99,10 +99,25 @@ def alone(tmp_path_factory):
     return root
 
 
+MONITOR = ("--trainer.callbacks+=bvalign.show.callbacks.NeuralCollapseMonitor",)
+MONITOR += ("--trainer.callbacks.every_n_epochs=1",)
+
+
+def collapse(root):
+    """NC1 of each member, by epoch."""
+    header, *rows = csv.reader((Path(root) / "collapse.csv").read_text().splitlines())
+    assert header[:3] == ["member", "epoch", "nc1"]
+    assert len({(member, epoch) for member, epoch, *_ in rows}) == len(rows)
+    found = {}
+    for _, epoch, nc1, *_ in rows:
+        found.setdefault(epoch, []).append(float(nc1))
+    return found
+
+
 @pytest.fixture(scope="module")
 def two_ranks(tmp_path_factory):
     root = tmp_path_factory.mktemp("two")
-    said = fit(root, "--trainer.devices=2")
+    said = fit(root, "--trainer.devices=2", *MONITOR)
     assert "2 ranks of MemberParallelStrategy" in said
     return root
 
@@ -127,9 +142,45 @@ def test_live_metrics_of_ranks_are_those_of_one_process(request, alone, two_rank
 
 def test_a_rank_without_members_keeps_the_others_company(two_ranks, tmp_path):
     root = shutil.copytree(two_ranks, tmp_path / "run")  # others look at the members of two_ranks
-    fit(root, "--trainer.devices=2", "--model.members=4")
+    fit(root, "--trainer.devices=2", "--model.members=4", *MONITOR)
     assert RunDirectory(root).packs == [[0, 1], [2], [3]]
     assert RunDirectory(root).finished() == ([0, 1, 2, 3], [])
+    nc1 = collapse(root)
+    assert [len(members) for members in nc1.values()] == [4] * 4
+    assert logged(root)["collapse/nc1"][-4:] == pytest.approx([nc1[e][-1] for e in "1234"])
+
+
+def test_the_monitor_of_collapse_weights_ranks_by_their_members(two_ranks):
+    nc1 = collapse(two_ranks)
+    assert [len(members) for members in nc1.values()] == [3] * 4
+    means = [sum(members) / 3 for members in nc1.values()]
+    assert logged(two_ranks)["collapse/nc1"] == pytest.approx(means, rel=1e-6)
+
+
+COUNTS = """
+import torch
+from lightning.pytorch import Callback
+
+class Count(Callback):
+    def on_train_epoch_start(self, trainer, module):
+        self.begin = self.number()
+
+    def on_train_epoch_end(self, trainer, module):
+        print("collective calls", self.number() - self.begin, flush=True)
+
+    def number(self):
+        group = torch.distributed.distributed_c10d._get_default_group()
+        return group._get_sequence_number_for_group()
+"""
+
+
+def test_ranks_meet_every_eight_batches_to_agree_on_a_stop_and_never_else(tmp_path):
+    (tmp_path / "counts.py").write_text(COUNTS)
+    path = os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])
+    more = ("--trainer.devices=2", "--data.batch_size=5", "--trainer.check_val_every_n_epoch=9")
+    said = fit(tmp_path, *more, "--trainer.callbacks=counts.Count", PYTHONPATH=path)
+    twice = "collective calls 4\n"  # in 20 batches, each a barrier and the sum
+    assert said.count(twice) == said.count("collective calls") == 2 * 4
 
 
 @pytest.fixture(scope="module")

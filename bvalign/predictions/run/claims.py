@@ -177,32 +177,45 @@ def settle_plan(
     choose: Callable[[], Mapping[str, object]],
     *,
     compiled: bool = False,
+    graph: str | None = None,
     steps: int | float = 0,
+    device: str = "",
 ) -> dict[str, object]:
     """Settles the plan to train with; one process chooses it while the others wait.
 
-    `plans` in run.json lists all plans; the last one is in force. A plan is chosen for a new run,
-    when the user names another plan or turns torch.compile on or off, and when a run that was too
-    short for a trial of plans has grown. It is not part of a run's identity, as it changes no
-    member beyond rounding, but members are bit-identical only under the same plan.
+    `plans` in run.json lists all plans; the last one of a kind of device is in force there. A plan
+    is chosen for a new run, when the user names another plan or turns torch.compile on or off, when
+    training steps can be CUDA graphs now or no longer can, when a run that was too short for a
+    trial of plans has grown, and when it continues on a device of another kind. It is not part of a
+    run's identity, as it changes no member beyond rounding, but members are bit-identical only
+    under the same plan.
 
     Args:
         run: the run directory.
         wanted: name of the plan; `auto` takes the one in force.
         choose: returns `plan`, `compiled` and whatever else is to be recorded.
         compiled: whether members are to be trained through torch.compile.
+        graph: whether their steps are to be CUDA graphs, or why not; None leaves that open.
         steps: training steps of the run, compared with `untimed_steps` of the plan in force.
+        device: type and name of the device of this process; plans without one hold on all.
 
     Returns:
-        The plan in force, as `choose` returned it.
+        The plan in force, as `choose` returned it, with its device.
     """
     with one_at_a_time(run.root):
         run.reload()
         plans = run.info.setdefault("plans", [])
-        last = plans[-1] if plans else {}
+        here = [plan for plan in plans if plan.get("device", device) == device]
+        last = here[-1] if here else {}
         holds = wanted in ("auto", last.get("plan")) and compiled == last.get("compiled", False)
+        holds = holds and graph in (None, last.get("graph", graph))
         outgrown = wanted == "auto" and 0 < last.get("untimed_steps", 0) < steps
-        if not (plans and holds) or outgrown:
-            plans.append(dict(choose()))
-            write_atomic(run.root / "run.json", json.dumps(run.info, indent=1).encode())
-    return plans[-1]
+        if here and holds and not outgrown:
+            return last
+        chosen = {**choose(), "device": device}
+        if plans and not here:
+            before = plans[-1]["device"]
+            chosen["reason"] = f"chosen anew on {device}, before on {before}; {chosen['reason']}"
+        plans.append(chosen)
+        write_atomic(run.root / "run.json", json.dumps(run.info, indent=1).encode())
+    return chosen

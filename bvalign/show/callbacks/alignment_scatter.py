@@ -6,9 +6,11 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from bvalign.analysis.decompositions import Decomposition, columns_of
 from bvalign.analysis.decompositions.metrics import BiasVariance
+from bvalign.float64 import float64_device
 from bvalign.predictions import RunDirectory
 from bvalign.show.callbacks.alignment_log import alignment_scalars, log_scatter
 from bvalign.show.loggers import log_samples
@@ -43,7 +45,10 @@ class AlignmentScatter(Callback):
         self.metrics: dict[str, BiasVariance] = {}
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.metrics["val"] = _new_metric(trainer)
+        if "val" in self.metrics:
+            self.metrics["val"].reset()  # a metric refers to itself: a new one would add to memory
+        else:
+            self.metrics["val"] = _new_metric(trainer)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if "test" not in self.metrics:
@@ -120,4 +125,12 @@ def _new_metric(trainer: Trainer) -> BiasVariance:
             "AlignmentScatter needs a datamodule with num_test_samples and num_classes, got "
             f"{type(data).__name__}; for a module of your own use bvalign.CollectLogits"
         )
-    return BiasVariance(data.num_test_samples, data.num_classes).to(trainer.strategy.root_device)
+    metric = BiasVariance(data.num_test_samples, data.num_classes, dist_sync_fn=_gathered)
+    return metric.to(float64_device(trainer.strategy.root_device))
+
+
+def _gathered(value: Tensor, group: Any = None) -> list[Tensor]:
+    """A state of each rank; by way of the host under gloo, which does not know every device."""
+    if torch.distributed.get_backend(group) != "gloo":
+        return gather_all_tensors(value, group)
+    return [state.to(value.device) for state in gather_all_tensors(value.cpu(), group)]

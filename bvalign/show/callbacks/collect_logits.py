@@ -40,7 +40,9 @@ class CollectLogits(Callback):
     one file to the folder, which `bvalign analyze FOLDER` reads; members may be trained by several
     processes. Nothing is asked of the module. With several devices, samples that the sampler
     repeats are kept once. A `fast_dev_run` keeps nothing; of logits with NaN or inf one line says
-    that they are not kept.
+    that they are not kept. Logits are as exact as your step: on an NVIDIA GPU, PyTorch rounds the
+    input of convolutions to TF32, unless `trainer.test` is called `with ieee_float32()` (of
+    `bvalign.float32`).
 
     | logged key | meaning |
     | --- | --- |

@@ -1,13 +1,18 @@
 """A callback that follows neural collapse while members train."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from bvalign.analysis.collapse.neural_collapse import NeuralCollapse, neural_collapse
+from bvalign.atomic import write_atomic
+from bvalign.float64 import float64_device
+from bvalign.predictions.run.claims import one_at_a_time
 
 KEYS = ("nc1", "nc2_norms", "nc2_cosines", "nc3", "nc4")
+HEADER = ("member", "epoch", *KEYS)
 
 
 class NeuralCollapseMonitor(Callback):
@@ -31,27 +36,42 @@ class NeuralCollapseMonitor(Callback):
         epoch = trainer.current_epoch + 1
         if epoch % self.every_n_epochs and epoch not in (1, trainer.max_epochs):
             return
-        input, target = trainer.datamodule.train_inputs()
-        rows = []
-        for member in pl_module.members:
-            features, weight, bias = pl_module.last_layer(member, input)
-            rows.append(_measures(neural_collapse(features, target, weight, bias)))
-        mean = torch.tensor(rows, dtype=torch.float64).mean(dim=0).tolist()
-        scalars = {f"collapse/{key}": value for key, value in zip(KEYS, mean, strict=True)}
-        pl_module.log_dict(scalars, sync_dist=trainer.world_size > 1)
-        self._append(Path(trainer.default_root_dir) / "collapse.csv", epoch, pl_module, rows)
+        rows = self._rows(trainer, pl_module)
+        # ranks have different numbers of members, perhaps none
+        sums = [sum(column) for column in zip(*rows.values(), strict=True)] or [0.0] * len(KEYS)
+        total = torch.tensor([*sums, len(rows)], device=pl_module.device)
+        *sums, count = trainer.strategy.reduce(total, reduce_op="sum").tolist()
+        if count:
+            means = [value / count for value in sums]
+            scalars = {f"collapse/{key}": mean for key, mean in zip(KEYS, means, strict=True)}
+            pl_module.log_dict(scalars, sync_dist=trainer.world_size > 1)
+        if rows and (trainer.datamodule.shard.world == 1 or trainer.is_global_zero):
+            _record(Path(trainer.default_root_dir), epoch, rows)
 
-    def _append(
-        self, path: Path, epoch: int, pl_module: LightningModule, rows: list[tuple[float, ...]]
-    ) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        header = "" if path.exists() else ",".join(("member", "epoch", *KEYS)) + "\n"
-        lines = [
-            ",".join(map(str, (member, epoch, *row)))
-            for member, row in zip(pl_module.members, rows, strict=True)
-        ]
-        with path.open("a") as file:
-            file.write(header + "\n".join(lines) + "\n")
+    def _rows(self, trainer: Trainer, pl_module: LightningModule) -> dict[int, tuple[float, ...]]:
+        """The measures of each member of this rank."""
+        members = pl_module.sound_members()
+        if not members:
+            return {}
+        input, target = trainer.datamodule.train_inputs()
+        input = trainer.precision_plugin.convert_input(input)
+        rows = {}
+        for member in members:
+            features, weight, bias = pl_module.last_layer(member, input)
+            device = float64_device(features.device)
+            given = (value.to(device) for value in (features, target, weight, bias))
+            rows[member] = _measures(neural_collapse(*given))
+        return rows
+
+
+def _record(root: Path, epoch: int, rows: Mapping[int, tuple[float, ...]]) -> None:
+    """Adds rows to the file of all ranks and workers, in place of those of a resumed training."""
+    path = root / "collapse.csv"
+    with one_at_a_time(root):
+        lines = path.read_text().splitlines() if path.exists() else [",".join(HEADER)]
+        lines += [",".join(map(str, (member, epoch, *row))) for member, row in rows.items()]
+        kept = {tuple(line.split(",")[:2]): line for line in lines}
+        write_atomic(path, "\n".join([*kept.values(), ""]).encode())
 
 
 def _measures(collapse: NeuralCollapse) -> tuple[float, ...]:
