@@ -73,8 +73,8 @@ class Pack(nn.Module, ABC):
         return [(None, self)]
 
     def slots(self, member: int) -> dict[str, Slot]:
-        """`state` without buffers: the tensors for which an optimizer keeps a state."""
-        return {k: v for k, v in self.state(member).items() if isinstance(v.tensor, nn.Parameter)}
+        """`state` without buffers and what is frozen: what an optimizer keeps a state for."""
+        return {k: v for k, v in self.state(member).items() if v.tensor.requires_grad}
 
     def network_weights(self, member: int) -> dict[str, Tensor]:
         """Views of one member's parameters and buffers, under the names in its network."""
