@@ -16,17 +16,19 @@ ROOMS = {
     "moved": set(),
     "randomness": set(),
     "float32": set(),
+    "float64": set(),
     "provenance": {"float32"},
     "quick_imports": set(),
     "atomic": set(),
     "memory": set(),
     "predictions": {"atomic"},
     "data": {"randomness", "predictions"},
-    "ensemble": {"randomness", "float32", "data", "predictions"},
+    "ensemble": {"float32", "float64", "randomness", "data", "predictions"},
     "analysis": {"memory"},
-    "show": {"analysis", "predictions", "provenance", "atomic"},
+    "show": {"analysis", "float64", "predictions", "provenance", "atomic"},
     "commands": {
-        *("analysis", "atomic", "data", "ensemble", "memory", "predictions", "provenance", "show")
+        *("analysis", "atomic", "data", "ensemble", "float64", "memory", "predictions"),
+        *("provenance", "show"),
     },
     "cli": {"commands", "quick_imports"},
 }
@@ -47,6 +49,7 @@ CORNERS = {
         *(f"predictions.{corner}" for corner in ("scores", "tables", "evaluations", "checks"))
     },
     "predictions.run": set(),
+    "ensemble.triton_conv": set(),
     "show.figures": set(),
     "show.loggers": {"show.figures"},
     "show.callbacks": {"show.figures", "show.loggers"},

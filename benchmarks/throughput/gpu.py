@@ -25,7 +25,7 @@ from training import plan_differences
 from usual import usual_epoch
 from workloads import Workload
 
-from bvalign.ensemble.plans import PLANS
+from bvalign.ensemble.plans import plans_on
 
 PACK = 16
 PACKS = (1, 2, 4, 8, 16, 32, 64)
@@ -112,7 +112,7 @@ def steps(workload: Workload, device: str, budget: float) -> dict[str, object]:
 
     for half in (False, True):
         kind = " bf16" if half else ""
-        for plan in PLANS:
+        for plan in plans_on(torch.device(device)):
             measure(f"{plan}{kind}", plan, bfloat16=half)
             measure(f"{plan} whole{kind}", plan, bfloat16=half, whole=True)
             if device == "cuda":

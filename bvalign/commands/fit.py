@@ -22,7 +22,7 @@ from bvalign.commands.first_start import pack_size_of_new_run
 from bvalign.commands.home import with_home
 from bvalign.commands.one_line import OneLineParser, told_in_one_line
 from bvalign.commands.report import analyze_and_report
-from bvalign.commands.trainers import class_of, make_trainer, refuse_callback_classes
+from bvalign.commands.trainers import class_of, hardware, make_trainer, refuse_callback_classes
 from bvalign.commands.waves import even_pack_size, seats, train_members
 from bvalign.data import EnsembleDataModule
 from bvalign.ensemble.checkpoints import CheckpointMembers
@@ -100,6 +100,8 @@ class EnsembleCLI(LightningCLI):
         config = self.config[self.subcommand] = with_home(self.config[self.subcommand])
         refuse_settings(vars(config.trainer))
         refuse_callback_classes(config.trainer.callbacks)
+        if config.trainer.deterministic:
+            config.trainer.benchmark = None  # which Lightning then turns off
         if config.trainer.default_root_dir is None:
             data = class_of(config.data.class_path).name
             config.trainer.default_root_dir = f"runs/{data}-{config.model.arch}"
@@ -115,8 +117,7 @@ class EnsembleCLI(LightningCLI):
     def fit(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
         """Trains the missing members pack by pack and writes the report."""
         refuse_coupling(self.trainer, sync_batchnorm=self._trainer_config()["sync_batchnorm"])
-        interrupt = signal.default_int_handler  # while no member trains, there is nothing to save
-        with signals_to(interrupt), started_ranks(self.trainer.strategy):
+        with signals_to(signal.default_int_handler), started_ranks(self.trainer.strategy):
             self._train_and_report(model, datamodule)
 
     @told_in_one_line()
@@ -177,6 +178,7 @@ class EnsembleCLI(LightningCLI):
         pack_size = even_pack_size(model.num_members, model.pack_size, seats(strategy))
         if not (root / "run.json").exists():
             pack_size = pack_size_of_new_run(model, datamodule, self.trainer, pack_size)
+        samples = datamodule.samples()
         run = RunDirectory.open(
             root,
             {
@@ -191,7 +193,6 @@ class EnsembleCLI(LightningCLI):
         done, problems = run.finished()
         for problem in problems:
             print(f"{problem}: trained again", file=sys.stderr)
-        samples = datamodule.samples()
         run.save_samples(samples)
         for note in samples.notes:
             print(note, file=sys.stderr)
@@ -200,7 +201,7 @@ class EnsembleCLI(LightningCLI):
             (root / "config.yaml").write_text(config)
         print(
             f"{root}: {len(done)} of {run.num_members} members finished; {model.arch} on "
-            f"{datamodule.name}, {self._hardware()}, {torch.get_num_threads()} threads",
+            f"{datamodule.name}, {hardware(self.trainer)}, {torch.get_num_threads()} threads",
             file=sys.stderr,
         )
         if run.missing(retry=model.on_diverged == "retry"):
@@ -225,11 +226,6 @@ class EnsembleCLI(LightningCLI):
     @property
     def _wandb(self) -> WandbRun:
         return self.config_init[self.subcommand].wandb
-
-    def _hardware(self) -> str:
-        strategy = self.trainer.strategy
-        ranks = f"{self.trainer.world_size} ranks of {type(strategy).__name__}, "
-        return f"{ranks if self.trainer.world_size > 1 else ''}{strategy.root_device}"
 
     def _trainer_config(self) -> dict[str, Any]:
         return dict(self.config_init[self.subcommand].trainer)

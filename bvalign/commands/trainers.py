@@ -12,6 +12,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from bvalign.ensemble.stopping import keep_lightning_from_signals
 from bvalign.ensemble.strategy import MemberParallelStrategy
 from bvalign.ensemble.trainer_settings import refuse_callbacks, refuse_plugins
+from bvalign.float64 import float64_device
 
 
 def make_trainer(config: Mapping[str, Any], callbacks: Sequence[Callback], **more: Any) -> Trainer:
@@ -45,6 +46,17 @@ def make_trainer(config: Mapping[str, Any], callbacks: Sequence[Callback], **mor
         trainer = Trainer(**arguments | {"strategy": MemberParallelStrategy.strategy_name})
     keep_lightning_from_signals(trainer)
     return trainer
+
+
+def hardware(trainer: Trainer) -> str:
+    """Says what trains, in words: ranks, device, and whether statistics are computed elsewhere."""
+    strategy, device = trainer.strategy, trainer.strategy.root_device
+    ranks = f"{trainer.world_size} ranks of {type(strategy).__name__}, "
+    elsewhere = device != float64_device(device)
+    return (
+        f"{ranks if trainer.world_size > 1 else ''}{device}"
+        f"{' without float64 (statistics are computed on the CPU)' if elsewhere else ''}"
+    )
 
 
 def class_of(path: str) -> type:

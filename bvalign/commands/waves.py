@@ -105,6 +105,8 @@ def _train_wave(
     trainer = make_trainer(callbacks, MemberCheckpointIO(run, module, work))
     trainer.fit(module, datamodule=datamodule, ckpt_path=str(work.step) if work.step else None)
     trainer.test(module, datamodule=datamodule, verbose=False)
+    # a Trainer refers to itself, so it and what it holds would stay until Python looks for circles
+    trainer.strategy.optimizers, trainer.strategy.lr_scheduler_configs = [], []
 
 
 def _agree_on_plan(

@@ -21,7 +21,7 @@ class Arrays(NamedTuple):
     """Both splits, with notes for readers of the results.
 
     Inputs are uint8 images (samples, channels, height, width) or token ids (samples, words); a data
-    set that stays on disk has file paths for training and thumbnails for testing.
+    set that stays on disk has file paths.
     """
 
     train_images: Shaped[np.ndarray, "train ..."]

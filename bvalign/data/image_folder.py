@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from bvalign.data.datamodule import Arrays, EnsembleDataModule, balanced_rows
 from bvalign.data.image_workers import Centres, Crops, MemberSampler, Thumbnails
 from bvalign.data.normalise import Normalise
+from bvalign.predictions.run.samples import Samples
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as is usual
 THUMBNAIL = 32  # pixels; 50,000 of them are 150 MB
@@ -80,26 +82,33 @@ class ImageFolder(EnsembleDataModule):
         self.image_shape = (3, size, size)
 
     def setup(self, stage: str | None = None) -> None:
-        """Lists the files and makes thumbnails on the first call; later calls do nothing."""
+        """Lists the files on the first call; later calls do nothing."""
         if self.arrays is not None:
             return
         train, train_target = self._files("train", self.num_train)
         test, test_target = self._files("test", self.num_test)
-        small = DataLoader(Thumbnails(test, test_target, THUMBNAIL), 100, num_workers=self.workers)
-        images, deep = zip(*small, strict=True)
-        notes = [*self._unused("train"), *self._unused("test")]
-        if scaled := int(torch.cat(deep).sum()):
-            notes.append(
-                f"data: {scaled} of {len(test)} test images of 16 bits are scaled to 8 bits"
-            )
-        thumbnails = torch.cat(images).numpy()
-        self.arrays = Arrays(train, train_target, thumbnails, test_target, tuple(notes))
-        self.test_files = test
+        notes = (*self._unused("train"), *self._unused("test"))
+        self.arrays = Arrays(train, train_target, test, test_target, notes)
+
+    def samples(self) -> Samples:
+        """Labels and thumbnails of the test split, which are read here: one process needs them.
+
+        Threads decode them: a process must not fork once a GPU is in use.
+        """
+        small = Thumbnails(self.arrays.test_images, self.arrays.test_target, THUMBNAIL)
+        with ThreadPoolExecutor(max(self.workers, 1)) as threads:
+            images, deep = zip(*threads.map(small.__getitem__, range(len(small))), strict=True)
+        notes = self.arrays.notes
+        if any(deep):
+            note = f"data: {sum(deep)} of {len(deep)} test images of 16 bits are scaled to 8 bits"
+            notes = (*notes, note)
+        thumbnails = torch.stack(images).numpy()
+        return Samples(self.arrays.test_target, self.class_names, thumbnails, notes)
 
     def identity(self) -> dict[str, object]:
         """Settings, and a hash of all file names and sizes: reading ImageNet takes hours."""
         digest = hashlib.sha256()
-        for file in (*self.arrays.train_images, *self.test_files):
+        for file in (*self.arrays.train_images, *self.arrays.test_images):
             path = Path(file)
             line = f"{path.relative_to(self.root).as_posix()} {path.stat().st_size}\n"
             digest.update(line.encode())
@@ -119,7 +128,7 @@ class ImageFolder(EnsembleDataModule):
         return self._loader(dataset, batch_sampler=sampler, collate_fn=sampler.collate)
 
     def test_dataloader(self) -> DataLoader:
-        dataset = Centres(self.test_files, self.arrays.test_target, self.size)
+        dataset = Centres(self.arrays.test_images, self.arrays.test_target, self.size)
         part = self.shard.of(len(dataset))
         mine = range(part.start, part.stop)
         return self._loader(dataset, batch_size=self.eval_batch_size, sampler=mine)
@@ -178,14 +187,13 @@ class ImageFolder(EnsembleDataModule):
             yield f"data: {len(unread)} images in '{folder}' are not used: {endings} is not read"
 
     def _loader(self, dataset: Dataset, **arguments: object) -> DataLoader:
-        cuda = self.trainer.strategy.root_device.type == "cuda"
-        several = self.workers > 0
+        device, several = self.trainer.strategy.root_device.type, self.workers > 0
         return DataLoader(
             dataset,
             num_workers=self.workers,
-            pin_memory=cuda,
+            pin_memory=device == "cuda",  # Lightning then copies while the host goes on
             persistent_workers=several,
-            multiprocessing_context="spawn" if several and cuda else None,
+            multiprocessing_context="spawn" if several and device != "cpu" else None,
             **arguments,
         )
 

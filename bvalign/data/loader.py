@@ -228,15 +228,17 @@ class EvalBatches:
         shard: Shard = Shard(),  # noqa: B008 (immutable)
     ) -> None:
         self.split, self.batch_size, self.normalise = split, batch_size, normalise
-        self.index = torch.arange(len(split.target), device=split.target.device)
-        self.index = self.index[shard.of(len(self.index))]
+        self.part = shard.of(len(split.target))
 
     def __len__(self) -> int:
-        return math.ceil(len(self.index) / self.batch_size)
+        return math.ceil((self.part.stop - self.part.start) / self.batch_size)
 
     def __iter__(self) -> Iterator[EvalBatch]:
-        for here in self.index.split(self.batch_size):
-            yield self.normalise(self.split.images[here]), self.split.target[here], here
+        images, target = self.split.images, self.split.target
+        for first in range(self.part.start, self.part.stop, self.batch_size):
+            last = min(first + self.batch_size, self.part.stop)
+            index = torch.arange(first, last, device=target.device)
+            yield self.normalise(images[first:last]), target[first:last], index
 
 
 def _fill(tensor: Num[Tensor, "..."], array: Num[np.ndarray, "..."]) -> None:

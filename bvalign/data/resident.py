@@ -66,6 +66,7 @@ class ResidentDataModule(EnsembleDataModule):
         self.batch_size, self.eval_batch_size, self.augment = batch_size, eval_batch_size, augment
         self.num_train, self.num_test = num_train, num_test
         self.label_noise, self.label_noise_of = label_noise, label_noise_of
+        self._splits: dict[tuple[str, torch.device], Resident] = {}
 
     @abstractmethod
     def load(self) -> Arrays:
@@ -103,29 +104,29 @@ class ResidentDataModule(EnsembleDataModule):
             "name": self.name,
             "fingerprint": self._fingerprint(),
             "batch_size": self.batch_size,
-            "augment": self.augment and self.augmentation != Augmentation(),
+            "augment": self._augmentation() != Augmentation(),
             "label_noise": self.label_noise,
             "label_noise_of": self.label_noise_of,
         }
 
     def train_dataloader(self) -> MemberBatches:
         """Batches for the members that the LightningModule currently holds."""
-        module = self.trainer.lightning_module
-        target = self.arrays.train_target
+        split, module = self._resident("train"), self.trainer.lightning_module
         if self.label_noise and self.label_noise_of == "member":
-            streams = [module.streams.generator("label_noise", m) for m in module.members]
-            target = np.stack([self._with_noise(target, stream) for stream in streams])
-        split = self._resident(self.arrays.train_images, target)
-        augmentation = self.augmentation if self.augment else Augmentation()
-        return self.batches(split, augmentation, self.normalise, **self.schedule())
+            target = np.empty((len(module.members), len(split.images)), dtype=np.int64)
+            for row, member in zip(target, module.members, strict=True):
+                stream = module.streams.generator("label_noise", member)
+                row[:] = self._with_noise(self.arrays.train_target, stream)
+            split = split._replace(target=torch.from_numpy(target).to(split.target.device))
+        return self.batches(split, self._augmentation(), self.normalise, **self.schedule())
 
     def train_inputs(self) -> tuple[Num[Tensor, "samples ..."], Int64[Tensor, " samples"]]:
         """The whole training set without augmentation: inputs and labels on the device."""
-        split = self._resident(self.arrays.train_images, self.arrays.train_target)
-        return self.normalise(split.images), split.target
+        split = self._resident("train")
+        return self.normalise(split.unpadded()), split.target
 
     def test_dataloader(self) -> EvalBatches:
-        split = self._resident(self.arrays.test_images, self.arrays.test_target)
+        split = self._resident("test")
         return EvalBatches(split, self.eval_batch_size, self.normalise, self.shard)
 
     val_dataloader = test_dataloader
@@ -140,11 +141,19 @@ class ResidentDataModule(EnsembleDataModule):
     def _scale(self) -> Normalise:
         return Normalise(self.mean, self.std)
 
-    def _resident(
-        self, images: Num[np.ndarray, "samples ..."], target: Int64[np.ndarray, "*members samples"]
-    ) -> Resident:
+    def _augmentation(self) -> Augmentation:
+        return self.augmentation if self.augment else Augmentation()
+
+    def _resident(self, split: Literal["train", "test"]) -> Resident:
+        """A split on the device, copied there once for all waves; that of training is padded."""
         device = self.trainer.strategy.root_device
-        return Resident(torch.from_numpy(images).to(device), torch.from_numpy(target).to(device))
+        if (split, device) not in self._splits:
+            arrays = self.arrays[:2] if split == "train" else self.arrays[2:4]
+            resident = Resident(*(torch.from_numpy(array).to(device) for array in arrays))
+            if split == "train":
+                resident = self._augmentation().pad(resident)
+            self._splits[split, device] = resident
+        return self._splits[split, device]
 
     def _fingerprint(self) -> str:
         digest = hashlib.sha256()

@@ -12,6 +12,7 @@ Capture follows torch.cuda.make_graphed_callables: warm-up and capture on the sa
 nothing left over from the warm-up.
 """
 
+import gc
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
@@ -109,6 +110,7 @@ class SideBySide:
 
     def __init__(self, steps: Sequence[Step], lanes: Sequence[Lane] | Sequence[Plain]) -> None:
         self.lanes = lanes
+        gc.collect()  # not within a capture, which the end of another graph would disturb
         for lane in lanes:
             lane.fork()
         try:

@@ -37,7 +37,8 @@ class Ensemble(Stepping):
         members: size of the ensemble; a later run may increase it.
         pack_size: members trained side by side, the unit of work that is claimed and saved.
         plan: how a pack is computed, never what is computed: `sequential` runs one network after
-            another, `packed` one kernel per layer for all members, `vmap` the same by torch.func.
+            another, `packed` one kernel per layer for all members, `vmap` the same by torch.func,
+            `triton` (CIFAR ResNets on an NVIDIA GPU) in kernels with batch norm and ReLU inside.
             `auto` times them when `fit` starts a run; it is `sequential` in one too short for that,
             and without a run directory.
         graph: `auto` has a CUDA GPU repeat whole training steps as CUDA graphs wherever it can, and
@@ -70,7 +71,7 @@ class Ensemble(Stepping):
         arch_args: dict[str, object] | None = None,
         members: int = 8,
         pack_size: int = 8,
-        plan: Literal["auto", "sequential", "packed", "vmap"] = "auto",
+        plan: Literal["auto", "sequential", "packed", "vmap", "triton"] = "auto",
         graph: Literal["auto", "off"] = "auto",
         compile: bool = False,
         randomness: Randomness = Randomness(),  # noqa: B008 (frozen)
@@ -92,8 +93,10 @@ class Ensemble(Stepping):
             )
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"model.label_smoothing must lie in [0, 1), got {label_smoothing}")
-        if compile and plan == "vmap":
-            raise ValueError("model.compile=true needs --model.plan=sequential or packed, got vmap")
+        if compile and plan in ("vmap", "triton"):
+            raise ValueError(
+                f"model.compile=true needs --model.plan=sequential or packed, got {plan}"
+            )
         self.num_classes, self.image_shape = num_classes, tuple(image_shape)
         self.arch, self.arch_args = arch, dict(arch_args or {})
         if width is not None:
@@ -156,9 +159,7 @@ class Ensemble(Stepping):
     ) -> Float[Tensor, "members batch {self.num_classes}"]:
         """Logits of each member on its own inputs."""
         if not self.members:  # there is nothing to train
-            dtype = input.dtype if input.is_floating_point() else None
-            shape = (0, input.shape[1], self.num_classes)
-            return torch.zeros(shape, dtype=dtype, device=input.device, requires_grad=True)
+            return input.float().new_zeros(0, input.shape[1], self.num_classes, requires_grad=True)
         return self.pack(input)
 
     def last_layer(self, member: int, input: Num[Tensor, "samples ..."]) -> LastLayer:

@@ -33,6 +33,8 @@ class Pack(nn.Module, ABC):
         compiled: train through torch.compile; evaluation has other batch sizes and is not compiled.
     """
 
+    check_dtype, check_tolerance = torch.float64, 1e-8  # of the comparison with members alone
+
     def __init__(
         self,
         members: Sequence[int],
@@ -45,6 +47,11 @@ class Pack(nn.Module, ABC):
         # a function, not the modules: members share its code, and weights keep their names
         options = {"fallback_random": True}  # the same dropout masks as without compilation
         self.compiled = torch.compile(_run, dynamic=False, options=options) if compiled else None
+
+    @classmethod
+    def check_device(cls) -> str:
+        """The type of the device on which the plan is compared with members alone."""
+        return "cpu"
 
     @abstractmethod
     def forward(

@@ -9,8 +9,19 @@ from torch import Tensor, nn
 from bvalign.ensemble.pack import Pack, Sequential
 from bvalign.ensemble.packed import Packed
 from bvalign.ensemble.stacked import Vmap
+from bvalign.ensemble.triton_conv import Triton
 
-PLANS: dict[str, type[Pack]] = {"sequential": Sequential, "packed": Packed, "vmap": Vmap}
+PLANS: dict[str, type[Pack]] = {
+    "sequential": Sequential,
+    "packed": Packed,
+    "vmap": Vmap,
+    "triton": Triton,
+}
+
+
+def plans_on(device: torch.device) -> list[str]:
+    """Plans that may run on a device: `triton` needs an NVIDIA GPU."""
+    return [plan for plan in PLANS if plan != "triton" or device.type == "cuda"]
 
 
 def make_pack(
@@ -61,25 +72,29 @@ def _check(
     create: Callable[[int], nn.Module],
     image_shape: tuple[int, int, int],
 ) -> None:
-    """Compares two members in float64: logits in training and in evaluation, and buffers.
+    """Compares two members with float64: logits in training and in evaluation, and buffers.
 
-    Forward code is free to mix the channels of a packed image (a softmax, a reshape), so that a
-    network is made of known layers is not enough.
+    Plans compute in float64 too, `triton` in float32 on its GPU. Forward code is free to mix the
+    channels of a packed image (a softmax, a reshape), so that a network is made of known layers is
+    not enough.
     """
-    pack, alone = (PLANS[name](members, create).double() for name in (plan, "sequential"))
+    kind, alone = PLANS[plan], Sequential(members, create).double()
+    pack = kind(members, create).to(kind.check_device(), kind.check_dtype)
     network = alone.network(members[0])
     input = random_input(network, (len(members), 3), image_shape)
+    own = input.to(kind.check_device())
+    own = own.to(kind.check_dtype) if own.is_floating_point() else own
     try:
         with torch.random.fork_rng(devices=[]):
-            logits = [p.train(mode)(input) for mode in (True, False) for p in (pack, alone)]
+            pairs = [(pack.train(m)(own), alone.train(m)(input)) for m in (True, False)]
     except Exception as error:  # foreign forward code may raise anything in another layout
         reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
         raise _unsupported(plan, network, reason) from error
-    pairs = list(zip(logits[::2], logits[1::2], strict=True))
     for member in members:
         here, there = pack.network_weights(member), alone.network_weights(member)
         pairs += [(here[name], there[name]) for name in there]
-    if not all(a.shape == b.shape and torch.allclose(a, b, atol=1e-8) for a, b in pairs):
+    tolerance = kind.check_tolerance
+    if not all(a.shape == b.shape and torch.allclose(a.to(b), b, atol=tolerance) for a, b in pairs):
         raise _unsupported(plan, network, "members get other logits than alone")
 
 

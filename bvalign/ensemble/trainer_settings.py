@@ -12,6 +12,7 @@ from lightning.fabric.plugins.environments import ClusterEnvironment, LightningE
 from lightning.pytorch import Callback, Trainer
 
 from bvalign.ensemble.strategy import MemberParallelStrategy
+from bvalign.float64 import float64_device
 
 IDENTITY = (
     "max_epochs",
@@ -204,6 +205,12 @@ def refuse_coupling(trainer: Trainer, *, sync_batchnorm: bool) -> None:
         raise ValueError(
             "trainer.gradient_clip_val clips by the norm over all members of a pack and so couples "
             "them; use --trainer.gradient_clip_algorithm=value"
+        )
+    device = trainer.strategy.root_device
+    if trainer.precision == "64-true" and float64_device(device) != device:
+        raise ValueError(
+            f"trainer.precision=64-true needs float64, which {device.type} does not have; use "
+            "--trainer.accelerator=cpu"
         )
     if sync_batchnorm and isinstance(trainer.strategy, MemberParallelStrategy):
         raise ValueError(

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Trainer
 
 from bvalign.ensemble.module import Ensemble
-from bvalign.ensemble.plans import PLANS
+from bvalign.ensemble.plans import plans_on
 from bvalign.ensemble.timing import seconds_per_step
 from bvalign.ensemble.without_graph import counted_batches
 
@@ -67,7 +67,8 @@ def choose_plan(
         ValueError: the pack fits into memory under no plan, or the named one cannot run it.
     """
     wanted, members = module.plan, module.members
-    plans = [wanted] if wanted != "auto" else [*PLANS] if len(pack) > 1 else ["sequential"]
+    device = trainer.strategy.root_device
+    plans = [wanted] if wanted != "auto" else plans_on(device) if len(pack) > 1 else ["sequential"]
     if torch.are_deterministic_algorithms_enabled():
         reason = "deterministic runs do not time plans"
         return Choice(plans[0], reason, compiled=module.compiled)

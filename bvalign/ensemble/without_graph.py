@@ -24,6 +24,14 @@ STEP_HOOKS = (
 )
 """What a callback follows steps by; there are neither batches nor calls inside a graph."""
 
+BATCH_HOOKS = (
+    "train_dataloader",
+    "on_before_batch_transfer",
+    "transfer_batch_to_device",
+    "on_after_batch_transfer",
+)
+"""What a data set of the user's may change batches by."""
+
 
 def why_usual_steps(
     module: Ensemble, datamodule: EnsembleDataModule, trainer: Trainer
@@ -71,7 +79,7 @@ def _reasons(
     if type(module) is not Ensemble:
         yield f"{type(module).__name__} is a class of your own"
     if not _draws_on_device(datamodule):
-        yield f"{type(datamodule).__name__} does not hold its images on the device"
+        yield f"{type(datamodule).__name__} makes its batches in a way of its own"
     for callback in trainer.callbacks:
         if _follows_steps(callback):
             yield f"{type(callback).__name__} follows every batch"
@@ -84,11 +92,11 @@ def _is_one(limit: int | float) -> bool:
 
 
 def _draws_on_device(datamodule: EnsembleDataModule) -> bool:
-    kind = type(datamodule)
+    kind, ours = type(datamodule), ResidentDataModule
     return (
-        isinstance(datamodule, ResidentDataModule)
+        issubclass(kind, ours)
         and kind.batches is MemberBatches
-        and kind.train_dataloader is ResidentDataModule.train_dataloader
+        and all(getattr(kind, name) is getattr(ours, name) for name in BATCH_HOOKS)
     )
 
 

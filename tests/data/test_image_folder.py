@@ -1,6 +1,7 @@
 """Images in class folders, decoded by workers while members train."""
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,8 +11,8 @@ import torch
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from PIL import Image
 
-from bvalign.data import ImageFolder
-from bvalign.data.image_workers import decode
+from bvalign.data import ImageFolder, image_workers
+from bvalign.data.image_workers import Centres, decode
 from bvalign.randomness import Streams
 
 
@@ -86,7 +87,7 @@ def test_tests_visit_every_image_once_in_order(tmp_path):
     index = torch.cat([index for _, _, index in data.test_dataloader()])
     assert index.tolist() == list(range(7))
     assert data.num_test_samples == 7
-    assert data.arrays.test_images.shape == (7, 3, 32, 32)
+    assert data.samples().images.shape == (7, 3, 32, 32)
     image = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
     normal, *_ = data.on_after_batch_transfer((image, index[:1], index[:1]), 0)
     assert normal[0, 0, 0, 0].item() == pytest.approx(-0.485 / 0.229)
@@ -101,7 +102,7 @@ def test_what_is_missing_or_broken_is_named(tmp_path):
     write_images(tmp_path, splits=("val",))
     (tmp_path / "val" / "bee" / "000.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"bee/000.png is not a readable image"):
-        ImageFolder(root=str(tmp_path), workers=0).setup()
+        folder(tmp_path)[0].samples()
 
 
 def test_hidden_names_are_neither_classes_nor_images(tmp_path):
@@ -156,7 +157,7 @@ def test_images_whose_range_nothing_says_are_refused(tmp_path, dtype, mode):
     Image.fromarray(np.full((20, 20), 200, dtype)).save(path)
     message = rf"ant/0.tif has pixels of 32 bits \(mode {mode}\), whose range nothing says"
     with pytest.raises(ValueError, match=message):
-        folder(tmp_path)
+        folder(tmp_path)[0].samples()
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -205,3 +206,34 @@ def test_members_train_from_disk(bvalign, tmp_path, capsys):
     (note,) = summary["notes"]
     assert "val/wasp' is no class of " in note
     assert note in capsys.readouterr().err
+
+
+def test_thumbnails_are_read_where_they_are_asked_for_and_without_a_fork(tmp_path, monkeypatch):
+    """Every rank sets up, one saves the samples; by then a GPU may be in use."""
+    read = []
+
+    def noted(file):
+        read.append((file, os.getpid()))
+        return decode(file)
+
+    monkeypatch.setattr(image_workers, "decode", noted)
+    data = ImageFolder(root=write_images(tmp_path), workers=2)
+    data.setup()
+    assert read == []
+    images = data.samples().images
+    assert sorted(read) == [(file, os.getpid()) for file in data.arrays.test_images]
+    for image, file in zip(images, data.arrays.test_images, strict=True):
+        small = Centres(np.array([file]), np.zeros(1, np.int64), 32)[0][0]
+        assert np.array_equal(image, small)
+
+
+@pytest.mark.parametrize(
+    ("device", "context"), [("cpu", None), ("cuda", "spawn"), ("mps", "spawn")]
+)
+def test_workers_are_not_forked_where_a_gpu_is_in_use(tmp_path, device, context):
+    data, _ = folder(write_images(tmp_path))
+    data.workers, data.trainer.strategy = 2, SingleDeviceStrategy(device=torch.device(device))
+    for loader in (data.train_dataloader(), data.test_dataloader()):
+        started = loader.multiprocessing_context
+        assert (started and started.get_start_method()) == context
+        assert loader.pin_memory == (device == "cuda")

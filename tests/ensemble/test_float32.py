@@ -4,7 +4,8 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-from bvalign import RunDirectory, float32
+import bvalign.float32
+from bvalign import RunDirectory
 from bvalign.float32 import ieee_float32, training_arithmetic
 from tests.processes import TINY
 
@@ -39,7 +40,7 @@ def _settings(request, monkeypatch):
     with ieee_float32():
         pass  # from now on nothing is PyTorch's default
     with monkeypatch.context() as patch:
-        patch.setattr(float32, "BY_OPERATION", request.param == "by operation")
+        patch.setattr(bvalign.float32, "BY_OPERATION", request.param == "by operation")
         yield
     torch.backends.cudnn.allow_tf32 = True
     torch.set_float32_matmul_precision("highest")

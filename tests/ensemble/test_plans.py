@@ -13,7 +13,7 @@ from bvalign import Ensemble
 from bvalign.commands.waves import _steps
 from bvalign.data import Digits
 from bvalign.data.loader import MemberSchedule
-from bvalign.ensemble.plans import PLANS, make_pack
+from bvalign.ensemble.plans import PLANS, make_pack, plans_on
 from bvalign.ensemble.trial import Choice, _trial, choose_plan
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.run.claims import settle_plan
@@ -22,6 +22,7 @@ from tests.networks import NETWORKS, batches, ensemble, quiet_trainer, trained
 
 STACKED = [(name, plan) for name in NETWORKS for plan in ("packed", "vmap")]
 STACKED = [(n, p) for n, p in STACKED if p == "vmap" or n not in ("vit", "text")]
+HERE = plans_on(torch.device("cpu"))
 DEVICES = [
     "cpu",
     pytest.param(
@@ -79,7 +80,7 @@ def test_a_batch_of_one_member_leaves_the_others_gradients_alone(name, plan):
         assert all(torch.equal(a, b) for a, b in pairs) == same
 
 
-@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("plan", HERE)
 def test_weights_go_out_and_in_under_the_networks_names(plan):
     module = ensemble(plan, **NETWORKS["cnn"])
     pack, parameters = module.pack, dict(module.named_parameters())
@@ -133,7 +134,9 @@ def test_what_a_plan_cannot_run_is_said_in_a_line(arch, plan, message):
 
 
 def test_an_unknown_plan_is_refused():
-    with pytest.raises(ValueError, match="must be one of sequential, packed, vmap, got 'fast'"):
+    with pytest.raises(
+        ValueError, match="must be one of sequential, packed, vmap, triton, got 'fast'"
+    ):
         make_pack("fast", (0,), lambda member: nn.Linear(4, 3), (1, 2, 2))
 
 
@@ -143,7 +146,7 @@ def test_sequential_runs_what_the_others_refuse():
         assert module(torch.randn(3, 2, 1, 8, 8)).shape == (3, 2, 10)
 
 
-@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("plan", HERE)
 @pytest.mark.parametrize("name", ["mlp", "cnn", "vit"])
 def test_bfloat16_trains_and_evaluates_in_float32(name, plan):
     if (name, plan) == ("vit", "packed"):
@@ -434,7 +437,7 @@ def test_make_pack_takes_any_function_that_creates_networks():
         return nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
 
     input = torch.randn(2, 5, 1, 2, 2)
-    packs = [make_pack(plan, (0, 1), create, (1, 2, 2)) for plan in PLANS]
+    packs = [make_pack(plan, (0, 1), create, (1, 2, 2)) for plan in HERE]
     expected = torch.stack([create(m)(input[m]) for m in (0, 1)])
     assert all(torch.allclose(pack(input), expected, atol=1e-6) for pack in packs)
 

@@ -163,8 +163,8 @@ class Own(Ensemble):
 class Other(Digits):
     """Digits with batches of their own."""
 
-    def train_dataloader(self):
-        return super().train_dataloader()
+    def on_after_batch_transfer(self, batch, dataloader_idx):
+        return batch
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ class Other(Digits):
         ("Follows follows every batch", {"callbacks": [Follows()]}),
         ("LambdaCallback follows every", {"callbacks": [LambdaCallback(on_train_batch_end=print)]}),
         ("Own is a class of your own", {"kind": Own}),
-        ("Other does not hold its images on the device", {"data": Other}),
+        ("Other makes its batches in a way of its own", {"data": Other}),
         ("Dropout at '1' draws random", {"model": {"arch": "tests.networks.dropping"}}),
         ("tests.networks.drawing draws", {"model": {"arch": "tests.networks.drawing"}}),
     ],

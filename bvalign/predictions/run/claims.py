@@ -186,9 +186,9 @@ def settle_plan(
     `plans` in run.json lists all plans; the last one of a kind of device is in force there. A plan
     is chosen for a new run, when the user names another plan or turns torch.compile on or off, when
     training steps can be CUDA graphs now or no longer can, when a run that was too short for a
-    trial of plans has grown, and when it continues on another kind of device. It is not part of a
-    run's identity, as it changes no member beyond rounding, but members
-    are bit-identical only under the same plan.
+    trial of plans has grown, and when it continues on a device of another kind. It is not part of a
+    run's identity, as it changes no member beyond rounding, but members are bit-identical only
+    under the same plan.
 
     Args:
         run: the run directory.

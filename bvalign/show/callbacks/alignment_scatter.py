@@ -10,6 +10,7 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 
 from bvalign.analysis.decompositions import Decomposition, columns_of
 from bvalign.analysis.decompositions.metrics import BiasVariance
+from bvalign.float64 import float64_device
 from bvalign.predictions import RunDirectory
 from bvalign.show.callbacks.alignment_log import alignment_scalars, log_scatter
 from bvalign.show.loggers import log_samples
@@ -44,7 +45,10 @@ class AlignmentScatter(Callback):
         self.metrics: dict[str, BiasVariance] = {}
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.metrics["val"] = _new_metric(trainer)
+        if "val" in self.metrics:
+            self.metrics["val"].reset()  # a metric refers to itself: a new one would add to memory
+        else:
+            self.metrics["val"] = _new_metric(trainer)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if "test" not in self.metrics:
@@ -122,7 +126,7 @@ def _new_metric(trainer: Trainer) -> BiasVariance:
             f"{type(data).__name__}; for a module of your own use bvalign.CollectLogits"
         )
     metric = BiasVariance(data.num_test_samples, data.num_classes, dist_sync_fn=_gathered)
-    return metric.to(trainer.strategy.root_device)
+    return metric.to(float64_device(trainer.strategy.root_device))
 
 
 def _gathered(value: Tensor, group: Any = None) -> list[Tensor]:

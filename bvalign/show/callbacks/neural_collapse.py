@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from bvalign.analysis.collapse.neural_collapse import NeuralCollapse, neural_collapse
 from bvalign.atomic import write_atomic
+from bvalign.float64 import float64_device
 from bvalign.predictions.run.claims import one_at_a_time
 
 KEYS = ("nc1", "nc2_norms", "nc2_cosines", "nc3", "nc4")
@@ -57,7 +58,9 @@ class NeuralCollapseMonitor(Callback):
         rows = {}
         for member in members:
             features, weight, bias = pl_module.last_layer(member, input)
-            rows[member] = _measures(neural_collapse(features, target, weight, bias))
+            device = float64_device(features.device)
+            given = (value.to(device) for value in (features, target, weight, bias))
+            rows[member] = _measures(neural_collapse(*given))
         return rows
 
 
