@@ -53,10 +53,10 @@ CHECKS = (
     Check(
         "triton",
         "gpu_checks.steps:triton",
-        "a step of plan triton: the update of packed",
-        120,
+        "steps of plan triton: the update of packed in float64",
+        180,
         "a Triton kernel is wrong on this device; --model.plan=packed trains without",
-        "TRITON_INTERPRET=1 python -m pytest -q tests/ensemble -k triton",
+        "TRITON_INTERPRET=1 python -m pytest -q tests/ensemble/test_triton.py",
     ),
     Check(
         "evaluation",

@@ -3,17 +3,14 @@
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.util import find_spec
 
 import torch
 from gpu_checks.outcome import Found, NotHereError, Setting, require
 from jaxtyping import Float64
 from loops import PlanLoop
 from torch import Tensor
-from training import largest_difference, plan_differences, weights_after, weights_of
+from training import HERE, largest_difference, plan_differences, weights_after, weights_of
 from workloads import QUICK, WORKLOADS, Workload
-
-from bvalign.ensemble.plans import PLANS
 
 FLOAT64 = 1e-8
 """Largest difference of a weight after three steps in float64; 1e-13 on a CPU."""
@@ -32,8 +29,6 @@ def parity(setting: Setting) -> Found:
     for name, workload in _workloads(setting):
         found = plan_differences(workload, setting.device)
         differences |= {f"{plan}, {name}": value for plan, value in found.items()}
-        missing = {"packed", "vmap"} - found.keys()
-        require(not missing, f"{', '.join(missing)} refuses {name}", differences)
     return _within(differences, FLOAT64, "weights differ from the CPU's by")
 
 
@@ -43,8 +38,7 @@ def bf16(setting: Setting) -> Found:
         {
             f"{plan}, {name}": relative_difference(workload, setting, plan, bfloat16=True)
             for name, workload in _workloads(setting)
-            for plan in PLANS
-            if plan != "triton"  # has a check of its own
+            for plan in HERE  # triton has a check of its own
         },
         BF16,
         "the update of a step in bf16 is off by",
@@ -63,23 +57,19 @@ def compiled(setting: Setting) -> Found:
 
 
 def triton(setting: Setting) -> Found:
-    """One step of plan triton changes the weights as one of packed does, in float32 and bf16."""
-    if "triton" not in PLANS:
-        raise NotHereError("this version has no plan triton")
+    """A step of plan triton changes the weights as one of packed does; so do whole steps."""
     if setting.device == "cpu":
         raise NotHereError("Triton needs a GPU")
     if torch.cuda.get_device_capability() < (8, 0):
         raise NotHereError("the plan needs a GPU of compute capability 8.0")
-    require(find_spec("triton") is not None, "Triton is not installed")
     (name, workload), *_ = reversed([*_workloads(setting)])
-    differences = {
-        f"{kind}, {name}": relative_difference(workload, setting, "triton", bfloat16=half)
-        for kind, half in (("float32", False), ("bf16", True))
-    }
-    exact = differences[f"float32, {name}"]
-    says = f"the update of a step is off by {exact:.1e} in float32"
-    require(exact <= FLOAT32, f"{says} (at most {FLOAT32:.0e})", differences)
-    return _within(differences, BF16, "the update of a step is off by")
+    exact = relative_difference(workload, setting, "triton", bfloat16=False)
+    _within({f"float32, {name}": exact}, FLOAT32, "the update of a step is off by")
+    half = relative_difference(workload, setting, "triton", bfloat16=True)
+    whole = whole_difference(replace(workload, pack=2), setting, "triton")
+    errors = {f"bf16, {name}": half, f"whole steps in bf16, {name}": whole}
+    found = _within(errors, BF16, "the update of a step is off by")
+    return Found(found.says, errors | {f"float32, {name}": exact})
 
 
 def replay(setting: Setting) -> Found:
@@ -93,15 +83,19 @@ def replay(setting: Setting) -> Found:
                 for whole in (False, True)
             )
             differences[f"{plan}, {name}"] = largest_difference(found, exact)
-            usual, found, start = (
-                parameters(trained(small, setting, plan, steps, whole=whole, bfloat16=True))
-                for steps, whole in ((4, False), (4, True), (0, False))
-            )
-            error = float((found - usual).norm() / (usual - start).norm())
-            errors[f"bf16, {plan}, {name}"] = error
+            errors[f"bf16, {plan}, {name}"] = whole_difference(small, setting, plan)
     _within(errors, BF16 / 10, "the update of four whole steps in bf16 is off by")
     found = _within(differences, REPLAYED, "weights after whole steps differ by")
     return Found(found.says, differences | errors)
+
+
+def whole_difference(workload: Workload, setting: Setting, plan: str) -> float:
+    """Difference of four whole steps in bf16 from usual ones, as a fraction of their update."""
+    usual, found, start = (
+        parameters(trained(workload, setting, plan, steps, whole=whole, bfloat16=True))
+        for steps, whole in ((4, False), (4, True), (0, False))
+    )
+    return float((found - usual).norm() / (usual - start).norm())
 
 
 def relative_difference(
