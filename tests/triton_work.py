@@ -23,6 +23,8 @@ LAYERS = {  # of ResNet-20, by name: side, channels in, channels out, stride
     "wide": (3, 96, 80, 1),  # several blocks of channels
 }
 
+KERNELS = "conv_forward conv_wgrad conv_dgrad batch_norm batch_norm_backward block_sum".split()
+
 
 def layer_errors(name, dtype, members=2, batch=2):
     """Largest errors of one layer between two batch norms, each over the largest true number.
@@ -218,7 +220,7 @@ def compiled(arch, dtype, capability, only="conv"):
     launched = {}
     for module in (convolution, gradients, norms):
         for name, kernel in vars(module).copy().items():
-            if isinstance(kernel, triton.JITFunction) and name not in ("row", "activation"):
+            if name in KERNELS:
                 setattr(module, name, Recorder(kernel, launched))
     network = stack([create(arch, 10, (3, 32, 32))])
     features(network, torch.zeros(1, 16, 3, 32, 32), Arithmetic(dtype, "ieee")).sum().backward()

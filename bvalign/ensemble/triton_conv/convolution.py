@@ -55,7 +55,7 @@ def conv_forward(
     NORMED: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """The sum y and, of each block of pixels, the sum of y and of squares about the block's mean.
+    """The sums y and, of each block of pixels, that of y and of squares about the block's mean.
 
     NORMED: u = relu(scale x + shift), otherwise u = x. Moments (members, blocks, 2, K) are of y as
     it is stored. Grid (blocks · channel blocks, members).

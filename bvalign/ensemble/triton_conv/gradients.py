@@ -7,6 +7,32 @@ from bvalign.ensemble.triton_conv.convolution import activation, row
 
 
 @triton.jit
+def _patches(x, norm, member, p, batch, di, dj, c, SHAPE: tl.constexpr, NORMED: tl.constexpr):
+    """Tile of u, pixels p of y by columns (dj, c), of row di of the kernel; dj = 3 is empty."""
+    H, W, C, _, S = SHAPE
+    OH: tl.constexpr = (H - 1) // S + 1
+    OW: tl.constexpr = (W - 1) // S + 1
+    n, i, j = p // (OH * OW), p // OW % OH, p % OW
+    ii, jj = S * i + di - 1, (S * j)[:, None] + dj[None, :] - 1
+    valid = ((n < batch) & (ii >= 0) & (ii < H))[:, None] & (jj >= 0) & (jj < W)
+    valid &= (dj < 3)[None, :] & (c < C)[None, :]
+    at = (((n * H + ii) * W)[:, None] + jj) * C + c[None, :]
+    u = tl.load(x + member * batch * H * W * C + at, mask=valid, other=0.0)
+    if NORMED:
+        u = activation(u, valid, norm, member, c, C)
+    return u
+
+
+@triton.jit
+def _gradient_of_y(dz, y, slopes, member, at, here, k, K: tl.constexpr):
+    """The sum slope dz + tilt y + level, float32, and 0 where there is no pixel."""
+    slope, tilt = row(slopes, member, 0, k, 3, K), row(slopes, member, 1, k, 3, K)
+    gradient = tl.load(dz + at, mask=here, other=0.0).to(tl.float32) * slope[None, :]
+    gradient += tl.load(y + at, mask=here, other=0.0).to(tl.float32) * tilt[None, :]
+    return tl.where(here, gradient + row(slopes, member, 2, k, 3, K)[None, :], 0.0)
+
+
+@triton.jit
 def conv_wgrad(
     x,
     norm,
@@ -43,25 +69,13 @@ def conv_wgrad(
     dj, c = column // BC, c_block * BC + column % BC
     k = k_block * BK + tl.arange(0, BK)
     pixels = batch * OH * OW
-    x += member * batch * H * W * C
-    slope, tilt = row(slopes, member, 0, k, 3, K), row(slopes, member, 1, k, 3, K)
-    level = row(slopes, member, 2, k, 3, K)
     acc = tl.zeros((4 * BC, BK), tl.float32)
     for start in range(part * PIXELS, tl.minimum((part + 1) * PIXELS, pixels), BP):
         p = start + tl.arange(0, BP)
-        n, i, j = p // (OH * OW), p // OW % OH, p % OW
-        ii, jj = S * i + di - 1, (S * j)[:, None] + dj[None, :] - 1
-        valid = ((p < pixels) & (ii >= 0) & (ii < H))[:, None] & (jj >= 0) & (jj < W)
-        valid &= (dj < 3)[None, :] & (c < C)[None, :]
-        at = (((n * H + ii) * W)[:, None] + jj) * C + c[None, :]
-        u = tl.load(x + at, mask=valid, other=0.0)
-        if NORMED:
-            u = activation(u, valid, norm, member, c, C)
+        u = _patches(x, norm, member, p, batch, di, dj, c, SHAPE, NORMED)
         here = (p < pixels)[:, None] & (k < K)[None, :]
         at = member * pixels * K + p[:, None] * K + k[None, :]
-        gradient = tl.load(dz + at, mask=here, other=0.0).to(tl.float32) * slope[None, :]
-        gradient += tl.load(y + at, mask=here, other=0.0).to(tl.float32) * tilt[None, :]
-        gradient = tl.where(here, gradient + level[None, :], 0.0).to(u.dtype)
+        gradient = _gradient_of_y(dz, y, slopes, member, at, here, k, K).to(u.dtype)
         if STORED and di + c_block == 0:
             tl.store(dy + at, gradient, mask=here)
         acc = tl.dot(tl.trans(u), gradient, acc, input_precision=PRECISION)
@@ -69,6 +83,34 @@ def conv_wgrad(
     at = ((member * parts + part) * 9 + 3 * di + dj) * C + c
     here = ((dj < 3) & (c < C))[:, None] & (k < K)[None, :]
     tl.store(dw + at[:, None] * K + k[None, :], acc, mask=here)
+
+
+@triton.jit
+def _gradient_of_u(
+    dy, w, batch, n, i, j, a, b, c, SHAPE: tl.constexpr, TILE: tl.constexpr, PRECISION: tl.constexpr
+):
+    """Tile of du, pixels (n, S i + a, S j + b) by c, float32."""
+    H, W, C, K, S = SHAPE
+    OH: tl.constexpr = (H - 1) // S + 1
+    OW: tl.constexpr = (W - 1) // S + 1
+    BK: tl.constexpr = TILE[2]
+    KS: tl.constexpr = (K + BK - 1) // BK
+    first_di, first_dj = (a + 1) % S, (b + 1) % S
+    rows, columns = (2 - first_di) // S + 1, (2 - first_dj) // S + 1
+    acc = tl.zeros((TILE[0], TILE[1]), tl.float32)
+    for step in range(rows * columns * KS):
+        di, dj = first_di + step // KS // columns * S, first_dj + step // KS % columns * S
+        k = step % KS * BK + tl.arange(0, BK)
+        oi, oj = i + (a + 1 - di) // S, j + (b + 1 - dj) // S
+        inside = (n < batch) & (oi >= 0) & (oi < OH) & (oj >= 0) & (oj < OW)
+        valid = inside[:, None] & (k < K)[None, :]
+        at = ((n * OH + oi) * OW + oj)[:, None] * K + k[None, :]
+        gradient = tl.load(dy + at, mask=valid, other=0.0)
+        here = (c < C)[:, None] & (k < K)[None, :]
+        at = ((3 * di + dj) * C + c)[:, None] * K + k[None, :]
+        tile = tl.load(w + at, mask=here, other=0.0)
+        acc = tl.dot(gradient, tl.trans(tile), acc, input_precision=PRECISION)
+    return acc
 
 
 @triton.jit
@@ -103,35 +145,18 @@ def conv_dgrad(
     OW: tl.constexpr = (W - 1) // S + 1
     BP: tl.constexpr = TILE[0]
     BC: tl.constexpr = TILE[1]
-    BK: tl.constexpr = TILE[2]
     CS: tl.constexpr = (C + BC - 1) // BC
-    KS: tl.constexpr = (K + BK - 1) // BK
     block, member = tl.program_id(0) // CS, tl.program_id(1).to(tl.int64)
     a, b = tl.program_id(2) // S, tl.program_id(2) % S
     c = tl.program_id(0) % CS * BC + tl.arange(0, BC)
     q = block * BP + tl.arange(0, BP)
     n, i, j = q // (OH * OW), q // OW % OH, q % OW  # every class has at most as many as y
     ii, jj = S * i + a, S * j + b
-    first_di, first_dj = (a + 1) % S, (b + 1) % S
-    rows, columns = (2 - first_di) // S + 1, (2 - first_dj) // S + 1
     dy += member * batch * OH * OW * K
     w += member * 9 * C * K
-    acc = tl.zeros((BP, BC), tl.float32)
-    for step in range(rows * columns * KS):
-        di, dj = first_di + step // KS // columns * S, first_dj + step // KS % columns * S
-        k = step % KS * BK + tl.arange(0, BK)
-        oi, oj = i + (a + 1 - di) // S, j + (b + 1 - dj) // S
-        inside = (n < batch) & (oi >= 0) & (oi < OH) & (oj >= 0) & (oj < OW)
-        valid = inside[:, None] & (k < K)[None, :]
-        at = ((n * OH + oi) * OW + oj)[:, None] * K + k[None, :]
-        gradient = tl.load(dy + at, mask=valid, other=0.0)
-        here = (c < C)[:, None] & (k < K)[None, :]
-        at = ((3 * di + dj) * C + c)[:, None] * K + k[None, :]
-        tile = tl.load(w + at, mask=here, other=0.0)
-        acc = tl.dot(gradient, tl.trans(tile), acc, input_precision=PRECISION)
+    acc = _gradient_of_u(dy, w, batch, n, i, j, a, b, c, SHAPE, TILE, PRECISION)
     valid = ((n < batch) & (ii < H) & (jj < W))[:, None] & (c < C)[None, :]
-    at = ((member * batch + n) * H + ii) * W + jj
-    at = at[:, None] * C + c[None, :]
+    at = (((member * batch + n) * H + ii) * W + jj)[:, None] * C + c[None, :]
     before = tl.load(y + at, mask=valid, other=0.0).to(tl.float32)
     if BLOCK_INPUT:
         if a + b == 0:
@@ -142,12 +167,11 @@ def conv_dgrad(
     else:
         scale, shift = row(norm, member, 0, c, 4, C), row(norm, member, 1, c, 4, C)
         is_open = ~(before * scale[None, :] + shift[None, :] <= 0.0)
-    stored = tl.where(valid & is_open, acc, 0.0).to(dz.dtype.element_ty)
-    tl.store(dz + at, stored, mask=valid)
-    value = stored.to(tl.float32)
+    value = tl.where(valid & is_open, acc, 0.0).to(dz.dtype.element_ty)
+    tl.store(dz + at, value, mask=valid)
     mean, inverse = row(norm, member, 2, c, 4, C), row(norm, member, 3, c, 4, C)
     normalised = (before - mean[None, :]) * inverse[None, :]
     blocks = tl.num_programs(0) // CS * S * S
     sums += (member * blocks + block * S * S + tl.program_id(2)) * 2 * C + c
-    tl.store(sums, tl.sum(value, 0), mask=c < C)
+    tl.store(sums, tl.sum(value.to(tl.float32), 0), mask=c < C)
     tl.store(sums + C, tl.sum(value * normalised, 0), mask=c < C)
