@@ -18,7 +18,8 @@ class Normalise:
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        self.mean, self.std = (torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
+        constants = (torch.tensor(values, dtype=torch.float32) for values in (mean, std))
+        self.mean, self.std = (values.view(-1, 1, 1) for values in constants)
 
     def __call__(
         self, images: UInt8[Tensor, "*batch channels height width"]
