@@ -24,7 +24,8 @@ NONDETERMINISTIC = frozenset("put_ histc kthvalue nll_loss2d_forward".split())
 """Operations of image and text networks that have no deterministic algorithm."""
 BACKWARD = frozenset(
     "_adaptive_avg_pool2d adaptive_max_pool2d avg_pool3d max_pool3d_with_indices grid_sampler_2d "
-    "reflection_pad2d replication_pad2d upsample_bilinear2d upsample_bicubic2d _embedding_bag".split()
+    "reflection_pad2d replication_pad2d upsample_bilinear2d upsample_bicubic2d "
+    "_embedding_bag".split()
 )
 """Those whose backward pass has none. The forward pass is refused in its place: an error of Python
 in a backward pass would end the process."""
