@@ -18,8 +18,9 @@ class Normalise:
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        constants = (torch.tensor(values, dtype=torch.float32) for values in (mean, std))
-        self.mean, self.std = (values.view(-1, 1, 1) for values in constants)
+        self.mean, self.std = (
+            torch.tensor(values, dtype=torch.float32).view(-1, 1, 1) for values in (mean, std)
+        )
 
     def __call__(
         self, images: UInt8[Tensor, "*batch channels height width"]

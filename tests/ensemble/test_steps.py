@@ -66,7 +66,8 @@ def fitted(drawn, steps_at_once=1, precision="32-true", name="cnn", members=3, *
     arguments = NETWORKS[name] | {"lr": 0.05, "momentum": 0.9} | arguments
     module = Ensemble(10, (1, 8, 8), members=members, **arguments)
     module.drawn, module.steps_at_once = drawn, steps_at_once
-    trainer = quiet_trainer(precision=precision, max_epochs=3, check_val_every_n_epoch=2)
+    often = {"max_epochs": 3, "check_val_every_n_epoch": 2, "num_sanity_val_steps": 0}
+    trainer = quiet_trainer(precision=precision, **often)
     trainer.fit(module, Shifted(batch_size=20, num_train=150, num_test=20))
     return module, trainer
 
