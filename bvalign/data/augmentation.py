@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float, Int16, Int64, UInt8
 from torch import Tensor
 
+from bvalign.randomness import Streams
+
 PaddingMode = Literal["zeros", "reflect"]
 
 
@@ -62,6 +64,17 @@ class Augmentation(NamedTuple):
         """Places of pixels along an axis mirrored at both ends, 2 1 0 1 2 ... for two at one."""
         places = torch.arange(-self.padding, size + self.padding, device=device).abs()
         return size - 1 - (size - 1 - places).abs()
+
+    def draw(
+        self, streams: Streams, member: int, epoch: int, visited: Int64[np.ndarray, " samples"]
+    ) -> Int16[np.ndarray, "samples 3"]:
+        """`shifts` of a member's epoch, in the order in which it visits rows of the split."""
+        uniform = streams.generator("augmentation", member, epoch).random((len(visited), 3))
+        shifts = self.shifts(uniform)
+        if self.flip == "alternating":
+            coins = streams.generator("augmentation.flip", member).random(len(visited))
+            shifts[:, 2] = (coins[visited] < 0.5) ^ (epoch % 2 == 1)
+        return shifts
 
     def shifts(self, uniform: Float[np.ndarray, "samples 3"]) -> Int16[np.ndarray, "samples 3"]:
         """Top and left of each crop, and 1 for a flip, from uniform numbers in [0, 1)."""

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
+from bvalign.data.cifar import CIFAR10
 from bvalign.data.datamodule import Arrays
-from bvalign.data.images import CIFAR10
 
 N_FILES = ("CIFAR-10_human.pt", "cifar-n.npz")
 H_FILES = ("cifar10h-counts.npy", "cifar10h.npz")

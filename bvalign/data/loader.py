@@ -174,7 +174,10 @@ class MemberBatches(MemberSchedule):
         order = self.order()
         _fill(self.rows, order)
         if self.augmentation.num_shifts:
-            _fill(self.shifts, self._shifts(order))
+            shifts = np.empty(self.shifts.shape, dtype=np.int16)
+            for row, visited, member in zip(shifts, order, self.members, strict=True):
+                row[:] = self.augmentation.draw(self.streams, member, self.epoch, visited)
+            _fill(self.shifts, shifts)
         self.step.fill_(self.first_batch * self.steps_at_once)
 
     def draw(self, row: int | None = None) -> TrainBatch:
@@ -201,19 +204,6 @@ class MemberBatches(MemberSchedule):
         images = self.augmentation(self.split.images, index.flatten(), shifts.flatten(0, 1))
         target = self.split.target.expand(len(self.members), -1)[mine].gather(1, index)
         return self.normalise(images).unflatten(0, index.shape), target, index
-
-    def _shifts(
-        self, order: Int64[np.ndarray, "members samples"]
-    ) -> Int16[np.ndarray, "members samples shifts"]:
-        """Crops and flips of each member, in the order in which it visits samples."""
-        shifts = np.empty(self.shifts.shape, dtype=np.int16)
-        for row, visited, member in zip(shifts, order, self.members, strict=True):
-            uniform = self.streams.generator("augmentation", member, self.epoch).random(row.shape)
-            row[:] = self.augmentation.shifts(uniform)
-            if self.augmentation.flip == "alternating":
-                coins = self.streams.generator("augmentation.flip", member).random(len(row))
-                row[:, 2] = (coins[visited] < 0.5) ^ (self.epoch % 2 == 1)
-        return shifts
 
 
 class EvalBatches:

@@ -71,6 +71,8 @@ class Ensemble(Stepping):
             run. It never affects the other members.
     """
 
+    of_data: Mapping[str, Tensor] | None = None  # weights that all members begin with
+
     def __init__(
         self,
         num_classes: int,
@@ -109,10 +111,8 @@ class Ensemble(Stepping):
             raise ValueError(
                 f"model.compile=true needs --model.plan=sequential or packed, got {plan}"
             )
-        self.num_classes, self.image_shape = num_classes, tuple(image_shape)
-        self.arch, self.arch_args = arch, dict(arch_args or {})
-        if width is not None:
-            self.arch_args["width"] = width
+        self.num_classes, self.image_shape, self.arch = num_classes, tuple(image_shape), arch
+        self.arch_args = dict(arch_args or {}) | ({} if width is None else {"width": width})
         self.num_members, self.pack_size = members, pack_size
         self.plan = "sequential" if compile and plan == "auto" else plan
         self.graph, self.compiled = graph, compile
@@ -122,7 +122,6 @@ class Ensemble(Stepping):
         )
         self.loss, self.label_smoothing = loss, label_smoothing
         self.test_views, self.on_diverged = test_views, on_diverged
-        self.of_data: dict[str, Tensor] = {}  # weights that all members begin with
         self.assign(range(members))
 
     def assign(self, members: Sequence[int], attempts: Mapping[int, int] | None = None) -> None:
@@ -169,7 +168,7 @@ class Ensemble(Stepping):
         """A member before training, with weights from its stream `init` and from the data."""
         seed, shape = self.streams.torch_seed("init", member), self.image_shape
         network = initial_network(seed, self.arch, self.num_classes, shape, self.arch_args)
-        if self._trainer is not None and not self.of_data:
+        if self._trainer is not None and self.of_data is None:
             self.of_data = weights_of_data(network, self._trainer)
         if self.of_data:
             network.load_state_dict(self.of_data, strict=False)

@@ -114,6 +114,14 @@ def test_whole_steps_are_the_steps_of_the_usual_loop(
 
 
 @pytest.mark.parametrize("plan", ["sequential", "packed"])
+def test_whole_steps_average_and_know_their_groups(plan, recorded):
+    recipe = {"schedule": "triangular", "lookahead": 4, "bias_lr_factor": 8.0, "lr": 0.02}
+    same = {"name": "whitened", "plan": plan, **recipe}
+    assert_same(fitted(True, 3, **same), fitted(False, **same))
+    assert recorded
+
+
+@pytest.mark.parametrize("plan", ["sequential", "packed"])
 @pytest.mark.parametrize("change", ["drawn to the end", "drawn at last", "drawn at first"])
 def test_whole_steps_go_on_within_an_epoch(tmp_path, monkeypatch, plan, change, recorded):
     """Also where a run is continued on a device with other steps."""
