@@ -72,4 +72,4 @@ def _line() -> str:
         if not module.startswith(("torch.", "tests.simulated.")) and module != "contextlib":
             return f"{module}:{frame.f_lineno}"
         frame = frame.f_back
-    return "backward"  # autograd's own thread
+    return "backward"  # in autograd's own thread

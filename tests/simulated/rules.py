@@ -20,13 +20,15 @@ NO_LAUNCH = frozenset(
     "_has_compatible_shallow_copy_type".split()
 )
 """Operations that run nothing on the device, beside views."""
-NONDETERMINISTIC = frozenset(
-    "_adaptive_avg_pool2d_backward adaptive_max_pool2d_backward avg_pool3d_backward put_ "
-    "max_pool3d_with_indices_backward reflection_pad2d_backward replication_pad2d_backward "
-    "upsample_bilinear2d_backward upsample_bicubic2d_backward grid_sampler_2d_backward histc "
-    "nll_loss2d_forward kthvalue _embedding_bag".split()
-)
+NONDETERMINISTIC = frozenset("put_ histc kthvalue nll_loss2d_forward".split())
 """Operations of image and text networks that have no deterministic algorithm."""
+BACKWARD = frozenset(
+    "_adaptive_avg_pool2d adaptive_max_pool2d avg_pool3d max_pool3d_with_indices grid_sampler_2d "
+    "reflection_pad2d replication_pad2d upsample_bilinear2d upsample_bicubic2d "
+    "_embedding_bag".split()
+)
+"""Those whose backward pass has none. The forward pass is refused in its place: an error of Python
+in a backward pass would end the process."""
 
 
 def refuse(func: Any, args: Sequence[Any], tensors: Sequence[Tensor]) -> None:
@@ -38,8 +40,10 @@ def refuse(func: Any, args: Sequence[Any], tensors: Sequence[Tensor]) -> None:
         RuntimeError: as PyTorch does on CUDA.
     """
     name = operation(func)
-    if name in NONDETERMINISTIC and torch.are_deterministic_algorithms_enabled():
-        raise RuntimeError(f"{name} does not have a deterministic implementation")
+    if torch.are_deterministic_algorithms_enabled():
+        backward = f"{name}_backward" if name in BACKWARD and torch.is_grad_enabled() else None
+        if backward or name in NONDETERMINISTIC:
+            raise RuntimeError(f"{backward or name} does not have a deterministic implementation")
     single = torch.Tag.pointwise in func.tags or name in INDEXED
     taken = {id(one) for one in tensors if single and one.dim() == 0 and one.device == CPU}
     if name in INDEXED and args[0].device != CPU:
