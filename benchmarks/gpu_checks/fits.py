@@ -81,7 +81,7 @@ def resume(setting: Setting) -> Found:
 
 def _long(setting: Setting) -> tuple[str, ...]:
     """Options of a deterministic fit that is long enough to be stopped."""
-    return ("--trainer.deterministic=true", f"--trainer.max_epochs={30 if setting.quick else 200}")
+    return ("--trainer.deterministic=true", f"--trainer.max_epochs={30 if setting.quick else 100}")
 
 
 def graph(setting: Setting) -> Found:
