@@ -9,8 +9,9 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test test-slow test-hostile lint format clean reproduce-digits reproduce-mnist \
-	reproduce-fashion-mnist reproduce-cifar10 reproduce-cifar10n reproduce-cifar100 \
-	reproduce-imagenet reproduce-trec reproduce-trec-bert experiments-small experiments-paper
+	reproduce-fashion-mnist reproduce-cifar10 reproduce-cifar10-fast reproduce-cifar10n \
+	reproduce-cifar100 reproduce-imagenet reproduce-trec reproduce-trec-bert experiments-small \
+	experiments-paper ensembles
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-26s %s\n", $$1, $$2}'
@@ -38,6 +39,9 @@ reproduce-fashion-mnist: setup  ## Fashion-MNIST, 16 CNNs
 reproduce-cifar10: setup  ## the paper's main experiment: CIFAR-10, ResNet-20 (needs a GPU)
 	$(BIN)/bvalign fit --config configs/cifar10.yaml $(ARGS)
 
+reproduce-cifar10-fast: setup  ## CIFAR-10, 64 members of ten epochs (minutes on a GPU, a day on a CPU)
+	$(BIN)/bvalign fit --config configs/cifar10-fast.yaml $(ARGS)
+
 reproduce-cifar100: setup  ## CIFAR-100, ResNet-56 (needs a GPU)
 	$(BIN)/bvalign fit --config configs/cifar100.yaml $(ARGS)
 
@@ -61,6 +65,9 @@ experiments-small: setup  ## every experiment of the paper with small networks, 
 experiments-paper: setup  ## every experiment at the size of the paper (days on several GPUs)
 	$(BIN)/python experiments/lab/run.py all --size paper $(ARGS)
 	$(BIN)/python experiments/lab/answers.py
+
+ensembles: setup  ## put the members of experiments/ensembles into runs/, so that others are trained
+	$(BIN)/python experiments/ensembles/store.py restore
 
 # a worker per core; more than four would wait for the longest file, and each takes a gigabyte
 PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses=4 --dist loadgroup

@@ -17,7 +17,8 @@ SOURCES = ("init", "order", "augmentation", "bootstrap")
 bootstrap: the training samples of a member, drawn with replacement once for all epochs.
 
 Any other name is allowed too, and is then separate for each member, such as dropout: the masks of a
-training step, whose number takes the place of the epoch."""
+training step, whose number takes the place of the epoch. A name after a dot makes another stream of
+the source before it, such as augmentation.flip: the first of alternating flips."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Streams:
         return int(self._sequence(source, member, epoch).generate_state(1, np.uint32)[0])
 
     def _sequence(self, source: str, member: int, epoch: int) -> np.random.SeedSequence:
-        shared = getattr(self.randomness, source, "member") == "shared"
+        shared = getattr(self.randomness, source.partition(".")[0], "member") == "shared"
         name = int.from_bytes(source.encode())
         failed = 0 if shared else self.attempts.get(member, 0)
         key = (name, 0 if shared else member + 1, epoch, *([failed] if failed else []))

@@ -14,6 +14,7 @@ NETWORKS = {
     "mlp": {"arch": "mlp", "width": 8},
     "cnn": {"arch": "cnn", "width": 4},
     "resnet8": {"arch": "resnet8_cifar", "width": 4},
+    "whitened": {"arch": "whitened_cnn", "arch_args": {"widths": [4, 6]}},
     "timm": {"arch": "tests.networks.small_resnet"},
     "vit": {"arch": "vit_tiny_patch16_224", "arch_args": VIT},
     "groupnorm": {"arch": "tests.networks.grouped"},

@@ -1,11 +1,13 @@
 """Random crops and flips, computed on the device from numbers that are drawn on the host."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int16, Int64, UInt8
 from torch import Tensor
+
+PaddingMode = Literal["zeros", "reflect"]
 
 
 class Resident(NamedTuple):
@@ -26,15 +28,18 @@ class Resident(NamedTuple):
 
 
 class Augmentation(NamedTuple):
-    """Random crop after zero padding and random horizontal flip; (0, False) does nothing.
+    """Random crop after padding and horizontal flip; (0, False) does nothing.
 
     Args:
         padding: pixels added on each side before a crop of the original size.
-        flip: mirror left and right with probability one half.
+        flip: mirror left and right with probability one half; `alternating` draws once for each
+            image, which then is mirrored in every other epoch.
+        padding_mode: black pixels, or those of the image mirrored at its edge.
     """
 
     padding: int = 0
-    flip: bool = False
+    flip: bool | Literal["alternating"] = False
+    padding_mode: PaddingMode = "zeros"
 
     @property
     def num_shifts(self) -> int:
@@ -45,8 +50,18 @@ class Augmentation(NamedTuple):
         """Adds the padding, unless it is there."""
         if split.padding == self.padding:
             return split
-        images = torch.nn.functional.pad(split.unpadded(), (self.padding,) * 4)
+        images = split.unpadded()
+        if self.padding_mode == "zeros":
+            images = torch.nn.functional.pad(images, (self.padding,) * 4)
+        else:
+            rows, columns = (self._reflected(size, images.device) for size in images.shape[-2:])
+            images = images[..., rows[:, None], columns]
         return Resident(images, split.target, self.padding)
+
+    def _reflected(self, size: int, device: torch.device) -> Int64[Tensor, " padded"]:
+        """Places of pixels along an axis mirrored at both ends, 2 1 0 1 2 ... for two at one."""
+        places = torch.arange(-self.padding, size + self.padding, device=device).abs()
+        return size - 1 - (size - 1 - places).abs()
 
     def shifts(self, uniform: Float[np.ndarray, "samples 3"]) -> Int16[np.ndarray, "samples 3"]:
         """Top and left of each crop, and 1 for a flip, from uniform numbers in [0, 1)."""

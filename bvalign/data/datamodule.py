@@ -85,6 +85,20 @@ class EnsembleDataModule(LightningDataModule):
     def identity(self) -> dict[str, object]:
         """Settings and content of the data that determine a trained member; needs `setup`."""
 
+    def first_inputs(self, num: int) -> Num[Tensor, "samples ..."]:
+        """The first training inputs without augmentation, on the device; needs `setup`.
+
+        Args:
+            num: how many, of a smaller training set all.
+
+        Raises:
+            ValueError: the data has no such inputs.
+        """
+        raise ValueError(
+            f"{self.name}: this data set gives no inputs that networks begin with; use another "
+            "--model.arch"
+        )
+
     @abstractmethod
     def train_inputs(self) -> tuple[Num[Tensor, "samples ..."], Int64[Tensor, " samples"]]:
         """The whole training set without augmentation: inputs and labels on the device."""

@@ -171,9 +171,10 @@ class MemberBatches(MemberSchedule):
 
         With `draw` on several streams, the current one must come after them.
         """
-        _fill(self.rows, self.order())
+        order = self.order()
+        _fill(self.rows, order)
         if self.augmentation.num_shifts:
-            _fill(self.shifts, self._shifts())
+            _fill(self.shifts, self._shifts(order))
         self.step.fill_(self.first_batch * self.steps_at_once)
 
     def draw(self, row: int | None = None) -> TrainBatch:
@@ -201,12 +202,17 @@ class MemberBatches(MemberSchedule):
         target = self.split.target.expand(len(self.members), -1)[mine].gather(1, index)
         return self.normalise(images).unflatten(0, index.shape), target, index
 
-    def _shifts(self) -> Int16[np.ndarray, "members samples shifts"]:
+    def _shifts(
+        self, order: Int64[np.ndarray, "members samples"]
+    ) -> Int16[np.ndarray, "members samples shifts"]:
         """Crops and flips of each member, in the order in which it visits samples."""
         shifts = np.empty(self.shifts.shape, dtype=np.int16)
-        for row, member in zip(shifts, self.members, strict=True):
+        for row, visited, member in zip(shifts, order, self.members, strict=True):
             uniform = self.streams.generator("augmentation", member, self.epoch).random(row.shape)
             row[:] = self.augmentation.shifts(uniform)
+            if self.augmentation.flip == "alternating":
+                coins = self.streams.generator("augmentation.flip", member).random(len(row))
+                row[:, 2] = (coins[visited] < 0.5) ^ (self.epoch % 2 == 1)
         return shifts
 
 

@@ -120,6 +120,10 @@ class ResidentDataModule(EnsembleDataModule):
             split = split._replace(target=torch.from_numpy(target).to(split.target.device))
         return self.batches(split, self._augmentation(), self.normalise, **self.schedule())
 
+    def first_inputs(self, num: int) -> Num[Tensor, "samples ..."]:
+        images = torch.from_numpy(self.arrays.train_images[:num])
+        return self.normalise(images.to(self.trainer.strategy.root_device))
+
     def train_inputs(self) -> tuple[Num[Tensor, "samples ..."], Int64[Tensor, " samples"]]:
         """The whole training set without augmentation: inputs and labels on the device."""
         split = self._resident("train")

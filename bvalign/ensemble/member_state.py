@@ -31,30 +31,43 @@ def check_optimizer(
         module: holds the pack.
 
     Raises:
-        ValueError: not one optimizer with one group of all parameters in their order, or settings
-            that cannot be written as JSON.
+        ValueError: not one optimizer over all parameters in their order, whose groups are those of
+            the same names for every member, or settings that cannot be written as JSON.
     """
-    parameters = list(module.parameters())
-    name = type(optimizers[0]).__name__
-    held = [parameter for group in optimizers[0].param_groups for parameter in group["params"]]
-    problem = None
+    optimizer = optimizers[0]
+    name = type(optimizer).__name__
+    problem = _problem(optimizer, module)
     if len(optimizers) > 1:
         names = ", ".join(type(optimizer).__name__ for optimizer in optimizers)
         problem = f"{len(optimizers)} optimizers: {names}"
-    elif len(optimizers[0].param_groups) > 1:
-        problem = f"{name} with {len(optimizers[0].param_groups)} parameter groups"
-    elif len(held) != len(parameters):
-        problem = f"{name} over {len(held)} of {len(parameters)} parameters"
-    elif any(a is not b for a, b in zip(held, parameters, strict=True)):
-        problem = f"{name} over them in another order"
     if problem:
         raise ValueError(
-            "member checkpoints need one optimizer with one group of all parameters of the pack, "
-            f"in their order, got {problem}; pass `self.parameters()` to one optimizer"
+            "member checkpoints need one optimizer over all parameters of the pack, each group in "
+            f"their order and the same for every member, got {problem}; pass `self.parameters()` "
+            "to one optimizer"
         )
-    _check_json(name, _settings(optimizers[0].param_groups[0]))
+    for group in optimizer.param_groups:
+        _check_json(name, _settings(group))
     for scheduler in schedulers:
         _check_json(type(scheduler).__name__, scheduler.state_dict())
+
+
+def _problem(optimizer: Optimizer, module: Ensemble) -> str | None:
+    name, names = type(optimizer).__name__, _names(module)
+    order = {key: place for place, key in enumerate(names)}
+    trained = {id(parameter) for parameter in module.parameters() if parameter.requires_grad}
+    groups = [[id(p) for p in group["params"]] for group in optimizer.param_groups]
+    held = [key for group in groups for key in group]
+    if missing := len(trained.difference(held)):
+        return f"{name} over {len(trained) - missing} of {len(trained)} parameters"
+    if any(group != sorted(group, key=order.get) for group in groups):
+        return f"{name} over them in another order"
+    of_name: dict[str, int] = {}
+    for number, group in enumerate(groups):
+        for key in group:
+            if of_name.setdefault(names[key], number) != number:
+                return f"{name} with '{names[key]}' in two parameter groups"
+    return None
 
 
 def check_optimizer_state(optimizer: Optimizer) -> None:
@@ -82,6 +95,16 @@ def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in group.items() if key != "params"}
 
 
+def _names(module: Ensemble) -> dict[int, str]:
+    """The name of each parameter in its member's network, by its id, in the order of the module."""
+    names = {
+        id(slot.tensor): name
+        for member in module.members
+        for name, slot in module.pack.state(member).items()
+    }
+    return {id(parameter): names[id(parameter)] for parameter in module.parameters()}
+
+
 def _check_json(name: str, settings: Mapping[str, Any]) -> None:
     for key, value in settings.items():
         try:
@@ -99,16 +122,19 @@ def cut_out(checkpoint: Mapping[str, Any], module: Ensemble, member: int) -> Mem
     weights = module.pack.network_weights(member)
     tensors = {f"weights/{name}": tensor for name, tensor in weights.items()}
     tensors["loss_sum"] = checkpoint["loss_sum"][row]
-    (optimizer,) = checkpoint["optimizer_states"]
-    place = {id(parameter): i for i, parameter in enumerate(module.parameters())}
+    (optimizer,), (stored,) = module.trainer.optimizers, checkpoint["optimizer_states"]
+    groups, names = optimizer.param_groups, _names(module)
+    place = {id(p): i for i, p in enumerate(p for group in groups for p in group["params"])}
     for name, slot in module.pack.slots(member).items():
-        for key, value in optimizer["state"].get(place[id(slot.tensor)], {}).items():
+        for key, value in stored["state"].get(place[id(slot.tensor)], {}).items():
             if value is not None:
                 own = value if slot.row is None or key == "step" else value[slot.row]
                 tensors[f"optimizer/{name}/{key}"] = own
-    (group,) = optimizer["param_groups"]
     info = {key: checkpoint[key] for key in SHARED}
-    info["param_group"] = _settings(group)
+    info["param_groups"] = [
+        {**_settings(group), "params": sorted({names[id(p)] for p in group["params"]})}
+        for group in groups
+    ]
     info["history"] = checkpoint["callbacks"]["SaveMembers"]["history"].get(member, [])
     return MemberState(tensors, info)
 
@@ -123,7 +149,7 @@ def put_together(
     _leave_finished_epoch(checkpoint["loops"]["fit_loop"])
     _count_steps(checkpoint["loops"]["fit_loop"], checkpoint["global_step"])
     checkpoint["state_dict"] = module.state_dict()
-    checkpoint["optimizer_states"] = _optimizer_states(states, module, shared["param_group"])
+    checkpoint["optimizer_states"] = _optimizer_states(states, module, shared)
     sums = [state.tensors["loss_sum"] for state in states.values()]
     checkpoint["loss_sum"] = torch.stack(sums) if sums else torch.zeros(0)
     history = {member: state.info["history"] for member, state in states.items()}
@@ -155,23 +181,32 @@ def _count_steps(loop: dict[str, Any], steps: int) -> None:
 
 
 def _optimizer_states(
-    states: Mapping[int, MemberState], module: Ensemble, group: Mapping[str, Any]
+    states: Mapping[int, MemberState], module: Ensemble, shared: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    parameters = list(module.parameters())
-    if not parameters:
+    names = _names(module)
+    if not names:
         return []
-    place = {id(parameter): i for i, parameter in enumerate(parameters)}
+    groups = shared.get("param_groups")
+    if groups is None:  # of 0.1.0, which knew one group only
+        groups = [{**shared["param_group"], "params": list(names.values())}]
+    ordered = [[key for key, name in names.items() if name in group["params"]] for group in groups]
+    place = {key: i for i, key in enumerate(key for group in ordered for key in group)}
     gathered: dict[int, dict[str, dict[int | None, Tensor]]] = {}
     for member, state in states.items():
         for name, slot in module.pack.slots(member).items():
-            of_parameter = gathered.setdefault(place[id(slot.tensor)], {})
+            of_parameter = gathered.setdefault(id(slot.tensor), {})
             for key, value in _named(state.tensors, f"optimizer/{name}/").items():
                 of_parameter.setdefault(key, {})[slot.row] = value
+    parameters = {id(parameter): parameter for parameter in module.parameters()}
     state = {
-        i: {key: _joined(key, rows, parameters[i]) for key, rows in keys.items()}
-        for i, keys in gathered.items()
+        place[at]: {key: _joined(key, rows, parameters[at]) for key, rows in keys.items()}
+        for at, keys in gathered.items()
     }
-    return [{"state": state, "param_groups": [{**group, "params": list(range(len(parameters)))}]}]
+    numbered = [
+        {**group, "params": [place[key] for key in keys]}
+        for group, keys in zip(groups, ordered, strict=True)
+    ]
+    return [{"state": state, "param_groups": numbered}]
 
 
 def _joined(key: str, rows: Mapping[int | None, Tensor], parameter: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """The LightningModule that trains a pack of members."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -10,12 +10,14 @@ from torch import Tensor
 from torch.utils._foreach_utils import _get_fused_kernels_supported_devices
 
 from bvalign.data.loader import EvalBatch
+from bvalign.ensemble.data_weights import weights_of_data
 from bvalign.ensemble.features import LastLayer, last_layer
 from bvalign.ensemble.losses import Loss
 from bvalign.ensemble.optimization import Optimization, OptimizerName, Schedule
 from bvalign.ensemble.pack import initial_network
 from bvalign.ensemble.plans import make_pack
 from bvalign.ensemble.stepping import Stepping
+from bvalign.ensemble.views import Views, averaged
 from bvalign.float32 import ieee_float32
 from bvalign.randomness import Randomness, Streams
 
@@ -29,8 +31,8 @@ class Ensemble(Stepping):
     Args:
         num_classes: number of classes; the CLI takes it from the data.
         image_shape: (channels, height, width) of one input; the CLI takes it from the data.
-        arch: `mlp`, `cnn`, `resnet8_cifar` ... `resnet110_cifar`, any timm name, or the dotted path
-            of your own callable.
+        arch: `mlp`, `cnn`, `resnet8_cifar` ... `resnet110_cifar`, `whitened_cnn`, any timm name, or
+            the dotted path of your own callable.
         width: hidden units of `mlp`, channels of the first layer of the others; by default the
             network's own. For timm's networks use arch_args.
         arch_args: further arguments of the network.
@@ -54,9 +56,16 @@ class Ensemble(Stepping):
         momentum: of SGD.
         weight_decay: L2 penalty (sgd) or decoupled decay (adamw), on all weights.
         schedule: `onecycle` rises over the first 30% of the steps and then falls, both as a cosine,
-            `cosine` falls from the start, `constant` stays.
+            `cosine` falls from the start, `triangular` rises from 0.2 of the peak over 23% of the
+            steps and falls to 0.07 of it, both linearly, `constant` stays.
         loss: `cross_entropy`, or `squared_error` of the probabilities (Brier score).
+        bias_lr_factor: learning rate of biases, that of the other parameters being one. Their
+            weight decay is divided by it, so that both decay by the same fraction in a step.
+        lookahead: steps of SGD after which the weights become a running average of themselves, over
+            longer and longer times (Lookahead); 0 for never.
         label_smoothing: fraction of the label's probability spread over all classes, in [0, 1).
+        test_views: views of each test image whose logits are averaged: 2 adds the mirror image, 6
+            also both of two shifts by a pixel (reflected), which together weigh as much.
         on_diverged: what to do with a member whose training loss is non-finite: `drop` leaves it
             out, `retry` trains it again with other random numbers, at most twice, `stop` ends the
             run. It never affects the other members.
@@ -81,8 +90,11 @@ class Ensemble(Stepping):
         momentum: float = 0.9,
         weight_decay: float = 5e-4,
         schedule: Schedule = "onecycle",
+        bias_lr_factor: float = 1.0,
+        lookahead: int = 0,
         loss: Loss = "cross_entropy",
         label_smoothing: float = 0.0,
+        test_views: Views = 1,
         on_diverged: Literal["drop", "retry", "stop"] = "drop",
     ) -> None:
         super().__init__()
@@ -105,9 +117,12 @@ class Ensemble(Stepping):
         self.plan = "sequential" if compile and plan == "auto" else plan
         self.graph, self.compiled = graph, compile
         self.streams = Streams(seed, randomness)
-        self.optimization = Optimization(optimizer, lr, momentum, weight_decay, schedule)
+        self.optimization = Optimization(
+            optimizer, lr, momentum, weight_decay, schedule, bias_lr_factor, lookahead
+        )
         self.loss, self.label_smoothing = loss, label_smoothing
-        self.on_diverged = on_diverged
+        self.test_views, self.on_diverged = test_views, on_diverged
+        self.of_data: dict[str, Tensor] = {}  # weights that all members begin with
         self.assign(range(members))
 
     def assign(self, members: Sequence[int], attempts: Mapping[int, int] | None = None) -> None:
@@ -134,9 +149,10 @@ class Ensemble(Stepping):
             "arch_args": dict(sorted(self.arch_args.items())),
             "randomness": vars(self.streams.randomness),
             "seed": self.streams.seed,
-            **asdict(self.optimization),
+            **self.optimization.identity(),
             "loss": self.loss,
             "label_smoothing": self.label_smoothing,
+            **({"test_views": self.test_views} if self.test_views > 1 else {}),
         }
 
     def configure_model(self) -> None:
@@ -150,9 +166,14 @@ class Ensemble(Stepping):
             )
 
     def initial_network(self, member: int) -> torch.nn.Module:
-        """A member before training, with weights from its stream `init`."""
-        seed = self.streams.torch_seed("init", member)
-        return initial_network(seed, self.arch, self.num_classes, self.image_shape, self.arch_args)
+        """A member before training, with weights from its stream `init` and from the data."""
+        seed, shape = self.streams.torch_seed("init", member), self.image_shape
+        network = initial_network(seed, self.arch, self.num_classes, shape, self.arch_args)
+        if self._trainer is not None and not self.of_data:
+            self.of_data = weights_of_data(network, self._trainer)
+        if self.of_data:
+            network.load_state_dict(self.of_data, strict=False)
+        return network
 
     def forward(
         self, input: Num[Tensor, "members batch ..."]
@@ -170,16 +191,22 @@ class Ensemble(Stepping):
         """Float32 logits (members, batch, classes) with the ids of members and samples."""
         input, target, index = batch
         with torch.autocast(self.device.type, enabled=False), ieee_float32():
-            logits = self(input.expand(len(self.members), *input.shape))
-        rows = [self.members.index(member) for member in self.sound_members()]
-        member = torch.tensor(self.sound_members(), dtype=torch.int64, device=self.device)
-        return {"member": member, "index": index, "target": target, "logits": logits[rows].float()}
+            logits = averaged(self._of_members, input, self.test_views)
+        if self.diverged:
+            logits = logits[[self.members.index(member) for member in self.sound_members()]]
+        member = torch.tensor(self.sound_members(), dtype=torch.int64)  # on the host, who asks
+        return {"member": member, "index": index, "target": target, "logits": logits.float()}
 
     validation_step = test_step
 
     def optimizer_of_all(self) -> torch.optim.Optimizer:
         """One optimizer over the pack, fused where possible, as many tensors are small."""
-        return self.optimization.make_optimizer(self.parameters(), fused=self._may_fuse())
+        return self.optimization.make_optimizer(self.named_parameters(), fused=self._may_fuse())
+
+    def _of_members(
+        self, input: Num[Tensor, "batch ..."]
+    ) -> Float[Tensor, "members batch {self.num_classes}"]:
+        return self(input.expand(len(self.members), *input.shape))
 
     def _may_fuse(self) -> bool:
         # Lightning cannot clip gradients of a fused optimizer under automatic mixed precision

@@ -1,8 +1,9 @@
 """Small networks under plain names, beside those of timm.
 
-`mlp`, `cnn`, `transformer` (of texts) and the CIFAR ResNets of He et al. (2016, section 4.2):
-`resnet8_cifar`, 14, 20, 32, 44, 56 and 110, that is 6n + 2 layers in three stages, identity
-shortcuts without parameters. timm is imported for other names only: it takes a second.
+`mlp`, `cnn`, `transformer` (of texts), `whitened_cnn` (for short schedules) and the CIFAR ResNets
+of He et al. (2016, section 4.2): `resnet8_cifar`, 14, 20, 32, 44, 56 and 110, that is 6n + 2 layers
+in three stages, identity shortcuts without parameters. timm is imported for other names only: it
+takes a second.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from bvalign.ensemble.classifier import Classifier
 from bvalign.ensemble.transformer import Transformer
+from bvalign.ensemble.whitened import WhitenedCNN
 
 RESNET_DEPTHS = (8, 14, 20, 32, 44, 56, 110)
 
@@ -214,6 +216,7 @@ OWN: dict[str, Callable[..., nn.Module]] = {
     "mlp": MLP,
     "cnn": CNN,
     "transformer": Transformer,
+    "whitened_cnn": WhitenedCNN,
     **{f"resnet{depth}_cifar": partial(CifarResNet, (depth - 2) // 6) for depth in RESNET_DEPTHS},
 }
 """Our networks by name."""

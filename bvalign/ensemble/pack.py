@@ -9,6 +9,7 @@ from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from bvalign.ensemble import networks
+from bvalign.ensemble.generators import forked_generators, generator_states
 
 
 class Slot(NamedTuple):
@@ -72,8 +73,8 @@ class Pack(nn.Module, ABC):
         return [(None, self)]
 
     def slots(self, member: int) -> dict[str, Slot]:
-        """`state` without buffers: the tensors for which an optimizer keeps a state."""
-        return {k: v for k, v in self.state(member).items() if isinstance(v.tensor, nn.Parameter)}
+        """`state` without buffers and what is frozen: what an optimizer keeps a state for."""
+        return {k: v for k, v in self.state(member).items() if v.tensor.requires_grad}
 
     def network_weights(self, member: int) -> dict[str, Tensor]:
         """Views of one member's parameters and buffers, under the names in its network."""
@@ -143,14 +144,13 @@ class Sequential(Pack):
         pairs = list(zip(self.members, input, strict=True))
         if self.seed is None or not (self.training and self.draws):
             return torch.stack([self._compute(self.network(m), batch) for m, batch in pairs])
-        devices = [input.device] if input.device.type == "cuda" else []
         logits = []
-        with torch.random.fork_rng(devices):
+        with forked_generators(input.device):
             for member, batch in pairs:
                 torch.manual_seed(self.seed(member))
-                before = _random_states(devices)
+                before = generator_states(input.device)
                 logits.append(self._compute(self.network(member), batch))
-                self.draws = _random_states(devices) != before
+                self.draws = generator_states(input.device) != before
         return torch.stack(logits)
 
     def state(self, member: int) -> dict[str, Slot]:
@@ -166,11 +166,6 @@ class Sequential(Pack):
 
 def _run(network: nn.Module, input: Num[Tensor, "batch ..."]) -> Float[Tensor, "..."]:
     return network(input)
-
-
-def _random_states(devices: Sequence[torch.device]) -> list[bytes]:
-    states = [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in devices)]
-    return [state.numpy().tobytes() for state in states]
 
 
 def random_module(network: nn.Module) -> str | None:

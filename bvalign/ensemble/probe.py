@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bvalign.ensemble.deterministic import told_nondeterministic
+from bvalign.ensemble.generators import forked_generators
 from bvalign.ensemble.module import Ensemble
 from bvalign.ensemble.plans import random_input
 
@@ -25,10 +26,7 @@ def refuse_unfit_network(module: Ensemble, batch_size: int, device: torch.device
     network = module.initial_network(0).train()
     input = random_input(network, (min(batch_size, 2),), module.image_shape).to(device)
     try:
-        with (
-            torch.random.fork_rng([device] if device.type == "cuda" else []),
-            torch.no_grad(),
-        ):
+        with forked_generators(device), torch.no_grad():
             logits = network.to(device)(input)
     except Exception as error:  # foreign forward code may raise anything
         raise ValueError(_explanation(module, network, len(input), error)) from error

@@ -97,9 +97,10 @@ class SaveMembers(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves the members; under ddp a rank holds the logits of its own samples, and zeros."""
-        for row, logits in enumerate(self.logits):
-            whole = _over_samples(trainer, logits.to(pl_module.device), "sum")
-            self.logits[row] = whole.cpu()
+        if trainer.datamodule.shard.world > 1:
+            for row, logits in enumerate(self.logits):
+                whole = trainer.strategy.reduce(logits.to(pl_module.device), reduce_op="sum")
+                self.logits[row] = whole.cpu()
         failed = ~self.logits.isfinite().all(dim=(1, 2))
         self._leave_out(trainer, pl_module, failed, trainer.max_epochs or 0, "logits")
         for row, member in enumerate(pl_module.members):

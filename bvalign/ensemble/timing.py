@@ -10,6 +10,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from bvalign.data.loader import TrainBatch
+from bvalign.ensemble.generators import forked_generators
 from bvalign.ensemble.module import Ensemble
 from bvalign.ensemble.plans import random_input
 from bvalign.ensemble.steps import WholeSteps, rates_ahead
@@ -43,7 +44,7 @@ def seconds_per_step(
     """
     device = trainer.strategy.root_device
     try:  # dropout draws from the global generators, which are left as they were
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        with forked_generators(device):
             return _seconds(
                 _training_step(module, plan, members, batch_size, trainer), device, least
             )
@@ -66,7 +67,11 @@ def _seconds(step: Callable[[], None], device: torch.device, least: float) -> fl
         device: of the step.
         least: seconds of steps to time, or `MOST` of them.
     """
-    synchronize = torch.get_device_module(device).synchronize
+
+    def synchronize() -> None:
+        if device.type != "cpu":
+            torch.accelerator.synchronize(device)  # which need not be the current one
+
     step()
     took: list[float] = []
     while len(took) < 2 or (sum(took) < least and len(took) < MOST):

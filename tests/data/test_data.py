@@ -98,6 +98,60 @@ def augmented(augmentation, index, uniform):
     return augmentation(augmentation.pad(split()).images, index, shifts)
 
 
+def test_reflected_padding_mirrors_the_image_at_its_edge():
+    for padding in (0, 1, 2, 5):
+        here = Augmentation(padding, padding_mode="reflect").pad(split())
+        mode = {"mode": "reflect", "pad_width": ((0, 0), (0, 0), (padding,) * 2, (padding,) * 2)}
+        assert np.array_equal(here.images.numpy(), np.pad(split().images.numpy(), **mode))
+        assert torch.equal(here.unpadded(), split().images)
+
+
+def test_alternating_flips_start_with_a_coin_and_then_take_turns():
+    augmentation = Augmentation(flip="alternating")
+
+    def flipped(members, epoch, streams=None):
+        """Whether each member sees each image mirrored in an epoch."""
+        found = np.zeros((len(members), 23), dtype=bool)
+        for images, _, index in batches(members, streams, 23, augmentation, epoch):
+            plain = split().images[index].float()
+            mirrored = (images != plain).flatten(2).any(dim=2)
+            assert torch.equal(
+                torch.where(mirrored[..., None, None, None], images.flip(-1), images), plain
+            )
+            found[np.arange(len(members))[:, None], index.numpy()] = mirrored.numpy()
+        return found
+
+    first = flipped([3, 7], 0)
+    for epoch in (1, 2, 5):
+        assert np.array_equal(flipped([3, 7], epoch), first ^ (epoch % 2 == 1))
+        assert np.array_equal(flipped([7], epoch)[0], first[1] ^ (epoch % 2 == 1))
+    assert 4 < first[0].sum() < 19
+    assert not np.array_equal(first[0], first[1])
+    shared = flipped([3, 7], 0, Streams(0, Randomness(augmentation="shared")))
+    assert np.array_equal(shared[0], shared[1])
+    assert not np.array_equal(flipped([3], 0, Streams(1))[0], first[0])
+
+
+def test_another_augmentation_is_another_identity(tmp_path):
+    write_cifar(tmp_path)
+
+    def identity(**options):
+        data = CIFAR10(tmp_path, verify=False, **options)
+        data.setup()
+        return data.identity()
+
+    usual = identity()
+    assert usual.keys() == {
+        *("name", "fingerprint", "batch_size", "augment", "label_noise", "label_noise_of")
+    }
+    other = {"flip": "alternating", "padding": 2, "padding_mode": "reflect"}
+    assert identity(**other) == usual | other
+    assert identity(flip="alternating") == usual | {"flip": "alternating"}
+    assert identity(augment=False, **other) == usual | {"augment": False}
+    with pytest.raises(ValueError, match=r"data.padding must lie in 0..31, got 32"):
+        CIFAR10(tmp_path, padding=32)
+
+
 def test_swapped_axes_are_refused_while_tests_run():
     with pytest.raises(jaxtyping.TypeCheckError, match="parameter 'uniform'"):
         Augmentation(padding=1).shifts(np.zeros((3, 5)))

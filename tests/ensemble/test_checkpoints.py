@@ -13,6 +13,7 @@ from bvalign.predictions import RunDirectory
 from bvalign.predictions.run.claims import settle_plan
 from tests.slow import mostly_slow
 
+WHITENED = {"arch": "whitened_cnn", "arch_args": {"widths": [3, 4]}, "width": None}
 EPOCHS, STEPS = 3, 5  # 100 samples in batches of 20
 
 
@@ -189,6 +190,9 @@ def test_several_steps_at_once(tmp_path, whole, at):
     {"arch": "cnn", "width": 4},
     {"arch": "cnn", "width": 4, "plan": "packed"},
     {"arch": "tests.networks.dropping", "width": None},
+    {"schedule": "triangular", "bias_lr_factor": 4.0},
+    {**WHITENED, "plan": "packed", "bias_lr_factor": 4.0, "lr": 0.02, "lookahead": 2},
+    {"lookahead": 2, "momentum": 0.5},
 ])  # fmt: skip
 def test_every_kind_of_state_comes_back(tmp_path, arguments, at):
     whole, _ = train(tmp_path / "whole", **arguments)
@@ -306,7 +310,7 @@ def groups(parameters):
     (optim.NAdam, r"NAdam: it keeps 'mu_product' of shape \(\) for a parameter of shape \("),
     (optim.Adafactor, r"Adafactor: it keeps 'row_var' of shape \(.*\) for a parameter of"),
     (optim.LBFGS, r"LBFGS: it keeps 'func_evals' \(int\) for a parameter of"),
-    (lambda p: optim.SGD(groups(p)), "got SGD with 2 parameter groups"),
+    (lambda p: optim.SGD(groups(p)), "got SGD with 'hidden.1.weight' in two parameter groups"),
     (lambda p: optim.AdamW(p[1:]), "got AdamW over 11 of 12 parameters"),
     (lambda p: optim.SGD(p[::-1]), "got SGD over them in another order"),
     (lambda p: optim.Adam(p, torch.tensor(0.1)), "settings of Adam as JSON, but 'lr' is Tensor"),
@@ -320,16 +324,57 @@ def test_what_cannot_be_cut_by_member_is_refused_by_name(tmp_path, kind, message
     assert not list(tmp_path.glob("members/*/*"))
 
 
+def test_another_plan_goes_on_with_the_groups_of_before(tmp_path):
+    """Groups are kept by the names of their parameters, which all plans share."""
+    arguments = {"bias_lr_factor": 4.0, "momentum": 0.5}
+    whole, _ = train(tmp_path / "whole", **arguments)
+    train(tmp_path / "run", 7, kill, **arguments)
+    folder = RunDirectory(tmp_path / "run").member(1)
+    state = folder.load_checkpoint(max(folder.checkpoint_steps()))
+    assert [group["params"] for group in state.info["param_groups"]] == [
+        ["fc.weight", "hidden.1.weight", "hidden.3.weight"],
+        ["fc.bias", "hidden.1.bias", "hidden.3.bias"],
+    ]
+    run, _ = train(tmp_path / "run", plan="packed", **arguments)
+    for member in range(3):
+        # rounding of other kernels
+        assert torch.allclose(run.member(member).logits(), whole.member(member).logits(), atol=1e-4)
+
+
+def test_a_checkpoint_of_version_0_1_goes_on(tmp_path, whole):
+    train(tmp_path, 7)
+    run = RunDirectory(tmp_path)
+    for folder in (run.member(0), run.member(1)):
+        for step in folder.checkpoint_steps() - {0}:
+            state = folder.load_checkpoint(step)
+            (group,) = state.info.pop("param_groups")
+            del group["params"]
+            state.info["param_group"] = group
+            folder.save_checkpoint(step, state)
+    run, _ = train(tmp_path)
+    same(whole, run)
+
+
 def test_stacked_weights_need_the_same_of_an_optimizer(tmp_path):
     with pytest.raises(ValueError, match=r"keeps 'mu_product' of shape \(\) for a parameter of"):
         train(tmp_path, kind=optimized_by(optim.NAdam), plan="packed")
 
 
+def halves(parameters):
+    """Every other parameter first: weights of all members of an MLP, then their biases."""
+    return optim.SGD([{"params": parameters[::2]}, {"params": parameters[1::2], "lr": 0.1}], 0.01)
+
+
 @pytest.mark.parametrize(
-    ("kind", "plan"), [(optim.RMSprop, "sequential"), (optim.Adagrad, "packed")]
+    ("kind", "plan"),
+    [
+        (lambda p: optim.RMSprop(p, 0.01), "sequential"),
+        (lambda p: optim.Adagrad(p, 0.01), "packed"),
+        (halves, "sequential"),
+    ],
 )
 def test_optimizers_that_can_be_cut_go_on(tmp_path, kind, plan):
-    arguments = {"kind": optimized_by(lambda p: kind(p, 0.01)), "plan": plan}
+    arguments = {"kind": optimized_by(kind), "plan": plan}
     whole, _ = train(tmp_path / "whole", **arguments)
     train(tmp_path / "run", 7, kill, **arguments)
     run, _ = train(tmp_path / "run", **arguments)

@@ -1,4 +1,5 @@
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,13 +145,66 @@ def test_the_loss_is_the_sum_of_batch_means():
     assert torch.allclose(module.loss_sum.sum(), expected)
 
 
-@pytest.mark.parametrize("schedule", ["onecycle", "cosine", "constant"])
+@pytest.mark.parametrize("schedule", ["onecycle", "cosine", "triangular", "constant"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_optimizers_and_schedules_train(schedule, optimizer):
     weights, module = train([0], steps=10, schedule=schedule, optimizer=optimizer)
     assert torch.isfinite(weights[0]).all()
     lr = module.optimizers().param_groups[0]["lr"]
     assert lr == pytest.approx(0.05) if schedule == "constant" else lr < 0.01
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_biases_learn_by_the_factor_and_decay_as_the_others(optimizer):
+    """One step from a gradient of nothing is the decay alone, of ones the step and the decay."""
+    arguments = {"optimizer": optimizer, "lr": 0.1, "weight_decay": 0.05, "momentum": 0.0}
+    steps = {}
+    for gradient in (0.0, 1.0):
+        for factor in (1.0, 8.0):
+            module = Ensemble(10, (1, 8, 8), arch="cnn", bias_lr_factor=factor, **arguments)
+            module.configure_model()
+            for parameter in module.parameters():
+                parameter.data.fill_(1.0)
+                parameter.grad = torch.full_like(parameter, gradient)
+            module.optimizer_of_all().step()
+            weights = module.pack.network_weights(3)
+            names = ("body.0.weight", "body.1.weight", "body.1.bias")
+            steps[gradient, factor] = [1 - weights[name].mean().item() for name in names]
+    for factor in (1.0, 8.0):
+        assert steps[0.0, factor] == pytest.approx([0.005] * 3, abs=1e-6)
+        assert steps[1.0, factor] == pytest.approx([0.105] * 2 + [0.1 * factor + 0.005], abs=1e-6)
+
+
+def test_a_factor_of_one_is_the_optimizer_and_the_identity_of_before():
+    module = Ensemble(10, (1, 8, 8), arch="mlp")
+    module.configure_model()
+    (group,) = module.optimizer_of_all().param_groups
+    assert all(a is b for a, b in zip(group["params"], module.parameters(), strict=True))
+    assert module.identity().keys() == {
+        *("arch", "arch_args", "randomness", "seed", "loss", "label_smoothing"),
+        *("optimizer", "lr", "momentum", "weight_decay", "schedule"),
+    }
+    other = Ensemble(10, (1, 8, 8), bias_lr_factor=2.0, test_views=2).identity()
+    assert (other["bias_lr_factor"], other["test_views"]) == (2.0, 2)
+    for factor in (0.0, float("nan")):
+        with pytest.raises(ValueError, match=f"must be a number above 0, got {factor}"):
+            Ensemble(10, (1, 8, 8), bias_lr_factor=factor)
+
+
+def test_the_triangular_schedule_by_hand():
+    module = Ensemble(10, (1, 8, 8), arch="mlp", lr=2.0, schedule="triangular", bias_lr_factor=3.0)
+    module.configure_model()
+    optimizer = module.optimizer_of_all()
+    scheduler = module.optimization.make_scheduler(optimizer, 200)
+    rates = []
+    for _ in range(200):
+        rates.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        scheduler.step()
+    rates = np.array(rates)
+    assert np.allclose(rates[:, 1], 3 * rates[:, 0])
+    # 0.4 at step 0, 2 at step 46, 0.14 at step 200, lines between
+    assert np.allclose(rates[[0, 23, 46, 123, 199], 0], [0.4, 1.2, 2.0, 1.07, 0.14 + 1.86 / 154])
 
 
 def test_sizes_are_checked():
@@ -190,6 +244,8 @@ def test_weights_of_another_network_are_refused():
 def test_a_rank_without_members_stays_on_its_device(monkeypatch, dtype):
     """On `meta`, which stands for a GPU: a tensor that is left on the CPU is refused."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # meta has none
+    strategy = SimpleNamespace(root_device=torch.device("meta"))
+    monkeypatch.setattr(Ensemble, "trainer", SimpleNamespace(strategy=strategy))
     module = Ensemble(10, (1, 8, 8), arch="mlp", width=8)
     module.assign(())
     module.configure_model()

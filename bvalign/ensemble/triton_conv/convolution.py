@@ -55,10 +55,10 @@ def conv_forward(
     NORMED: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """The sum y and, of each block of pixels, the sum of y and of the squares about the block's mean.
+    """The sum y and, of each block of pixels, the sum of y and of squares about the block's mean.
 
-    NORMED: u = relu(scale x + shift), otherwise u = x. Moments (members, blocks, 2, K) are of y as it
-    is stored. Grid (blocks · channel blocks, members).
+    NORMED: u = relu(scale x + shift), otherwise u = x. Moments (members, blocks, 2, K) are of y as
+    it is stored. Grid (blocks · channel blocks, members).
     """
     H, W, C, K, S = SHAPE
     OH: tl.constexpr = (H - 1) // S + 1

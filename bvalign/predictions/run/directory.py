@@ -205,11 +205,12 @@ class RunDirectory:
             raise ValueError(f"{self.root}: no member is finished yet")
         notes = [f"left out: {problem}" for problem in problems]
         notes += [note for m in range(self.num_members) if (note := self._divergence_note(m))]
-        missing = self.missing()
-        if missing:
+        if missing := self.missing():
             notes.append(
                 f"{len(missing)} of {self.num_members} members are not finished: {missing}"
             )
+        if bare := [member for member in members if not self.member(member).has_weights()]:
+            notes.append(f"only logits are kept, no weights, of members {bare}")
         stored = read_samples(self.root / "samples.npz")
         slices = [self.member(member).open_logits() for member in members]
         return Predictions(

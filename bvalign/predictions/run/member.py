@@ -2,7 +2,7 @@
 
     members/0007/checkpoint-000120.safetensors   the last two, until the member is finished
     members/0007/diverged.json                   attempts that ended in a non-finite loss
-    members/0007/weights.safetensors             final network weights
+    members/0007/weights.safetensors             final network weights, unless trained elsewhere
     members/0007/history.csv                     training loss and accuracy per epoch
     members/0007/logits.safetensors              float32 logits on the test set
 
@@ -32,7 +32,7 @@ class FinishedMember(NamedTuple):
     """Results of one trained member."""
 
     logits: Float[Tensor, "samples classes"]  # stored as float32
-    weights: Mapping[str, Tensor]  # network weights, by name
+    weights: Mapping[str, Tensor] | None  # network weights, by name; None: they are not at hand
     history: Sequence[Mapping[str, object]]  # one row per epoch
 
 
@@ -68,7 +68,10 @@ class MemberFolder:
     def save(self, finished: FinishedMember) -> None:
         """Writes the results, logits last, and deletes the checkpoints."""
         self.path.mkdir(parents=True, exist_ok=True)
-        write_atomic(self.path / "weights.safetensors", self._safetensors(finished.weights))
+        if finished.weights is None:
+            self._weights.unlink(missing_ok=True)
+        else:
+            write_atomic(self._weights, self._safetensors(finished.weights))
         columns = list(finished.history[0]) if finished.history else []
         rows = [",".join(str(row[c]) for c in columns) for row in finished.history]
         lines = "\n".join([",".join(columns), *rows, ""])
@@ -89,15 +92,21 @@ class MemberFolder:
         """Reads the final network weights of a finished member, under the network's names.
 
         Raises:
-            ValueError: the file is damaged.
+            ValueError: the file is damaged, or the member has none.
         """
-        path = self.path / "weights.safetensors"
-        problem = _problem(path, self._metadata)
+        problem = _problem(self._weights, self._metadata)
+        if not self.has_weights():
+            problem = "is not there, only logits are kept of this member"
         if problem:
             raise ValueError(
-                f"member {self.member}: {path} {problem}; remove {self._logits} to train it again"
+                f"member {self.member}: {self._weights} {problem}; remove {self._logits} to train "
+                "it again"
             )
-        return load_file(path)
+        return load_file(self._weights)
+
+    def has_weights(self) -> bool:
+        """Returns whether there is a file of weights."""
+        return self._weights.exists()
 
     def checkpoint_steps(self) -> frozenset[int]:
         """Steps that training can resume from: those of intact checkpoints, and zero."""
@@ -145,6 +154,10 @@ class MemberFolder:
     def sweep(self) -> None:
         """Removes half-written files of killed processes; needs the pack's lock."""
         remove_temporaries(self.path)
+
+    @property
+    def _weights(self) -> Path:
+        return self.path / "weights.safetensors"
 
     @property
     def _logits(self) -> Path:

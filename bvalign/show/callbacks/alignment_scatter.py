@@ -125,8 +125,8 @@ def _new_metric(trainer: Trainer) -> BiasVariance:
             "AlignmentScatter needs a datamodule with num_test_samples and num_classes, got "
             f"{type(data).__name__}; for a module of your own use bvalign.CollectLogits"
         )
-    metric = BiasVariance(data.num_test_samples, data.num_classes, dist_sync_fn=_gathered)
-    return metric.to(float64_device(trainer.strategy.root_device))
+    with float64_device(trainer.strategy.root_device):  # its states are megabytes
+        return BiasVariance(data.num_test_samples, data.num_classes, dist_sync_fn=_gathered)
 
 
 def _gathered(value: Tensor, group: Any = None) -> list[Tensor]:
