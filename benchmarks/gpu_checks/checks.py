@@ -107,6 +107,14 @@ CHECKS = (
         "python -m pytest -q tests/ensemble/test_steps.py",
     ),
     Check(
+        "recipe",
+        "gpu_checks.recipe:recipe",
+        "the fast recipe of CIFAR-10, small: the members of the CPU in float64, graphs on and off",
+        120,
+        "an ingredient (whitening, flips, lookahead, learning rates) is another one on this device",
+        "python -m pytest -q tests/simulated",
+    ),
+    Check(
         "memory",
         "gpu_checks.memory:memory",
         "a pack far too large for the memory: one line, and the memory is free again",

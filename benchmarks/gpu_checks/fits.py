@@ -81,7 +81,7 @@ def resume(setting: Setting) -> Found:
 
 def _long(setting: Setting) -> tuple[str, ...]:
     """Options of a deterministic fit that is long enough to be stopped."""
-    return ("--trainer.deterministic=true", f"--trainer.max_epochs={30 if setting.quick else 200}")
+    return ("--trainer.deterministic=true", f"--trainer.max_epochs={30 if setting.quick else 100}")
 
 
 def graph(setting: Setting) -> Found:
@@ -90,18 +90,18 @@ def graph(setting: Setting) -> Found:
     few = ("--data.num_train=128", "--data.batch_size=32", "--trainer.max_epochs=1")
     for plan in ("sequential", "packed"):
         options = (*few, f"--model.plan={plan}", "--trainer.deterministic=true")
-        numbers[plan] = difference = largest_difference(*_graphed_or_not(setting, plan, *options))
+        numbers[plan] = difference = largest_difference(*graphed_or_not(setting, plan, *options))
         says = f"{plan}: weights differ by {difference:.1e} after four steps"
         require(difference <= FEW_STEPS, f"{says}, at most {FEW_STEPS:.0e}", numbers)
     options = ("--model.members=8", "--model.pack_size=8", "--trainer.max_epochs=10")
-    pair = _graphed_or_not(setting, "long", *options)
+    pair = graphed_or_not(setting, "long", *options)
     numbers |= compare_accuracies(*(_accuracies(run) for run in pair))
     worst = max(numbers["sequential"], numbers["packed"])
     accuracy = numbers["accuracy_difference"]
     return Found(f"weights differ by {worst:.1e}, mean accuracies by {accuracy:.4f}", numbers)
 
 
-def _graphed_or_not(setting: Setting, name: str, *options: str) -> tuple[RunDirectory, ...]:
+def graphed_or_not(setting: Setting, name: str, *options: str) -> tuple[RunDirectory, ...]:
     """A run with graphs and one without, in this process: each fit captures its own."""
     runs = []
     for graph in ("auto", "off"):

@@ -29,8 +29,8 @@ def arguments(setting: Setting, root: Path, *more: str) -> list[str]:
         *(tiny if setting.quick else []),
         f"--trainer.accelerator={'gpu' if setting.device == 'cuda' else 'cpu'}",
         "--trainer.devices=1",
-        f"--trainer.default_root_dir={root}",
         *more,
+        f"--trainer.default_root_dir={root}",
     ]
 
 

@@ -22,6 +22,7 @@ def speed(setting: Setting) -> Found:
         f"{ratio:.1f}x the usual loop with {number} workers (goal {goal}x)"
         for ratio, number, goal in zip(ratios, workers, GOALS, strict=True)
     ]
-    says = f"{', '.join(said)}; {found['plan']['plan']}, {found['milliseconds']:.3f} ms per step"
+    plan, took = found["plan"], found["milliseconds"]
+    says = f"{', '.join(said)}; {plan['plan']}, graphs {plan['graph']}, {took:.3f} ms per step"
     require(setting.quick or min(ratios) > 1, f"slower than the usual loop: {says}", found)
     return Found(says, found)

@@ -21,7 +21,7 @@ from layers import layers
 from limits import copy_rate, fastest, interleaved, limits, ratios, spread, synchronize
 from loops import PlanLoop
 from torch import nn
-from training import plan_differences
+from training import GPU, chosen, plan_differences
 from usual import usual_epoch
 from workloads import Workload
 
@@ -44,18 +44,20 @@ def whole_fits(
     """Seconds per epoch of all members: `fit`, and the usual loop times the members.
 
     Start-up is subtracted as in fits.py, and reported. `fit` is that of the configurations for a
-    GPU: `auto` chooses the plan, in bf16 on a GPU; the usual loop is Lightning's default.
+    GPU, in bf16 there, with the plan that `auto` takes for a longer training, and all members in
+    one pack; the usual loop is Lightning's default.
     """
     first, epochs = workload.epochs
     folder = Path(tempfile.mkdtemp(prefix="bvalign-throughput-"))
     besides: list[float] = []
-    options = {"trainer.accelerator": "cpu", "trainer.devices": 1}
+    plan = chosen(workload, device)
+    options = {"trainer.accelerator": "cpu"}
     if device == "cuda":
-        options |= {"trainer.accelerator": "gpu", "trainer.precision": "bf16-mixed"}
-        options["trainer.benchmark"] = "true"
+        options = {f"trainer.{name}": value for name, value in GPU.items()}
+        torch.cuda.empty_cache()  # the fit is another process
 
     def fit() -> float:
-        whole, begun = timed_fit(folder, workload, "auto", options)
+        whole, begun = timed_fit(folder, workload, plan["plan"], options)
         besides.append(whole - epochs * seconds_per_epoch(begun, 0, epochs))
         return seconds_per_epoch(begun, first, epochs)
 
@@ -65,7 +67,7 @@ def whole_fits(
     ways = {_usual(number): usual(number) for number in workers}
     try:
         took = interleaved({"fit": fit} | ways, rounds, tick)
-        plan = json.loads((folder / "run" / "run.json").read_text())["plans"][-1]
+        in_force = json.loads((folder / "run" / "run.json").read_text())["plans"][-1]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     steps = workload.datamodule().steps_per_epoch
@@ -73,7 +75,7 @@ def whole_fits(
         "members": workload.pack,
         "epochs": list(workload.epochs),
         "data": workload.data.name,
-        "plan": plan,
+        "plan": plan | {"graph": in_force["graph"]},
         "seconds_per_epoch": {name: spread(times) for name, times in took.items()},
         "seconds_besides_epochs": spread(besides),
         "milliseconds": 1000 * spread(took["fit"])["median"] / (steps * workload.pack),

@@ -23,6 +23,7 @@ def gpu_section(gpu: dict, recipe: dict) -> list[str]:
 def _gpu_fits(gpu: dict) -> list[str]:
     wrong = ", ".join(f"{plan} {value:.0e}" for plan, value in gpu["correctness"].items())
     fits, over = gpu["fits"], gpu["fits"]["over_lightning"]
+    plan, besides = fits["plan"], ranged(fits["seconds_besides_epochs"], 1)
     later = 100 / fits["members"] * 200 * fits["seconds_per_epoch"]["fit"]["median"] / 60
     return [
         f"{gpu['device']}. Largest difference of a weight from the CPU, float64: {wrong}. The "
@@ -30,9 +31,9 @@ def _gpu_fits(gpu: dict) -> list[str]:
         f"takes {fits['milliseconds']:.3f} ms, and a batch with its augmentation "
         f"{gpu['steps']['batch_milliseconds']:.3f} ms of it.",
         "",
-        f"Whole fits of {fits['members']} ResNet-20 on {fits['data']}, plan {fits['plan']['plan']} "
-        f"({fits['plan']['reason']}), {ranged(fits['seconds_besides_epochs'], 1)} s besides its "
-        f"epochs; the usual loop is one member, multiplied. At this rate 100 members take "
+        f"Whole fits of {fits['members']} ResNet-20 in one pack on {fits['data']}, plan "
+        f"{plan['plan']} ({plan['reason']}), CUDA graphs {plan['graph']}, {besides} s besides its "
+        "epochs; the usual loop is one member, multiplied. At this rate 100 members take "
         f"{later:.0f} minutes for 200 epochs.",
         "",
         *table(

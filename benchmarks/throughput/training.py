@@ -16,9 +16,12 @@ from workloads import Workload
 
 from bvalign.ensemble.plans import plans_on
 from bvalign.ensemble.trial import choose_plan
+from bvalign.ensemble.without_graph import why_usual_steps
 
 SECONDS = 0.4  # of each way in a round
 COMPILED = "sequential compiled"
+GPU = {"accelerator": "gpu", "devices": 1, "precision": "bf16-mixed", "benchmark": True}
+"""The Trainer of the configurations that are for a GPU."""
 HERE = plans_on(torch.device("cpu"))  # `triton` has no float64 and needs a GPU
 
 
@@ -87,12 +90,14 @@ def largest_difference(some: list[torch.Tensor], others: list[torch.Tensor]) -> 
     return max(float((a - b).abs().max()) for a, b in zip(some, others, strict=True))
 
 
-def chosen(workload: Workload) -> dict[str, object]:
-    """The choice of `auto`, made as in `fit`."""
+def chosen(workload: Workload, device: str = "cpu") -> dict[str, object]:
+    """The choice of `auto`, made as in a long `fit`; on a GPU with the options of `GPU`."""
+    options = {"accelerator": "cpu"} if device == "cpu" else GPU
     trainer = Trainer(
-        accelerator="cpu", logger=False, enable_checkpointing=False, max_epochs=workload.epochs[1]
+        **options, logger=False, enable_checkpointing=False, max_epochs=workload.epochs[1]
     )
     module = workload.module("auto")
+    module.drawn = why_usual_steps(module, workload.datamodule(), trainer) is None
     return choose_plan(module, module.members, workload.batch_size, trainer)._asdict()
 
 

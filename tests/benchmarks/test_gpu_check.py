@@ -220,7 +220,9 @@ def test_a_step_that_waits_for_the_device_is_named(setting, monkeypatch, without
 
 @pytest.mark.slow
 def test_what_can_run_on_a_cpu_passes_there(tmp_path):
-    names = "evaluation syncs deterministic resume graph memory ranks ddp killed speed".split()
+    names = (
+        "evaluation syncs deterministic resume graph recipe memory ranks ddp killed speed".split()
+    )
     command = [sys.executable, FOLDER / "gpu_check.py", "--device", "cpu", "--quick"]
     done = subprocess.run(
         [*command, "--only", *names], capture_output=True, text=True, check=False, timeout=1700
