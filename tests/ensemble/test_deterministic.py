@@ -9,7 +9,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bvalign.ensemble import networks
-from bvalign.ensemble.plans import PLANS
+from bvalign.ensemble.plans import plans_on
+from tests import ROOT
 from tests.networks import batches, ensemble, quiet_trainer
 
 REFUSED = {
@@ -45,6 +46,7 @@ REFUSED = {
 }
 """What PyTorch's documentation says is refused -> the operations on a GPU that are."""
 
+PLANS = plans_on(torch.device("cpu"))
 RESNETS = re.compile(r"resnet(?!8_)\d+_cifar")  # more blocks of the same
 OURS = [name for name in networks.OWN if not RESNETS.fullmatch(name)]
 SHAPES = {"transformer": [(50, 1, 7)], "cnn": [(1, 8, 8), (3, 28, 28), (1, 2, 5)]}
@@ -123,6 +125,12 @@ def test_no_network_of_ours_uses_what_is_refused(arch, shape, plan):
         found = operations(module)
         assert len(found) > 20
         assert not found & refused
+
+
+def test_the_kernels_of_plan_triton_add_in_a_fixed_order():
+    sources = list((ROOT / "bvalign" / "ensemble" / "triton_conv").glob("*.py"))
+    assert sources
+    assert not [path.name for path in sources if "tl.atomic" in path.read_text()]
 
 
 def test_what_is_refused_is_seen():
