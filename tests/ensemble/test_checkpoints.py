@@ -11,6 +11,7 @@ from bvalign.ensemble.checkpoints import CheckpointMembers
 from bvalign.ensemble.module import Ensemble
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.run.claims import settle_plan
+from bvalign.provenance import device_name
 from tests.slow import mostly_slow
 
 WHITENED = {"arch": "whitened_cnn", "arch_args": {"widths": [3, 4]}, "width": None}
@@ -56,7 +57,7 @@ def train(root, at=None, act=kill, steps_at_once=1, trainer_args=None, kind=Ense
     run = RunDirectory.open(root, {}, module.num_members, module.pack_size, {})
     run.save_samples(data.samples())
     plan = {"plan": model_args["plan"], "reason": "a test", "steps_at_once": steps_at_once}
-    settle_plan(run, plan["plan"], lambda: plan)
+    settle_plan(run, plan["plan"], lambda: plan, device=device_name(torch.device("cpu")))
     once = At(at, act)
 
     options = {

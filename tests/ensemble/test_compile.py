@@ -102,7 +102,7 @@ def test_compiling_is_asked_for_timed_and_recorded(counter, tmp_path):
     run = RunDirectory.open(tmp_path, {}, 2, 1, {})
     for compiled in (True, True, False, False, True):
         record = choice._replace(compiled=compiled)._asdict
-        settle_plan(run, "sequential", record, compiled=compiled)
+        settle_plan(run, "sequential", record, device="cpu", compiled=compiled)
     assert [plan["compiled"] for plan in RunDirectory(tmp_path).info["plans"]] == [
         True,
         False,

@@ -328,7 +328,8 @@ def test_a_run_keeps_its_plan_until_another_is_asked_for(tmp_path):
 
     def settled(wanted, chosen):
         choice = {"plan": chosen, "reason": "quick", "steps_at_once": 1}
-        return settle_plan(run, wanted, lambda: asked.append(wanted) or choice)["plan"]
+        settled = settle_plan(run, wanted, lambda: asked.append(wanted) or choice, device="cpu")
+        return settled["plan"]
 
     assert settled("auto", "packed") == "packed"
     assert settled("auto", "vmap") == settled("packed", "packed") == "packed"
@@ -360,7 +361,7 @@ def test_each_kind_of_device_has_a_plan_of_its_own(tmp_path):
 
 def test_a_plan_of_an_older_run_holds_on_every_device(tmp_path):
     run = RunDirectory.open(tmp_path, {}, 2, 1, {})
-    settle_plan(run, "auto", lambda: Choice("packed", "as it was")._asdict())
+    settle_plan(run, "auto", lambda: Choice("packed", "as it was")._asdict(), device="cpu")
     del run.info["plans"][0]["device"]
     (tmp_path / "run.json").write_text(json.dumps(run.info))
     assert settle_plan(run, "auto", dict, device="cuda H100")["reason"] == "as it was"
@@ -385,7 +386,10 @@ def test_a_run_that_was_too_short_for_a_trial_gets_one_when_it_has_grown(tmp_pat
 
     def settled(steps, untimed_steps, wanted="auto"):
         choice = {"plan": f"of {steps}", "reason": "", "untimed_steps": untimed_steps}
-        return settle_plan(run, wanted, lambda: asked.append(steps) or choice, steps=steps)["plan"]
+        settled = settle_plan(
+            run, wanted, lambda: asked.append(steps) or choice, device="cpu", steps=steps
+        )
+        return settled["plan"]
 
     assert settled(10, 10) == settled(10, 10) == settled(10, 10, "of 10") == "of 10"
     assert settled(20, 20) == "of 20"

@@ -176,10 +176,10 @@ def settle_plan(
     wanted: str,
     choose: Callable[[], Mapping[str, object]],
     *,
+    device: str,
     compiled: bool = False,
     graph: str | None = None,
     steps: int | float = 0,
-    device: str = "",
 ) -> dict[str, object]:
     """Settles the plan to train with; one process chooses it while the others wait.
 
@@ -194,10 +194,10 @@ def settle_plan(
         run: the run directory.
         wanted: name of the plan; `auto` takes the one in force.
         choose: returns `plan`, `compiled` and whatever else is to be recorded.
+        device: type and name of the device of this process; plans without one hold on all.
         compiled: whether members are to be trained through torch.compile.
         graph: whether their steps are to be CUDA graphs, or why not; None leaves that open.
         steps: training steps of the run, compared with `untimed_steps` of the plan in force.
-        device: type and name of the device of this process; plans without one hold on all.
 
     Returns:
         The plan in force, as `choose` returned it, with its device.
