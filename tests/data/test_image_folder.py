@@ -35,7 +35,7 @@ def folder(root, members=(0, 1), epoch=0, **arguments):
     data = ImageFolder(root=str(root), **arguments)
     data.setup()
     module = SimpleNamespace(
-        members=tuple(members), streams=Streams(), start=(0, 0), steps_at_once=1
+        members=tuple(members), streams=Streams(), start=(0, 0), steps_at_once=1, drawn=False
     )
     data.trainer = SimpleNamespace(
         lightning_module=module,

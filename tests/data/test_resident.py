@@ -56,7 +56,7 @@ def data(members, device="cpu", **arguments):
     digits.setup()
     digits.trainer = SimpleNamespace(
         lightning_module=SimpleNamespace(
-            members=members, streams=Streams(), start=(0, 0), steps_at_once=1
+            members=members, streams=Streams(), start=(0, 0), steps_at_once=1, drawn=False
         ),
         strategy=SingleDeviceStrategy(device=torch.device(device)),
         distributed_sampler_kwargs=None,
