@@ -271,4 +271,5 @@ def test_a_rank_without_members_stays_on_its_device(monkeypatch, dtype):
     index = torch.arange(4, device="meta")
     found = module.test_step((input.new_zeros(4, 1, 8, 8), index, index), 0)
     assert found["logits"].shape == (0, 4, 10)
+    assert found.pop("member").device.type == "cpu"  # ids stay on the host
     assert {tensor.device.type for tensor in found.values()} == {"meta"}
