@@ -1,6 +1,6 @@
 """The part of the Markdown page about a GPU."""
 
-from cells import mib, ranged, table
+from table_cells import mib, ranged, table
 
 
 def gpu_section(gpu: dict, recipe: dict) -> list[str]:

@@ -1,6 +1,6 @@
 """The results as Markdown, with every number from the JSON beside it."""
 
-from cells import mib, ranged, table
+from table_cells import mib, ranged, table
 from goals import GIB, goals
 from gpu_tables import gpu_section
 
