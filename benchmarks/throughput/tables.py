@@ -1,8 +1,8 @@
 """The results as Markdown, with every number from the JSON beside it."""
 
-from table_cells import mib, ranged, table
 from goals import GIB, goals
 from gpu_tables import gpu_section
+from table_cells import mib, ranged, table
 
 COMMAND = "`python benchmarks/throughput/run.py`"
 
