@@ -39,7 +39,7 @@ reproduce-fashion-mnist: setup  ## Fashion-MNIST, 16 CNNs
 reproduce-cifar10: setup  ## the paper's main experiment: CIFAR-10, ResNet-20 (needs a GPU)
 	$(BIN)/bvalign fit --config configs/cifar10.yaml $(ARGS)
 
-reproduce-cifar10-fast: setup  ## CIFAR-10, 64 members of ten epochs (minutes on a GPU, a day on a CPU)
+reproduce-cifar10-fast: setup  ## CIFAR-10, 64 members of ten epochs (made for one GPU)
 	$(BIN)/bvalign fit --config configs/cifar10-fast.yaml $(ARGS)
 
 reproduce-cifar100: setup  ## CIFAR-100, ResNet-56 (needs a GPU)
