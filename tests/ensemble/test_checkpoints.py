@@ -12,6 +12,7 @@ from bvalign.ensemble.module import Ensemble
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.run.claims import settle_plan
 from bvalign.provenance import device_name
+from bvalign.show.callbacks import NeuralCollapseMonitor
 from tests.slow import mostly_slow
 
 WHITENED = {"arch": "whitened_cnn", "arch_args": {"widths": [3, 4]}, "width": None}
@@ -44,7 +45,16 @@ def ask(trainer):
     stop.asked = True
 
 
-def train(root, at=None, act=kill, steps_at_once=1, trainer_args=None, kind=Ensemble, **model_args):
+def train(
+    root,
+    at=None,
+    act=kill,
+    steps_at_once=1,
+    trainer_args=None,
+    kind=Ensemble,
+    watchers=(),
+    **model_args,
+):
     """Trains what is missing in `root`; `act` happens once after step `at` of a wave.
 
     Gives the run and the steps that were made, or just the steps where it was stopped.
@@ -77,7 +87,7 @@ def train(root, at=None, act=kill, steps_at_once=1, trainer_args=None, kind=Ense
     trainer = Trainer(**options)
     checkpoints = CheckpointMembers(seconds=0.0, every_n_steps=2)
     try:
-        train_members(run, module, data, make_trainer, trainer, checkpoints, [])
+        train_members(run, module, data, make_trainer, trainer, checkpoints, watchers)
     except (KilledError, KeyboardInterrupt, SystemExit):
         return once.steps
     assert once.step is None
@@ -263,6 +273,22 @@ def test_a_member_that_diverges_leaves_the_others_untouched(
     assert not torch.equal(run.member(1).logits(), whole.member(1).logits())
     assert run.member(1).logits().isfinite().all()
     assert any("a later attempt is kept" in note for note in notes)
+
+
+def test_the_monitor_of_collapse_leaves_out_a_member_that_diverges(tmp_path, whole):
+    def poison(trainer):
+        module = trainer.lightning_module
+        if 1 in module.members:
+            with torch.no_grad():
+                module.pack.slots(1)["fc.weight"].read().fill_(torch.nan)
+
+    options = {"default_root_dir": tmp_path}
+    monitor = NeuralCollapseMonitor(every_n_epochs=1)
+    run, _ = train(tmp_path, 7, poison, trainer_args=options, watchers=[monitor])
+    assert run.finished()[0] == [0, 2]
+    assert torch.equal(run.member(0).logits(), whole.member(0).logits())
+    rows = [row.split(",")[:2] for row in (tmp_path / "collapse.csv").read_text().splitlines()[1:]]
+    assert rows == [[m, e] for m, e in zip("0100222", "1123123", strict=True)]
 
 
 def test_a_member_that_always_diverges_is_given_up(tmp_path):

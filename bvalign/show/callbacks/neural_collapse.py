@@ -49,7 +49,7 @@ class NeuralCollapseMonitor(Callback):
             _record(Path(trainer.default_root_dir), epoch, rows)
 
     def _rows(self, trainer: Trainer, pl_module: LightningModule) -> dict[int, tuple[float, ...]]:
-        """The measures of each member of this rank."""
+        """The measures of each member of this rank, without those that have diverged."""
         members = pl_module.sound_members()
         if not members:
             return {}
@@ -57,7 +57,9 @@ class NeuralCollapseMonitor(Callback):
         input = trainer.precision_plugin.convert_input(input)
         rows = {}
         for member in members:
-            features, weight, bias = pl_module.last_layer(member, input)
+            features, weight, bias = layer = pl_module.last_layer(member, input)
+            if not all(value.isfinite().all() for value in layer):
+                continue  # it diverges in this epoch, which `SaveMembers` says
             device = float64_device(features.device)
             given = (value.to(device) for value in (features, target, weight, bias))
             rows[member] = _measures(neural_collapse(*given))
