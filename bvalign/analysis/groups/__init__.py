@@ -1,6 +1,7 @@
 """Groups of the members: sums over them, and what they say about subsets of the members."""
 
 from bvalign.analysis.groups.left_out import (
+    OF_GROUPS,
     LeftOut,
     Sets,
     Statistics,
@@ -27,6 +28,7 @@ from bvalign.analysis.groups.member_sums import (
 
 __all__ = [
     "NUM_GROUPS",
+    "OF_GROUPS",
     "LeftOut",
     "LossSums",
     "MemberGroups",
