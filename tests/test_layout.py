@@ -25,10 +25,11 @@ ROOMS = {
     "data": {"randomness", "predictions"},
     "ensemble": {"float32", "float64", "randomness", "data", "predictions"},
     "analysis": {"memory"},
-    "show": {"analysis", "float64", "predictions", "provenance", "atomic"},
+    "decisions": {"analysis", "predictions"},
+    "show": {"analysis", "decisions", "float64", "predictions", "provenance", "atomic"},
     "commands": {
-        *("analysis", "atomic", "data", "ensemble", "float64", "memory", "predictions"),
-        *("provenance", "show"),
+        *("analysis", "atomic", "data", "decisions", "ensemble", "float64", "memory"),
+        *("predictions", "provenance", "show"),
     },
     "cli": {"commands", "quick_imports"},
 }

@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
+
+KEPT_NUMBERS = 2**22
+"""Most logits, and most probabilities, that are kept: 32 MB each in float64."""
 
 
 @dataclass(frozen=True)
@@ -24,3 +28,11 @@ class Given:
     clusters: Int[Tensor, " samples"] | None = None
     member_weights: Sequence[float] | None = None
     num_options: Int[Tensor, " samples"] | None = None
+
+
+class Kept(NamedTuple):
+    """Logits that an analysis keeps: of all samples, or of a random subset of many."""
+
+    positions: Int[Tensor, " kept"]  # ascending, among all samples
+    logits: Float[Tensor, "members kept classes"]  # in the type of the predictions
+    target: Int[Tensor, " kept"] | None

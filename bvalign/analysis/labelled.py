@@ -19,7 +19,7 @@ from bvalign.analysis.calibration import (
 from bvalign.analysis.collapse import Collapse, fit_collapse
 from bvalign.analysis.collect import Range, collect, draw_positions, one_thread_each
 from bvalign.analysis.decompositions import Column, columns_of
-from bvalign.analysis.given import Given
+from bvalign.analysis.given import KEPT_NUMBERS, Given, Kept
 from bvalign.analysis.groups import MemberPart, Statistics, member_groups
 from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.sample_table import sample_table
@@ -48,9 +48,6 @@ DRAWN_LOGITS, LEAST_DRAWN = 2**26, 1000
 
 PAIRED_MEMBERS = 1000
 """Most members that are compared in pairs: half a million pairs."""
-
-KEPT_NUMBERS = 2**22
-"""Most logits, and most probabilities, that are kept: 32 MB each in float64."""
 
 SOFT = {
     "slope": "labels are soft, and the model of log odds behind it is about one label a sample",
@@ -145,6 +142,8 @@ def _analysis(
         collapse=collapse,
         num_classes=values.mean_probs.whole.shape[1],
         num_drawn=num_drawn,
+        kept=Kept(plan.chosen, *kept),
+        member_part=members,
         notes=given.notes,
     )
 

@@ -11,6 +11,8 @@ from torch import Tensor
 from bvalign.analysis.calibration import Calibration
 from bvalign.analysis.collapse import Collapse
 from bvalign.analysis.decompositions import Column, NamedColumns
+from bvalign.analysis.given import Kept
+from bvalign.analysis.groups import MemberPart
 from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.sample_table import SampleTable
 from bvalign.analysis.slopes import Alignment
@@ -42,6 +44,8 @@ class Analysis(NamedColumns):
         collapse: noise in the logits, and predictions of the neural-collapse model from it.
         num_classes: K.
         num_drawn: samples behind curves and `cross_half`.
+        kept: logits of all samples, or of a random subset of many.
+        member_part: what the draw of the members adds to the spread of a mean over all samples.
         notes: lines that every reader of the results should see.
     """
 
@@ -58,6 +62,8 @@ class Analysis(NamedColumns):
     collapse: Collapse
     num_classes: int
     num_drawn: int
+    kept: Kept
+    member_part: MemberPart
     notes: tuple[str, ...] = ()
 
     @property

@@ -24,12 +24,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.collect import Range, collect, one_thread_each
+from bvalign.analysis.collect import Range, collect, draw_positions, one_thread_each
 from bvalign.analysis.decompositions import Column, NamedColumns, Unit, columns_of
-from bvalign.analysis.given import Given
+from bvalign.analysis.given import KEPT_NUMBERS, Given, Kept
 from bvalign.analysis.groups import LeftOut, MemberPart, left_out_sums, member_groups
 from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.label_free import (
@@ -69,6 +69,8 @@ class UnlabelledAnalysis(NamedColumns):
         index: rows of the data set (samples).
         num_members: M.
         num_classes: K.
+        kept: logits of all samples, or of a random subset of many.
+        member_part: what the draw of the members adds to the spread of a mean over all samples.
         notes: lines that every reader of the results should see.
         num_options: classes of each sample (samples), the first ones; None if all have K.
     """
@@ -79,6 +81,8 @@ class UnlabelledAnalysis(NamedColumns):
     index: Int[Tensor, " samples"]
     num_members: int
     num_classes: int
+    kept: Kept
+    member_part: MemberPart
     notes: tuple[str, ...] = ()
     num_options: Int[Tensor, " samples"] | None = None
 
@@ -125,6 +129,7 @@ class UnlabelledRange(NamedTuple):
 
     values: Unlabelled
     left_out: LeftOut
+    chosen_logits: Float[Tensor, "members chosen classes"]
 
 
 def analyze_unlabelled_blocks(
@@ -148,10 +153,14 @@ def analyze_unlabelled_blocks(
 
     def compute(part: Range) -> UnlabelledRange:
         without = without_groups(part.logits, groups)
-        return UnlabelledRange(unlabelled(part.logits), left_out_sums(without))
+        kept = part.logits[:, part.rows(places["chosen"])]
+        return UnlabelledRange(unlabelled(part.logits), left_out_sums(without), kept)
 
-    places = {"samples": torch.arange(num_samples)}
-    values, sums = collect(ranges(), compute, num_ranges, places, reduce)
+    places = {
+        "samples": torch.arange(num_samples),
+        "chosen": draw_positions(num_samples, KEPT_NUMBERS // (num_members * num_classes)),
+    }
+    values, sums, logits = collect(ranges(), compute, num_ranges, places, reduce)
     members = MemberPart(UnlabelledStatistics._fields, sums, num_samples, given.clusters)
     columns = columns_of(values)
 
@@ -166,6 +175,8 @@ def analyze_unlabelled_blocks(
             given.index,
             num_members,
             num_classes,
+            Kept(places["chosen"], logits, None),
+            members,
             given.notes,
             given.num_options,
         )

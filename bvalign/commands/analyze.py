@@ -1,7 +1,7 @@
 """`bvalign.analyze`: the analysis of predictions of any kind."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from bvalign.analysis.labelled import analyze_blocks
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis, analyze_unlabelled_blocks
 from bvalign.commands.result import Result, UnlabelledResult, result_of
+from bvalign.decisions import Options
 from bvalign.predictions import Names, Predictions, open_predictions
 from bvalign.show.progress_bar import progress
 
@@ -38,6 +39,7 @@ def analyze(
     scores: str | None = None,
     votes: str | None = None,
     task: str | None = None,
+    targets: Mapping[str, float] | None = None,
 ) -> Result | UnlabelledResult:
     """Analyses the predictions of an ensemble, with labels or without.
 
@@ -70,15 +72,16 @@ def analyze(
             array.
         votes: pattern of the columns of votes, one per member, or name of an array.
         task: the label to analyse where samples have several that are each true or false.
+        targets: wanted values by name, such as {"risk": 0.1}.
 
     Raises:
         FileNotFoundError: the path does not exist.
         ValueError: the predictions cannot be read, or what is given beside them does not fit.
     """
-    names = Names(member, sample, label, scores, votes, task)
+    names, options = Names(member, sample, label, scores, votes, task), Options(targets or {})
     if not isinstance(source, Predictions):
         predictions, origin = open_predictions(source, labels, clusters=clusters, names=names)
-        return result_of(analyze_predictions(predictions), predictions, origin)
+        return result_of(analyze_predictions(predictions), predictions, origin, options)
     beside = {"labels": labels, "clusters": clusters} | vars(names)
     given = [name for name, value in beside.items() if value is not None and value is not False]
     if given:
@@ -86,7 +89,8 @@ def analyze(
             f"{', '.join(given)} must be given where predictions are opened, got opened ones; use "
             "open_predictions(source, ...)"
         )
-    return result_of(analyze_predictions(source), source, {"source": "opened predictions"})
+    origin = {"source": "opened predictions"}
+    return result_of(analyze_predictions(source), source, origin, options)
 
 
 def analyze_predictions(

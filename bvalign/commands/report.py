@@ -7,6 +7,7 @@ from pathlib import Path
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.commands.analyze import analyze_predictions
+from bvalign.decisions import Options, decide
 from bvalign.memory import return_freed_memory
 from bvalign.predictions import Names, open_predictions
 from bvalign.show.report import print_main_numbers, write_report
@@ -22,6 +23,7 @@ def analyze_and_report(
     *,
     clusters: Path | None = None,
     names: Mapping[str, str] | None = None,
+    options: Options = Options(),  # noqa: B008 (immutable)
     samples: bool = True,
     pdf: bool = False,
 ) -> Analysis | UnlabelledAnalysis:
@@ -33,6 +35,7 @@ def analyze_and_report(
         place: rank of this process and number of processes; from torchrun by default.
         clusters: file with the cluster of each sample, as for `open_predictions`.
         names: of columns or arrays, by field of `Names`.
+        options: what is asked of the analysis.
         samples: whether to write samples.csv.
         pdf: figures also as PDF.
 
@@ -48,8 +51,11 @@ def analyze_and_report(
     analysis = analyze_predictions(predictions, place)
     return_freed_memory()
     if place[0] == 0:
-        write_report(analysis, predictions, origin, Path(out), samples=samples, pdf=pdf)
+        given = {"decisions": decide(analysis, options), "samples": samples, "pdf": pdf}
+        write_report(analysis, predictions, origin, Path(out), **given)
         print_main_numbers(analysis)
+        for decision in given["decisions"].values():
+            print(decision)
         print(f"report: {Path(out) / 'report.html'}")
     return analysis
 

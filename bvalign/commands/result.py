@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from bvalign.analysis.decompositions import Column
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
+from bvalign.decisions import Decisions, Options, decide
 from bvalign.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -27,10 +29,19 @@ class Reported:
     Attributes:
         predictions: names, images and texts of the samples; the logits are not kept.
         origin: where the predictions come from, for summary.json.
+        decisions: what answers each question, by its key.
     """
 
     predictions: Predictions
     origin: dict[str, object]
+    decisions: Decisions
+
+    def columns(self) -> dict[str, Column]:
+        """Columns of samples.csv by name, in order."""
+        columns = super().columns()
+        for decision in self.decisions.values():
+            columns |= decision.columns()
+        return columns
 
     def report(self, out: Path | str, *, samples: bool = True, pdf: bool = False) -> Path:
         """Writes report.html, summary.json, samples.csv and figures/, as `bvalign analyze` does.
@@ -46,7 +57,8 @@ class Reported:
         from bvalign.show.report import write_report
 
         out = Path(out).expanduser()
-        write_report(self, self.predictions, self.origin, out, samples=samples, pdf=pdf)
+        given = {"decisions": self.decisions, "samples": samples, "pdf": pdf}
+        write_report(self, self.predictions, self.origin, out, **given)
         return out / "report.html"
 
 
@@ -94,12 +106,16 @@ class UnlabelledResult(Reported, UnlabelledAnalysis):
 
 
 def result_of(
-    analysis: Analysis | UnlabelledAnalysis, predictions: Predictions, origin: dict[str, object]
+    analysis: Analysis | UnlabelledAnalysis,
+    predictions: Predictions,
+    origin: dict[str, object],
+    options: Options,
 ) -> Result | UnlabelledResult:
-    """Joins an analysis and what it was computed from."""
+    """Joins an analysis, what it answers, and what it was computed from."""
     kind = UnlabelledResult if isinstance(analysis, UnlabelledAnalysis) else Result
     shown = replace(predictions, read=_not_kept)
-    return kind(**vars(analysis), predictions=shown, origin=origin)
+    about = {"predictions": shown, "origin": origin, "decisions": decide(analysis, options)}
+    return kind(**vars(analysis), **about)
 
 
 def _not_kept(start: int, stop: int) -> None:

@@ -12,6 +12,9 @@ from bvalign.predictions import Predictions
 from bvalign.predictions.run.identity import flatten
 
 SAMPLES_SHOWN = 21
+CHART = "decide_"
+"""Begins the names of the charts of decisions among the figures of a page."""
+
 MOST_CHARACTERS = {"text": 2000, "name": 100}
 """Most characters of a text, and of the name of a class."""
 
@@ -30,8 +33,8 @@ def render(
         template: name of a file that extends base.html.j2.
         summary: as in summary.json.
         headline: the main results, one paragraph per line.
-        figures: PNG by name.
-        captions: by the same names.
+        figures: PNG by name, with the charts of decisions.
+        captions: by the same names; charts have none.
         more: variables of this template alone.
     """
     loader = PackageLoader("bvalign", "show/report")
@@ -55,7 +58,14 @@ def render(
         figures=[
             {"name": name, "caption": captions[name], "source": _data_uri(content)}
             for name, content in figures.items()
+            if name in captions
         ],
+        decisions=summary.get("decisions", {}),
+        charts={
+            name.removeprefix(CHART): _data_uri(content)
+            for name, content in figures.items()
+            if name.startswith(CHART)
+        },
         **more,
     )
     return b"".join(piece.encode() for piece in pieces)

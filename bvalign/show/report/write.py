@@ -3,6 +3,7 @@
 import io
 import json
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -12,8 +13,10 @@ from PIL import Image
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.atomic import write_atomic
+from bvalign.decisions import Decisions
 from bvalign.predictions import Predictions
 from bvalign.show.report import labelled, unlabelled
+from bvalign.show.report.decide import cards, charts
 from bvalign.show.report.samples_csv import write_samples
 
 DPI = {"png": 150, "pdf": 200}
@@ -26,6 +29,7 @@ def write_report(
     origin: dict[str, object],
     out: Path,
     *,
+    decisions: Decisions = MappingProxyType({}),
     samples: bool = True,
     pdf: bool = False,
 ) -> None:
@@ -36,20 +40,28 @@ def write_report(
         predictions: for class names, images and texts.
         origin: how the predictions were made, for summary.json.
         out: a folder, created if missing.
+        decisions: what the analysis answers.
         samples: whether to write samples.csv; without, one of before is removed, as it would not
             belong to the other files.
         pdf: see `save_figure`.
     """
     report = unlabelled if isinstance(analysis, UnlabelledAnalysis) else labelled
     summary = report.summarise(analysis, predictions, origin)
+    summary["decisions"] = cards(decisions)
+    columns, files = analysis.columns(), {}
+    for decision in decisions.values():
+        columns |= decision.columns()
+        files |= decision.files()
     (out / "figures").mkdir(parents=True, exist_ok=True)
     write_atomic(out / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     if samples:
-        write_samples(out / "samples.csv", analysis.columns())
+        write_samples(out / "samples.csv", columns)
     else:
         (out / "samples.csv").unlink(missing_ok=True)
+    for name, content in files.items():
+        write_atomic(out / name, (json.dumps(content, indent=1) + "\n").encode())
     images = {}
-    for name, figure in report.plot(analysis).items():
+    for name, figure in (report.plot(analysis) | charts(decisions)).items():
         images[name] = save_figure(figure, out / "figures" / name, pdf=pdf)
     write_atomic(out / "report.html", report.page(analysis, predictions, summary, images))
 

@@ -1,0 +1,67 @@
+"""Small figures of the cards of decisions."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from bvalign.decisions import Chart, Curve
+from bvalign.show.figures.style import BOUND, CORRECT, GRID, OTHER_LINE, WRONG, whole_decades
+
+COLOURS = (CORRECT, WRONG, OTHER_LINE, "#CC79A7", "#E69F00", "#56B4E9")
+STYLES = {"line": "-", "dashed": "--", "points": "none"}
+WIDTH, HEIGHT, ROW = 4.6, 2.9, 0.26
+"""Inches: of every chart, of one without names, and for each name."""
+
+
+def chart(data: Chart) -> Figure:
+    """Plots the curves with their intervals.
+
+    Args:
+        data: of one card.
+    """
+    height = max(HEIGHT, 1.0 + ROW * len(data.ticks))
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = figure.subplots()
+    for curve, colour in zip(data.curves, _colours(data.curves), strict=True):
+        _plot(axes, curve, colour, named=bool(data.ticks))
+    if data.ticks:
+        axes.set_yticks(range(len(data.ticks)), data.ticks)
+        axes.set_ylim(len(data.ticks) - 0.5, -0.5)
+    if data.log_x:
+        axes.set_xscale("log", base=2)  # counts, which are doubled
+        axes.xaxis.set_major_formatter("{x:g}")
+    if data.log_y:
+        axes.set_yscale("log")
+    whole_decades(axes)
+    axes.set(xlabel=data.x_label, ylabel=data.y_label)
+    axes.grid(**GRID)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    if any(curve.name for curve in data.curves):
+        axes.legend(frameon=False, fontsize="small")
+    return figure
+
+
+def _plot(axes: object, curve: Curve, colour: str, *, named: bool) -> None:
+    """Plots one curve; intervals are bars of points and bands of lines."""
+    style = {"color": colour, "linestyle": STYLES[curve.style], "label": curve.name or None}
+    x, y = np.asarray(curve.x, dtype=float), np.asarray(curve.y, dtype=float)
+    if curve.style == "points":
+        axes.plot(x, y, marker="o", markersize=4, **style)
+    else:
+        axes.plot(x, y, linewidth=1.6, **style)
+    if curve.low is None:
+        return
+    low, high = (np.asarray(ends, dtype=float) for ends in (curve.low, curve.high))
+    if curve.style != "points":
+        axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+    elif named:
+        axes.hlines(y, low, high, color=colour, linewidth=1.4)
+    else:
+        axes.vlines(x, low, high, color=colour, linewidth=1.4)
+
+
+def _colours(curves: tuple[Curve, ...]) -> list[str]:
+    """A colour each; dashed lines, which are limits and baselines, are grey if there are others."""
+    plain = iter(COLOURS)
+    solid = any(curve.style != "dashed" for curve in curves)
+    return [BOUND if solid and curve.style == "dashed" else next(plain) for curve in curves]
