@@ -1,11 +1,13 @@
 """All questions that an analysis can answer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.decisions.card import Decision
+from bvalign.decisions.systematic import systematic_or_chance
+from bvalign.predictions import Groups, Predictions
 
 Decisions = Mapping[str, Decision]
 """Key of the question -> what answers it."""
@@ -17,9 +19,17 @@ class Options:
 
     Attributes:
         targets: wanted values by name, such as {"risk": 0.1}.
+        groups: of the samples to compare, by column.
+        class_names: one per class, if they have names.
     """
 
     targets: Mapping[str, float] = field(default_factory=dict)
+    groups: Mapping[str, Groups] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
+
+    def of(self, predictions: Predictions) -> "Options":
+        """The same with what the predictions say of their samples and classes."""
+        return replace(self, groups=predictions.groups, class_names=predictions.class_names)
 
 
 def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[str, Decision]:
@@ -29,4 +39,9 @@ def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[st
         analysis: with labels or without.
         options: of the user.
     """
-    return {}
+    decisions: dict[str, Decision] = {}
+    if isinstance(analysis, Analysis):
+        decisions["systematic"] = systematic_or_chance(
+            analysis, options.groups, options.class_names
+        )
+    return decisions

@@ -20,8 +20,9 @@ where E is what the draw of the members adds to the variance of that difference 
 
 for n_gc samples of cluster c in the group and n_rc in the rest. The p-value is that of t with
 Satterthwaite's degrees of freedom. Those of all groups of all columns are adjusted together by the
-method of Benjamini & Hochberg (1995): of groups with an adjusted p-value of at most q, a share of at
-most q is there by chance on average; where all are alike, one is named with probability q at most.
+method of Benjamini & Hochberg (1995): of groups with an adjusted p-value of at most q, a share of
+at most q is there by chance on average; where all are alike, any is named with probability q at
+most.
 """
 
 import numpy as np
