@@ -50,6 +50,7 @@ CORNERS = {
         *(f"predictions.{corner}" for corner in ("scores", "tables", "evaluations", "checks"))
     },
     "predictions.run": set(),
+    "decisions.systematic": set(),
     "ensemble.triton_conv": set(),
     "show.figures": set(),
     "show.loggers": {"show.figures"},

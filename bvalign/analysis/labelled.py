@@ -129,14 +129,12 @@ def _analysis(
         **compared,
         temperature=scaled,
     )
-    weighted = None
-    if values.weighted is not None:
-        weighted = _means(table.of_weighted(), members, "weighted_")
+    with_weights = {} if values.weighted is None else table.of_weighted()
     means = _means(table.averaged(), members)
     return Analysis(
         table=table,
         means=means,
-        weighted_means=weighted,
+        weighted_means=_means(with_weights, members, "weighted_") or None,
         accuracy=members.mean("correct", columns_of(values.decomposition)["correct"]),
         mean_member_accuracy=_complement(means["error_rate"]),
         member_accuracy=values.hits.double() / number,
