@@ -67,6 +67,8 @@ class Labelled(NamedTuple):
     values: Values
     truth: Float[Tensor, "4 samples"]
     member_errors: Float[Tensor, " members"]
+    label_probs: Float[Tensor, "samples classes"]  # at the source's own temperature
+    log_temperature: float
 
     @property
     def mean(self) -> Numbers:
@@ -78,7 +80,9 @@ def labelled(sample: Sample) -> Labelled:
     """Values and truth of a source."""
     values = values_of(sample)
     errors = (sample.votes != sample.target).double().mean(dim=1)
-    return Labelled(values, truth_of(values, sample.target), errors)
+    truth = truth_of(values, sample.target)
+    at = log_temperature(values, float(truth[0].mean()))
+    return Labelled(values, truth, errors, tempered(values, at), at)
 
 
 def disagreement(target: Values) -> Numbers:
@@ -137,9 +141,7 @@ def atc(source: Labelled, target: Values, held: float) -> Numbers:
 
 def temperature(source: Labelled, target: Values, held: float) -> Numbers:
     """The source's temperature on the target."""
-    at = log_temperature(source.values, source.mean["error_rate"])
-    ours, theirs = (_expected(v, tempered(v, at)) for v in (source.values, target))
-    return _all(theirs * source.truth.mean(dim=1) / ours)
+    return _exact_on_source(source, target, tempered(target, source.log_temperature))
 
 
 def noise_model(source: Labelled, target: Values, held: float) -> Numbers:
@@ -161,29 +163,14 @@ def noise_model(source: Labelled, target: Values, held: float) -> Numbers:
 
 def held_shares(source: Labelled, target: Values, held: float) -> Numbers:
     """Scaled disagreement, with the class shares of the source."""
-    ours = tempered(source.values, log_temperature(source.values, source.mean["error_rate"]))
     error = scaled(source, target, held)["error_rate"]
     if not math.isfinite(error):  # one member, or members that agree
         error = temperature(source, target, held)["error_rate"]
-    q = label_probs(source.values, ours, target, error, held)
-    return _all(_expected(target, q) * source.truth.mean(dim=1) / _expected(source.values, ours))
-
-
-def label_probs(
-    source: Values, ours: Tensor, target: Values, error: float, held: float
-) -> Float[Tensor, "samples classes"]:
-    """Label probabilities with an expected error of members, then with the source's shares.
-
-    Args:
-        source: label-free values.
-        ours: label probabilities of the source.
-        target: label-free values.
-        error: of a member, before class shares are held.
-        held: fraction of the move of the shares that is taken back.
-    """
     q = tempered(target, log_temperature(target, error))
-    shares = q.mean(dim=0)
-    return with_shares(q, shares + held * (ours.mean(dim=0) - shares)) if held else q
+    if held:
+        shares = q.mean(dim=0)
+        q = with_shares(q, shares + held * (source.label_probs.mean(dim=0) - shares))
+    return _exact_on_source(source, target, q)
 
 
 WITHOUT_SOURCE: dict[str, Callable[[Values], Numbers]] = {
@@ -209,8 +196,13 @@ def estimates(source: Labelled, target: Values, held: float) -> dict[str, Number
     return found | {name: method(source, target, held) for name, method in WITH_SOURCE.items()}
 
 
-def _expected(values: Values, q: Tensor) -> Float[Tensor, " 4"]:
-    return expected(values, q).mean(dim=1)
+def _exact_on_source(source: Labelled, target: Values, q: Tensor) -> Numbers:
+    """What label probabilities say, times what makes the source's say what is true of it."""
+    expects = expected(source.values, source.label_probs).mean(dim=1)
+    found = expected(target, q).mean(dim=1) * source.truth.mean(dim=1) / expects
+    return dict(zip(QUANTITIES, found.tolist(), strict=True)) | {
+        name: min(float(found[row]), 1.0) for row, name in enumerate(RATES)
+    }
 
 
 def _ratio(a: float, b: float) -> float:

@@ -28,27 +28,42 @@ from bvalign.decisions.without_labels.values import Values
 FLOOR = 1e-9
 """Least probability of a class, as logarithms need one."""
 
+EXCLUDED = -1e6
+"""Log probability of a class that a sample does not have."""
+
 LOG_TEMPERATURES = (-3.0, 5.0)
-HALVINGS = 20
+ROUNDS, CLOSE = 40, 1e-9
+"""Of Newton's method: most rounds, and largest error of the expected error."""
+
 STEPS, TOLERANCE = 60, 1e-6
 """Of iterative proportional fitting: most rounds, and largest error of a share."""
 
 
 def tempered(values: Values, log_temperature: float) -> Float[Tensor, "samples classes"]:
     """p̄ at a temperature."""
-    logs = values.mean.clamp(min=FLOOR).log().masked_fill(~values.possible, -torch.inf)
-    return (logs / math.exp(log_temperature)).softmax(dim=1)
+    return (_logs(values) / math.exp(log_temperature)).softmax(dim=1)
 
 
 def log_temperature(values: Values, error: float) -> float:
-    """The log temperature at which the expected error of a member has a value; by bisection."""
-    low, high = LOG_TEMPERATURES
-    logs = values.mean.clamp(min=FLOOR).log().masked_fill(~values.possible, -torch.inf)
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        found = 1 - float(((logs / math.exp(middle)).softmax(dim=1) * values.shares).sum(1).mean())
-        low, high = (middle, high) if found < error else (low, middle)
-    return (low + high) / 2
+    """The log temperature at which the expected error of a member has a value.
+
+    By Newton's method, with bisection where that leaves the range in which the solution lies; the
+    end of the range where there is none.
+    """
+    logs, (low, high), u = _logs(values), LOG_TEMPERATURES, 0.0
+    for _ in range(ROUNDS):
+        s = logs / math.exp(u)
+        q = s.softmax(dim=1)
+        right = q * values.shares
+        off = 1 - float(right.sum(dim=1).mean()) - error
+        if abs(off) < CLOSE or high - low < CLOSE:
+            break
+        low, high = (u, high) if off < 0 else (low, u)
+        slope = float((right * (s - (q * s).sum(dim=1, keepdim=True))).sum(dim=1).mean())
+        u = u - off / slope if slope > 0 else math.inf
+        if not low < u < high:
+            u = (low + high) / 2
+    return u
 
 
 def with_shares(
@@ -78,3 +93,7 @@ def expected(values: Values, q: Float[Tensor, "samples classes"]) -> Float[Tenso
     wrong = 1 - q.gather(1, values.prediction.unsqueeze(1)).squeeze(1)
     risk, bias_sq = values.squares + 1 - 2 * (q * values.mean).sum(dim=1)
     return torch.stack([error, wrong, risk, bias_sq])
+
+
+def _logs(values: Values) -> Float[Tensor, "samples classes"]:
+    return values.mean.clamp(min=FLOOR).log().masked_fill(~values.possible, EXCLUDED)

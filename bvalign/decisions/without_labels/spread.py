@@ -4,8 +4,8 @@ Chance is measured by leaving out: a tenth of the source's samples at a time, a 
 target's, a group of members (delete-a-group jackknife). The variances over source and target add
 up; that over the members is added whole, which counts what members and samples share twice.
 
-The shift is not in these variances. On the scale of log odds for rates, of logarithms for risk and
-bias_sq, the error of a method is taken to grow with the distance between source and target
+The shift is not in these variances. On the scale of log odds, for risk and bias_sq those of half
+their value, the error of a method is taken to grow with the distance between source and target
 (`shift.py`). Its scale comes from two places, as for a variance with a scaled inverse χ² prior
 (Gelman et al. 2013, 2.6):
 
@@ -19,7 +19,7 @@ of the sum of squares.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from scipy.special import expit, logit, stdtrit
@@ -42,6 +42,9 @@ PRIOR_SCALE, PRIOR_WEIGHT = 0.7, 4
 
 LEAST_MEMBERS = 3
 ALONE = "over samples alone: an interval over members needs three of them"
+LARGEST = 2.0
+"""Of risk and bias_sq."""
+
 EDGE = 1e-4
 """Rates closer to 0 or 1 count as this close, in log odds."""
 
@@ -85,10 +88,13 @@ def with_chance(
 
 
 def on_scale(value: float, name: str) -> float:
-    """Log odds of a rate, logarithm of another quantity."""
-    if name in RATES:
-        return float(logit(min(max(value, EDGE), 1 - EDGE)))
-    return math.log(max(value, EDGE))
+    """Log odds of a rate, or of the share of the range that another quantity takes.
+
+    >>> on_scale(0.5, "error_rate"), on_scale(1.0, "risk")
+    (0.0, 0.0)
+    """
+    share = value if name in RATES else value / LARGEST
+    return float(logit(min(max(share, EDGE), 1 - EDGE)))
 
 
 def shift_scale(
@@ -120,13 +126,11 @@ def widened(number: Estimate, name: str, scale: tuple[float, int]) -> Estimate:
     s, freedom = scale
     extra, centre = float(stdtrit(freedom, 0.975)) * s, on_scale(number.value, name)
     low, high = (on_scale(end, name) - centre for end in number.quoted_interval)
-    back: Callable[[float], float] = expit if name in RATES else math.exp
-    ends = centre - math.hypot(low, extra), centre + math.hypot(high, extra)
-    wider = (
-        min(float(back(ends[0])), *number.quoted_interval, number.value),
-        max(float(back(ends[1])), *number.quoted_interval, number.value),
-    )
-    return _with_ends(number, wider)
+    most = 1.0 if name in RATES else LARGEST
+    below = most * float(expit(centre - math.hypot(low, extra)))
+    above = most * float(expit(centre + math.hypot(high, extra)))
+    ends = number.quoted_interval
+    return _with_ends(number, (min(below, ends[0]), max(above, ends[1])))
 
 
 def hull(number: Estimate, others: Sequence[Estimate]) -> Estimate:
