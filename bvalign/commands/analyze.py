@@ -17,6 +17,7 @@ from bvalign.analysis.labelled import analyze_blocks
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis, analyze_unlabelled_blocks
 from bvalign.commands.result import Result, UnlabelledResult, result_of
+from bvalign.commands.sources import with_sources
 from bvalign.decisions import Options
 from bvalign.predictions import Names, Predictions, open_predictions
 from bvalign.show.progress_bar import progress
@@ -40,6 +41,7 @@ def analyze(
     votes: str | None = None,
     task: str | None = None,
     targets: Mapping[str, float] | None = None,
+    sources: object = None,
 ) -> Result | UnlabelledResult:
     """Analyses the predictions of an ensemble, with labels or without.
 
@@ -73,6 +75,10 @@ def analyze(
         votes: pattern of the columns of votes, one per member, or name of an array.
         task: the label to analyse where samples have several that are each true or false.
         targets: wanted values by name, such as {"risk": 0.1}.
+        sources: labelled predictions of the same members, from which error rates and risk of
+            samples without labels are estimated: a path or opened predictions, or several of them
+            in a list, or a dict by name. The first is fitted on; the others tell how far the
+            estimates may be off.
 
     Raises:
         FileNotFoundError: the path does not exist.
@@ -81,6 +87,7 @@ def analyze(
     names, options = Names(member, sample, label, scores, votes, task), Options(targets or {})
     if not isinstance(source, Predictions):
         predictions, origin = open_predictions(source, labels, clusters=clusters, names=names)
+        options = asked(options, predictions, sources, names)
         return result_of(analyze_predictions(predictions), predictions, origin, options)
     beside = {"labels": labels, "clusters": clusters} | vars(names)
     given = [name for name, value in beside.items() if value is not None and value is not False]
@@ -89,8 +96,22 @@ def analyze(
             f"{', '.join(given)} must be given where predictions are opened, got opened ones; use "
             "open_predictions(source, ...)"
         )
-    origin = {"source": "opened predictions"}
+    origin, options = {"source": "opened predictions"}, asked(options, source, sources, names)
     return result_of(analyze_predictions(source), source, origin, options)
+
+
+def asked(options: Options, predictions: Predictions, sources: object, names: Names) -> Options:
+    """Adds the labelled predictions to what is asked of others.
+
+    Args:
+        options: what is asked beside.
+        predictions: those to analyse.
+        sources: see `with_sources`.
+        names: of columns or arrays.
+    """
+    if predictions.unlabelled is not None:
+        options = replace(options, rest=analyze_predictions(predictions.unlabelled))
+    return with_sources(options, predictions, sources, names)
 
 
 def analyze_predictions(

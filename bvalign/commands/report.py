@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
-from bvalign.commands.analyze import analyze_predictions
+from bvalign.commands.analyze import analyze_predictions, asked
 from bvalign.decisions import Options, decide
 from bvalign.memory import return_freed_memory
 from bvalign.predictions import Names, open_predictions
@@ -24,6 +24,7 @@ def analyze_and_report(
     clusters: Path | None = None,
     names: Mapping[str, str] | None = None,
     options: Options = Options(),  # noqa: B008 (immutable)
+    sources: object = None,
     samples: bool = True,
     pdf: bool = False,
 ) -> Analysis | UnlabelledAnalysis:
@@ -36,6 +37,7 @@ def analyze_and_report(
         clusters: file with the cluster of each sample, as for `open_predictions`.
         names: of columns or arrays, by field of `Names`.
         options: what is asked of the analysis.
+        sources: labelled predictions of the same members, as for `bvalign.analyze`.
         samples: whether to write samples.csv.
         pdf: figures also as PDF.
 
@@ -48,6 +50,7 @@ def analyze_and_report(
     if place[0] == 0 and "read" in origin:
         print(f"{origin['source']}, read as {origin['format']}: {origin['read']}")
     _make_folder(Path(out))
+    options = asked(options, predictions, sources, names)
     analysis = analyze_predictions(predictions, place)
     return_freed_memory()
     if place[0] == 0:

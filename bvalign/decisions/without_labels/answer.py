@@ -14,7 +14,9 @@ from bvalign.decisions.without_labels import words
 from bvalign.decisions.without_labels.learn import Found, Rows, Source, learn
 from bvalign.decisions.without_labels.values import QUANTITIES, complement
 
+NEEDS_TWO = "needs two members"
 ACCURACIES = {"accuracy": "error_rate", "ensemble_accuracy": "ensemble_error_rate"}
+
 
 @dataclass(frozen=True)
 class RiskWithoutLabels(Decision):
@@ -37,16 +39,16 @@ class RiskWithoutLabels(Decision):
     def numbers(self) -> dict[str, object]:
         """The entry `without_labels` of summary.json."""
         named = dict(zip(QUANTITIES, QUANTITIES, strict=True)) | ACCURACIES
-        numbers = {name: self._quantity(of, accuracy=name in ACCURACIES) for name, of in named.items()}
-        if self.found is None:
-            return numbers
-        shift, checks = self.found.shift._asdict(), self.found.checks
+        numbers = {
+            name: self._quantity(of, accuracy=name in ACCURACIES) for name, of in named.items()
+        }
+        found = self.found
         return numbers | {
-            "warning": self.found.warning,
-            "shift": shift,
+            "warning": found and found.warning,
+            "shift": found and found.shift._asdict(),
             "sources": list(self.sources),
-            "checks": [check._asdict() for check in checks],
-            "truth": dict(self.truth),
+            "checks": [check._asdict() for check in found.checks] if found else [],
+            "truth": dict(self.truth) or None,
             "notes": list(self.notes),
         }
 
@@ -58,7 +60,7 @@ class RiskWithoutLabels(Decision):
                 effect = words.OVER_CONFIDENT.get(method, "")
                 effect = effect.replace("too low", "too high") if accuracy else effect
                 about = {"assumes": words.ASSUMES[method], "over_confident": effect}
-                methods[method] = turned(row[name])._asdict() | {k: v for k, v in about.items() if v}
+                methods[method] = turned(row[name])._asdict() | about
         if self.found is None or not self.found.recommended:
             reason = words.NO_SOURCE if self.found is None else self.found.reason
             return {"recommended": None, "reason": reason, "methods": methods}
@@ -80,7 +82,7 @@ class RiskWithoutLabels(Decision):
             assumes = f"{words.ASSUMES[method]} ({method}). {words.ALLOWED}"
         return Card(
             key="without_labels",
-            question="Risk without labels",
+            question="Risk without labels?",
             answer=answer,
             number=number,
             assumption=f"Assumes that {assumes}.",
@@ -94,12 +96,10 @@ class RiskWithoutLabels(Decision):
         said = {name: number for name, (number, _) in found.recommended.items()}
         truth = self.truth.get("error_rate")
         parts = [
-            f"A member is wrong on about {words.percent(said['error_rate'])} of the samples, the "
-            f"ensemble on {words.percent(said['ensemble_error_rate'])}.",
-            f"Risk {words.plain_number(said['risk'])}, squared bias "
-            f"{words.plain_number(said['bias_sq'])}.",
-            f"The source is {self.sources[0]}.",
             found.warning or "",
+            words.rates(said["error_rate"], said["ensemble_error_rate"]),
+            f"Risk {words.plain_number(said['risk'])}, squared bias "
+            f"{words.plain_number(said['bias_sq'])}; the source is {self.sources[0]}.",
             f"With the labels that are here, a member is wrong on {truth.value:.1%}."
             if truth
             else "",
@@ -167,11 +167,16 @@ def risk_without_labels(
 
 def _label_free(means: Mapping[str, Estimate]) -> Rows:
     """What the analysis says without any source."""
+    places = {
+        "disagreement": ("error_rate", "disagreement"),
+        "confidence": ("ensemble_error_rate", "error_label_free"),
+        "calibrated": ("risk", "risk_label_free"),
+        "calibrated_plug_in": ("risk", "risk_label_free_plug_in"),
+    }
+    alone = {name for name, mean in means.items() if mean.value is None}
     return {
-        "disagreement": {"error_rate": means["disagreement"]},
-        "confidence": {"ensemble_error_rate": means["error_label_free"]},
-        "calibrated": {"risk": means["risk_label_free"]},
-        "calibrated_plug_in": {"risk": means["risk_label_free_plug_in"]},
+        method: {name: means[mean]._replace(reason=NEEDS_TWO) if mean in alone else means[mean]}
+        for method, (name, mean) in places.items()
     }
 
 

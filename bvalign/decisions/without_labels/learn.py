@@ -63,8 +63,9 @@ def learn(target: Kept, sources: Sequence[Source]) -> Found:
         target: its labels are not read.
         sources: all of the same members of the target.
     """
-    sample = sample_of(target, sources[0].members)
-    first, *further = (sample_of(source.kept) for source in sources)
+    number = max(kept.logits.shape[2] for kept in (target, *(s.kept for s in sources)))
+    sample = sample_of(target, sources[0].members, number)
+    first, *further = (sample_of(source.kept, None, number) for source in sources)
     source = labelled(first)
     shift = shift_between(first, sample, (source.values, values_of(sample)))
     rows = with_chance(first, sample, shift.held)

@@ -28,6 +28,7 @@ from bvalign.analysis.groups import member_groups
 from bvalign.analysis.intervals import Estimate, Spread, estimate
 from bvalign.decisions.without_labels.methods import Numbers, estimates, labelled
 from bvalign.decisions.without_labels.values import (
+    BLOCKS,
     RATES,
     Sample,
     blocks,
@@ -36,7 +37,6 @@ from bvalign.decisions.without_labels.values import (
 )
 from bvalign.decisions.without_labels.words import UNDEFINED
 
-BLOCKS = 10
 PRIOR_SCALE, PRIOR_WEIGHT = 0.7, 4
 """c and K: the root mean square of error / distance over shifts measured, and what it counts."""
 
@@ -65,11 +65,9 @@ def with_chance(
     ours, theirs = labelled(source), values_of(target)
     whole = estimates(ours, theirs, held)
     of_source = [
-        estimates(labelled(part_of(source, rows)), theirs, held) for rows in blocks(source, BLOCKS)
+        estimates(labelled(part_of(source, rows)), theirs, held) for rows in blocks(source)
     ]
-    of_target = [
-        estimates(ours, values_of(part_of(target, rows)), held) for rows in blocks(target, BLOCKS)
-    ]
+    of_target = [estimates(ours, values_of(part_of(target, rows)), held) for rows in blocks(target)]
     number = len(target.votes)
     of_members = []
     if number >= LEAST_MEMBERS:
@@ -169,4 +167,6 @@ def _estimate(
 def _jackknife(values: Sequence[float]) -> float:
     found = torch.tensor(values, dtype=torch.float64)
     number = len(found)
-    return (number - 1) / max(number, 1) * float((found - found.mean()).square().sum())
+    if number < 2:
+        return math.nan
+    return (number - 1) / number * float((found - found.mean()).square().sum())

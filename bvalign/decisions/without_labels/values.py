@@ -18,6 +18,8 @@ from bvalign.analysis.intervals import Estimate
 
 RATES = ("error_rate", "ensemble_error_rate")
 QUANTITIES = (*RATES, "risk", "bias_sq")
+BLOCKS = 10
+"""Most blocks of samples that are left out, each in turn."""
 
 
 class Sample(NamedTuple):
@@ -59,14 +61,17 @@ class Values(NamedTuple):
         return torch.stack([of_mean + self.variance, of_mean])
 
 
-def sample_of(kept: Kept, members: list[int] | None = None) -> Sample:
+def sample_of(kept: Kept, members: list[int] | None = None, num_classes: int = 0) -> Sample:
     """Reads the logits that an analysis keeps.
 
     Args:
         kept: of the source or target.
         members: positions of those to use, in order; all by default.
+        num_classes: K, where votes are for fewer classes.
     """
     logits = kept.logits if members is None else kept.logits[members]
+    missing = max(0, num_classes - logits.shape[2])
+    logits = torch.nn.functional.pad(logits, (0, missing), value=-torch.inf)
     found = member_probs(logits)
     finite = logits.isfinite()
     votes = bool((finite.sum(dim=-1) == 1).all())  # minus infinity then means "no vote"
@@ -120,14 +125,17 @@ def truth_of(values: Values, target: Int[Tensor, " samples"]) -> Float[Tensor, "
     return torch.stack([1 - share, wrong, risk, bias_sq])
 
 
-def blocks(sample: Sample, number: int) -> list[Int[Tensor, " some"]]:
+def blocks(sample: Sample) -> list[Int[Tensor, " some"]]:
     """The rows without each of some random blocks of samples; clusters stay together."""
     ids = torch.arange(sample.votes.shape[1])
     if sample.clusters is not None:
         ids = sample.clusters.unique(return_inverse=True)[1]
-    block = np.random.default_rng(0).permutation(int(ids.max()) + 1) % number
+    units = int(ids.max()) + 1
+    if units < 2:
+        return []
+    block = np.random.default_rng(0).permutation(units) % min(BLOCKS, units)
     place = torch.from_numpy(block)[ids]
-    return [torch.nonzero(place != k).squeeze(1) for k in range(number)]
+    return [torch.nonzero(place != k).squeeze(1) for k in range(int(block.max()) + 1)]
 
 
 def complement(number: Estimate) -> Estimate:

@@ -1,6 +1,6 @@
 """What each number assumes, and the sentences of the card."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from bvalign.analysis.intervals import Estimate
 
@@ -31,9 +31,7 @@ OVER_CONFIDENT = {
 """Method without a source -> its error if the members are over-confident."""
 
 NO_SOURCE = "no labelled predictions to compare with: give --source LABELLED, of the same members"
-ALLOWED = (
-    "The interval allows for chance, and for a shift as far as labelled sets have shown one"
-)
+ALLOWED = "The interval allows for chance, and for a shift as far as labelled sets have shown one"
 UNDEFINED = "needs two members that disagree somewhere in the source"
 
 
@@ -41,15 +39,21 @@ def percent(number: Estimate) -> str:
     """A rate with its interval.
 
     >>> percent(Estimate(0.24, (0.2, 0.3)))
-    '24.0% (95% interval 20.0% to 30.0%)'
+    '24.0% (20.0% to 30.0%)'
     """
     ends = number.quoted_interval
-    if number.value is None:
-        return f"unknown ({number.reason})"
-    if ends is None:
-        return f"{number.value:.1%}"
-    alone = "" if number.interval else " over samples alone"
-    return f"{number.value:.1%} (95% interval{alone} {ends[0]:.1%} to {ends[1]:.1%})"
+    if number.value is None or ends is None:
+        return f"unknown ({number.reason})" if number.value is None else f"{number.value:.1%}"
+    alone = "" if number.interval else ", samples alone"
+    return f"{number.value:.1%} ({ends[0]:.1%} to {ends[1]:.1%}{alone})"
+
+
+def rates(member: Estimate, ensemble: Estimate) -> str:
+    """Both error rates, with 95% intervals."""
+    return (
+        f"A member is wrong on about {percent(member)} of the samples, the ensemble on "
+        f"{percent(ensemble)}; 95% intervals."
+    )
 
 
 def plain_number(number: Estimate) -> str:
@@ -124,12 +128,3 @@ def baseline(
     against = f"the source's own rate by {misses['source']:.2g}"
     wins = "" if best == recommended else f"; least by {best}, {misses[best]:.2g}"
     return f"{said} {verdict} on average, {against}{wins}."
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names in a sentence.
-
-    >>> listed(["a", "b", "c"])
-    'a, b and c'
-    """
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
