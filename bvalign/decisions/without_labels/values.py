@@ -113,7 +113,8 @@ def values_of(sample: Sample) -> Values:
 def truth_of(values: Values, target: Int[Tensor, " samples"]) -> Float[Tensor, "4 samples"]:
     """The quantities of each sample, in the order of `QUANTITIES`.
 
-    >>> kept = Kept(torch.arange(1), torch.tensor([[[9.0, -9.0]], [[-9.0, 9.0]]]), torch.tensor([0]))
+    >>> logits = torch.tensor([[[9.0, -9.0]], [[-9.0, 9.0]]])
+    >>> kept = Kept(torch.arange(1), logits, torch.tensor([0]))
     >>> values = values_of(sample_of(kept))
     >>> truth_of(values, kept.target)[:, 0].round(decimals=2).tolist()
     [0.5, 0.0, 1.0, 0.5]
