@@ -107,6 +107,9 @@ def sums_of_all(
 
 
 def _entropy(members: MemberProbs) -> Float[Tensor, "members samples"]:
+    entropy = -torch.linalg.vecdot(members.probs, members.log_probs)
+    if entropy.isfinite().all():
+        return entropy
     return -torch.linalg.vecdot(members.probs, members.log_probs.clamp(min=LEAST_LOG))
 
 

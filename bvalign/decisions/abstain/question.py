@@ -2,7 +2,7 @@
 
 The samples are split once at random, clusters together. The first half (at most 20,000 samples)
 chooses the doubt (`choice.py`) and the order of the tests; the others, which had no part in that,
-judge it (`ranking.py`, on at most 20,000) and set the threshold (`threshold.py`).
+judge it (`ranking.py`, on at most 10,000) and set the threshold (`threshold.py`).
 """
 
 import math
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from bvalign.analysis.calibration.temperature import in_random_order
@@ -19,24 +19,18 @@ from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.summary import Analysis
 from bvalign.decisions.abstain.choice import Choice, choose
 from bvalign.decisions.abstain.combination import rows_of
-from bvalign.decisions.abstain.judged import (
-    Part,
-    Replicates,
-    difference,
-    error_rate,
-    over_members,
-    replicates,
-    share,
-    with_intervals,
-)
-from bvalign.decisions.abstain.ranking import Area, areas, curve
+from bvalign.decisions.abstain.judged import Judges, difference, judges_of, share
+from bvalign.decisions.abstain.ranking import areas, places
 from bvalign.decisions.abstain.threshold import Samples, Threshold, find_threshold
 
 LEAST_SAMPLES = 40
 MOST_SAMPLES = 20_000
-"""Samples that choose the doubt, and those that judge it."""
+"""That choose the doubt."""
 
-COVERAGES = torch.arange(1, 41).double() / 40
+SEED = 1
+"""Not that of `draw_positions`, or the kept samples would all be in the first half."""
+
+COVERAGES = torch.arange(1, 26).double() / 25
 
 
 @dataclass(frozen=True)
@@ -55,7 +49,8 @@ class Found:
         error: rate over all samples that judge.
         accepted: fraction accepted.
         error_accepted: rate of those accepted.
-        curves: error rate over coverage, by doubt; `member` of one member's confidence.
+        curves: error rate over coverage, by doubt.
+        curve_of_member: the same of one member's confidence, averaged over members.
         chosen_on: samples that chose the doubt.
     """
 
@@ -71,6 +66,7 @@ class Found:
     accepted: Estimate
     error_accepted: Estimate
     curves: dict[str, list[Estimate]]
+    curve_of_member: list[float]
     chosen_on: int
 
 
@@ -79,15 +75,6 @@ class _Halves(NamedTuple):
 
     choose: Int[Tensor, " rows"]
     test: Int[Tensor, " others"]
-
-
-class _Judges(NamedTuple):
-    """Samples that judge, with all members and without some."""
-
-    all: Part  # one set
-    kept: Replicates
-    clusters: Int[Tensor, " samples"] | None
-    kept_clusters: Int[Tensor, " kept"] | None
 
 
 def find(analysis: Analysis, max_error: float | None, confidence: float) -> Found:
@@ -111,17 +98,14 @@ def find(analysis: Analysis, max_error: float | None, confidence: float) -> Foun
         return find_threshold(chosen_on, tested_on, max_error, confidence)
 
     at = threshold(choice.name)
-    judges = _judges(analysis, wrong, halves.test[:MOST_SAMPLES])
-    scores = _areas(choice, judges)
+    judges = judges_of(analysis, wrong, halves.test)
     return Found(
         choice=choice,
         threshold=at,
         of_confidence=threshold("confidence"),
         max_error=max_error,
         confidence=confidence,
-        **scores,
-        **_at_threshold(choice, at, judges),
-        curves=_curves(choice, judges),
+        **_numbers(choice, at, judges),
         chosen_on=len(halves.choose),
     )
 
@@ -137,7 +121,7 @@ def default_error(error: float, number: int, confidence: float) -> float:
 
 
 def _halves(number: int, clusters: Int[Tensor, " samples"] | None) -> _Halves:
-    order = in_random_order(number, clusters)
+    order = in_random_order(number, clusters, SEED)
     cut = min(number // 2, MOST_SAMPLES)
     if clusters is not None:  # the cluster in the middle goes to the first half
         while cut < number and clusters[order[cut]] == clusters[order[cut - 1]]:
@@ -145,87 +129,50 @@ def _halves(number: int, clusters: Int[Tensor, " samples"] | None) -> _Halves:
     return _Halves(order[:cut], order[cut:])
 
 
-def _judges(
-    analysis: Analysis, wrong: Float[Tensor, " samples"], rows: Int[Tensor, " rows"]
-) -> _Judges:
-    table, kept = analysis.table, analysis.kept
-    among = torch.isin(kept.positions, rows).nonzero().squeeze(-1)
-    return _Judges(
-        Part(Doubts(*(values[None, rows] for values in table.doubts)), wrong[None, rows]),
-        replicates(kept, among),
-        _some(table.cluster, rows),
-        _some(table.cluster, kept.positions[among]),
-    )
-
-
-def _areas(choice: Choice, judges: _Judges) -> dict[str, object]:
-    """Areas of all doubts, and the gain of the chosen one."""
-    (found, wrong), (without, alone, wrong_alone), clusters, of_kept = judges
-    whole, less = {}, {}
-    for name in choice.names:
-        whole[name] = areas(choice.doubt(found, name), wrong)
-        less[name] = without and areas(choice.doubt(without.doubts, name), without.wrong)
-
-    def estimates(name: str) -> dict[str, Estimate]:
-        return {
-            area: with_intervals(
-                getattr(whole[name], area), less[name] and getattr(less[name], area), clusters
-            )
-            for area in ("aurc", "augrc")
-        }
-
-    gains = [
-        of[choice.name] and difference(of[choice.name].augrc, of["confidence"].augrc)
-        for of in (whole, less)
-    ]
-    members = areas(alone, wrong_alone)
-    return {
-        "scores": {name: estimates(name) for name in choice.names},
-        "gain": with_intervals(*gains, clusters, "real"),
-        "one_member": {
-            area: over_members(values, of_kept) for area, values in members._asdict().items()
-        },
+def _numbers(choice: Choice, at: Threshold, judges: Judges) -> dict[str, object]:
+    """All fields of `Found` that are judged."""
+    parts = judges.parts
+    ranked = {
+        name: [areas(choice.doubt(part.doubts, name), part.wrong) for part in parts]
+        for name in choice.names
     }
-
-
-def _at_threshold(choice: Choice, at: Threshold, judges: _Judges) -> dict[str, Estimate]:
-    """Fraction accepted and error rates, over the samples that judge."""
-    without, clusters = judges.kept.without, judges.clusters
-    parts = [judges.all, without]
-
-    def everything(part: Part) -> Area:
-        return error_rate(torch.ones_like(part.wrong), part.wrong)
-
-    error = with_intervals(*(part and everything(part) for part in parts), clusters)
+    pairs = zip(ranked[choice.name], ranked["confidence"], strict=True)
+    found = {
+        "scores": {
+            name: {
+                "aurc": judges.estimate([part.aurc for part in of_parts]),
+                "augrc": judges.estimate([part.augrc for part in of_parts]),
+            }
+            for name, of_parts in ranked.items()
+        },
+        "gain": judges.estimate([difference(a.augrc, b.augrc) for a, b in pairs], "real"),
+        "one_member": judges.alone.areas(),
+        "curves": {
+            name: _curve(choice, name, judges)
+            for name in dict.fromkeys((choice.name, "confidence"))
+        },
+        "curve_of_member": judges.alone.rates(COVERAGES),
+        "error": judges.error_rate([torch.ones_like(part.wrong).bool() for part in parts]),
+    }
     if at.threshold is None:
         none = Estimate(None, reason="no threshold reaches the wanted error")
-        return {"error": error, "accepted": none, "error_accepted": none}
-    taken = [part and choice.doubt(part.doubts) <= at.threshold for part in parts]
-    shares = (None if some is None else share(some) for some in taken)
-    rates = (
-        None if some is None else error_rate(some, part.wrong)
-        for some, part in zip(taken, parts, strict=True)
-    )
-    return {
-        "error": error,
-        "accepted": with_intervals(*shares, clusters),
-        "error_accepted": with_intervals(*rates, clusters),
-    }
+        return found | {"accepted": none, "error_accepted": none}
+    accepted = [choice.doubt(part.doubts) <= at.threshold for part in parts]
+    found["accepted"] = judges.estimate([share(taken) for taken in accepted])
+    return found | {"error_accepted": judges.error_rate(accepted)}
 
 
-def _curves(choice: Choice, judges: _Judges) -> dict[str, list[Estimate]]:
-    (found, wrong), (without, alone, wrong_alone), clusters, of_kept = judges
-    curves = {}
-    for name in dict.fromkeys((choice.name, "confidence")):
-        whole = curve(choice.doubt(found, name), wrong, COVERAGES)
-        less = [None] * len(whole)
-        if without:
-            less = curve(choice.doubt(without.doubts, name), without.wrong, COVERAGES)
-        curves[name] = [with_intervals(*pair, clusters) for pair in zip(whole, less, strict=True)]
-    curves["member"] = [
-        over_members(point, of_kept) for point in curve(alone, wrong_alone, COVERAGES)
+def _curve(choice: Choice, name: str, judges: Judges) -> list[Estimate]:
+    """Error rate among the most certain samples at each coverage.
+
+    Intervals are those of the samples accepted here, as if the doubt of the last one were a
+    threshold set before.
+    """
+    ranks = [places(choice.doubt(part.doubts, name)) for part in judges.parts]
+    return [
+        judges.error_rate([rank < math.ceil(share * rank.shape[1]) for rank in ranks])
+        for share in COVERAGES.tolist()
     ]
-    return curves
 
 
 def _some(values: Tensor | None, rows: Tensor) -> Tensor | None:

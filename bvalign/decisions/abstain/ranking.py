@@ -20,7 +20,7 @@ Samples of equal doubt count as in random order: each has the mean of what its p
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -41,8 +41,8 @@ class Areas(NamedTuple):
 class Ranked(NamedTuple):
     """Samples in the order of their doubt; those of equal doubt share what they have."""
 
-    order: Tensor  # (sets, samples)
-    block: Tensor  # number of the run of equal doubts, in order
+    order: Int[Tensor, "sets samples"]
+    block: Int[Tensor, "sets samples"]  # number of the run of equal doubts, in order
     size: Float[Tensor, "sets samples"]  # samples of the run
     wrong: Float[Tensor, "sets samples"]  # share of the run that is wrong
 
@@ -108,30 +108,12 @@ def areas(doubt: Float[Tensor, "sets samples"], wrong: Float[Tensor, "sets sampl
     )
 
 
-def curve(
-    doubt: Float[Tensor, "sets samples"],
-    wrong: Float[Tensor, "sets samples"],
-    coverages: Float[Tensor, " points"],
-) -> list[Area]:
-    """Error rate among the most certain samples, at each coverage; as an `Area` of its own.
-
-    The influence is that on the error rate of the samples accepted here, as if the doubt of the
-    last one were a threshold set before.
-
-    Args:
-        doubt: from each set of members.
-        wrong: 1 where the prediction of that set is wrong, else 0.
-        coverages: above 0, at most 1.
-    """
-    here = ranked(doubt, wrong)
-    number, points = doubt.shape[-1], []
-    own, errors = wrong.gather(-1, here.order), here.errors
-    for accepted in (coverages * number).ceil().long().clamp(min=1).tolist():
-        rate = errors[:, accepted - 1] / accepted
-        influence = torch.zeros_like(doubt)
-        influence[:, :accepted] = (own[:, :accepted] - rate[:, None]) * (number / accepted)
-        points.append(Area(rate, _in_place(influence, here, rate)))
-    return points
+def places(doubt: Float[Tensor, "sets samples"]) -> Int[Tensor, "sets samples"]:
+    """Place of each sample, from 0 of the smallest doubt; equal ones in the order they come."""
+    order = doubt.argsort(dim=-1, stable=True)
+    return torch.empty_like(order).scatter_(
+        -1, order, torch.arange(order.shape[-1]).expand_as(order)
+    )
 
 
 def _from_here_on(values: Tensor) -> Tensor:

@@ -6,12 +6,10 @@ from torch import Tensor
 from bvalign.analysis.collect import one_thread_each
 from bvalign.analysis.decompositions import Column, Unit, member_probs, vote_counts
 from bvalign.analysis.groups import Doubts, doubts, sums_of_all
-from bvalign.analysis.intervals import Estimate
+from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance
 from bvalign.decisions.abstain.answer import accepted_of
 from bvalign.decisions.abstain.choice import Choice
 from bvalign.decisions.abstain.combination import Combination
-from bvalign.decisions.abstain.judged import error_rate, share, with_intervals
-from bvalign.decisions.abstain.ranking import Area
 from bvalign.decisions.abstain.said import percent, with_ends
 from bvalign.predictions import Predictions
 
@@ -41,16 +39,17 @@ def apply_abstention(
     doubt = _choice(rule).doubt(found)
     everything = rule["accept"] == "everything"
     accepted = accepted_of(doubt, torch.inf if everything else rule["threshold"])
+    clusters = None if predictions.clusters is None else torch.from_numpy(predictions.clusters)
     columns = {
         "prediction": Column(found.prediction, Unit("class id")),
         "doubt": Column(doubt, Unit(rule["formula"])),
         "accepted": Column(accepted, Unit("whether the prediction is accepted")),
     }
-    lines = [f"accepted: {_of(share(accepted[None]), predictions)}, by {rule['doubt']}"]
+    lines = [f"accepted: {with_ends(_share(accepted, clusters))}, by {rule['doubt']}"]
     if predictions.target is not None:
         target = torch.from_numpy(predictions.target)
         columns["label"] = Column(target, Unit("class id"))
-        lines.append(_wrong(found.prediction != target, accepted, rule, predictions))
+        lines.append(_wrong(found.prediction != target, accepted, rule, clusters))
     return columns, tuple(lines)
 
 
@@ -79,25 +78,20 @@ def _doubts(predictions: Predictions) -> Doubts:
 
 
 def _wrong(
-    wrong: Tensor, accepted: Tensor, rule: dict[str, object], predictions: Predictions
+    wrong: Tensor, accepted: Tensor, rule: dict[str, object], clusters: Tensor | None
 ) -> str:
     """How many of the accepted predictions are wrong, and whether that fits the promise."""
-    of_all = _of(error_rate(torch.ones_like(accepted)[None], wrong[None].double()), predictions)
+    of_all = f"{with_ends(_share(wrong, clusters))} of all predictions"
     if not accepted.any():
-        return f"wrong: {of_all} of all predictions"
-    rate = error_rate(accepted[None], wrong[None].double())
-    line = f"wrong among them: {_of(rate, predictions)}, {of_all} of all predictions"
+        return f"wrong: {of_all}"
+    found = _share(wrong[accepted], None if clusters is None else clusters[accepted])
+    line = f"wrong among them: {with_ends(found)}, {of_all}"
     line += f"; the rule promises at most {percent(rule['max_error'])}"
-    low, _ = _estimate(rate, predictions).quoted_interval or (0.0, 1.0)
-    if low > rule["max_error"]:
-        line += ", which does not hold here: are these samples and members of the same kind?"
+    if (found.quoted_interval or (0.0, 1.0))[0] > rule["max_error"]:
+        line += ", which does not hold here: are samples and members of the same kind?"
     return line
 
 
-def _estimate(area: Area, predictions: Predictions) -> Estimate:
-    clusters = predictions.clusters
-    return with_intervals(area, None, None if clusters is None else torch.from_numpy(clusters))
-
-
-def _of(area: Area, predictions: Predictions) -> str:
-    return with_ends(_estimate(area, predictions))
+def _share(marked: Tensor, clusters: Tensor | None) -> Estimate:
+    spread = Spread(*samples_variance(marked.double(), clusters))
+    return estimate(float(marked.double().mean()), spread, "proportion")

@@ -1,6 +1,7 @@
 """What the card of "When to abstain?" says."""
 
 import math
+from collections.abc import Sequence
 
 from bvalign.analysis.intervals import Estimate
 from bvalign.decisions.abstain.choice import COMBINATION
@@ -95,12 +96,11 @@ def baseline(found: Found) -> str:
 
 def chart(found: Found) -> Chart:
     """Error rate over coverage, with the rule as a point."""
+    member = (_percents(COVERAGES.tolist()), _percents(found.curve_of_member))
     curves = [
         _curve(found, found.choice.name, NAMES[found.choice.name]),
         _curve(found, "confidence", "confidence of the mean")._replace(low=None, high=None),
-        _curve(found, "member", "confidence of one member")._replace(
-            low=None, high=None, style="dashed"
-        ),
+        Curve("confidence of one member", *member, style="dashed"),
     ]
     if found.choice.name == "confidence":
         curves.pop(1)
@@ -134,6 +134,10 @@ def with_ends(number: Estimate) -> str:
 
 def _curve(found: Found, key: str, name: str) -> Curve:
     points = found.curves[key]
-    low, high = zip(*(p.quoted_interval or (p.value, p.value) for p in points), strict=True)
-    y, low, high = ([100 * v for v in values] for values in ([p.value for p in points], low, high))
-    return Curve(name, (100 * COVERAGES).tolist(), y, low, high)
+    ends = zip(*(p.quoted_interval or (p.value, p.value) for p in points), strict=True)
+    values = [point.value for point in points]
+    return Curve(name, *map(_percents, (COVERAGES.tolist(), values, *ends)))
+
+
+def _percents(shares: Sequence[float]) -> list[float]:
+    return [100 * share for share in shares]

@@ -67,29 +67,34 @@ def find_threshold(
     """
     thresholds = torch.quantile(chosen_on.doubt, PERCENT, interpolation="higher").unique()
     thresholds[-1] = math.inf
-    before = [_p_value(chosen_on._replace(clusters=None), t, max_error) for t in thresholds]
-    found, first = None, None
-    for threshold in thresholds[int(torch.tensor(before).argmin()) :]:
-        p = _p_value(tested_on, threshold, max_error)
-        first = p if first is None else first
-        if p > 1 - confidence:
-            break
-        found = (float(threshold), p)
+    before, _, _ = _of_thresholds(chosen_on._replace(clusters=None), thresholds, max_error)
+    thresholds = thresholds[int(before.argmin()) :]
+    p, accepted, wrong = _of_thresholds(tested_on, thresholds, max_error)
+    passed = int((p <= 1 - confidence).long().cumprod(dim=0).sum())
     number = len(tested_on.doubt)
-    if found is None:
-        return Threshold(None, number, 0, 0, first)
-    accepted = tested_on.doubt <= found[0]
-    wrong = tested_on.wrong[accepted].sum()
-    return Threshold(found[0], number, int(accepted.sum()), int(wrong), found[1])
+    if not passed:
+        return Threshold(None, number, 0, 0, float(p[0]))
+    at = passed - 1
+    counts = (int(values[at]) for values in (accepted, wrong))
+    return Threshold(float(thresholds[at]), number, *counts, float(p[at]))
 
 
-def _p_value(samples: Samples, threshold: Tensor, max_error: float) -> float:
-    """Of the hypothesis that more than `max_error` of the accepted samples are wrong."""
-    accepted = samples.doubt <= threshold
-    if samples.clusters is not None:
-        return _of_clusters(samples, accepted, max_error)
-    wrong, number = float(samples.wrong[accepted].sum()), int(accepted.sum())
-    return float(bdtr(wrong, number, max_error)) if number else 1.0
+def _of_thresholds(
+    samples: Samples, thresholds: Float[Tensor, " thresholds"], max_error: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """P of each threshold, and how many samples it accepts and how many of those are wrong.
+
+    The hypothesis is that more than `max_error` of the accepted ones are wrong.
+    """
+    interval = torch.searchsorted(thresholds, samples.doubt)  # the first that accepts it
+    none = torch.zeros_like(thresholds)
+    accepted = none.index_add(0, interval, torch.ones_like(samples.wrong)).cumsum(dim=0)
+    wrong = none.index_add(0, interval, samples.wrong).cumsum(dim=0)
+    if samples.clusters is None:
+        p = torch.from_numpy(bdtr(wrong.numpy(), accepted.long().numpy(), max_error))
+        return torch.where(accepted > 0, p, 1.0), accepted, wrong
+    p = [_of_clusters(samples, interval <= at, max_error) for at in range(len(thresholds))]
+    return torch.tensor(p), accepted, wrong
 
 
 def _of_clusters(samples: Samples, accepted: Tensor, max_error: float) -> float:
