@@ -1,7 +1,7 @@
 """The command line: it runs the command, and prints one clear line if the command fails.
 
-`analyze`, `report`, `apply` and `compare` train nothing, so they start without Lightning, and their `--help`
-does not import torch. The training commands are in `commands/fit.py`.
+`analyze`, `report`, `apply` and `compare` train nothing, so they start without Lightning, and their
+`--help` does not import torch. The training commands are in `commands/fit.py`.
 """
 
 import argparse
@@ -101,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run_directory", type=_path, help="a run directory")
     report.set_defaults(run=lambda a: _report(a.run_directory, a.run_directory, a))
     for command in (analyze, report):
+        _add_asked(command)
         command.add_argument(
             "--no-samples",
             action="store_true",
@@ -171,6 +172,23 @@ def _apply(options: argparse.Namespace) -> None:
     apply_and_write(options.rule, options.predictions, options.out, **given)
 
 
+def _add_asked(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("decisions")
+    group.add_argument(
+        "--max-error",
+        type=float,
+        metavar="SHARE",
+        help="wanted error rate of accepted predictions, as 0.02; half of that of all by default",
+    )
+    group.add_argument(
+        "--confidence",
+        type=float,
+        default=0.95,
+        metavar="SHARE",
+        help="confidence of guarantees (default: %(default)s)",
+    )
+
+
 def _compare(runs: list[Path], out: Path, pdf: bool) -> None:
     with quick_imports():
         from bvalign.commands.compare import compare_runs
@@ -183,12 +201,14 @@ def _report(
 ) -> None:
     with quick_imports():
         from bvalign.commands.report import analyze_and_report
+        from bvalign.decisions import Options
 
     analyze_and_report(
         source,
         out,
         clusters=options.clusters,
         names=names,
+        options=Options(max_error=options.max_error, confidence=options.confidence),
         samples=not options.no_samples,
         pdf=options.pdf,
     )

@@ -40,6 +40,8 @@ def analyze(
     votes: str | None = None,
     task: str | None = None,
     targets: Mapping[str, float] | None = None,
+    max_error: float | None = None,
+    confidence: float = 0.95,
 ) -> Result | UnlabelledResult:
     """Analyses the predictions of an ensemble, with labels or without.
 
@@ -73,12 +75,15 @@ def analyze(
         votes: pattern of the columns of votes, one per member, or name of an array.
         task: the label to analyse where samples have several that are each true or false.
         targets: wanted values by name, such as {"risk": 0.1}.
+        max_error: wanted error rate of accepted predictions; by default half of that of all.
+        confidence: of guarantees.
 
     Raises:
         FileNotFoundError: the path does not exist.
         ValueError: the predictions cannot be read, or what is given beside them does not fit.
     """
-    names, options = Names(member, sample, label, scores, votes, task), Options(targets or {})
+    names = Names(member, sample, label, scores, votes, task)
+    options = Options(targets or {}, max_error, confidence)
     if not isinstance(source, Predictions):
         predictions, origin = open_predictions(source, labels, clusters=clusters, names=names)
         return result_of(analyze_predictions(predictions), predictions, origin, options)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
+from bvalign.decisions.abstain import check_asked, when_to_abstain
 from bvalign.decisions.card import Decision
 
 Decisions = Mapping[str, Decision]
@@ -17,9 +18,19 @@ class Options:
 
     Attributes:
         targets: wanted values by name, such as {"risk": 0.1}.
+        max_error: wanted error rate of accepted predictions; half of that of all if None.
+        confidence: of guarantees.
+
+    Raises:
+        ValueError: a share is not between 0 and 1.
     """
 
     targets: Mapping[str, float] = field(default_factory=dict)
+    max_error: float | None = None
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        check_asked(self.max_error, self.confidence)
 
 
 def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[str, Decision]:
@@ -29,4 +40,6 @@ def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[st
         analysis: with labels or without.
         options: of the user.
     """
-    return {}
+    if isinstance(analysis, UnlabelledAnalysis):
+        return {}
+    return {"abstain": when_to_abstain(analysis, options.max_error, options.confidence)}

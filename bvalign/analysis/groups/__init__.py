@@ -1,5 +1,12 @@
 """Groups of the members: sums over them, and what they say about subsets of the members."""
 
+from bvalign.analysis.groups.doubts import (
+    Doubts,
+    DoubtSums,
+    doubt_sums,
+    doubts,
+    sums_of_all,
+)
 from bvalign.analysis.groups.left_out import (
     LeftOut,
     Sets,
@@ -27,6 +34,8 @@ from bvalign.analysis.groups.member_sums import (
 
 __all__ = [
     "NUM_GROUPS",
+    "DoubtSums",
+    "Doubts",
     "LeftOut",
     "LossSums",
     "MemberGroups",
@@ -36,6 +45,8 @@ __all__ = [
     "SetValues",
     "Sets",
     "Statistics",
+    "doubt_sums",
+    "doubts",
     "leave_one_out",
     "left_out",
     "left_out_sums",
@@ -47,5 +58,6 @@ __all__ = [
     "of_sets",
     "residuals",
     "set_values",
+    "sums_of_all",
     "unite",
 ]
