@@ -117,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     apply.add_argument("--out", type=_path, required=True, help="CSV to write, a row per sample")
     apply.set_defaults(run=_apply)
     _add_clusters(analyze, report, apply)
+    _add_groups(analyze, report)
     compare = commands.add_parser("compare", help="compare the reports of several runs")
     compare.add_argument(
         "runs", type=_path, nargs="+", help="run directories, or folders of reports"
@@ -189,6 +190,18 @@ def _add_asked(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_groups(*commands: argparse.ArgumentParser) -> None:
+    for command in commands:
+        command.add_argument(
+            "--groups",
+            type=_path,
+            metavar="FILE",
+            help="subgroups of the samples to compare (hospitals, languages, lengths), beside the "
+            "classes and the columns group_NAME of the predictions: a .csv with columns index or "
+            "sample and one for each way to group, or a .npy with a number or string per sample",
+        )
+
+
 def _compare(runs: list[Path], out: Path, pdf: bool) -> None:
     with quick_imports():
         from bvalign.commands.compare import compare_runs
@@ -207,6 +220,7 @@ def _report(
         source,
         out,
         clusters=options.clusters,
+        groups=options.groups,
         names=names,
         options=Options(max_error=options.max_error, confidence=options.confidence),
         samples=not options.no_samples,

@@ -33,6 +33,7 @@ def analyze(
     labels: object = None,
     *,
     clusters: Path | str | None = None,
+    groups: object = None,
     member: str | None = None,
     sample: str | None = None,
     label: str | None = None,
@@ -67,6 +68,8 @@ def analyze(
             memory that does not contain them; of a DataFrame one for each of its rows. Rows count
             by position: the index of a Series is ignored.
         clusters: file with the cluster of each sample, as for `open_predictions`.
+        groups: subgroups of the samples to compare, as for `open_predictions`: a file, one column
+            as an array, a list or a Series, or a dict or DataFrame of columns.
         member: column that tells members apart; this and the following are guessed by default.
         sample: column of sample ids.
         label: column or array of labels.
@@ -85,9 +88,10 @@ def analyze(
     names = Names(member, sample, label, scores, votes, task)
     options = Options(targets or {}, max_error, confidence)
     if not isinstance(source, Predictions):
-        predictions, origin = open_predictions(source, labels, clusters=clusters, names=names)
+        given = {"clusters": clusters, "groups": groups, "names": names}
+        predictions, origin = open_predictions(source, labels, **given)
         return result_of(analyze_predictions(predictions), predictions, origin, options)
-    beside = {"labels": labels, "clusters": clusters} | vars(names)
+    beside = {"labels": labels, "clusters": clusters, "groups": groups} | vars(names)
     given = [name for name, value in beside.items() if value is not None and value is not False]
     if given:
         raise ValueError(

@@ -22,6 +22,7 @@ def analyze_and_report(
     place: tuple[int, int] | None = None,
     *,
     clusters: Path | None = None,
+    groups: Path | None = None,
     names: Mapping[str, str] | None = None,
     options: Options = Options(),  # noqa: B008 (immutable)
     samples: bool = True,
@@ -34,6 +35,7 @@ def analyze_and_report(
         out: folder of the report.
         place: rank of this process and number of processes; from torchrun by default.
         clusters: file with the cluster of each sample, as for `open_predictions`.
+        groups: file with columns of subgroups of the samples, likewise.
         names: of columns or arrays, by field of `Names`.
         options: what is asked of the analysis.
         samples: whether to write samples.csv.
@@ -43,7 +45,7 @@ def analyze_and_report(
         ValueError: the predictions cannot be read.
     """
     names = Names(**names or {})
-    predictions, origin = open_predictions(source, clusters=clusters, names=names)
+    predictions, origin = open_predictions(source, clusters=clusters, groups=groups, names=names)
     place = place or tuple(int(os.environ.get(name, default)) for name, default in PLACE)
     if place[0] == 0 and "read" in origin:
         print(f"{origin['source']}, read as {origin['format']}: {origin['read']}")
@@ -51,7 +53,11 @@ def analyze_and_report(
     analysis = analyze_predictions(predictions, place)
     return_freed_memory()
     if place[0] == 0:
-        given = {"decisions": decide(analysis, options), "samples": samples, "pdf": pdf}
+        given = {
+            "decisions": decide(analysis, options.of(predictions)),
+            "samples": samples,
+            "pdf": pdf,
+        }
         write_report(analysis, predictions, origin, Path(out), **given)
         print_main_numbers(analysis)
         for decision in given["decisions"].values():

@@ -1,12 +1,14 @@
 """All questions that an analysis can answer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.decisions.abstain import check_asked, when_to_abstain
 from bvalign.decisions.card import Decision
+from bvalign.decisions.systematic import systematic_or_chance
+from bvalign.predictions import Groups, Predictions
 
 Decisions = Mapping[str, Decision]
 """Key of the question -> what answers it."""
@@ -20,6 +22,8 @@ class Options:
         targets: wanted values by name, such as {"risk": 0.1}.
         max_error: wanted error rate of accepted predictions; half of that of all if None.
         confidence: of guarantees.
+        groups: of the samples to compare, by column.
+        class_names: one per class, if they have names.
 
     Raises:
         ValueError: a share is not between 0 and 1.
@@ -28,9 +32,15 @@ class Options:
     targets: Mapping[str, float] = field(default_factory=dict)
     max_error: float | None = None
     confidence: float = 0.95
+    groups: Mapping[str, Groups] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_asked(self.max_error, self.confidence)
+
+    def of(self, predictions: Predictions) -> "Options":
+        """The same with what the predictions say of their samples and classes."""
+        return replace(self, groups=predictions.groups, class_names=predictions.class_names)
 
 
 def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[str, Decision]:
@@ -42,4 +52,8 @@ def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[st
     """
     if isinstance(analysis, UnlabelledAnalysis):
         return {}
-    return {"abstain": when_to_abstain(analysis, options.max_error, options.confidence)}
+    asked = options
+    return {
+        "systematic": systematic_or_chance(analysis, asked.groups, asked.class_names),
+        "abstain": when_to_abstain(analysis, asked.max_error, asked.confidence),
+    }

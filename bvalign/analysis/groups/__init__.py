@@ -8,6 +8,7 @@ from bvalign.analysis.groups.doubts import (
     sums_of_all,
 )
 from bvalign.analysis.groups.left_out import (
+    OF_GROUPS,
     LeftOut,
     Sets,
     Statistics,
@@ -34,6 +35,7 @@ from bvalign.analysis.groups.member_sums import (
 
 __all__ = [
     "NUM_GROUPS",
+    "OF_GROUPS",
     "DoubtSums",
     "Doubts",
     "LeftOut",
