@@ -95,6 +95,15 @@ def _parser() -> argparse.ArgumentParser:
         "docs/predictions.md",
     )
     _add_names(analyze)
+    analyze.add_argument(
+        "--source",
+        type=_path,
+        nargs="+",
+        metavar="LABELLED",
+        help="labelled predictions of the same members, such as those of the test set: error rates "
+        "and risk of predictions without labels are estimated from them; the first is fitted on, "
+        "others tell how far the estimates may be off; see docs/decisions/without_labels.md",
+    )
     analyze.add_argument("--out", type=_path, required=True, help="folder for the report")
     analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a, _names(a)))
     report = commands.add_parser("report", help="write the report of a run directory again")
@@ -223,6 +232,7 @@ def _report(
         groups=options.groups,
         names=names,
         options=Options(max_error=options.max_error, confidence=options.confidence),
+        sources=getattr(options, "source", None),
         samples=not options.no_samples,
         pdf=options.pdf,
     )

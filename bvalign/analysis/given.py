@@ -36,6 +36,7 @@ class Kept(NamedTuple):
     positions: Int[Tensor, " kept"]  # ascending, among all samples
     logits: Float[Tensor, "members kept classes"]  # in the type of the predictions
     target: Int[Tensor, " kept"] | None
+    clusters: Int[Tensor, " kept"] | None = None
 
 
 class LeftOutValues(NamedTuple):

@@ -17,6 +17,7 @@ from bvalign.analysis.labelled import analyze_blocks
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis, analyze_unlabelled_blocks
 from bvalign.commands.result import Result, UnlabelledResult, result_of
+from bvalign.commands.sources import with_sources
 from bvalign.decisions import Options
 from bvalign.predictions import Names, Predictions, open_predictions
 from bvalign.show.progress_bar import progress
@@ -43,6 +44,7 @@ def analyze(
     targets: Mapping[str, float] | None = None,
     max_error: float | None = None,
     confidence: float = 0.95,
+    sources: object = None,
 ) -> Result | UnlabelledResult:
     """Analyses the predictions of an ensemble, with labels or without.
 
@@ -80,6 +82,10 @@ def analyze(
         targets: wanted values by name, such as {"risk": 0.1}.
         max_error: wanted error rate of accepted predictions; by default half of that of all.
         confidence: of guarantees.
+        sources: labelled predictions of the same members, from which error rates and risk of
+            samples without labels are estimated: a path or opened predictions, or several of them
+            in a list, or a dict by name. The first is fitted on; the others tell how far the
+            estimates may be off.
 
     Raises:
         FileNotFoundError: the path does not exist.
@@ -90,6 +96,7 @@ def analyze(
     if not isinstance(source, Predictions):
         given = {"clusters": clusters, "groups": groups, "names": names}
         predictions, origin = open_predictions(source, labels, **given)
+        options = asked(options, predictions, sources, names)
         return result_of(analyze_predictions(predictions), predictions, origin, options)
     beside = {"labels": labels, "clusters": clusters, "groups": groups} | vars(names)
     given = [name for name, value in beside.items() if value is not None and value is not False]
@@ -98,8 +105,23 @@ def analyze(
             f"{', '.join(given)} must be given where predictions are opened, got opened ones; use "
             "open_predictions(source, ...)"
         )
-    origin = {"source": "opened predictions"}
+    origin, options = {"source": "opened predictions"}, asked(options, source, sources, names)
     return result_of(analyze_predictions(source), source, origin, options)
+
+
+def asked(options: Options, predictions: Predictions, sources: object, names: Names) -> Options:
+    """Adds what the predictions say of their samples, and labelled ones beside them.
+
+    Args:
+        options: what is asked.
+        predictions: those to analyse.
+        sources: see `with_sources`.
+        names: of columns or arrays.
+    """
+    options = options.of(predictions)
+    if predictions.unlabelled is not None:
+        options = replace(options, rest=analyze_predictions(predictions.unlabelled))
+    return with_sources(options, predictions, sources, names)
 
 
 def analyze_predictions(

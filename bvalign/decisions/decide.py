@@ -8,6 +8,7 @@ from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.decisions.abstain import check_asked, when_to_abstain
 from bvalign.decisions.card import Decision
 from bvalign.decisions.systematic import systematic_or_chance
+from bvalign.decisions.without_labels import Source, risk_without_labels
 from bvalign.predictions import Groups, Predictions
 
 Decisions = Mapping[str, Decision]
@@ -22,6 +23,8 @@ class Options:
         targets: wanted values by name, such as {"risk": 0.1}.
         max_error: wanted error rate of accepted predictions; half of that of all if None.
         confidence: of guarantees.
+        sources: labelled predictions of the same members, for risk without labels.
+        rest: where some of the samples have no label, the analysis of those.
         groups: of the samples to compare, by column.
         class_names: one per class, if they have names.
 
@@ -32,6 +35,8 @@ class Options:
     targets: Mapping[str, float] = field(default_factory=dict)
     max_error: float | None = None
     confidence: float = 0.95
+    sources: tuple[Source, ...] = ()
+    rest: UnlabelledAnalysis | None = None
     groups: Mapping[str, Groups] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
 
@@ -50,10 +55,12 @@ def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[st
         analysis: with labels or without.
         options: of the user.
     """
-    if isinstance(analysis, UnlabelledAnalysis):
-        return {}
-    asked = options
-    return {
-        "systematic": systematic_or_chance(analysis, asked.groups, asked.class_names),
-        "abstain": when_to_abstain(analysis, asked.max_error, asked.confidence),
-    }
+    asked, answers = options, {}
+    if isinstance(analysis, Analysis):
+        answers = {
+            "systematic": systematic_or_chance(analysis, asked.groups, asked.class_names),
+            "abstain": when_to_abstain(analysis, asked.max_error, asked.confidence),
+        }
+    if asked.sources or isinstance(analysis, UnlabelledAnalysis):
+        answers["without_labels"] = risk_without_labels(asked.rest or analysis, asked.sources)
+    return answers

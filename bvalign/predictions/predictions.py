@@ -43,6 +43,7 @@ class Predictions:
         soft_labels: float64 distributions of the labels (samples, classes), rows sum to one, whose
             argmax (the lowest class on ties) is the target; None where labels are class ids.
         answers: of people behind each soft label; None where the distribution itself is known.
+        unlabelled: the samples that have no label, where some have one; None otherwise.
     """
 
     read: Callable[[int, int], Float[Tensor, "members block classes"]]
@@ -60,6 +61,7 @@ class Predictions:
     soft_labels: Float64[np.ndarray, "samples classes"] | None = None
     answers: Int64[np.ndarray, " samples"] | None = None
     groups: Mapping[str, Groups] = field(default_factory=dict)
+    unlabelled: "Predictions | None" = None
 
     @property
     def num_samples(self) -> int:
