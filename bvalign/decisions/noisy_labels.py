@@ -25,7 +25,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.sample_table import SampleTable
+from bvalign.analysis.block_values import Leading
+from bvalign.analysis.summary import Analysis
 
 SPREAD = 0.3
 MOST_ROUNDS, TOLERANCE = 100, 1e-5
@@ -40,10 +41,6 @@ class Evidence(NamedTuple):
     classes: Int[Tensor, "samples candidates"]
     log_probs: Float[Tensor, "samples all"]  # log p; the last column is one of the other classes
     log_count: Float[Tensor, "samples all"]  # log of the classes in a column; -inf for none
-
-    def rows(self, chosen: Int[Tensor, " chosen"]) -> "Evidence":
-        """The same of some samples."""
-        return Evidence(*(field[chosen] for field in self))
 
 
 class LabelModel(NamedTuple):
@@ -61,26 +58,26 @@ class Posterior(NamedTuple):
     log_likelihood: float  # mean log P(y), nats
 
 
-def evidence(table: SampleTable, num_members: int, num_classes: int) -> Evidence:
-    """Collects label, leading classes and the rest of each sample.
+def evidence(analysis: Analysis, rows: Int[Tensor, " samples"]) -> Evidence:
+    """Collects label, leading classes and the rest of some samples.
 
     A class without a vote, where members vote, counts as 1 / K of a vote.
 
     Args:
-        table: of labelled samples.
-        num_members: M.
-        num_classes: K.
+        analysis: with class ids as labels.
+        rows: positions of the samples.
     """
-    lead, label = table.leading, table.target.unsqueeze(1)
-    probs = lead.probs.double()
-    own = (1 - table.soft_error).unsqueeze(1)
-    if torch.equal(lead.probs, lead.votes.float() / num_members):
-        probs, own = ((p * num_members + 1 / num_classes) / (num_members + 1) for p in (probs, own))
+    table, members, classes = analysis.table, analysis.num_members, analysis.num_classes
+    lead = Leading(*(field[rows] for field in table.leading))
+    label, probs = table.target[rows, None], lead.probs.double()
+    own = 1 - table.soft_error[rows, None]
+    if torch.equal(lead.probs, lead.votes.float() / members):
+        probs, own = ((p * members + 1 / classes) / (members + 1) for p in (probs, own))
     same = lead.classes == label
     own = torch.where(same.any(dim=1, keepdim=True), (probs * same).sum(dim=1, keepdim=True), own)
-    options = torch.full_like(label, num_classes)
+    options = torch.full_like(label, classes)
     if table.num_options is not None:
-        options = table.num_options.unsqueeze(1)
+        options = table.num_options[rows, None]
     listed = ~same & (torch.arange(same.shape[1]) < options)  # classes that are lacking come last
     others = options - 1 - listed.sum(dim=1, keepdim=True)
     rest = (1 - own - (probs * listed).sum(dim=1, keepdim=True)) / others.clamp(min=1)

@@ -23,10 +23,19 @@ from bvalign.analysis.decompositions import Column, Unit
 from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance
 from bvalign.analysis.summary import Analysis
 from bvalign.decisions.card import Card, Chart, Curve, Decision
-from bvalign.decisions.noisy_labels import Evidence, evidence, fit_label_model, posterior
+from bvalign.decisions.noisy_labels import (
+    Evidence,
+    LabelModel,
+    evidence,
+    fit_label_model,
+    posterior,
+)
 
 FITTED = 5000
 """Most samples that the constants are fitted to, drawn at random."""
+
+PIECE = 2**16
+"""Samples that are weighed at a time."""
 
 LEAST_SAMPLES = 50
 LEAST_SUSPICION, MOST_SUSPICIOUS = 0.1, 300
@@ -168,31 +177,41 @@ def wrong_labels(analysis: Analysis) -> WrongLabels:
     Args:
         analysis: of samples whose labels no member has seen.
     """
-    table, size, number = analysis.table, analysis.num_samples, analysis.num_classes
+    table, size = analysis.table, analysis.num_samples
     contradicted = int((table.prediction != table.target).sum())
     about = {"index": table.index, "label": table.target, "contradicted": contradicted}
     if reason := _reason(analysis, contradicted):
         none = torch.full((size,), math.nan, dtype=torch.float64)
         order, share = torch.arange(size), Estimate(None, reason=reason)
         return WrongLabels(none, table.target, order, order, share=share, explained={}, **about)
-    found = evidence(table, analysis.num_members, number)
-    imagined = {"any_class": math.inf, "some_classes": float(number)}
+    imagined = {"any_class": math.inf, "some_classes": float(analysis.num_classes)}
     if table.num_options is not None:
         imagined.pop("some_classes")
-    after = {name: _after(found, number, labels) for name, labels in imagined.items()}
-    weights = torch.stack(list(after.values())).mean(dim=0)
-    wrong = weights[:, 1:].sum(dim=1)
-    others = weights[:, 1:-1].argmax(dim=1, keepdim=True) + 1
-    shares = {name: _share(each[:, 1:].sum(dim=1), table.cluster) for name, each in after.items()}
+    drawn = evidence(analysis, draw_positions(size, FITTED))
+    models = [fit_label_model(drawn, analysis.num_classes, each) for each in imagined.values()]
+    pieces = [
+        _weighed(evidence(analysis, rows), models) for rows in torch.arange(size).split(PIECE)
+    ]
+    each, suggested, own = (torch.cat(parts) for parts in zip(*pieces, strict=True))
+    wrong = each.mean(dim=1)
+    shares = [_share(column, table.cluster) for column in each.unbind(dim=1)]
     return WrongLabels(
         wrong,
-        found.classes.gather(1, others).squeeze(1),
+        suggested,
         wrong.argsort(descending=True, stable=True),
-        found.log_probs[:, 0].argsort(stable=True),
-        share=_union(float(wrong.mean()), list(shares.values())),
-        explained=shares,
+        own.argsort(stable=True),
+        share=_union(float(wrong.mean()), shares),
+        explained=dict(zip(imagined, shares, strict=True)),
         **about,
     )
+
+
+def _weighed(found: Evidence, models: list[LabelModel]) -> tuple[Tensor, Tensor, Tensor]:
+    """Posterior of a wrong label under each model, suggested class, log probability of the label."""
+    after = torch.stack([posterior(found, model).after for model in models])
+    others = after.mean(dim=0)[:, 1:-1].argmax(dim=1, keepdim=True) + 1
+    suggested = found.classes.gather(1, others).squeeze(1)
+    return after[..., 1:].sum(dim=2).T, suggested, found.log_probs[:, 0]
 
 
 def _reason(analysis: Analysis, contradicted: int) -> str | None:
@@ -208,13 +227,6 @@ def _reason(analysis: Analysis, contradicted: int) -> str | None:
             "are they in the order of the predictions?"
         )
     return None
-
-
-def _after(found: Evidence, num_classes: int, imagined: float) -> Float[Tensor, "samples all"]:
-    """Posterior of the true class under the explanation with so many imagined labels."""
-    drawn = draw_positions(len(found.classes), FITTED)
-    model = fit_label_model(found.rows(drawn), num_classes, imagined)
-    return posterior(found, model).after
 
 
 def _share(wrong: Float[Tensor, " samples"], clusters: Int[Tensor, " samples"] | None) -> Estimate:
