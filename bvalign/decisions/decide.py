@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.decisions.card import Decision
+from bvalign.decisions.wrong_labels import wrong_labels
 
 Decisions = Mapping[str, Decision]
 """Key of the question -> what answers it."""
@@ -29,4 +30,6 @@ def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[st
         analysis: with labels or without.
         options: of the user.
     """
+    if isinstance(analysis, Analysis):
+        return {"wrong_labels": wrong_labels(analysis)}
     return {}

@@ -46,6 +46,9 @@ LISTED = 20
 
 SAMPLES_ALONE = "over samples alone: the model is not fitted again with members left out"
 SOFT = "labels are soft, and a distribution over classes has no other class to be wrong for"
+REVIEW = "review.html"
+"""Beside the report, if there is something to review."""
+
 PAGE = "docs/decisions/wrong_labels.md"
 ASSUMPTION = (
     "Holds if no member has seen the labels that it judges: those of a test set, or of training "
@@ -96,10 +99,6 @@ class WrongLabels(Decision):
         number = int((self.wrong >= LEAST_SUSPICION).sum())
         return self.order[: min(number, MOST_SUSPICIOUS)]
 
-    def precision(self, number: int) -> float:
-        """Expected share of wrong labels among so many of the most suspicious."""
-        return float(self.wrong[self.order[:number]].mean())
-
     def card(self) -> Card:
         return Card(
             key="wrong_labels",
@@ -110,7 +109,7 @@ class WrongLabels(Decision):
             baseline=self._baseline(),
             chart=self._chart(),
             page=PAGE,
-            beside="review.html" if len(self.suspicious()) else "",
+            beside=REVIEW if len(self.suspicious()) else "",
         )
 
     def summary(self) -> dict[str, object]:
@@ -146,17 +145,19 @@ class WrongLabels(Decision):
             return f"No label looks wrong: {said}, none with a probability of {LEAST_SUSPICION:g}."
         found = float(self.wrong[rows].sum())
         return (
-            f"{said}. Of the {len(rows):,} most suspicious ones, {found:,.0f} are; they come first "
-            "in the review sheet, with the class that the members suggest."
+            f"{said}. Of the {len(rows):,} most suspicious ones about {found:,.0f} are: review those "
+            "first, beside the class that the members suggest."
         )
 
     def _baseline(self) -> str:
         if self.share.value is None:
             return ""
-        return (
-            f"The ensemble contradicts {self.contradicted:,} labels. Counted as wrong, they would "
-            "include samples that are only hard."
-        )
+        rows = len(self.suspicious())
+        found = float(self.wrong[self.by_loss[:rows]].sum())
+        said = f"The ensemble contradicts {self.contradicted:,} labels, but some are only hard."
+        if rows:
+            said += f" Sorted by loss, the first {rows:,} hold about {found:,.0f} wrong ones."
+        return said
 
     def _chart(self) -> Chart | None:
         if not len(self.suspicious()):
@@ -207,7 +208,7 @@ def wrong_labels(analysis: Analysis) -> WrongLabels:
 
 
 def _weighed(found: Evidence, models: list[LabelModel]) -> tuple[Tensor, Tensor, Tensor]:
-    """Posterior of a wrong label under each model, suggested class, log probability of the label."""
+    """Posterior of a wrong label under each model, suggested class, log p of the label."""
     after = torch.stack([posterior(found, model).after for model in models])
     others = after.mean(dim=0)[:, 1:-1].argmax(dim=1, keepdim=True) + 1
     suggested = found.classes.gather(1, others).squeeze(1)
