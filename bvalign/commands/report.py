@@ -22,6 +22,7 @@ def analyze_and_report(
     place: tuple[int, int] | None = None,
     *,
     clusters: Path | None = None,
+    groups: Path | None = None,
     names: Mapping[str, str] | None = None,
     options: Options = Options(),  # noqa: B008 (immutable)
     sources: object = None,
@@ -35,6 +36,7 @@ def analyze_and_report(
         out: folder of the report.
         place: rank of this process and number of processes; from torchrun by default.
         clusters: file with the cluster of each sample, as for `open_predictions`.
+        groups: file with columns of subgroups of the samples, likewise.
         names: of columns or arrays, by field of `Names`.
         options: what is asked of the analysis.
         sources: labelled predictions of the same members, as for `bvalign.analyze`.
@@ -45,7 +47,7 @@ def analyze_and_report(
         ValueError: the predictions cannot be read.
     """
     names = Names(**names or {})
-    predictions, origin = open_predictions(source, clusters=clusters, names=names)
+    predictions, origin = open_predictions(source, clusters=clusters, groups=groups, names=names)
     place = place or tuple(int(os.environ.get(name, default)) for name, default in PLACE)
     if place[0] == 0 and "read" in origin:
         print(f"{origin['source']}, read as {origin['format']}: {origin['read']}")
