@@ -7,7 +7,7 @@ further labelled sets, on which the method is chosen.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -107,22 +107,24 @@ def _said(number: Estimate, method: str) -> dict:
 
 def table(found: dict) -> str:
     """All methods over all targets; errors of the error rate of a member."""
+    columns = ("target", "truth", *METHODS, "recommended, source alone", "with the others, too")
     parts = ["A member's error rate, by method; **bold** where the warning stands.", ""]
-    parts += ["| target | truth | " + " | ".join(METHODS) + " | recommended, source alone | with the "
-              "other targets, too |", "| --- " * (len(METHODS) + 4) + "|"]  # fmt: skip
+    parts += [_row(columns), _row(["---"] * len(columns))]
     for group, sets in found["sets"].items():
         for name, one in sets.items():
-            shown = f"{group}: {name}"
-            cells = [f"{one['truth'][RATE]:.3f}"]
-            cells += [f"{one['estimates'][m][RATE]:.3f}" for m in METHODS]
+            shown = f"**{group}: {name}**" if one["warning"] else f"{group}: {name}"
+            cells = [f"{one['estimates'][m][RATE]:.3f}" for m in METHODS]
             cells += [_shown(one[kind][RATE]) for kind in ("alone", "others")]
-            shown = f"**{shown}**" if one["warning"] else shown
-            parts.append(f"| {shown} | " + " | ".join(cells) + " |")
-    parts += ["", "Mean absolute error of the error rate of a member, and how many intervals hold the "
-              "truth:", "", *_summaries(found)]  # fmt: skip
-    parts += ["", f"Error / distance, root mean square over the image sets without a warning, in log "
-              f"odds: {_per_distance(found):.2f}.", "", *_coverage(found["coverage"])]  # fmt: skip
+            parts.append(_row([shown, f"{one['truth'][RATE]:.3f}", *cells]))
+    caption = "Mean absolute error of the error rate of a member, and how many intervals hold it:"
+    parts += ["", caption, "", *_summaries(found), ""]
+    scale = "Error / distance, root mean square over image sets without a warning, in log odds"
+    parts += [f"{scale}: {_per_distance(found):.2f}.", "", *_coverage(found["coverage"])]
     return "\n".join(parts)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _shown(one: dict) -> str:
@@ -137,14 +139,14 @@ def _summaries(found: dict) -> list[str]:
     everything = [one for sets in found["sets"].values() for one in sets.values()]
     groups["all without a warning"] = [one for one in everything if not one["warning"]]
     groups["all"] = everything
-    columns = (*METHODS, "alone", "others")
-    rows = ["| targets | number | " + " | ".join(columns) + " | held, alone | held, others |",
-            "| --- " * (len(columns) + 4) + "|"]  # fmt: skip
+    methods = (*METHODS, "alone", "others")
+    columns = ("targets", "number", *methods, "held, alone", "held, others")
+    rows = [_row(columns), _row(["---"] * len(columns))]
     for name, sets in groups.items():
-        off = [f"{error_of(sets, column):.4f}" for column in columns]
-        held = [f"{sum(holds(one[kind]) for one in _with_truth(sets, kind))}" for kind in
-                ("alone", "others")]  # fmt: skip
-        rows.append(f"| {name} | {len(sets)} | " + " | ".join([*off, *held]) + " |")
+        cells = [f"{error_of(sets, method):.4f}" for method in methods]
+        for kind in ("alone", "others"):
+            cells.append(str(sum(holds(one[kind]) for one in _with_truth(sets, kind))))
+        rows.append(_row([name, str(len(sets)), *cells]))
     return rows
 
 
@@ -177,12 +179,13 @@ def _per_distance(found: dict) -> float:
 
 
 def _coverage(found: dict) -> list[str]:
-    rows = ["Coverage of 95% intervals in simulation, of 100:", "",
-            "| target | draws | quantity | chance alone | recommended |",
-            "| --- | --- | --- | --- | --- |"]  # fmt: skip
+    columns = ("target", "draws", "quantity", "chance alone", "recommended")
+    rows = ["Coverage of 95% intervals in simulation, of 100:", ""]
+    rows += [_row(columns), _row(["---"] * len(columns))]
     for name, one in found.items():
-        rows += [f"| {name} | {one['draws']} | {quantity} | {100 * chance:.1f} | {100 * full:.1f} |"
-                 for quantity, (chance, full) in one["held"].items()]  # fmt: skip
+        for quantity, shares in one["held"].items():
+            cells = [f"{100 * share:.1f}" for share in shares]
+            rows.append(_row([name, str(one["draws"]), quantity, *cells]))
     return rows
 
 

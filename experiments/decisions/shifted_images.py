@@ -1,4 +1,4 @@
-"""Small ensembles on MNIST and Fashion-MNIST, and test images that are corrupted or chosen by class.
+"""Small ensembles on MNIST and Fashion-MNIST, and test images corrupted or chosen by class.
 
 Ten networks of two hidden layers, trained at the same time by PyTorch on one core: a few seconds
 for each ensemble. The test images are halved: the first half is the source, the second is shifted.
@@ -7,6 +7,7 @@ for each ensemble. The test images are halved: the first half is the source, the
 import gzip
 import struct
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,7 +105,7 @@ def _train(images: np.ndarray, labels: np.ndarray, epochs: int) -> Callable:
     generator = torch.Generator().manual_seed(0)
     sizes = [x.shape[1], HIDDEN, HIDDEN, 10]
     weights, biases = [], []
-    for number, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for number, (fan_in, fan_out) in enumerate(pairwise(sizes)):
         scale = (2 / fan_in) ** 0.5 * (0.5 if number == 2 else 1)
         weights.append(torch.randn(MEMBERS, fan_in, fan_out, generator=generator) * scale)
         biases.append(torch.zeros(MEMBERS, 1, fan_out))
