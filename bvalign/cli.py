@@ -94,8 +94,9 @@ def _parser() -> argparse.ArgumentParser:
         "docs/predictions.md",
     )
     _add_names(analyze)
+    _add_split(analyze)
     analyze.add_argument("--out", type=_path, required=True, help="folder for the report")
-    analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a, _names(a)))
+    analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a, _names(a), split=a.split))
     report = commands.add_parser("report", help="write the report of a run directory again")
     report.add_argument("run_directory", type=_path, help="a run directory")
     report.set_defaults(run=lambda a: _report(a.run_directory, a.run_directory, a))
@@ -141,6 +142,16 @@ def _names(options: argparse.Namespace) -> dict[str, str]:
     return {name: value for name in NAMES if (value := getattr(options, name)) is not None}
 
 
+def _add_split(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--split",
+        choices=("test", "train"),
+        default="test",
+        help="samples of a run directory: train judges each by members that were not trained on it "
+        "(fit --predictions.train=true --model.randomness.bootstrap=kfold)",
+    )
+
+
 def _add_clusters(*commands: argparse.ArgumentParser) -> None:
     for command in commands:
         command.add_argument(
@@ -162,7 +173,11 @@ def _compare(runs: list[Path], out: Path, pdf: bool) -> None:
 
 
 def _report(
-    source: Path, out: Path, options: argparse.Namespace, names: dict[str, str] | None = None
+    source: Path,
+    out: Path,
+    options: argparse.Namespace,
+    names: dict[str, str] | None = None,
+    split: str = "test",
 ) -> None:
     with quick_imports():
         from bvalign.commands.report import analyze_and_report
@@ -172,6 +187,7 @@ def _report(
         out,
         clusters=options.clusters,
         names=names,
+        split=split,
         samples=not options.no_samples,
         pdf=options.pdf,
     )

@@ -40,6 +40,7 @@ def analyze(
     votes: str | None = None,
     task: str | None = None,
     targets: Mapping[str, float] | None = None,
+    split: str = "test",
 ) -> Result | UnlabelledResult:
     """Analyses the predictions of an ensemble, with labels or without.
 
@@ -73,6 +74,8 @@ def analyze(
         votes: pattern of the columns of votes, one per member, or name of an array.
         task: the label to analyse where samples have several that are each true or false.
         targets: wanted values by name, such as {"risk": 0.1}.
+        split: `test`, or `train`, which analyses a run directory on its training samples, each
+            judged by members that have not seen it, see docs/predictions.md.
 
     Raises:
         FileNotFoundError: the path does not exist.
@@ -80,9 +83,11 @@ def analyze(
     """
     names, options = Names(member, sample, label, scores, votes, task), Options(targets or {})
     if not isinstance(source, Predictions):
-        predictions, origin = open_predictions(source, labels, clusters=clusters, names=names)
+        given = {"clusters": clusters, "names": names, "split": split}
+        predictions, origin = open_predictions(source, labels, **given)
         return result_of(analyze_predictions(predictions), predictions, origin, options)
     beside = {"labels": labels, "clusters": clusters} | vars(names)
+    beside["split"] = None if split == "test" else split
     given = [name for name, value in beside.items() if value is not None and value is not False]
     if given:
         raise ValueError(
@@ -109,12 +114,12 @@ def analyze_predictions(
         predictions = _with_checked_labels(predictions)
     (rank, world), total = place, predictions.num_ranges
     mine = range(total * rank // world, total * (rank + 1) // world)
-    clusters, num_options = (
+    clusters, num_options, num_unseen = (
         None if values is None else torch.from_numpy(values)
-        for values in (predictions.clusters, predictions.num_options)
+        for values in (predictions.clusters, predictions.num_options, predictions.num_unseen)
     )
     index, weights = torch.from_numpy(predictions.index), predictions.weights
-    given = Given(index, predictions.notes, clusters, weights, num_options)
+    given = Given(index, predictions.notes, clusters, weights, num_options, num_unseen)
     shape = (len(predictions.members), predictions.num_samples, predictions.num_classes)
     labelled = predictions.target is not None
     with (

@@ -24,6 +24,7 @@ def analyze_and_report(
     clusters: Path | None = None,
     names: Mapping[str, str] | None = None,
     options: Options = Options(),  # noqa: B008 (immutable)
+    split: str = "test",
     samples: bool = True,
     pdf: bool = False,
 ) -> Analysis | UnlabelledAnalysis:
@@ -36,6 +37,7 @@ def analyze_and_report(
         clusters: file with the cluster of each sample, as for `open_predictions`.
         names: of columns or arrays, by field of `Names`.
         options: what is asked of the analysis.
+        split: as for `open_predictions`.
         samples: whether to write samples.csv.
         pdf: figures also as PDF.
 
@@ -43,7 +45,7 @@ def analyze_and_report(
         ValueError: the predictions cannot be read.
     """
     names = Names(**names or {})
-    predictions, origin = open_predictions(source, clusters=clusters, names=names)
+    predictions, origin = open_predictions(source, clusters=clusters, names=names, split=split)
     place = place or tuple(int(os.environ.get(name, default)) for name, default in PLACE)
     if place[0] == 0 and "read" in origin:
         print(f"{origin['source']}, read as {origin['format']}: {origin['read']}")

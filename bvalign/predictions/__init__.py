@@ -2,13 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import get_args
 
 from bvalign.predictions.checks.checks import to_predictions
 from bvalign.predictions.checks.clusters import with_clusters
 from bvalign.predictions.checks.strings import file_name
 from bvalign.predictions.predictions import Predictions
 from bvalign.predictions.readers import open_memory, open_scores
-from bvalign.predictions.run import FinishedMember, MemberState, RunDirectory
+from bvalign.predictions.run import FinishedMember, MemberState, RunDirectory, Split
 from bvalign.predictions.scores.names import Names
 
 __all__ = [
@@ -28,6 +29,7 @@ def open_predictions(
     *,
     clusters: Path | str | None = None,
     names: Names | None = None,
+    split: str = "test",
 ) -> tuple[Predictions, dict[str, object]]:
     """Opens predictions; the logits are read later, block by block.
 
@@ -40,6 +42,8 @@ def open_predictions(
             `.npy` (samples) in the order of the rows of `source`, or a `.csv` with columns index
             and cluster.
         names: of columns or arrays, where they cannot be guessed.
+        split: `test`, or `train`, which opens those on the training samples of a run directory, of
+            members that have not seen the sample.
 
     Returns:
         The predictions, and where they come from: the contents of run.json, or for anything but a
@@ -50,6 +54,8 @@ def open_predictions(
         ValueError: it is damaged, or does not contain predictions, or labels or clusters do not
             fit.
     """
+    if split not in get_args(Split):
+        raise ValueError(f"split must be test or train, got {split}")
     names = names or Names()
     clusters = None if clusters is None else Path(os.path.expanduser(clusters))  # noqa: PTH111
     if not isinstance(source, Path | str):
@@ -67,9 +73,13 @@ def open_predictions(
             if names != Names():
                 raise ValueError(f"{source}: a run directory has no columns or arrays to choose")
             run = RunDirectory(source)
-            predictions = run.predictions()
-            return with_clusters(predictions, clusters) if clusters else predictions, run.info
+            predictions, origin = run.predictions(split), run.info
+            if split == "train":
+                origin = origin | {"split": split}
+            return with_clusters(predictions, clusters) if clusters else predictions, origin
         scores, format = open_scores(source, names)
+    if split != "test":
+        raise ValueError(f"{scores.path}: only a run directory has a split {split}")
     predictions = to_predictions(scores, clusters, names.task)
     origin = {"source": file_name(scores.path.name), "format": format, "read": _what(predictions)}
     return predictions, origin

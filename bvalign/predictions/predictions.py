@@ -33,6 +33,8 @@ class Predictions:
             others have a logit of -inf.
         soft_labels: float64 distributions of the labels (samples, classes), rows sum to one, whose
             argmax (the lowest class on ties) is the target; None where labels are class ids.
+        num_unseen: of training samples, how many members have not seen each, of which a fixed
+            number judges it; None of other samples.
         answers: of people behind each soft label; None where the distribution itself is known.
     """
 
@@ -50,6 +52,7 @@ class Predictions:
     num_options: Int64[np.ndarray, " samples"] | None = None
     soft_labels: Float64[np.ndarray, "samples classes"] | None = None
     answers: Int64[np.ndarray, " samples"] | None = None
+    num_unseen: Int64[np.ndarray, " samples"] | None = None
 
     @property
     def num_samples(self) -> int:
