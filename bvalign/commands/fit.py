@@ -36,11 +36,7 @@ from bvalign.ensemble.checkpoints import CheckpointMembers
 from bvalign.ensemble.module import Ensemble
 from bvalign.ensemble.ranks import leave_together, on_rank_zero, started_ranks
 from bvalign.ensemble.stopping import signals_to
-from bvalign.ensemble.trainer_settings import (
-    refuse_coupling,
-    refuse_settings,
-    trainer_identity,
-)
+from bvalign.ensemble.trainer_settings import refuse_coupling, refuse_settings, trainer_identity
 from bvalign.memory import keep_freed_memory
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.run.claims import one_at_a_time
@@ -131,8 +127,7 @@ class EnsembleCLI(LightningCLI):
         model.configure_model()
         for member in model.members:
             model.pack.load(member, run.member(member).weights())
-        alone = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
-        make = partial(self.instantiate_trainer, **alone)
+        make = partial(self.instantiate_trainer, devices=1, num_nodes=1, strategy="auto")
         trainer = make([AlignmentScatter()])
         trainer.test(model, datamodule)
         self._predictions.store(run, model, datamodule, make, trainer.strategy)
@@ -158,8 +153,7 @@ class EnsembleCLI(LightningCLI):
                 self.config_init[self.subcommand].checkpoints,
                 [AlignmentScatter(run), bar],
             )
-            make = self.instantiate_trainer
-            self._predictions.store(run, model, datamodule, make, strategy)
+            self._predictions.store(run, model, datamodule, self.instantiate_trainer, strategy)
         except (KeyboardInterrupt, SystemExit) as stop:
             if not strategy.is_global_zero:
                 return
