@@ -1,11 +1,16 @@
 """All questions that an analysis can answer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
+from bvalign.decisions.abstain import check_asked, when_to_abstain
 from bvalign.decisions.card import Decision
+from bvalign.decisions.systematic import systematic_or_chance
+from bvalign.decisions.without_labels import Source, risk_without_labels
+from bvalign.decisions.wrong_labels import wrong_labels
+from bvalign.predictions import Groups, Predictions
 
 Decisions = Mapping[str, Decision]
 """Key of the question -> what answers it."""
@@ -17,9 +22,31 @@ class Options:
 
     Attributes:
         targets: wanted values by name, such as {"risk": 0.1}.
+        max_error: wanted error rate of accepted predictions; half of that of all if None.
+        confidence: of guarantees.
+        sources: labelled predictions of the same members, for risk without labels.
+        rest: where some of the samples have no label, the analysis of those.
+        groups: of the samples to compare, by column.
+        class_names: one per class, if they have names.
+
+    Raises:
+        ValueError: a share is not between 0 and 1.
     """
 
     targets: Mapping[str, float] = field(default_factory=dict)
+    max_error: float | None = None
+    confidence: float = 0.95
+    sources: tuple[Source, ...] = ()
+    rest: UnlabelledAnalysis | None = None
+    groups: Mapping[str, Groups] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_asked(self.max_error, self.confidence)
+
+    def of(self, predictions: Predictions) -> "Options":
+        """The same with what the predictions say of their samples and classes."""
+        return replace(self, groups=predictions.groups, class_names=predictions.class_names)
 
 
 def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[str, Decision]:
@@ -29,4 +56,13 @@ def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[st
         analysis: with labels or without.
         options: of the user.
     """
-    return {}
+    asked, answers = options, {}
+    if isinstance(analysis, Analysis):
+        answers = {
+            "systematic": systematic_or_chance(analysis, asked.groups, asked.class_names),
+            "wrong_labels": wrong_labels(analysis),
+            "abstain": when_to_abstain(analysis, asked.max_error, asked.confidence),
+        }
+    if asked.sources or isinstance(analysis, UnlabelledAnalysis):
+        answers["without_labels"] = risk_without_labels(asked.rest or analysis, asked.sources)
+    return answers

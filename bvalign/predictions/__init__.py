@@ -1,19 +1,22 @@
 """Predictions on disk: training writes them, the analysis reads them."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 from bvalign.predictions.checks.checks import to_predictions
 from bvalign.predictions.checks.clusters import with_clusters
+from bvalign.predictions.checks.groups import with_groups
 from bvalign.predictions.checks.strings import file_name
-from bvalign.predictions.predictions import Predictions
+from bvalign.predictions.predictions import Groups, Predictions
 from bvalign.predictions.readers import open_memory, open_scores
 from bvalign.predictions.run import FinishedMember, MemberState, RunDirectory, Split
 from bvalign.predictions.scores.names import Names
 
 __all__ = [
     "FinishedMember",
+    "Groups",
     "MemberState",
     "Names",
     "Predictions",
@@ -28,8 +31,8 @@ def open_predictions(
     labels: object = None,
     *,
     clusters: Path | str | None = None,
+    groups: object = None,
     names: Names | None = None,
-    split: str = "test",
 ) -> tuple[Predictions, dict[str, object]]:
     """Opens predictions; the logits are read later, block by block.
 
@@ -41,9 +44,12 @@ def open_predictions(
         clusters: file with the cluster of each sample, where `source` does not contain it: a
             `.npy` (samples) in the order of the rows of `source`, or a `.csv` with columns index
             and cluster.
-        names: of columns or arrays, where they cannot be guessed.
-        split: `test`, or `train`, which opens those on the training samples of a run directory, of
-            members that have not seen the sample.
+        groups: subgroups of the samples to compare, beside those that `source` contains: a file
+            such as that of clusters, with any columns of names or numbers; one column as an array,
+            a list or a Series (samples), in the order of the rows of `source`; or a dict or
+            DataFrame of columns, perhaps with one `index` or `sample`.
+        names: of columns or arrays, where they cannot be guessed, and the split of a run directory:
+            of its training samples, those that some members have not seen are opened.
 
     Returns:
         The predictions, and where they come from: the contents of run.json, or for anything but a
@@ -51,13 +57,13 @@ def open_predictions(
 
     Raises:
         FileNotFoundError: there is no file of that name.
-        ValueError: it is damaged, or does not contain predictions, or labels or clusters do not
-            fit.
+        ValueError: it is damaged, or does not contain predictions, or labels, clusters or groups
+            do not fit.
     """
-    if split not in get_args(Split):
-        raise ValueError(f"split must be test or train, got {split}")
     names = names or Names()
     clusters = None if clusters is None else Path(os.path.expanduser(clusters))  # noqa: PTH111
+    if isinstance(groups, Path | str):
+        groups = Path(os.path.expanduser(groups))  # noqa: PTH111
     if not isinstance(source, Path | str):
         scores, format = open_memory(source, labels, names), "memory"
     else:
@@ -70,19 +76,27 @@ def open_predictions(
                 "beside a path are not read"
             )
         if (source / "run.json").exists():
-            if names != Names():
-                raise ValueError(f"{source}: a run directory has no columns or arrays to choose")
-            run = RunDirectory(source)
-            predictions, origin = run.predictions(split), run.info
-            if split == "train":
-                origin = origin | {"split": split}
-            return with_clusters(predictions, clusters) if clusters else predictions, origin
+            predictions, origin = _of_run(source, names)
+            predictions = with_clusters(predictions, clusters) if clusters else predictions
+            return predictions if groups is None else with_groups(predictions, groups), origin
         scores, format = open_scores(source, names)
-    if split != "test":
-        raise ValueError(f"{scores.path}: only a run directory has a split {split}")
-    predictions = to_predictions(scores, clusters, names.task)
+    if names.split is not None:
+        raise ValueError(
+            f"{scores.path}: a split, {names.split}, is chosen of a run directory only"
+        )
+    predictions = to_predictions(scores, clusters, groups, names.task)
     origin = {"source": file_name(scores.path.name), "format": format, "read": _what(predictions)}
     return predictions, origin
+
+
+def _of_run(source: Path, names: Names) -> tuple[Predictions, dict[str, object]]:
+    split = names.split or "test"
+    if replace(names, split=None) != Names():
+        raise ValueError(f"{source}: a run directory has no columns or arrays to choose")
+    if split not in get_args(Split):
+        raise ValueError(f"{source}: split must be test or train, got {split}")
+    run = RunDirectory(source)
+    return run.predictions(split), run.info | ({"split": split} if split != "test" else {})
 
 
 def _what(predictions: Predictions) -> str:

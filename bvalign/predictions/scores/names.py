@@ -3,6 +3,7 @@
 A guess needs one reading only: where several names could be meant, the user is asked.
 """
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ LABEL = ("label", "labels", "target", "targets", "true", "y", "y_true", "y_test"
 MEMBER = ("member", "seed", "model", "run")
 SAMPLE = ("sample", "id", "sample_id", "idx", "index", "doc_id", "image", "filename")
 CLUSTER = ("cluster", "clusters")
+GROUP = re.compile(r"groups?|group_(.+)", re.IGNORECASE)
+"""Columns and arrays of subgroups."""
+
 TEXT = ("text", "texts", "sentence", "question")
 
 OWN = ("member", "sample", "label", "labels", "cluster", "clusters")
@@ -42,6 +46,7 @@ class Names:
         scores: pattern of the columns, one per class, or name of the array, as in `prob_*`.
         votes: pattern of the columns, one per member, or name of the array.
         task: the label to analyse where a sample has several that are each true or false.
+        split: of a run directory, test by default, or train.
         one_member: whether arrays of two axes are one member's (samples, classes) in any case, as
             in a file of a folder.
     """
@@ -52,6 +57,7 @@ class Names:
     scores: str | None = None
     votes: str | None = None
     task: str | None = None
+    split: str | None = None
     one_member: bool = False
 
     def __post_init__(self) -> None:
@@ -106,6 +112,16 @@ def find_name(
             f"{path}: {' and '.join(found)} could each be the {what}; choose one with --{what}"
         )
     return found[0] if found else None
+
+
+def group_columns(names: Collection[str]) -> dict[str, str]:
+    """Finds the columns or arrays of subgroups, each with what it tells.
+
+    >>> group_columns(["logits", "group", "group_age"])
+    {'group': 'group', 'group_age': 'age'}
+    """
+    found = {name: match for name in names if (match := GROUP.fullmatch(name))}
+    return {name: match[1] or "group" for name, match in found.items()}
 
 
 def shorten(names: Collection[object], most: int = 8) -> str:
