@@ -98,7 +98,7 @@ def test_what_cannot_be_judged_is_one_line(fit, bvalign):
     with pytest.raises(SystemExit, match="all 2 members were trained on all 100 training samples"):
         bvalign("analyze", ROOT, "--split", "train", "--out", "out")
     np.savez("p.npz", logits=np.zeros((2, 3, 4)), labels=np.zeros(3, int))
-    with pytest.raises(SystemExit, match="a split, train, is chosen of a run directory only"):
+    with pytest.raises(SystemExit, match="only a run directory has a split train"):
         bvalign("analyze", "p.npz", "--split", "train", "--out", "out")
     with pytest.raises(ValueError, match="split must be test or train, got val"):
         analyze(ROOT, split="val")
