@@ -1,0 +1,7 @@
+"""Calibrate the ensemble: a temperature of its mean, of its members, or two constants."""
+
+from bvalign.decisions.calibrate.halves import calibrate_ensemble
+from bvalign.decisions.calibrate.methods import calibrated
+from bvalign.decisions.calibrate.result import Calibrate
+
+__all__ = ["Calibrate", "calibrate_ensemble", "calibrated"]
