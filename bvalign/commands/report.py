@@ -54,6 +54,8 @@ def analyze_and_report(
         given = {"decisions": decide(analysis, options), "samples": samples, "pdf": pdf}
         write_report(analysis, predictions, origin, Path(out), **given)
         print_main_numbers(analysis)
+        for decision in given["decisions"].values():
+            print(decision)
         print(f"report: {Path(out) / 'report.html'}")
     return analysis
 

@@ -64,6 +64,11 @@ class Decision:
         """Says the answer."""
         raise NotImplementedError
 
+    def __str__(self) -> str:
+        """Question and answer."""
+        card = self.card()
+        return f"{card.question} {card.answer}"
+
     def summary(self) -> dict[str, object]:
         """Numbers for summary.json, beside those of the card."""
         return {}

@@ -27,7 +27,8 @@ def chart(data: Chart) -> Figure:
         axes.set_yticks(range(len(data.ticks)), data.ticks)
         axes.set_ylim(len(data.ticks) - 0.5, -0.5)
     if data.log_x:
-        axes.set_xscale("log")
+        axes.set_xscale("log", base=2)  # counts, which are doubled
+        axes.xaxis.set_major_formatter("{x:g}")
     if data.log_y:
         axes.set_yscale("log")
     whole_decades(axes)
