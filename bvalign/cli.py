@@ -1,6 +1,6 @@
 """The command line: it runs the command, and prints one clear line if the command fails.
 
-`analyze`, `report` and `compare` train nothing, so they start without Lightning, and their `--help`
+`analyze`, `report`, `apply` and `compare` train nothing, so they start without Lightning, and their `--help`
 does not import torch. The training commands are in `commands/fit.py`.
 """
 
@@ -24,6 +24,7 @@ TRAINING = {
 EPILOG = """examples:
   bvalign fit --config configs/digits.yaml --model.members=64 --model.arch=cnn
   bvalign analyze predictions.npz --out out/
+  bvalign apply out/abstain.json new.npz --out accepted.csv
   bvalign compare runs/digits-cnn runs/digits-mlp --out compare/
 """
 
@@ -106,7 +107,15 @@ def _parser() -> argparse.ArgumentParser:
             help="write no samples.csv, which takes about half a kilobyte a sample; one of before "
             "is removed",
         )
-    _add_clusters(analyze, report)
+    apply = commands.add_parser(
+        "apply", help="apply a rule that a report has saved to new predictions"
+    )
+    apply.add_argument("rule", type=_path, help="abstain.json of a report")
+    apply.add_argument("predictions", type=_path, help="as for `analyze`; labels are optional")
+    _add_names(apply)
+    apply.add_argument("--out", type=_path, required=True, help="CSV to write, a row per sample")
+    apply.set_defaults(run=_apply)
+    _add_clusters(analyze, report, apply)
     compare = commands.add_parser("compare", help="compare the reports of several runs")
     compare.add_argument(
         "runs", type=_path, nargs="+", help="run directories, or folders of reports"
@@ -152,6 +161,14 @@ def _add_clusters(*commands: argparse.ArgumentParser) -> None:
             "order, or a .csv with columns index and cluster; intervals then treat clusters, not "
             "samples, as drawn at random",
         )
+
+
+def _apply(options: argparse.Namespace) -> None:
+    with quick_imports():
+        from bvalign.commands.apply import apply_and_write
+
+    given = {"clusters": options.clusters, "names": _names(options)}
+    apply_and_write(options.rule, options.predictions, options.out, **given)
 
 
 def _compare(runs: list[Path], out: Path, pdf: bool) -> None:

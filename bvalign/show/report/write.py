@@ -18,6 +18,7 @@ from bvalign.predictions import Predictions
 from bvalign.show.report import labelled, unlabelled
 from bvalign.show.report.decide import cards, charts
 from bvalign.show.report.samples_csv import write_samples
+from bvalign.show.report.summary_json import how_it_was_made, plain
 
 DPI = {"png": 150, "pdf": 200}
 """Dots per inch of each format; in a PDF those of its rasterized points."""
@@ -58,8 +59,9 @@ def write_report(
         write_samples(out / "samples.csv", columns)
     else:
         (out / "samples.csv").unlink(missing_ok=True)
+    made = how_it_was_made(predictions, origin)
     for name, content in files.items():
-        write_atomic(out / name, (json.dumps(content, indent=1) + "\n").encode())
+        write_atomic(out / name, (json.dumps(plain(content) | made, indent=1) + "\n").encode())
     images = {}
     for name, figure in (report.plot(analysis) | charts(decisions)).items():
         images[name] = save_figure(figure, out / "figures" / name, pdf=pdf)
