@@ -51,6 +51,7 @@ CORNERS = {
     },
     "predictions.run": set(),
     "ensemble.triton_conv": set(),
+    "decisions.calibrate": set(),
     "show.figures": set(),
     "show.loggers": {"show.figures"},
     "show.callbacks": {"show.figures", "show.loggers"},

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
+from bvalign.decisions.calibrate import calibrate_ensemble
 from bvalign.decisions.card import Decision
 
 Decisions = Mapping[str, Decision]
@@ -29,4 +30,7 @@ def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[st
         analysis: with labels or without.
         options: of the user.
     """
-    return {}
+    found: dict[str, Decision] = {}
+    if isinstance(analysis, Analysis):
+        found["calibrate"] = calibrate_ensemble(analysis)
+    return found

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bvalign.analysis.decompositions import Column
+from bvalign.decisions.calibrate import apply_calibration
 from bvalign.predictions import Predictions
 
 NAMED = 5
@@ -24,7 +25,9 @@ class Applied(NamedTuple):
     said: tuple[str, ...]  # lines for the reader, the warnings first
 
 
-KINDS: dict[str, Callable[[dict, Predictions], tuple[dict[str, Column], tuple[str, ...]]]] = {}
+KINDS: dict[str, Callable[[dict, Predictions], tuple[dict[str, Column], tuple[str, ...]]]] = {
+    "calibrate": apply_calibration,
+}
 """Kind of a rule -> function of the rule and predictions that gives the fields of `Applied`."""
 
 

@@ -13,9 +13,9 @@ What members agree on is z̄, the centre of the cross-entropy (`other_losses.py`
 all samples less confident alike; b does so only where members differ. Neither depends on the
 constants that a softmax leaves open, one for each member and sample.
 
-Both are fitted by the likelihood of p and a weak prior, by Newton's method in log a and log b, each
-normal around 0 with standard deviation 1 (a factor of e). The prior counts where the likelihood says
-little: few wrong samples, members that hardly differ. With s = a z̄ + b (z_m - z̄),
+Both are fitted by the likelihood of p and a weak prior, by Newton's method in log a and log b,
+each normal around 0 with standard deviation 1 (a factor of e). The prior counts where the
+likelihood says little: few wrong samples, members that hardly differ. With s = a z̄ + b (z_m - z̄),
 A = a (z̄ - z̄_y), B = b ((z_m - z̄) - (z_m - z̄)_y), <.> the mean under softmax(s), and l the
 log-probability of the label,
 

@@ -27,7 +27,7 @@ from bvalign.analysis.collect import draw_positions, one_thread_each
 from bvalign.analysis.decompositions import Kind
 from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance
 from bvalign.analysis.summary import Analysis
-from bvalign.decisions.calibrate.methods import FREE
+from bvalign.decisions.calibrate.methods import FREE, cannot_scale
 from bvalign.decisions.calibrate.result import BEFORE, Calibrate, Losses, Method
 
 MOST_LOGITS, LEAST_SAMPLES = 2**20, 400
@@ -93,15 +93,9 @@ def _unusable(analysis: Analysis, logits: Float[Tensor, "members samples classes
     """Why there is nothing to fit."""
     if analysis.soft_labels:
         return "labels are soft, and constants are fitted by the likelihood of one label a sample"
-    lacking = logits.amax(dim=0) == -torch.inf  # classes a sample lacks
-    if not (logits.isfinite() | lacking).all():
-        votes = ((logits == -torch.inf).sum(dim=-1) == logits.shape[2] - 1).all()
-        if votes:
-            return "votes have no probabilities to scale"
-        return "some probabilities are exactly zero, which no constant changes"
     if logits.shape[1] < FEWEST:
         return f"{logits.shape[1]} samples are too few, it takes {FEWEST}"
-    return None
+    return cannot_scale(logits)
 
 
 def _crossed(

@@ -8,7 +8,7 @@ The second is the third with a = b = 1/T, the first is it for p̄ as the only me
 """
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, inf
 
 from bvalign.analysis.calibration import AS_THEY_ARE, Scales, scaled_mean
 
@@ -39,3 +39,13 @@ def calibrated(
     if method == "mean":
         return scaled_mean(scaled_mean(logits, AS_THEY_ARE).unsqueeze(0), scales)
     return scaled_mean(logits, scales)
+
+
+def cannot_scale(logits: Float[Tensor, "members samples classes"]) -> str | None:
+    """Why constants change nothing that can be used; None if they do."""
+    lacking = logits.amax(dim=0) == -inf  # classes a sample lacks
+    if (logits.isfinite() | lacking).all():
+        return None
+    if ((logits > -inf).sum(dim=-1) == 1).all():
+        return "votes have no probabilities to scale"
+    return "some members give probabilities of exactly zero, which no constant changes"
