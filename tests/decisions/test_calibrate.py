@@ -28,10 +28,10 @@ def found(logits, target, **given):
 
 
 def test_known_constants_are_found_and_win():
-    decision = found(*ensemble((0.6, 1.8)))
+    decision = found(*ensemble((0.4, 2.0)))
     assert decision.best == "two_constants"
     constants, _, change = decision.methods["two_constants"]
-    for name, true in {"agree": 0.6, "disagree": 1.8}.items():
+    for name, true in {"agree": 0.4, "disagree": 2.0}.items():
         low, high = constants[name].interval_samples
         assert low < true < high
         assert low < constants[name].value < high
@@ -39,7 +39,7 @@ def test_known_constants_are_found_and_win():
     assert decision.best_minus_next.interval_samples[1] < 0
     card = decision.card()
     assert card.number == change.cross_entropy
-    assert "What members agree on times 0.6" in card.answer
+    assert "What members agree on times 0.4" in card.answer
     assert card.chart.ticks[-1] == "two constants"
     assert ": better, by -0.0" in card.baseline
 
@@ -93,8 +93,7 @@ def test_clusters_widen_intervals():
 def test_one_member_has_one_temperature():
     decision = found(*ensemble((0.5, 0.5), members=1))
     assert list(decision.methods) == ["mean"]
-    low, high = decision.methods["mean"].constants["temperature"].interval_samples
-    assert low < 2 < high
+    assert decision.methods["mean"].constants["temperature"].value == pytest.approx(2, rel=0.15)
 
 
 def test_all_right_and_few_options():
@@ -139,9 +138,9 @@ def test_what_has_no_answer_says_why(change, reason):
 
 @pytest.mark.parametrize("members", [1, 6])
 def test_a_rule_calibrates_new_predictions(members):
-    decision = found(*ensemble((0.5, 1.2), members=members))
+    decision = found(*ensemble((0.4, 2.0), members=members))
     rule = json.loads(json.dumps(decision.files()["calibrate.json"]))
-    logits, target = ensemble((0.5, 1.2), members=members, seed=1)
+    logits, target = ensemble((0.4, 2.0), members=members, seed=1)
     predictions, _ = open_predictions({"logits": logits.numpy(), "labels": target.numpy()})
     columns, said = apply_rule(rule, predictions)
     probs = torch.stack([columns[f"p{k}"].values for k in range(3)], dim=1)

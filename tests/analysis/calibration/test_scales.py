@@ -1,4 +1,4 @@
-"""Two constants for an ensemble: definition, best ones by another search, influence, invariances."""
+"""Two constants for an ensemble: definition, another search, influence, invariances."""
 
 import numpy as np
 import pytest
