@@ -51,6 +51,7 @@ CORNERS = {
     },
     "predictions.run": set(),
     "ensemble.triton_conv": set(),
+    "decisions.answers": set(),
     "decisions.calibrate": set(),
     "show.figures": set(),
     "show.loggers": {"show.figures"},

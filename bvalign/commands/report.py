@@ -51,7 +51,7 @@ def analyze_and_report(
     analysis = analyze_predictions(predictions, place)
     return_freed_memory()
     if place[0] == 0:
-        given = {"decisions": decide(analysis, options), "samples": samples, "pdf": pdf}
+        given = {"decisions": decide(analysis, options.of(origin)), "samples": samples, "pdf": pdf}
         write_report(analysis, predictions, origin, Path(out), **given)
         print_main_numbers(analysis)
         for decision in given["decisions"].values():

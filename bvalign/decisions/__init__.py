@@ -1,5 +1,6 @@
 """Decisions: what someone who has an ensemble can do with it, one question per file."""
 
+from bvalign.decisions.answers import RepeatedAnswers, repeated_answers
 from bvalign.decisions.calibrate import Calibrate, calibrate_ensemble
 from bvalign.decisions.card import Card, Chart, Curve, Decision
 from bvalign.decisions.decide import Decisions, Options, decide
@@ -12,6 +13,8 @@ __all__ = [
     "Decision",
     "Decisions",
     "Options",
+    "RepeatedAnswers",
     "calibrate_ensemble",
     "decide",
+    "repeated_answers",
 ]

@@ -32,6 +32,7 @@ def calibrated(
         method: key of `NAMES`.
         scales: a and b; 1/T is a of a temperature.
 
+    >>> import torch
     >>> logits = torch.tensor([[[0.9, 0.1]]]).log()
     >>> calibrated(logits, "mean", Scales(0.5, 1.0)).exp()  # 3 to 1
     tensor([[[0.7500, 0.2500]]], dtype=torch.float64)

@@ -65,7 +65,7 @@ class Calibrate(Decision):
         known = self.reason is None
         return Card(
             key="calibrate",
-            question="Calibrate the ensemble",
+            question="Calibrate the ensemble?",
             answer=self._answer() if known else f"No answer: {self.reason}.",
             number=self._change() if known else Estimate(None, reason=self.reason),
             assumption=ASSUMPTION if known else "",
