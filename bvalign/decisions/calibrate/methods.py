@@ -35,7 +35,7 @@ def calibrated(
     >>> import torch
     >>> logits = torch.tensor([[[0.9, 0.1]]]).log()
     >>> calibrated(logits, "mean", Scales(0.5, 1.0)).exp()  # 3 to 1
-    tensor([[[0.7500, 0.2500]]], dtype=torch.float64)
+    tensor([[0.7500, 0.2500]], dtype=torch.float64)
     """
     if method == "mean":
         return scaled_mean(scaled_mean(logits, AS_THEY_ARE).unsqueeze(0), scales)
