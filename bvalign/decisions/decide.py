@@ -5,9 +5,13 @@ from dataclasses import dataclass, field, replace
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
+from bvalign.decisions.abstain import check_asked, when_to_abstain
 from bvalign.decisions.answers import repeated_answers
 from bvalign.decisions.calibrate import calibrate_ensemble
 from bvalign.decisions.card import Decision
+from bvalign.decisions.systematic import systematic_or_chance
+from bvalign.decisions.without_labels import Source, risk_without_labels
+from bvalign.predictions import Groups, Predictions
 
 Decisions = Mapping[str, Decision]
 """Key of the question -> what answers it."""
@@ -22,14 +26,36 @@ class Options:
 
     Attributes:
         targets: wanted values by name, such as {"risk": 0.1}.
-        evaluation: whether the predictions are a log of evaluations, as members that only vote are.
+        max_error: wanted error rate of accepted predictions; half of that of all if None.
+        confidence: of guarantees.
+        sources: labelled predictions of the same members, for risk without labels.
+        rest: where some of the samples have no label, the analysis of those.
+        groups: of the samples to compare, by column.
+        class_names: one per class, if they have names.
+        evaluation: whether the predictions are a log of evaluations; so are members that only vote.
+
+    Raises:
+        ValueError: a share is not between 0 and 1.
     """
 
     targets: Mapping[str, float] = field(default_factory=dict)
+    max_error: float | None = None
+    confidence: float = 0.95
+    sources: tuple[Source, ...] = ()
+    rest: UnlabelledAnalysis | None = None
+    groups: Mapping[str, Groups] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
     evaluation: bool = False
 
-    def of(self, origin: Mapping[str, object]) -> "Options":
-        """The same for predictions that come from there."""
+    def __post_init__(self) -> None:
+        check_asked(self.max_error, self.confidence)
+
+    def of(self, predictions: Predictions) -> "Options":
+        """The same with what the predictions say of their samples and classes."""
+        return replace(self, groups=predictions.groups, class_names=predictions.class_names)
+
+    def from_origin(self, origin: Mapping[str, object]) -> "Options":
+        """The same with what the format of the predictions says of them."""
         return replace(self, evaluation=origin.get("format") in EVALUATIONS)
 
 
@@ -40,9 +66,15 @@ def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[st
         analysis: with labels or without.
         options: of the user.
     """
-    found: dict[str, Decision] = {}
+    asked, answers = options, {}
     if isinstance(analysis, Analysis):
-        found["calibrate"] = calibrate_ensemble(analysis)
-        if options.evaluation or analysis.only_votes:
-            found["answers"] = repeated_answers(analysis)
-    return found
+        answers = {
+            "systematic": systematic_or_chance(analysis, asked.groups, asked.class_names),
+            "abstain": when_to_abstain(analysis, asked.max_error, asked.confidence),
+            "calibrate": calibrate_ensemble(analysis),
+        }
+        if asked.evaluation or analysis.only_votes:
+            answers["answers"] = repeated_answers(analysis)
+    if asked.sources or isinstance(analysis, UnlabelledAnalysis):
+        answers["without_labels"] = risk_without_labels(asked.rest or analysis, asked.sources)
+    return answers

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bvalign.analysis.decompositions import Column
+from bvalign.decisions.abstain import apply_abstention
 from bvalign.decisions.calibrate import apply_calibration
 from bvalign.predictions import Predictions
 
@@ -27,6 +28,7 @@ class Applied(NamedTuple):
 
 KINDS: dict[str, Callable[[dict, Predictions], tuple[dict[str, Column], tuple[str, ...]]]] = {
     "calibrate": apply_calibration,
+    "abstain": apply_abstention,
 }
 """Kind of a rule -> function of the rule and predictions that gives the fields of `Applied`."""
 
@@ -81,8 +83,8 @@ def _check_classes(rule: dict[str, object], predictions: Predictions) -> None:
             k for k, pair in enumerate(zip(names, here, strict=True)) if len(set(pair)) > 1
         )
         raise ValueError(
-            f"class {first} is {here[first]!r} in the predictions and {names[first]!r} in the rule; "
-            "the classes must be the same, in the same order"
+            f"class {first} is {here[first]!r} in the predictions and {names[first]!r} in the rule;"
+            " the classes must be the same, in the same order"
         )
 
 
