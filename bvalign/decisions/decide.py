@@ -11,6 +11,7 @@ from bvalign.decisions.calibrate import calibrate_ensemble
 from bvalign.decisions.card import Decision
 from bvalign.decisions.systematic import systematic_or_chance
 from bvalign.decisions.without_labels import Source, risk_without_labels
+from bvalign.decisions.wrong_labels import wrong_labels
 from bvalign.predictions import Groups, Predictions
 
 Decisions = Mapping[str, Decision]
@@ -70,6 +71,7 @@ def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[st
     if isinstance(analysis, Analysis):
         answers = {
             "systematic": systematic_or_chance(analysis, asked.groups, asked.class_names),
+            "wrong_labels": wrong_labels(analysis),
             "abstain": when_to_abstain(analysis, asked.max_error, asked.confidence),
             "calibrate": calibrate_ensemble(analysis),
         }
