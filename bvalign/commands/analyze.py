@@ -96,7 +96,7 @@ def analyze(
     if not isinstance(source, Predictions):
         given = {"clusters": clusters, "groups": groups, "names": names}
         predictions, origin = open_predictions(source, labels, **given)
-        options = asked(options, predictions, sources, names)
+        options = asked(options, (predictions, origin), sources, names)
         return result_of(analyze_predictions(predictions), predictions, origin, options)
     beside = {"labels": labels, "clusters": clusters, "groups": groups} | vars(names)
     given = [name for name, value in beside.items() if value is not None and value is not False]
@@ -105,20 +105,27 @@ def analyze(
             f"{', '.join(given)} must be given where predictions are opened, got opened ones; use "
             "open_predictions(source, ...)"
         )
-    origin, options = {"source": "opened predictions"}, asked(options, source, sources, names)
+    origin = {"source": "opened predictions"}
+    options = asked(options, (source, origin), sources, names)
     return result_of(analyze_predictions(source), source, origin, options)
 
 
-def asked(options: Options, predictions: Predictions, sources: object, names: Names) -> Options:
+def asked(
+    options: Options,
+    opened: tuple[Predictions, dict[str, object]],
+    sources: object,
+    names: Names,
+) -> Options:
     """Adds what the predictions say of their samples, and labelled ones beside them.
 
     Args:
         options: what is asked.
-        predictions: those to analyse.
+        opened: predictions to analyse, and where they come from.
         sources: see `with_sources`.
         names: of columns or arrays.
     """
-    options = options.of(predictions)
+    predictions, origin = opened
+    options = options.of(predictions, origin)
     if predictions.unlabelled is not None:
         options = replace(options, rest=analyze_predictions(predictions.unlabelled))
     return with_sources(options, predictions, sources, names)

@@ -52,15 +52,11 @@ def analyze_and_report(
     if place[0] == 0 and "read" in origin:
         print(f"{origin['source']}, read as {origin['format']}: {origin['read']}")
     _make_folder(Path(out))
-    options = asked(options, predictions, sources, names)
+    options = asked(options, (predictions, origin), sources, names)
     analysis = analyze_predictions(predictions, place)
     return_freed_memory()
     if place[0] == 0:
-        given = {
-            "decisions": decide(analysis, options.from_origin(origin)),
-            "samples": samples,
-            "pdf": pdf,
-        }
+        given = {"decisions": decide(analysis, options), "samples": samples, "pdf": pdf}
         write_report(analysis, predictions, origin, Path(out), **given)
         print_main_numbers(analysis)
         for decision in given["decisions"].values():

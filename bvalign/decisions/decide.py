@@ -33,7 +33,7 @@ class Options:
         rest: where some of the samples have no label, the analysis of those.
         groups: of the samples to compare, by column.
         class_names: one per class, if they have names.
-        evaluation: whether the predictions are a log of evaluations; so are members that only vote.
+        evaluation: whether the predictions are a log of evaluations, as members that only vote are.
 
     Raises:
         ValueError: a share is not between 0 and 1.
@@ -51,13 +51,14 @@ class Options:
     def __post_init__(self) -> None:
         check_asked(self.max_error, self.confidence)
 
-    def of(self, predictions: Predictions) -> "Options":
-        """The same with what the predictions say of their samples and classes."""
-        return replace(self, groups=predictions.groups, class_names=predictions.class_names)
-
-    def from_origin(self, origin: Mapping[str, object]) -> "Options":
-        """The same with what the format of the predictions says of them."""
-        return replace(self, evaluation=origin.get("format") in EVALUATIONS)
+    def of(self, predictions: Predictions, origin: Mapping[str, object]) -> "Options":
+        """The same with what is known of the samples and classes, and of where they come from."""
+        return replace(
+            self,
+            groups=predictions.groups,
+            class_names=predictions.class_names,
+            evaluation=origin.get("format") in EVALUATIONS,
+        )
 
 
 def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[str, Decision]:
@@ -72,8 +73,8 @@ def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[st
         answers = {
             "systematic": systematic_or_chance(analysis, asked.groups, asked.class_names),
             "wrong_labels": wrong_labels(analysis),
-            "abstain": when_to_abstain(analysis, asked.max_error, asked.confidence),
             "calibrate": calibrate_ensemble(analysis),
+            "abstain": when_to_abstain(analysis, asked.max_error, asked.confidence),
         }
         if asked.evaluation or analysis.only_votes:
             answers["answers"] = repeated_answers(analysis)

@@ -27,8 +27,8 @@ class Applied(NamedTuple):
 
 
 KINDS: dict[str, Callable[[dict, Predictions], tuple[dict[str, Column], tuple[str, ...]]]] = {
-    "calibrate": apply_calibration,
     "abstain": apply_abstention,
+    "calibrate": apply_calibration,
 }
 """Kind of a rule -> function of the rule and predictions that gives the fields of `Applied`."""
 
