@@ -42,6 +42,7 @@ CORNERS = {
     "analysis.slopes": {"analysis.decompositions", "analysis.groups", "analysis.intervals"},
     "analysis.calibration": {"analysis.decompositions", "analysis.groups", "analysis.intervals"},
     "analysis.collapse": {"analysis.decompositions", "analysis.slopes"},
+    "decisions.without_labels": set(),
     "predictions.scores": set(),
     "predictions.tables": {"predictions.scores"},
     "predictions.evaluations": {"predictions.scores", "predictions.tables"},
