@@ -50,6 +50,8 @@ def write_report(
     report = unlabelled if isinstance(analysis, UnlabelledAnalysis) else labelled
     summary = report.summarise(analysis, predictions, origin)
     summary["decisions"] = cards(decisions)
+    if answer := decisions.get("without_labels"):
+        summary["without_labels"] = plain(answer.numbers())
     columns, files = analysis.columns(), {}
     for decision in decisions.values():
         columns |= decision.columns()
