@@ -52,7 +52,7 @@ def analyze_and_report(
     if place[0] == 0 and "read" in origin:
         print(f"{origin['source']}, read as {origin['format']}: {origin['read']}")
     _make_folder(Path(out))
-    options = asked(options, predictions, sources, names)
+    options = asked(options, (predictions, origin), sources, names)
     analysis = analyze_predictions(predictions, place)
     return_freed_memory()
     if place[0] == 0:

@@ -145,8 +145,8 @@ class WrongLabels(Decision):
             return f"No label looks wrong: {said}, none with a probability of {LEAST_SUSPICION:g}."
         found = float(self.wrong[rows].sum())
         return (
-            f"{said}. Of the {len(rows):,} most suspicious ones about {found:,.0f} are: review those "
-            "first, beside the class that the members suggest."
+            f"{said}. Of the {len(rows):,} most suspicious ones about {found:,.0f} are: review "
+            "those first, beside the class that the members suggest."
         )
 
     def _baseline(self) -> str:
