@@ -34,7 +34,7 @@ MOST_LOGITS, LEAST_SAMPLES = 2**20, 400
 """Most logits that are used, but not too few samples."""
 
 FEWEST = 20
-ALONE = "over samples alone: the constants are for these very members"
+ALONE = "over samples alone: calibration is that of these very members"
 Halves = tuple[Int[Tensor, " half"], Int[Tensor, " half"]]
 
 

@@ -149,7 +149,7 @@ class Calibrate(Decision):
         y = list(range(len(changes)))
         points = Curve("", [c.value for c in changes], y, *zip(*ends, strict=True), style="points")
         nothing = Curve("", [0.0, 0.0], [-0.5, len(y) - 0.5], style="dashed")
-        label = "change of cross-entropy (nats)"
+        label = "Δ cross-entropy (nats)"
         return Chart(
             (points, nothing), label, "", ticks=tuple(NAMES[name] for name in self.methods)
         )
