@@ -77,7 +77,7 @@ def doubts(sums: DoubtSums) -> Doubts:
         entropy=entropy,
         variance=_difference(uncertainty, sums.uncertainty / members),
         mutual_information=_difference(entropy, sums.entropy / members),
-        votes=1 - voted / members,
+        votes=(members - voted) / members,
     )
 
 
