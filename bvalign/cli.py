@@ -95,6 +95,15 @@ def _parser() -> argparse.ArgumentParser:
         "docs/predictions.md",
     )
     _add_names(analyze)
+    analyze.add_argument(
+        "--source",
+        type=_path,
+        nargs="+",
+        metavar="LABELLED",
+        help="labelled predictions of the same members, such as those of the test set: error rates "
+        "and risk of predictions without labels are estimated from them; the first is fitted on, "
+        "others tell how far the estimates may be off; see docs/decisions/without_labels.md",
+    )
     analyze.add_argument("--out", type=_path, required=True, help="folder for the report")
     analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a, _names(a)))
     report = commands.add_parser("report", help="write the report of a run directory again")
@@ -138,8 +147,11 @@ NAMES = {
     "votes": ("PATTERN", "columns of predicted classes, one per member, or array of them, as in "
               "--votes 'model_*'"),
     "task": ("NAME", "the label to analyse where samples have several, each true or false"),
+    "split": ("test|train", "samples of a run directory; train judges each of its training samples "
+              "by members that were not trained on it (fit --predictions.train=true "
+              "--model.randomness.bootstrap=kfold)"),
 }  # fmt: skip
-"""Options of `analyze` that give names which are otherwise guessed."""
+"""Options of `analyze` that choose among what a source contains, or name what is guessed."""
 
 
 def _add_names(command: argparse.ArgumentParser) -> None:
@@ -223,6 +235,7 @@ def _report(
         groups=options.groups,
         names=names,
         options=Options(max_error=options.max_error, confidence=options.confidence),
+        sources=getattr(options, "source", None),
         samples=not options.no_samples,
         pdf=options.pdf,
     )

@@ -147,7 +147,7 @@ def _analysis(
         collapse=collapse,
         num_classes=values.mean_probs.whole.shape[1],
         num_drawn=num_drawn,
-        kept=Kept(plan.chosen, *kept),
+        kept=Kept(plan.chosen, *kept, chosen),
         left_out=LeftOutValues(plan.compared, values.of_groups),
         member_part=members,
         notes=given.notes,

@@ -87,6 +87,11 @@ class Analysis(NamedColumns):
         """Whether labels are distributions; "correct" is then their most probable class."""
         return self.table.soft is not None
 
+    @property
+    def only_votes(self) -> bool:
+        """Whether all members give one class of each sample all probability."""
+        return not self.table.gap.uncertainty.any()
+
     def noise_share(self) -> dict[str, float] | None:
         """Fraction of the mean risk that is label noise, by loss; None without soft labels."""
         if not self.soft_labels:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from bvalign.analysis.decompositions import Column
 from bvalign.decisions.abstain import apply_abstention
+from bvalign.decisions.calibrate import apply_calibration
 from bvalign.predictions import Predictions
 
 NAMED = 5
@@ -27,6 +28,7 @@ class Applied(NamedTuple):
 
 KINDS: dict[str, Callable[[dict, Predictions], tuple[dict[str, Column], tuple[str, ...]]]] = {
     "abstain": apply_abstention,
+    "calibrate": apply_calibration,
 }
 """Kind of a rule -> function of the rule and predictions that gives the fields of `Applied`."""
 
