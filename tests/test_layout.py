@@ -52,6 +52,7 @@ CORNERS = {
     },
     "predictions.run": set(),
     "ensemble.triton_conv": set(),
+    "decisions.abstain": set(),
     "decisions.answers": set(),
     "decisions.calibrate": set(),
     "show.figures": set(),
