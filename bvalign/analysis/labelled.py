@@ -23,6 +23,7 @@ from bvalign.analysis.given import KEPT_NUMBERS, Given, Kept
 from bvalign.analysis.groups import MemberPart, Statistics, member_groups
 from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.sample_table import sample_table
+from bvalign.analysis.sizes import Drawn, SizeCurves, risk_curve, size_curves
 from bvalign.analysis.slopes import (
     Alignment,
     DrawnBlock,
@@ -91,16 +92,21 @@ def analyze_blocks(
     values = collect(ranges(), partial(block_values, plan=plan), num_ranges, places, reduce)
     with one_thread_each():
         alignment = _alignment(values, drawn, places["drawn"], plan, given.clusters)
+        members = MemberPart(Statistics._fields, values.left_out, num_samples, given.clusters)
+        found = values.decomposition
+        risk = risk_curve(found.risk, found.variance_unbiased, members, given.clusters)
+        some = Drawn(places["drawn"], given.clusters)
+        curves = size_curves(drawn.losses, groups, risk, ~found.correct, some)
         del drawn  # thousands of bytes a sample that nothing needs from here on
-        return _analysis(values, alignment, plan, given, len(places["drawn"]))
+        return _analysis(values, (alignment, curves), plan, given, members)
 
 
 def _analysis(
-    values: BlockValues, alignment: Alignment, plan: Plan, given: Given, num_drawn: int
+    values: BlockValues, fits: tuple[Alignment, SizeCurves], plan: Plan, given: Given, members: MemberPart
 ) -> Analysis:
     """Summarises the values of all samples."""
     number, clusters, groups = len(given.index), given.clusters, plan.groups
-    members = MemberPart(Statistics._fields, values.left_out, number, clusters)
+    alignment, curves = fits
     table = sample_table(values, given, alignment.logit_slope)
     one_number = given.num_options is None  # of classes
     binned, chosen = (
@@ -141,7 +147,8 @@ def _analysis(
         calibration=calibration,
         collapse=collapse,
         num_classes=values.mean_probs.whole.shape[1],
-        num_drawn=num_drawn,
+        num_drawn=curves.num_samples,
+        sizes=curves,
         kept=Kept(plan.chosen, *kept),
         member_part=members,
         notes=given.notes,

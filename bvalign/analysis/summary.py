@@ -15,6 +15,7 @@ from bvalign.analysis.given import Kept
 from bvalign.analysis.groups import MemberPart
 from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.sample_table import SampleTable
+from bvalign.analysis.sizes import SizeCurves
 from bvalign.analysis.slopes import Alignment
 
 RATIO_QUANTILES = (0.5, 0.9, 0.99, 1.0)
@@ -44,6 +45,7 @@ class Analysis(NamedColumns):
         collapse: noise in the logits, and predictions of the neural-collapse model from it.
         num_classes: K.
         num_drawn: samples behind curves and `cross_half`.
+        sizes: numbers of the mean of m members over m.
         kept: logits of all samples, or of a random subset of many.
         member_part: what the draw of the members adds to the spread of a mean over all samples.
         notes: lines that every reader of the results should see.
@@ -62,6 +64,7 @@ class Analysis(NamedColumns):
     collapse: Collapse
     num_classes: int
     num_drawn: int
+    sizes: SizeCurves
     kept: Kept
     member_part: MemberPart
     notes: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """Calibration of the mean prediction: errors, the gap identity, disagreement, temperature."""
 
-from bvalign.analysis.calibration.cells import Cells
+from bvalign.analysis.calibration.cells import Cells, confidence_cells
 from bvalign.analysis.calibration.disagreement import (
     DisagreementEquality,
     equality,
@@ -8,7 +8,11 @@ from bvalign.analysis.calibration.disagreement import (
     pair_disagreement,
     soft_equality,
 )
-from bvalign.analysis.calibration.errors import CalibrationError, calibration_error
+from bvalign.analysis.calibration.errors import (
+    CalibrationError,
+    calibration_error,
+    squared_influence,
+)
 from bvalign.analysis.calibration.gap import (
     Gap,
     GapBounds,
@@ -51,6 +55,7 @@ __all__ = [
     "calibrate",
     "calibration_error",
     "compare_means",
+    "confidence_cells",
     "decompose_gap",
     "equality",
     "fit_temperature",
@@ -62,6 +67,7 @@ __all__ = [
     "pair_disagreement",
     "risk_label_free",
     "soft_equality",
+    "squared_influence",
     "temperature",
     "temperature_effect",
     "uncertainty_sum",
