@@ -1,7 +1,7 @@
 """The command line: it runs the command, and prints one clear line if the command fails.
 
-`analyze`, `report` and `compare` train nothing, so they start without Lightning, and their `--help`
-does not import torch. The training commands are in `commands/fit.py`.
+`analyze`, `report`, `apply` and `compare` train nothing, so they start without Lightning, and their
+`--help` does not import torch. The training commands are in `commands/fit.py`.
 """
 
 import argparse
@@ -24,6 +24,7 @@ TRAINING = {
 EPILOG = """examples:
   bvalign fit --config configs/digits.yaml --model.members=64 --model.arch=cnn
   bvalign analyze predictions.npz --out out/
+  bvalign apply out/abstain.json new.npz --out accepted.csv
   bvalign compare runs/digits-cnn runs/digits-mlp --out compare/
 """
 
@@ -94,19 +95,38 @@ def _parser() -> argparse.ArgumentParser:
         "docs/predictions.md",
     )
     _add_names(analyze)
+    analyze.add_argument(
+        "--source",
+        type=_path,
+        nargs="+",
+        metavar="LABELLED",
+        help="labelled predictions of the same members, such as those of the test set: error rates "
+        "and risk of predictions without labels are estimated from them; the first is fitted on, "
+        "others tell how far the estimates may be off; see docs/decisions/without_labels.md",
+    )
     analyze.add_argument("--out", type=_path, required=True, help="folder for the report")
     analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a, _names(a)))
     report = commands.add_parser("report", help="write the report of a run directory again")
     report.add_argument("run_directory", type=_path, help="a run directory")
     report.set_defaults(run=lambda a: _report(a.run_directory, a.run_directory, a))
     for command in (analyze, report):
+        _add_asked(command)
         command.add_argument(
             "--no-samples",
             action="store_true",
             help="write no samples.csv, which takes about half a kilobyte a sample; one of before "
             "is removed",
         )
-    _add_clusters(analyze, report)
+    apply = commands.add_parser(
+        "apply", help="apply a rule that a report has saved to new predictions"
+    )
+    apply.add_argument("rule", type=_path, help="abstain.json of a report")
+    apply.add_argument("predictions", type=_path, help="as for `analyze`; labels are optional")
+    _add_names(apply)
+    apply.add_argument("--out", type=_path, required=True, help="CSV to write, a row per sample")
+    apply.set_defaults(run=_apply)
+    _add_clusters(analyze, report, apply)
+    _add_groups(analyze, report)
     compare = commands.add_parser("compare", help="compare the reports of several runs")
     compare.add_argument(
         "runs", type=_path, nargs="+", help="run directories, or folders of reports"
@@ -154,6 +174,52 @@ def _add_clusters(*commands: argparse.ArgumentParser) -> None:
         )
 
 
+def _apply(options: argparse.Namespace) -> None:
+    with quick_imports():
+        from bvalign.commands.apply import apply_and_write
+
+    given = {"clusters": options.clusters, "names": _names(options)}
+    apply_and_write(options.rule, options.predictions, options.out, **given)
+
+
+def _add_asked(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("decisions")
+    group.add_argument(
+        "--max-error",
+        type=float,
+        metavar="SHARE",
+        help="wanted error rate of accepted predictions, as 0.02; half of that of all by default",
+    )
+    group.add_argument(
+        "--confidence",
+        type=float,
+        default=0.95,
+        metavar="SHARE",
+        help="confidence of guarantees (default: %(default)s)",
+    )
+    group.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        type=lambda text: text.partition("=")[::2],
+        metavar="NAME=VALUE",
+        help="how many members reach a wanted risk, error, accuracy or cross_entropy, as risk=0.1; "
+        "may be given several times",
+    )
+
+
+def _add_groups(*commands: argparse.ArgumentParser) -> None:
+    for command in commands:
+        command.add_argument(
+            "--groups",
+            type=_path,
+            metavar="FILE",
+            help="subgroups of the samples to compare (hospitals, languages, lengths), beside the "
+            "classes and the columns group_NAME of the predictions: a .csv with columns index or "
+            "sample and one for each way to group, or a .npy with a number or string per sample",
+        )
+
+
 def _compare(runs: list[Path], out: Path, pdf: bool) -> None:
     with quick_imports():
         from bvalign.commands.compare import compare_runs
@@ -166,12 +232,16 @@ def _report(
 ) -> None:
     with quick_imports():
         from bvalign.commands.report import analyze_and_report
+        from bvalign.decisions import Options
 
     analyze_and_report(
         source,
         out,
         clusters=options.clusters,
+        groups=options.groups,
         names=names,
+        options=Options(dict(options.target), options.max_error, options.confidence),
+        sources=getattr(options, "source", None),
         samples=not options.no_samples,
         pdf=options.pdf,
     )

@@ -6,15 +6,17 @@ or last, in one go or resumed. A source is either separate for each member or sh
 sharing all sources but one isolates its contribution to the variance.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Int64
 
 SOURCES = ("init", "order", "augmentation", "bootstrap")
 """init: initial weights. order: order of the samples in an epoch. augmentation: crops and flips.
-bootstrap: the training samples of a member, drawn with replacement once for all epochs.
+bootstrap: the training samples of a member, drawn once for all epochs.
 
 Any other name is allowed too, and is then separate for each member, such as dropout: the masks of a
 training step, whose number takes the place of the epoch. A name after a dot makes another stream of
@@ -30,13 +32,28 @@ class Randomness:
         order: likewise for the order in which an epoch visits the samples.
         augmentation: likewise for crops and flips.
         bootstrap: `member` or `shared` trains on a resample with replacement of the training set;
-            `off` trains on the training set itself.
+            `kfold` on all samples but one fold, so that as many members as there are folds leave
+            out each sample once; `off` trains on the training set itself.
+        folds: of `kfold`. Members 0 to folds - 1 leave out the folds of one random partition, the
+            next ones those of another, and so on.
+
+    Raises:
+        ValueError: there are fewer than two folds.
     """
 
     init: Literal["member", "shared"] = "member"
     order: Literal["member", "shared"] = "member"
     augmentation: Literal["member", "shared"] = "member"
-    bootstrap: Literal["off", "member", "shared"] = "off"
+    bootstrap: Literal["off", "member", "shared", "kfold"] = "off"
+    folds: int = 5
+
+    def __post_init__(self) -> None:
+        if self.folds < 2:
+            raise ValueError(f"model.randomness.folds must be at least 2, got {self.folds}")
+
+    def identity(self) -> dict[str, object]:
+        """The fields that have an effect."""
+        return {k: v for k, v in vars(self).items() if k != "folds" or self.bootstrap == "kfold"}
 
 
 @dataclass(frozen=True)
@@ -61,9 +78,48 @@ class Streams:
         """Makes a seed for `torch.manual_seed`, for code that only uses torch's generator."""
         return int(self._sequence(source, member, epoch).generate_state(1, np.uint32)[0])
 
+    def samples_per_epoch(self, num_samples: int) -> int:
+        """How many samples every member visits in an epoch.
+
+        Folds are of equal size up to one, and so are the samples outside them. A member that has
+        one more than others leaves a random one of them out of each epoch.
+
+        Args:
+            num_samples: size of the training set.
+
+        Raises:
+            ValueError: there are more folds than samples.
+        """
+        if self.randomness.bootstrap != "kfold":
+            return num_samples
+        folds = self.randomness.folds
+        if folds > num_samples:
+            raise ValueError(
+                f"model.randomness.folds must be at most the {num_samples} training samples, got "
+                f"{folds}"
+            )
+        return num_samples - math.ceil(num_samples / folds)
+
+    def samples(self, member: int, num_samples: int) -> Int64[np.ndarray, " drawn"]:
+        """Rows of the training set that a member is trained on; a resample repeats some.
+
+        Args:
+            member: global id.
+            num_samples: size of the training set.
+        """
+        kind, folds = self.randomness.bootstrap, self.randomness.folds
+        if kind == "off":
+            return np.arange(num_samples)
+        drawn = self.generator("bootstrap", member)
+        if kind != "kfold":
+            return drawn.integers(num_samples, size=num_samples)
+        return np.delete(drawn.permutation(num_samples), slice(member % folds, None, folds))
+
     def _sequence(self, source: str, member: int, epoch: int) -> np.random.SeedSequence:
-        shared = getattr(self.randomness, source.partition(".")[0], "member") == "shared"
-        name = int.from_bytes(source.encode())
-        failed = 0 if shared else self.attempts.get(member, 0)
+        kind = getattr(self.randomness, source.partition(".")[0], "member")
+        shared, name = kind == "shared", int.from_bytes(source.encode())
+        failed = self.attempts.get(member, 0) if kind == "member" else 0
+        if kind == "kfold":
+            member //= self.randomness.folds  # one partition for as many members as folds
         key = (name, 0 if shared else member + 1, epoch, *([failed] if failed else []))
         return np.random.SeedSequence(self.seed, spawn_key=key)

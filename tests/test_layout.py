@@ -57,6 +57,8 @@ CORNERS = {
     },
     "predictions.run": set(),
     "ensemble.triton_conv": set(),
+    "decisions.answers": set(),
+    "decisions.calibrate": set(),
     "show.figures": set(),
     "show.loggers": {"show.figures"},
     "show.callbacks": {"show.figures", "show.loggers"},

@@ -36,3 +36,30 @@ def test_known_values_pin_the_streams_down():
     """Runs made before must stay reproducible: these numbers may never change."""
     assert Streams(0).torch_seed("init", 0) == TORCH_SEED
     assert Streams(0).generator("order", 0).permutation(6).tolist() == ORDER
+
+
+def left_out(streams, member, num=23):
+    return set(range(num)) - set(streams.samples(member, num).tolist())
+
+
+def test_as_many_members_as_folds_leave_out_each_sample_once():
+    streams = Streams(0, Randomness(bootstrap="kfold", folds=4))
+    rounds = [[left_out(streams, 4 * number + fold) for fold in range(4)] for number in range(3)]
+    for folds in rounds:
+        assert sorted(map(len, folds)) == [5, 6, 6, 6]
+        assert set.union(*folds) == set(range(23))  # 23 in all: no sample is left out twice
+    assert rounds[0] != rounds[1] != rounds[2]
+    assert all(len(streams.samples(m, 23)) - streams.samples_per_epoch(23) <= 1 for m in range(12))
+
+
+def test_folds_know_no_attempts_and_are_part_of_the_identity_where_used():
+    kfold = Randomness(bootstrap="kfold", folds=3)
+    retried = Streams(7, kfold, attempts={1: 2})
+    assert left_out(Streams(7, kfold), 1) == left_out(retried, 1)
+    assert left_out(Streams(8, kfold), 1) != left_out(retried, 1)
+    assert kfold.identity()["folds"] == 3
+    assert "folds" not in Randomness(bootstrap="member", folds=3).identity()
+    with pytest.raises(ValueError, match=r"model.randomness.folds must be at least 2, got 1"):
+        Randomness(folds=1)
+    with pytest.raises(ValueError, match="must be at most the 2 training samples, got 3"):
+        Streams(0, kfold).samples_per_epoch(2)

@@ -26,6 +26,7 @@ from usual import usual_epoch
 from workloads import Workload
 
 from bvalign.ensemble.plans import plans_on
+from bvalign.randomness import Streams
 
 PACK = 16
 PACKS = (1, 2, 4, 8, 16, 32, 64)
@@ -70,7 +71,7 @@ def whole_fits(
         in_force = json.loads((folder / "run" / "run.json").read_text())["plans"][-1]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    steps = workload.datamodule().steps_per_epoch
+    steps = workload.datamodule().steps_per_epoch(Streams())
     return {
         "members": workload.pack,
         "epochs": list(workload.epochs),

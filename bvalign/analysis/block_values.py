@@ -41,10 +41,13 @@ from bvalign.analysis.decompositions import (
     zero_one,
 )
 from bvalign.analysis.groups import (
+    OF_GROUPS,
+    Doubts,
     LeftOut,
     MemberGroups,
     Residuals,
     SetValues,
+    doubts,
     leave_one_out,
     left_out,
     left_out_sums,
@@ -53,6 +56,7 @@ from bvalign.analysis.groups import (
     member_sums,
     residuals,
     set_values,
+    sums_of_all,
 )
 from bvalign.analysis.slopes import (
     LineSums,
@@ -76,6 +80,7 @@ class Plan(NamedTuple):
     paired: Int[Tensor, " paired"]  # members that are compared in pairs
     binned: Int[Tensor, " binned"]  # samples of calibration errors
     chosen: Int[Tensor, " chosen"]  # samples whose logits are kept
+    compared: Int[Tensor, " compared"]  # samples whose values without members are kept
     noise: PooledNoise | None  # None where the population slope is undefined
     member_weights: Sequence[float] | None = None
 
@@ -109,6 +114,7 @@ class BlockValues(NamedTuple):
     gap: Gap
     soft_error: Float[Tensor, " samples"]  # 1 - p̄_y, or 1 - <p̄, q>
     leading: Leading
+    doubts: Doubts
     log_errors: LogErrors  # of plug-in log bias_sq and log variance
     left_out: LeftOut
     line: LineSums  # of the correct samples without each group
@@ -116,6 +122,7 @@ class BlockValues(NamedTuple):
     mean_probs: MeanProbs
     chosen_logits: Float[Tensor, "members chosen classes"]
     chosen_target: Int[Tensor, " chosen"]
+    of_groups: Float[Tensor, "statistics groups compared"]  # float32
     weighted: WeightedDecomposition | None  # None without weights
     soft: SoftBlock | None = None  # None where labels are class ids
 
@@ -123,7 +130,8 @@ class BlockValues(NamedTuple):
 def block_values(part: Range, plan: Plan) -> BlockValues:
     """Computes all values of a range."""
     logits, target, groups = part.logits, part.target, plan.groups
-    binned, chosen = map(part.rows, (plan.binned, plan.chosen))
+    rows = (plan.binned, plan.chosen, plan.compared)
+    binned, chosen, compared = map(part.rows, rows)
     members = member_probs(logits)
     labels = None if part.soft is None else soft_labels_of(part.soft)
     offset = None if labels is None else labels.offset
@@ -157,6 +165,7 @@ def block_values(part: Range, plan: Plan) -> BlockValues:
         zero_one=zero_one(counts, target),
         gap=decompose_gap(state, members.uncertainty.sum(dim=0), target, offset),
         soft_error=_soft_error(given, labels),
+        doubts=doubts(sums_of_all(members, state.prob_sum, counts)),
         leading=leading(state.prob_sum / len(logits), counts),
         log_errors=_log_errors(x, y),
         left_out=left_out_sums(replicates),
@@ -165,6 +174,7 @@ def block_values(part: Range, plan: Plan) -> BlockValues:
         mean_probs=_mean_probs(without, binned, state.prob_sum / len(logits), target),
         chosen_logits=logits[:, chosen],
         chosen_target=target[chosen],
+        of_groups=torch.stack([getattr(replicates, n)[:, compared].float() for n in OF_GROUPS]),
         weighted=weighted,
         soft=None if labels is None else SoftBlock(*noise, labels.probs[binned]),
     )

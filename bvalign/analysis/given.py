@@ -36,3 +36,11 @@ class Kept(NamedTuple):
     positions: Int[Tensor, " kept"]  # ascending, among all samples
     logits: Float[Tensor, "members kept classes"]  # in the type of the predictions
     target: Int[Tensor, " kept"] | None
+    clusters: Int[Tensor, " kept"] | None = None
+
+
+class LeftOutValues(NamedTuple):
+    """Statistics of single samples without each group of members, of all samples or of many."""
+
+    positions: Int[Tensor, " compared"]  # ascending, among all samples
+    values: Float[Tensor, "statistics groups compared"]  # in the order of `groups.OF_GROUPS`

@@ -19,7 +19,7 @@ from bvalign.analysis.calibration import (
 from bvalign.analysis.collapse import Collapse, fit_collapse
 from bvalign.analysis.collect import Range, collect, draw_positions, one_thread_each
 from bvalign.analysis.decompositions import Column, columns_of
-from bvalign.analysis.given import KEPT_NUMBERS, Given, Kept
+from bvalign.analysis.given import KEPT_NUMBERS, Given, Kept, LeftOutValues
 from bvalign.analysis.groups import MemberPart, Statistics, member_groups
 from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.sample_table import sample_table
@@ -46,6 +46,9 @@ DRAWN = 20_000
 
 DRAWN_LOGITS, LEAST_DRAWN = 2**26, 1000
 """Most logits of those samples, as about 50 sets of members are asked of each, but not too few."""
+
+COMPARED = 2**16
+"""Most samples whose values without each group of members are kept, 384 bytes each."""
 
 PAIRED_MEMBERS = 1000
 """Most members that are compared in pairs: half a million pairs."""
@@ -82,31 +85,31 @@ def analyze_blocks(
         "samples": torch.arange(num_samples),
         "drawn": draw_positions(num_samples, min(DRAWN, max(most, LEAST_DRAWN))),
         "binned": draw_positions(num_samples, min(DRAWN, KEPT_NUMBERS // num_classes)),
+        "compared": draw_positions(num_samples, COMPARED),
         "chosen": draw_positions(num_samples, KEPT_NUMBERS // (num_members * num_classes)),
     }
     drawn = read_drawn(ranges, groups, places, num_ranges, reduce)
     with one_thread_each():
         noise = pool_noise(drawn.odds, groups, num_samples)
     paired = draw_positions(num_members, PAIRED_MEMBERS)
-    plan = Plan(groups, paired, places["binned"], places["chosen"], noise, given.member_weights)
+    rows = (places[axis] for axis in ("binned", "chosen", "compared"))
+    plan = Plan(groups, paired, *rows, noise, given.member_weights)
     values = collect(ranges(), partial(block_values, plan=plan), num_ranges, places, reduce)
     with one_thread_each():
         alignment = _alignment(values, drawn, places["drawn"], plan, given.clusters)
-        members = MemberPart(Statistics._fields, values.left_out, num_samples, given.clusters)
-        found = values.decomposition
-        risk = risk_curve(found.risk, found.variance_unbiased, members, given.clusters)
         some = Drawn(places["drawn"], given.clusters)
-        curves = size_curves(drawn.losses, groups, risk, ~found.correct, some)
+        curves = size_curves(drawn.losses, groups, values.decomposition.correct, some)
         del drawn  # thousands of bytes a sample that nothing needs from here on
-        return _analysis(values, (alignment, curves), plan, given, members)
+        return _analysis(values, (alignment, curves), plan, given)
 
 
 def _analysis(
-    values: BlockValues, fits: tuple[Alignment, SizeCurves], plan: Plan, given: Given, members: MemberPart
+    values: BlockValues, fits: tuple[Alignment, SizeCurves], plan: Plan, given: Given
 ) -> Analysis:
     """Summarises the values of all samples."""
     number, clusters, groups = len(given.index), given.clusters, plan.groups
-    alignment, curves = fits
+    members = MemberPart(Statistics._fields, values.left_out, number, clusters)
+    (alignment, curves), squared = fits, values.decomposition
     table = sample_table(values, given, alignment.logit_slope)
     one_number = given.num_options is None  # of classes
     binned, chosen = (
@@ -148,8 +151,10 @@ def _analysis(
         collapse=collapse,
         num_classes=values.mean_probs.whole.shape[1],
         num_drawn=curves.num_samples,
+        risk_curve=risk_curve(squared.risk, squared.variance_unbiased, members, clusters),
         sizes=curves,
-        kept=Kept(plan.chosen, *kept),
+        kept=Kept(plan.chosen, *kept, chosen),
+        left_out=LeftOutValues(plan.compared, values.of_groups),
         member_part=members,
         notes=given.notes,
     )

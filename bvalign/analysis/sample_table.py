@@ -17,6 +17,7 @@ from bvalign.analysis.decompositions import (
     columns_of,
 )
 from bvalign.analysis.given import Given
+from bvalign.analysis.groups import Doubts
 from bvalign.analysis.slopes import LogErrors, LogitSlope
 
 
@@ -37,6 +38,7 @@ class SampleTable:
             with fewer than three members.
         statistics: further ones, declared in `BlockValues` with a `Unit`.
         leading: the most probable classes, with their votes.
+        doubts: how unsure the ensemble is of its prediction, in several ways.
         slope_influence: of each sample on the population slope (samples).
         offset_influence: likewise on the offset.
         weighted: the decomposition with member weights, if there are any.
@@ -56,6 +58,7 @@ class SampleTable:
     log_errors: LogErrors
     statistics: dict[str, Column]
     leading: Leading
+    doubts: Doubts
     slope_influence: Float[Tensor, " samples"]
     offset_influence: Float[Tensor, " samples"]
     weighted: WeightedDecomposition | None = None
@@ -140,6 +143,7 @@ def sample_table(values: BlockValues, given: Given, slope: LogitSlope) -> Sample
         log_errors=values.log_errors,
         statistics=columns_of(values),
         leading=values.leading,
+        doubts=values.doubts,
         slope_influence=slope.slope_influence,
         offset_influence=slope.offset_influence,
         weighted=values.weighted,

@@ -11,11 +11,11 @@ from torch import Tensor
 from bvalign.analysis.calibration import Calibration
 from bvalign.analysis.collapse import Collapse
 from bvalign.analysis.decompositions import Column, NamedColumns
-from bvalign.analysis.given import Kept
+from bvalign.analysis.given import Kept, LeftOutValues
 from bvalign.analysis.groups import MemberPart
 from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.sample_table import SampleTable
-from bvalign.analysis.sizes import SizeCurves
+from bvalign.analysis.sizes import RiskCurve, SizeCurves
 from bvalign.analysis.slopes import Alignment
 
 RATIO_QUANTILES = (0.5, 0.9, 0.99, 1.0)
@@ -45,8 +45,10 @@ class Analysis(NamedColumns):
         collapse: noise in the logits, and predictions of the neural-collapse model from it.
         num_classes: K.
         num_drawn: samples behind curves and `cross_half`.
-        sizes: numbers of the mean of m members over m.
+        risk_curve: risk of the mean of m members over m.
+        sizes: other numbers of the mean of m members over m.
         kept: logits of all samples, or of a random subset of many.
+        left_out: values of samples without some of the members, to compare groups of samples.
         member_part: what the draw of the members adds to the spread of a mean over all samples.
         notes: lines that every reader of the results should see.
     """
@@ -64,8 +66,10 @@ class Analysis(NamedColumns):
     collapse: Collapse
     num_classes: int
     num_drawn: int
+    risk_curve: RiskCurve
     sizes: SizeCurves
     kept: Kept
+    left_out: LeftOutValues
     member_part: MemberPart
     notes: tuple[str, ...] = ()
 
@@ -87,6 +91,11 @@ class Analysis(NamedColumns):
     def soft_labels(self) -> bool:
         """Whether labels are distributions; "correct" is then their most probable class."""
         return self.table.soft is not None
+
+    @property
+    def only_votes(self) -> bool:
+        """Whether all members give one class of each sample all probability."""
+        return not self.table.gap.uncertainty.any()
 
     def noise_share(self) -> dict[str, float] | None:
         """Fraction of the mean risk that is label noise, by loss; None without soft labels."""

@@ -17,6 +17,7 @@ from bvalign.analysis.labelled import analyze_blocks
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis, analyze_unlabelled_blocks
 from bvalign.commands.result import Result, UnlabelledResult, result_of
+from bvalign.commands.sources import with_sources
 from bvalign.decisions import Options
 from bvalign.predictions import Names, Predictions, open_predictions
 from bvalign.show.progress_bar import progress
@@ -33,6 +34,7 @@ def analyze(
     labels: object = None,
     *,
     clusters: Path | str | None = None,
+    groups: object = None,
     member: str | None = None,
     sample: str | None = None,
     label: str | None = None,
@@ -40,6 +42,9 @@ def analyze(
     votes: str | None = None,
     task: str | None = None,
     targets: Mapping[str, float] | None = None,
+    max_error: float | None = None,
+    confidence: float = 0.95,
+    sources: object = None,
 ) -> Result | UnlabelledResult:
     """Analyses the predictions of an ensemble, with labels or without.
 
@@ -65,6 +70,8 @@ def analyze(
             memory that does not contain them; of a DataFrame one for each of its rows. Rows count
             by position: the index of a Series is ignored.
         clusters: file with the cluster of each sample, as for `open_predictions`.
+        groups: subgroups of the samples to compare, as for `open_predictions`: a file, one column
+            as an array, a list or a Series, or a dict or DataFrame of columns.
         member: column that tells members apart; this and the following are guessed by default.
         sample: column of sample ids.
         label: column or array of labels.
@@ -73,16 +80,25 @@ def analyze(
         votes: pattern of the columns of votes, one per member, or name of an array.
         task: the label to analyse where samples have several that are each true or false.
         targets: wanted values by name, such as {"risk": 0.1}.
+        max_error: wanted error rate of accepted predictions; by default half of that of all.
+        confidence: of guarantees.
+        sources: labelled predictions of the same members, from which error rates and risk of
+            samples without labels are estimated: a path or opened predictions, or several of them
+            in a list, or a dict by name. The first is fitted on; the others tell how far the
+            estimates may be off.
 
     Raises:
         FileNotFoundError: the path does not exist.
         ValueError: the predictions cannot be read, or what is given beside them does not fit.
     """
-    names, options = Names(member, sample, label, scores, votes, task), Options(targets or {})
+    names = Names(member, sample, label, scores, votes, task)
+    options = Options(targets or {}, max_error, confidence)
     if not isinstance(source, Predictions):
-        predictions, origin = open_predictions(source, labels, clusters=clusters, names=names)
+        given = {"clusters": clusters, "groups": groups, "names": names}
+        predictions, origin = open_predictions(source, labels, **given)
+        options = asked(options, (predictions, origin), sources, names)
         return result_of(analyze_predictions(predictions), predictions, origin, options)
-    beside = {"labels": labels, "clusters": clusters} | vars(names)
+    beside = {"labels": labels, "clusters": clusters, "groups": groups} | vars(names)
     given = [name for name, value in beside.items() if value is not None and value is not False]
     if given:
         raise ValueError(
@@ -90,7 +106,29 @@ def analyze(
             "open_predictions(source, ...)"
         )
     origin = {"source": "opened predictions"}
+    options = asked(options, (source, origin), sources, names)
     return result_of(analyze_predictions(source), source, origin, options)
+
+
+def asked(
+    options: Options,
+    opened: tuple[Predictions, dict[str, object]],
+    sources: object,
+    names: Names,
+) -> Options:
+    """Adds what the predictions say of their samples, and labelled ones beside them.
+
+    Args:
+        options: what is asked.
+        opened: predictions to analyse, and where they come from.
+        sources: see `with_sources`.
+        names: of columns or arrays.
+    """
+    predictions, origin = opened
+    options = options.of(predictions, origin)
+    if predictions.unlabelled is not None:
+        options = replace(options, rest=analyze_predictions(predictions.unlabelled))
+    return with_sources(options, predictions, sources, names)
 
 
 def analyze_predictions(

@@ -26,9 +26,10 @@ def pack_size_of_new_run(
         ValueError: they do not.
     """
     strategy = trainer.strategy
-    batch = min(datamodule.batch_size, len(datamodule.arrays.train_target))
+    visited = model.streams.samples_per_epoch(len(datamodule.arrays.train_target))
+    batch = min(datamodule.batch_size, visited)
     part = batch * seats(strategy) // strategy.world_size
     refuse_unfit_network(model, part, strategy.root_device)
-    refuse_no_batches(trainer.limit_train_batches, datamodule.steps_per_epoch)
+    refuse_no_batches(trainer.limit_train_batches, datamodule.steps_per_epoch(model.streams))
     model.drawn = why_usual_steps(model, datamodule, trainer) is None
     return fitting_pack_size(model, pack_size, part, trainer)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
-from bvalign.commands.analyze import analyze_predictions
+from bvalign.commands.analyze import analyze_predictions, asked
 from bvalign.decisions import Options, decide
 from bvalign.memory import return_freed_memory
 from bvalign.predictions import Names, open_predictions
@@ -22,8 +22,10 @@ def analyze_and_report(
     place: tuple[int, int] | None = None,
     *,
     clusters: Path | None = None,
+    groups: Path | None = None,
     names: Mapping[str, str] | None = None,
     options: Options = Options(),  # noqa: B008 (immutable)
+    sources: object = None,
     samples: bool = True,
     pdf: bool = False,
 ) -> Analysis | UnlabelledAnalysis:
@@ -34,8 +36,10 @@ def analyze_and_report(
         out: folder of the report.
         place: rank of this process and number of processes; from torchrun by default.
         clusters: file with the cluster of each sample, as for `open_predictions`.
+        groups: file with columns of subgroups of the samples, likewise.
         names: of columns or arrays, by field of `Names`.
         options: what is asked of the analysis.
+        sources: labelled predictions of the same members, as for `bvalign.analyze`.
         samples: whether to write samples.csv.
         pdf: figures also as PDF.
 
@@ -43,11 +47,12 @@ def analyze_and_report(
         ValueError: the predictions cannot be read.
     """
     names = Names(**names or {})
-    predictions, origin = open_predictions(source, clusters=clusters, names=names)
+    predictions, origin = open_predictions(source, clusters=clusters, groups=groups, names=names)
     place = place or tuple(int(os.environ.get(name, default)) for name, default in PLACE)
     if place[0] == 0 and "read" in origin:
         print(f"{origin['source']}, read as {origin['format']}: {origin['read']}")
     _make_folder(Path(out))
+    options = asked(options, (predictions, origin), sources, names)
     analysis = analyze_predictions(predictions, place)
     return_freed_memory()
     if place[0] == 0:

@@ -114,7 +114,11 @@ def result_of(
     """Joins an analysis, what it answers, and what it was computed from."""
     kind = UnlabelledResult if isinstance(analysis, UnlabelledAnalysis) else Result
     shown = replace(predictions, read=_not_kept)
-    about = {"predictions": shown, "origin": origin, "decisions": decide(analysis, options)}
+    about = {
+        "predictions": shown,
+        "origin": origin,
+        "decisions": decide(analysis, options),
+    }
     return kind(**vars(analysis), **about)
 
 

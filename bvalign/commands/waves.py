@@ -113,7 +113,7 @@ def _agree_on_plan(
     run: RunDirectory, module: Ensemble, datamodule: EnsembleDataModule, trainer: Trainer
 ) -> None:
     """Sets the plan of the run in the module on every rank; in a new run, rank zero times plans."""
-    steps = _steps(len(run.packs), datamodule, trainer)
+    steps = _steps(len(run.packs), module, datamodule, trainer)
 
     def choose(graph: str) -> dict[str, object]:
         pack, batch_size = run.packs[0], datamodule.batch_size
@@ -143,9 +143,12 @@ def _agree_on_plan(
     module.plan, module.steps_at_once, module.drawn = settled
 
 
-def _steps(num_packs: int, datamodule: EnsembleDataModule, trainer: Trainer) -> int | float:
+def _steps(
+    num_packs: int, module: Ensemble, datamodule: EnsembleDataModule, trainer: Trainer
+) -> int | float:
     """Counts the training steps of one seat over all its packs; infinite if nothing ends them."""
-    steps = batches_per_epoch(trainer.limit_train_batches, datamodule.steps_per_epoch)
+    whole = datamodule.steps_per_epoch(module.streams)
+    steps = batches_per_epoch(trainer.limit_train_batches, whole)
     steps *= math.inf if trainer.max_epochs in (None, -1) else trainer.max_epochs
     if trainer.max_steps != -1:
         steps = min(steps, trainer.max_steps)

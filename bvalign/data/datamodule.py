@@ -15,6 +15,7 @@ from torch import Tensor
 
 from bvalign.data.loader import Shard
 from bvalign.predictions.run.samples import Samples
+from bvalign.randomness import Streams
 
 
 class Arrays(NamedTuple):
@@ -51,10 +52,10 @@ class EnsembleDataModule(LightningDataModule):
         """Size of the test split; needs `setup`."""
         return len(self.arrays.test_target)
 
-    @property
-    def steps_per_epoch(self) -> int:
+    def steps_per_epoch(self, streams: Streams) -> int:
         """Training steps of each member in an epoch; needs `setup`."""
-        return max(len(self.arrays.train_target) // self.batch_size, 1)
+        visited = streams.samples_per_epoch(len(self.arrays.train_target))
+        return max(visited // self.batch_size, 1)
 
     def samples(self) -> Samples:
         """Labels and images (or texts) of the test split, for the report; needs `setup`."""

@@ -39,9 +39,9 @@ class Shard(NamedTuple):
 class MemberSchedule:
     """The samples that each member of a pack sees at each step of an epoch.
 
-    Every member has its own permutation of the samples, or of its bootstrap resample when that is
-    on. The incomplete batch at the end of an epoch is dropped, as other samples are in it in every
-    epoch; a data set smaller than one batch is one batch.
+    Every member has its own permutation of its samples: all, its bootstrap resample, or those
+    outside its fold (`Streams.samples`). The incomplete batch at the end of an epoch is dropped, as
+    other samples are in it in every epoch; a data set smaller than one batch is one batch.
 
     Args:
         num_samples: size of the training set.
@@ -69,9 +69,10 @@ class MemberSchedule:
         steps_at_once: int = 1,
         drawn: bool = False,
     ) -> None:
-        self.num_samples, self.members, self.streams = num_samples, tuple(members), streams
-        self.batch_size = min(batch_size, num_samples)
-        self.num_steps = num_samples // self.batch_size  # of an epoch
+        self.num_rows, self.num_samples = num_samples, streams.samples_per_epoch(num_samples)
+        self.members, self.streams = tuple(members), streams
+        self.batch_size = min(batch_size, self.num_samples)
+        self.num_steps = self.num_samples // self.batch_size  # of an epoch
         self.steps_at_once, self.drawn = steps_at_once, drawn
         self.shard, self.start, self.epoch = shard, start, 0
         if self.batch_size % shard.world:
@@ -101,10 +102,9 @@ class MemberSchedule:
         """Rows in the order in which members visit them in this epoch."""
         rows = np.empty((len(self.members), self.num_samples), dtype=np.int64)
         for row, member in zip(rows, self.members, strict=True):
-            row[:] = self.streams.generator("order", member, self.epoch).permutation(len(row))
-            if self.streams.randomness.bootstrap != "off":
-                bootstrap = self.streams.generator("bootstrap", member)
-                row[:] = bootstrap.integers(len(row), size=len(row))[row]
+            samples = self.streams.samples(member, self.num_rows)
+            order = self.streams.generator("order", member, self.epoch).permutation(len(samples))
+            row[:] = samples[order[: len(row)]]
         return rows
 
     def steps(self) -> Iterator[slice]:

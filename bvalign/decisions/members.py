@@ -25,10 +25,9 @@ NAMES = {
     "calibration": "squared calibration error",
 }
 ASSUMPTION = (
-    "New members are trained as these were, and are drawn independently. Up to {m} members, numbers "
-    "come from ensembles of some of them; beyond, error, cross-entropy and calibration follow a "
-    "parabola in 1/m through all, half and a quarter of them, while the risk, bias² + variance/m, is "
-    "exact."
+    "New members are trained as these were, and drawn independently. Up to {m} members, numbers come "
+    "from ensembles of some of them. Beyond, the risk is bias² + variance/m, exactly; the error "
+    "follows a line in 1/m, cross-entropy and calibration a parabola."
 )
 
 
@@ -91,7 +90,11 @@ class HowManyMembers(Decision):
         more = self.num_members + MORE
         rows = [
             {"members": size, "extrapolated": size > self.num_members}
-            | {name: self.at(name, size) for name, curve in self.curves.items() if _has(curve, size)}
+            | {
+                name: self.at(name, size)
+                for name, curve in self.curves.items()
+                if _has(curve, size)
+            }
             for size in self.sizes
         ]
         return {
@@ -127,13 +130,11 @@ class HowManyMembers(Decision):
         )
 
     def _baseline(self) -> str:
-        now = self.at("error", self.num_members)
-        limit = self.at("error", math.inf)
+        now, limit = (self.at("error", size).value for size in (self.num_members, math.inf))
         return (
-            f"The simple answer is that nothing changes beyond {self.num_members} members: an error "
-            f"of {_percent(now.value)} for any number, against {_percent(limit.value)} in the limit. "
-            "Up to some tenths of a point the simple answer is as close; it cannot say whether more "
-            "members pay."
+            f"The simple answer, that nothing changes beyond {self.num_members} members, is an error "
+            f"of {_percent(now)} for any number, against {_percent(limit)} in the limit. For the "
+            "error it is about as close; for the risk and the cross-entropy it is not."
         )
 
     def _chart(self) -> Chart:
@@ -163,7 +164,7 @@ class HowManyMembers(Decision):
             answer=f"A single member cannot say what more would bring: {reason}.",
             number=Estimate(None, reason=reason),
             assumption="",
-            baseline=f"Its own risk is {self.alone}; the mean of several is never worse on average.",
+            baseline=f"Its risk is {self.alone}; that of a mean of several is never higher.",
             chart=None,
             page="docs/decisions/members.md",
         )
@@ -183,8 +184,8 @@ def how_many_members(
     """
     targets = check_targets(targets or {})
     members, samples = analysis.num_members, analysis.num_samples
-    found = {name: getattr(analysis.sizes, name) for name in NAMES}
-    curves = {name: curve for name, curve in found.items() if curve.defined}
+    found = {"risk": analysis.risk_curve, **analysis.sizes._asdict()}
+    curves = {name: found[name] for name in NAMES if found[name].defined}
     if members == 1:
         curves = {}
     needed = {
@@ -229,7 +230,11 @@ def _percent(value: float) -> str:
 def _points(number: Estimate) -> str:
     ends = number.quoted_interval
     said = f"{100 * number.value:.2f} points"
-    return said if ends is None else f"{said} ({100 * ends[0]:.2f} to {100 * ends[1]:.2f}{_alone(number)})"
+    return (
+        said
+        if ends is None
+        else f"{said} ({100 * ends[0]:.2f} to {100 * ends[1]:.2f}{_alone(number)})"
+    )
 
 
 def _alone(number: Estimate) -> str:

@@ -46,13 +46,17 @@ def check_targets(targets: Mapping[str, float]) -> dict[str, float]:
     checked = {}
     for name, wanted in targets.items():
         if name not in POSSIBLE:
-            raise ValueError(f"target {name!r} is unknown; possible: {', '.join(POSSIBLE)}")
+            raise ValueError(
+                f"target {name!r} is unknown; one is {', '.join(POSSIBLE)}, as in risk=0.1"
+            )
         try:
             value = float(wanted)
         except (TypeError, ValueError):
-            raise ValueError(f"target {name} must be a number, got {wanted!r}") from None
+            raise ValueError(
+                f"target {name} must be a number, as in {name}=0.1, got {wanted!r}"
+            ) from None
         low, high = POSSIBLE[name]
-        if not low <= value <= high or math.isinf(value):
+        if not low <= value <= high or not math.isfinite(value):
             ends = f"from {low:g} to {high:g}" if math.isfinite(high) else f"at least {low:g}"
             raise ValueError(f"target {name} must be {ends}, got {wanted}")
         checked[name] = value
@@ -76,9 +80,7 @@ def members_needed(
         return Needed(wanted, None, None, None, f"For the {said}, {reason} gives no answer.")
     most = 1 - wanted if name == "accuracy" else wanted
     members = _smallest(lambda size: curve.at(size).value <= most)
-    low, high = (
-        _smallest(lambda size, end=end: _end(curve, size, end) <= most) for end in (0, 1)
-    )
+    low, high = (_smallest(lambda size, end=end: _end(curve, size, end) <= most) for end in (0, 1))
     if members is not None:
         low, high = min(low or 1, members), None if high is None else max(high, members)
         many = f"{members} member{'s' * (members != 1)}"

@@ -146,7 +146,7 @@ class Ensemble(Stepping):
         return {
             "arch": self.arch,
             "arch_args": dict(sorted(self.arch_args.items())),
-            "randomness": vars(self.streams.randomness),
+            "randomness": self.streams.randomness.identity(),
             "seed": self.streams.seed,
             **self.optimization.identity(),
             "loss": self.loss,

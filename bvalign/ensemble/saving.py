@@ -116,7 +116,7 @@ class SaveMembers(Callback):
             ValueError: a callback has ended training or cut an epoch short.
         """
         batches = batches_per_epoch(
-            self.asked.limit_train_batches, trainer.datamodule.steps_per_epoch
+            self.asked.limit_train_batches, trainer.datamodule.steps_per_epoch(module.streams)
         )
         each = math.ceil(batches / self.asked.accumulate_grad_batches)
         steps = math.inf if epochs == -1 else epochs * each

@@ -5,14 +5,16 @@ from pathlib import Path
 
 from bvalign.predictions.checks.checks import to_predictions
 from bvalign.predictions.checks.clusters import with_clusters
+from bvalign.predictions.checks.groups import with_groups
 from bvalign.predictions.checks.strings import file_name
-from bvalign.predictions.predictions import Predictions
+from bvalign.predictions.predictions import Groups, Predictions
 from bvalign.predictions.readers import open_memory, open_scores
 from bvalign.predictions.run import FinishedMember, MemberState, RunDirectory
 from bvalign.predictions.scores.names import Names
 
 __all__ = [
     "FinishedMember",
+    "Groups",
     "MemberState",
     "Names",
     "Predictions",
@@ -27,6 +29,7 @@ def open_predictions(
     labels: object = None,
     *,
     clusters: Path | str | None = None,
+    groups: object = None,
     names: Names | None = None,
 ) -> tuple[Predictions, dict[str, object]]:
     """Opens predictions; the logits are read later, block by block.
@@ -39,6 +42,10 @@ def open_predictions(
         clusters: file with the cluster of each sample, where `source` does not contain it: a
             `.npy` (samples) in the order of the rows of `source`, or a `.csv` with columns index
             and cluster.
+        groups: subgroups of the samples to compare, beside those that `source` contains: a file
+            such as that of clusters, with any columns of names or numbers; one column as an array,
+            a list or a Series (samples), in the order of the rows of `source`; or a dict or
+            DataFrame of columns, perhaps with one `index` or `sample`.
         names: of columns or arrays, where they cannot be guessed.
 
     Returns:
@@ -47,11 +54,13 @@ def open_predictions(
 
     Raises:
         FileNotFoundError: there is no file of that name.
-        ValueError: it is damaged, or does not contain predictions, or labels or clusters do not
-            fit.
+        ValueError: it is damaged, or does not contain predictions, or labels, clusters or groups
+            do not fit.
     """
     names = names or Names()
     clusters = None if clusters is None else Path(os.path.expanduser(clusters))  # noqa: PTH111
+    if isinstance(groups, Path | str):
+        groups = Path(os.path.expanduser(groups))  # noqa: PTH111
     if not isinstance(source, Path | str):
         scores, format = open_memory(source, labels, names), "memory"
     else:
@@ -68,9 +77,10 @@ def open_predictions(
                 raise ValueError(f"{source}: a run directory has no columns or arrays to choose")
             run = RunDirectory(source)
             predictions = run.predictions()
-            return with_clusters(predictions, clusters) if clusters else predictions, run.info
+            predictions = with_clusters(predictions, clusters) if clusters else predictions
+            return predictions if groups is None else with_groups(predictions, groups), run.info
         scores, format = open_scores(source, names)
-    predictions = to_predictions(scores, clusters, names.task)
+    predictions = to_predictions(scores, clusters, groups, names.task)
     origin = {"source": file_name(scores.path.name), "format": format, "read": _what(predictions)}
     return predictions, origin
 

@@ -1,7 +1,8 @@
 """Predictions of an ensemble as the analysis reads them: logits in ranges of samples."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,6 +11,13 @@ from torch import Tensor
 
 RANGE_BYTES = 2**21
 """Bytes of float64 logits per range: enough to keep the processor busy, few enough to cache."""
+
+
+class Groups(NamedTuple):
+    """Subgroups of the samples by one column, such as the hospitals they come from."""
+
+    names: tuple[str, ...]  # of the groups
+    numbers: Int64[np.ndarray, " samples"]  # the place of each sample's group among them
 
 
 @dataclass(frozen=True)
@@ -29,11 +37,13 @@ class Predictions:
         weights: member weights, how often each member counts; None where all count once.
         clusters: number of each sample's cluster, 0, 1, ... in the order in which they first
             appear; None where samples are independent.
+        groups: subgroups of the samples to compare, by the name of the column that tells them.
         num_options: how many classes each sample has, the first ones; None where all have K. The
             others have a logit of -inf.
         soft_labels: float64 distributions of the labels (samples, classes), rows sum to one, whose
             argmax (the lowest class on ties) is the target; None where labels are class ids.
         answers: of people behind each soft label; None where the distribution itself is known.
+        unlabelled: the samples that have no label, where some have one; None otherwise.
     """
 
     read: Callable[[int, int], Float[Tensor, "members block classes"]]
@@ -50,6 +60,8 @@ class Predictions:
     num_options: Int64[np.ndarray, " samples"] | None = None
     soft_labels: Float64[np.ndarray, "samples classes"] | None = None
     answers: Int64[np.ndarray, " samples"] | None = None
+    groups: Mapping[str, Groups] = field(default_factory=dict)
+    unlabelled: "Predictions | None" = None
 
     @property
     def num_samples(self) -> int:

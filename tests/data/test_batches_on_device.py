@@ -57,6 +57,8 @@ CASES = [
     Case(padding=2, flip=True, start=(2, 2)),  # in an earlier one
     Case(padding=2, flip=True, steps_at_once=2),
     Case(padding=2, flip=True, steps_at_once=3, start=(3, 1), labels=True),
+    Case(padding=2, flip=True, bootstrap="kfold"),  # 23 samples in folds of 5, 5, 5, 4 and 4
+    Case(bootstrap="kfold", steps_at_once=2, start=(3, 1), labels=True),
     Case(words=True),
     Case(words=True, steps_at_once=4, start=(3, 1), bootstrap="member", labels=True),
     Case(padding=2, flip=True, members=(6,), samples=3),  # less than a batch
@@ -92,15 +94,19 @@ def crop(image, draws, case):
 def reference(case, member, row):
     """Every training step of one member in this epoch: (input, target, index) of a rank's part."""
     images, target = case.arrays()
-    order = case.streams.generator("order", member, case.epoch).permutation(case.samples)
-    if case.bootstrap != "off":
-        kept = case.streams.generator("bootstrap", member)
-        order = kept.integers(case.samples, size=case.samples)[order]
-    draws = case.streams.generator("augmentation", member, case.epoch).random((case.samples, 3))
+    kept, rng = np.arange(case.samples), case.streams.generator("bootstrap", member)
+    if case.bootstrap == "kfold":
+        permuted = rng.permutation(case.samples).tolist()
+        kept = np.array([row for at, row in enumerate(permuted) if at % 5 != member % 5])
+    elif case.bootstrap != "off":
+        kept = rng.integers(case.samples, size=case.samples)
+    order = case.streams.generator("order", member, case.epoch).permutation(len(kept))
+    order = kept[order][: 18 if case.bootstrap == "kfold" else None]
+    draws = case.streams.generator("augmentation", member, case.epoch).random((len(order), 3))
     size = min(case.batch_size, case.samples)
     mine = size // case.shard.world
     skipped = case.start[1] * case.steps_at_once if case.start[0] == case.epoch else 0
-    for step in range(skipped, case.samples // size):
+    for step in range(skipped, len(order) // size):
         here = step * size + case.shard.rank * mine + np.arange(mine)
         index = order[here]
         labels = (target[row] if case.labels else target)[index]

@@ -74,6 +74,21 @@ def test_bootstrap_is_one_resample_for_all_epochs():
     assert sorted(index[0][0].tolist()) != sorted(index[0][1].tolist())
 
 
+def test_all_members_visit_equally_many_samples_outside_their_folds():
+    streams = Streams(0, Randomness(bootstrap="kfold", folds=2))  # 23 samples: 11 or 12 outside
+    augmentation = Augmentation(flip="alternating")
+    seen = [set(), set()]
+    for epoch in range(12):
+        index = torch.cat([b[2] for b in batches([0, 1], streams, 11, augmentation, epoch)], 1)
+        assert index.shape == (2, 11)
+        for row, rows in zip(seen, index.tolist(), strict=True):
+            assert len(set(rows)) == 11
+            row |= set(rows)
+    assert seen == [set(streams.samples(member, 23).tolist()) for member in (0, 1)]
+    assert seen[0] | seen[1] == set(range(23))
+    assert not seen[0] & seen[1]
+
+
 def test_ranks_need_equal_parts_of_a_batch():
     with pytest.raises(ValueError, match="must be a multiple of the 2 ranks that split it, got 25"):
         MemberSchedule(100, [0], Streams(), 25, shard=Shard(0, 2))

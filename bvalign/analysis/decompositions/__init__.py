@@ -10,6 +10,7 @@ from bvalign.analysis.decompositions.columns import (
     Unit,
     columns_of,
 )
+from bvalign.analysis.decompositions.error_kinds import NEARLY_ALL, ErrorKinds, error_kinds
 from bvalign.analysis.decompositions.log_statistics import jackknife_shift_of, log_moments_of
 from bvalign.analysis.decompositions.member_probs import MemberProbs, member_probs
 from bvalign.analysis.decompositions.other_losses import (
@@ -51,10 +52,12 @@ from bvalign.analysis.decompositions.squared_loss import (
 from bvalign.analysis.decompositions.weighted import WeightedDecomposition, weighted_decompose
 
 __all__ = [
+    "NEARLY_ALL",
     "AnswerNoise",
     "Column",
     "CrossEntropy",
     "Decomposition",
+    "ErrorKinds",
     "Kind",
     "LabelNoise",
     "Labels",
@@ -75,6 +78,7 @@ __all__ = [
     "decompose",
     "decompose_soft_labels",
     "disagreement",
+    "error_kinds",
     "expected_error",
     "expected_log",
     "in_pieces",

@@ -20,6 +20,7 @@ from torch import Tensor
 from bvalign.analysis.decompositions import (
     LabelNoise,
     SoftLabels,
+    error_kinds,
     expected_error,
     expected_log,
     noise_of,
@@ -64,6 +65,12 @@ class Statistics(NamedTuple):
     soft_plug_in: Sets
     soft_difference: Sets
     soft_difference_plug_in: Sets
+    systematic: Sets
+    chance: Sets
+
+
+OF_GROUPS = ("error_rate", "correct", "risk", "variance_unbiased", "systematic", "chance")
+"""Statistics that are compared between groups of samples."""
 
 
 class LeftOut(NamedTuple):
@@ -98,7 +105,8 @@ def left_out(
     kl_bias = kl_risk - kl_noise - kl_variance
     error = 1 - sums.votes.gather(-1, at).squeeze(-1) / m
     votes, main = sums.votes.max(dim=-1)
-    bias_01 = (main != target).double()
+    main_wrong = main != target
+    bias_01, kinds = main_wrong.double(), error_kinds(values.correct, main_wrong, votes / m, error)
     plug_in = 1 - sums.votes.square().sum(dim=-1) / m.square()
     return Statistics(
         correct=values.correct.double(),
@@ -130,6 +138,8 @@ def left_out(
         soft_plug_in=uncertainty + variance,
         soft_difference=soft_error - uncertainty - variance_unbiased,
         soft_difference_plug_in=soft_error - uncertainty - variance,
+        systematic=kinds.systematic.double(),
+        chance=kinds.chance.double(),
     )
 
 

@@ -29,20 +29,18 @@ __all__ = [
 
 
 class SizeCurves(NamedTuple):
-    """Curves of the mean of m members over m."""
+    """Curves of the mean of m members over m, beside that of its risk."""
 
-    risk: RiskCurve  # squared probability, of all samples
     error: SizeCurve  # fraction that is wrong
     cross_entropy: SizeCurve  # nats
     calibration: SizeCurve  # squared calibration error of confidence
-    num_samples: int  # drawn ones, behind all but the risk
+    num_samples: int  # drawn ones
 
 
 def size_curves(
     losses: SetLosses,
     groups: MemberGroups,
-    risk: RiskCurve,
-    wrong: Bool[Tensor, " samples"],
+    correct: Bool[Tensor, " samples"],
     drawn: Drawn,
 ) -> SizeCurves:
     """Makes all curves.
@@ -50,16 +48,14 @@ def size_curves(
     Args:
         losses: of the drawn samples.
         groups: of the members.
-        risk: its curve.
-        wrong: samples that the mean of all members gets wrong, of all samples.
+        correct: whether the mean of all members is right, of all samples.
         drawn: which samples are behind the losses.
     """
-    sets = unions(groups)
+    sets, wrong = unions(groups), (~correct).double()
     several = losses.confidence[sets.single :], losses.excess[sets.single :]
     errors, influence = set_errors(*several)
     return SizeCurves(
-        risk,
-        curve_of_sets(OfSets(losses.error, "proportion", whole=wrong.double()), sets, drawn),
+        curve_of_sets(OfSets(losses.error, "proportion", 2, whole=wrong), sets, drawn),
         curve_of_sets(OfSets(losses.cross_entropy, "positive"), sets, drawn),
         curve_of_sets(OfSets(influence, totals=errors), of_several(sets), drawn),
         len(drawn.positions),

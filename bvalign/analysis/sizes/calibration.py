@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float
 
 from bvalign.analysis.calibration import confidence_cells, squared_influence
-from torch import Tensor
 
 
 def set_errors(

@@ -52,7 +52,9 @@ class RiskCurve(NamedTuple):
 
     def _estimate(self, weights: Float[Tensor, " 2"], kind: str) -> Estimate:
         value = float(weights @ self.means)
-        return estimate(max(value, 0.0) if kind == "positive" else value, self._spread(weights), kind)
+        return estimate(
+            max(value, 0.0) if kind == "positive" else value, self._spread(weights), kind
+        )
 
     def _spread(self, weights: Float[Tensor, " 2"]) -> Spread:
         samples, both = (float(weights @ part @ weights) for part in (self.samples, self.both))

@@ -1,5 +1,6 @@
 """Losses of ensembles of some of the members, sample by sample."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -10,21 +11,25 @@ from bvalign.analysis.decompositions import SoftLabels, chance_of, expected_log
 from bvalign.analysis.groups import MemberGroups, MemberSums, Residuals
 from bvalign.analysis.sizes.unions import Unions
 
-AT_ONCE = 2**21
-"""Most numbers of the mean probabilities that are formed together: 16 MB."""
+AT_ONCE = 2**19
+"""Most sums of probabilities that are formed together: 2 MB, which stay in the cache."""
 
 
 class SetLosses(NamedTuple):
-    """Of the mean probabilities p̄ of each set; float32."""
+    """Of the mean probabilities p̄ of each set, float32; means of the losses of single members."""
 
     error: Float[Tensor, "sets drawn"]  # 1 where the most probable class is not the label
     cross_entropy: Float[Tensor, "sets drawn"]  # -log p̄_y, nats
-    confidence: Float[Tensor, "sets drawn"]  # max p̄
+    confidence: Float[Tensor, "sets drawn"]  # max p̄; NaN of single members
     excess: Float[Tensor, "sets drawn"]  # the same minus the chance that its class is the label
 
 
 def set_losses(
-    sums: MemberSums, given: Residuals, labels: SoftLabels | None, groups: MemberGroups, sets: Unions
+    sums: MemberSums,
+    given: Residuals,
+    labels: SoftLabels | None,
+    groups: MemberGroups,
+    sets: Unions,
 ) -> SetLosses:
     """Losses of each set.
 
@@ -35,43 +40,66 @@ def set_losses(
         groups: of the members.
         sets: unions of the groups.
     """
-    losses = SetLosses(*(torch.empty(len(sets.groups), len(given.target)) for _ in range(4)))
+    number, single = len(sets.groups), sets.single
+    losses = SetLosses(*(torch.empty(number, len(given.target)) for _ in range(4)))
     at = given.target.unsqueeze(-1)
     own = given.probs.gather(-1, at.expand(len(given.probs), -1, 1)).squeeze(-1)
-    by_group = torch.stack([own[list(members)].sum(dim=0) for members in groups.members])
-    step = max(1, AT_ONCE // max(given.mean.numel(), 1))
-    for start in range(sets.single, len(sets.groups), step):
-        rows = slice(start, start + step)
-        chosen = sets.groups[rows].double() * sets.inverse[rows, None]
-        probs = (chosen @ sums.magnitude.flatten(1)).view(len(chosen), *given.mean.shape)
-        _to_probs(probs, given)
-        for array, values in zip(
-            losses, _losses(probs, chosen @ by_group, given, labels), strict=True
-        ):
-            array[rows] = values
-    for row in range(sets.single):
+    for row in range(single):
         members = [m for g in sets.groups[row].nonzero() for m in groups.members[g]]
-        alone = _losses(given.probs[members], own[members], given, labels)
-        for array, values in zip(losses, alone, strict=True):
-            array[row] = values.mean(dim=0)
+        probs = given.probs[members]
+        losses.error[row] = (probs.argmax(dim=-1) != given.target).double().mean(dim=0)
+        losses.cross_entropy[row] = _cross_entropy(probs, own[members], labels).mean(dim=0)
+        losses.confidence[row], losses.excess[row] = math.nan, math.nan
+    own = torch.stack([own[list(members)].sum(dim=0) for members in groups.members])
+    magnitude = sums.magnitude.float().flatten(1)
+    step = max(1, AT_ONCE // max(given.mean.numel(), 1))
+    for start in range(single, number, step):
+        rows = slice(start, start + step)
+        inverse, chosen = sets.inverse[rows, None], sets.groups[rows]
+        total = (chosen.float() @ magnitude).view(len(chosen), *given.mean.shape)
+        _to_probs(total, sets.inverse[rows].reciprocal().round(), given)
+        of_label = chosen.double() @ own * inverse
+        probs = None if labels is None else total * inverse.unsqueeze(-1)
+        found = _predicted(total, inverse.float(), given, labels)
+        found = found[0], _cross_entropy(probs, of_label, labels), *found[1:]
+        for array, values in zip(losses, found, strict=True):
+            array[rows] = values
     return losses
 
 
-def _to_probs(magnitude: Float[Tensor, "some drawn classes"], given: Residuals) -> None:
-    """From mean |p - e_y|, in place."""
-    at = given.target.expand(magnitude.shape[:2]).unsqueeze(-1)
-    magnitude.scatter_(-1, at, 1 - magnitude.gather(-1, at))
+def _to_probs(
+    total: Float[Tensor, "some drawn classes"], count: Float[Tensor, " some"], given: Residuals
+) -> None:
+    """From sums of |p - e_y| over members to sums of p, in place."""
+    at = given.target.expand(total.shape[:2]).unsqueeze(-1)
+    total.scatter_(-1, at, count.float().view(-1, 1, 1) - total.gather(-1, at))
 
 
-def _losses(
-    probs: Float[Tensor, "some drawn classes"],
-    own: Float[Tensor, "some drawn"],
+def _predicted(
+    total: Float[Tensor, "some drawn classes"],
+    inverse: Float[Tensor, "some 1"],
     given: Residuals,
     labels: SoftLabels | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    largest, predicted = probs.max(dim=-1)
-    error = (predicted != given.target).double()
-    if labels is None:
-        return error, -own.log(), largest, largest - 1 + error
-    chance = torch.stack([chance_of(labels.probs, row) for row in predicted])
-    return error, -expected_log(probs.log(), labels), largest, largest - chance
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Error, confidence and excess of it."""
+    if labels is not None:
+        largest, predicted = total.max(dim=-1)
+        chance = torch.stack([chance_of(labels.probs, row) for row in predicted])
+        return (predicted != given.target).float(), largest * inverse, largest * inverse - chance
+    at = given.target.expand(total.shape[:2]).unsqueeze(-1)
+    own = total.gather(-1, at).squeeze(-1)
+    largest = total.amax(dim=-1)
+    wrong = own < largest
+    tied = (total.scatter_(-1, at, -1.0).amax(dim=-1) == own).nonzero(as_tuple=True)
+    for row, sample in zip(*(place.tolist() for place in tied), strict=True):
+        wrong[row, sample] = total[row, sample].argmax() < given.target[sample]  # the lowest wins
+    largest *= inverse
+    return wrong.float(), largest, largest - (~wrong).float()
+
+
+def _cross_entropy(
+    probs: Float[Tensor, "some drawn classes"] | None,
+    own: Float[Tensor, "some drawn"],
+    labels: SoftLabels | None,
+) -> Float[Tensor, "some drawn"]:
+    return -own.log() if labels is None else -expected_log(probs.log(), labels)

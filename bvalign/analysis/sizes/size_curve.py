@@ -40,6 +40,7 @@ class OfSets(NamedTuple):
 
     influence: Float[Tensor, "sets drawn"]  # of each drawn sample, as on a mean
     kind: Kind = "real"
+    nodes: int = 3  # as for `SizeCurve`
     totals: Float[Tensor, " sets"] | None = None  # the number; None if it is that mean
     whole: Float[Tensor, " samples"] | None = None  # of all members on all samples, if it is known
 
@@ -47,8 +48,7 @@ class OfSets(NamedTuple):
 class SizeCurve(NamedTuple):
     """Values at some sizes with what their variances are made of.
 
-    The axis `numbers` is the base, which is the last level, then every other level minus the base;
-    `left` is that axis for each part that is left out, one after another.
+    The axis `numbers` is the base, which is the last level, then every other level minus the base.
     """
 
     inverse: Float[Tensor, " levels"]  # t, descending
@@ -57,9 +57,10 @@ class SizeCurve(NamedTuple):
     units: int
     without_inverse: Float[Tensor, "parts levels"]  # without each part
     without: Float[Tensor, "parts numbers"]
-    products: Float[Tensor, "left left"]  # mean over samples of products of their values, over N
+    products: Float[Tensor, "parts numbers parts numbers"]  # mean over samples, over N
     moved: Float[Tensor, " numbers"]  # mean magnitude of each number on a sample
     kind: Kind = "real"
+    nodes: int = 3  # of the polynomial beyond all members: a parabola, or 2 for a line
 
     @property
     def defined(self) -> bool:
@@ -79,20 +80,34 @@ class SizeCurve(NamedTuple):
         """A sum of the numbers of some sizes, each with its factor."""
         if not self.defined:
             return Estimate(None, reason="a member gives the label a probability of zero")
-        w, parts = _weights(sizes, self.inverse), len(self.without)
+        w, line, parabola = (
+            self._weights(sizes, self.inverse, most) for most in (self.nodes, 2, 3)
+        )
+        parts = len(self.without)
         value = _within(float(w @ self.numbers), kind)
         spread = Spread(float(w @ self.samples @ w), self.units)
         if parts:
-            own = torch.stack([_weights(sizes, inverse) for inverse in self.without_inverse])
+            own = torch.stack([self._weights(sizes, t, self.nodes) for t in self.without_inverse])
             members = left_out_variance((own * self.without).sum(dim=1))
-            blocks = torch.block_diag(*own)
-            blocks -= blocks.mean(dim=0)
-            both = (parts - 1) / parts * torch.trace(blocks @ self.products @ blocks.T)
+            shared = torch.einsum("pl,plqk,qk->pq", own, self.products, own)
+            both = (parts - 1) / parts * (shared.trace() - shared.sum() / parts)
             spread = Spread(*spread[:2], float(members), float(both), parts)
         found = estimate(value, spread, kind, magnitude=float(w.abs() @ self.moved))
-        line = float(_weights(sizes, self.inverse, most=2) @ self.numbers)
-        further = _within(2 * float(w @ self.numbers) - line, kind) - value
+        further = _within(float((2 * parabola - line) @ self.numbers), kind) - value
         return stretched(found, min(further, 0.0), max(further, 0.0))
+
+    def _weights(
+        self, sizes: dict[float, float], inverse: Float[Tensor, " levels"], most: int
+    ) -> Float[Tensor, " numbers"]:
+        """Weights of the base and of the other levels minus the base."""
+        nodes, least = inverse.tolist(), float(self.inverse[-1])
+        of_levels = torch.zeros(len(nodes), dtype=torch.float64)
+        for size, factor in sizes.items():
+            within = 1 / size > least
+            found = lagrange(1 / size, nodes, 3 if within else most)
+            of_levels += factor * torch.tensor(found, dtype=torch.float64)
+        base = sum(sizes.values())  # the weights of each size add up to one
+        return torch.cat([of_levels.new_tensor([base]), of_levels[:-1]])
 
 
 def lagrange(at: float, nodes: list[float], most: int = 3) -> list[float]:
@@ -120,17 +135,6 @@ def _within(value: float, kind: Kind) -> float:
     return max(value, 0.0) if kind == "positive" else value
 
 
-def _weights(
-    sizes: dict[float, float], inverse: Float[Tensor, " levels"], most: int = 3
-) -> Float[Tensor, " numbers"]:
-    """Weights of the base and of the other levels minus the base."""
-    nodes = inverse.tolist()
-    rows = torch.tensor([lagrange(1 / size, nodes, most) for size in sizes], dtype=torch.float64)
-    of_levels = torch.tensor([*sizes.values()], dtype=torch.float64) @ rows
-    base = sum(sizes.values())  # the weights of each size add up to one
-    return torch.cat([of_levels.new_tensor([base]), of_levels[:-1]])
-
-
 def curve_of_sets(number: OfSets, sets: Unions, drawn: Drawn) -> SizeCurve:
     """The curve through the levels of `Unions`."""
     influence, count = number.influence.double(), number.influence.shape[1]
@@ -143,7 +147,7 @@ def curve_of_sets(number: OfSets, sets: Unions, drawn: Drawn) -> SizeCurve:
         numbers[0], clusters = number.whole.mean(), drawn.clusters
         spread_of = _among_all(of_samples, number.whole, drawn.positions)
     covariance, units = samples_covariance(spread_of, clusters)
-    left = _from_base(sets.without @ influence).flatten(0, 1)
+    left = _from_base(sets.without @ influence)
     return SizeCurve(
         inverse=sets.level @ sets.inverse,
         numbers=numbers,
@@ -151,9 +155,10 @@ def curve_of_sets(number: OfSets, sets: Unions, drawn: Drawn) -> SizeCurve:
         units=units,
         without_inverse=sets.without @ sets.inverse,
         without=_from_base((sets.without @ totals).unsqueeze(-1)).squeeze(-1),
-        products=left @ left.T / count**2,
+        products=torch.einsum("pln,qkn->plqk", left, left) / count**2,
         moved=of_samples.abs().mean(dim=1),
         kind=number.kind,
+        nodes=number.nodes,
     )
 
 

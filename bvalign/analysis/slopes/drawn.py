@@ -25,7 +25,7 @@ from bvalign.analysis.groups import (
     set_values,
     unite,
 )
-from bvalign.analysis.sizes import SetLosses, set_losses, unions
+from bvalign.analysis.sizes import SetLosses, Unions, set_losses, unions
 from bvalign.analysis.slopes.logit_values import has_spread, odds_values
 from bvalign.analysis.slopes.smaller import Parts, Smaller, parts, smaller
 
@@ -62,18 +62,19 @@ def read_drawn(
     reduce: Callable[[Tensor], object],
 ) -> DrawnBlock:
     """Reads the drawn samples once; arguments as for `collect`, but `ranges` begins a pass."""
+    sets = unions(groups)
 
     def compute(part: Range) -> DrawnBlock:
         rows = part.rows(places["drawn"])
         labels = None if part.soft is None else soft_labels_of(part.soft[rows])
         probs, target = softmax(part.logits[:, rows]), part.target[rows]
-        return drawn_block(residuals(probs, target, labels), groups, labels)
+        return drawn_block(residuals(probs, target, labels), groups, sets, labels)
 
     return collect(ranges(), compute, num_ranges, places, reduce)
 
 
 def drawn_block(
-    given: Residuals, groups: MemberGroups, labels: SoftLabels | None = None
+    given: Residuals, groups: MemberGroups, sets: Unions, labels: SoftLabels | None = None
 ) -> DrawnBlock:
     """Values of some samples, for every set of members."""
     by_group = member_sums(given, groups)
@@ -93,7 +94,7 @@ def drawn_block(
         odds,
         parts(by_group, given, groups),
         smaller(of_sets(values, ensembles)),
-        set_losses(by_group, given, labels, groups, unions(groups)),
+        set_losses(by_group, given, labels, groups, sets),
     )
 
 

@@ -1,5 +1,6 @@
 """Checks that turn the scores of a file into `Predictions`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from bvalign.predictions.checks.clusters import find_clusters
+from bvalign.predictions.checks.clusters import find_clusters, read_clusters
+from bvalign.predictions.checks.groups import find_groups, read_groups
 from bvalign.predictions.checks.meaning import as_meant
 from bvalign.predictions.checks.options import check_options_of_labels, with_options
 from bvalign.predictions.checks.precision import precision_note
@@ -33,28 +35,42 @@ LARGEST_EXACT = 2**53
 
 
 def to_predictions(
-    scores: Scores, clusters_file: Path | None = None, task: str | None = None
+    scores: Scores,
+    clusters_file: Path | None = None,
+    groups: object = None,
+    task: str | None = None,
 ) -> Predictions:
     """Checks everything but non-finite logits, which `Predictions.blocks` refuses; sorts by index.
 
     Args:
         scores: as a reader found them.
         clusters_file: the cluster of each sample, where the predictions do not contain it.
+        groups: as for `read_groups`, beside those that the predictions contain.
         task: the label to analyse where a sample has several, by number or name.
 
     Raises:
         ValueError: shapes, labels, ids, probabilities or votes are not what they must be.
     """
     _check_shape(scores)
-    scores = with_options(without_surrogates(scores))
+    scores = _with_given(with_options(without_surrogates(scores)), clusters_file, groups)
     scores = as_meant(scores, task)
+    predictions = _checked(scores, clusters_file)
+    if scores.unlabelled is None:
+        return predictions
+    rest = replace(scores.unlabelled, num_classes=predictions.num_classes)
+    return replace(predictions, unlabelled=_checked(rest, clusters_file))
+
+
+def _checked(scores: Scores, clusters_file: Path | None) -> Predictions:
+    """Predictions of scores that are what their key says."""
     num_members, num_samples = scores.shape[:2]
     members = _ids(scores, "members", scores.members, num_members).tolist()
     index = np.arange(num_samples) if scores.index is None else scores.index
     index = _ids(scores, "index", _common(scores, "index", index, members), num_samples)
     order = np.argsort(index, kind="stable")
     in_order = bool((order == np.arange(num_samples)).all())
-    clusters = find_clusters(scores.path, scores.clusters, clusters_file, index, order)
+    clusters = find_clusters(scores.path, scores.clusters, clusters_file, order)
+    groups, groups_note = find_groups(scores.path, scores.groups, order)
     labels = scores.labels
     labels = None if labels is None else _common(scores, "labels", labels, members)
     check_options_of_labels(scores, labels)
@@ -81,15 +97,29 @@ def to_predictions(
         index=index[order],
         members=tuple(members),
         num_classes=num_classes,
-        notes=(*scores.notes, *notes, *weights_note, *clusters.notes),
+        notes=(*scores.notes, *notes, *weights_note, *clusters.notes, *groups_note),
         weights=check_member_weights(scores.path, weights, num_members),
         clusters=clusters.numbers,
+        groups=groups,
         num_options=None if scores.num_options is None else scores.num_options[order],
         soft_labels=None if scores.soft_labels is None else scores.soft_labels[order],
         answers=None if scores.answers is None else scores.answers[order],
         **check_shown(scores.path, _with_names(scores), order, num_classes),
     )
     return predictions if scores.key == "votes" else without_copies(predictions, scores.dtypes)
+
+
+def _with_given(scores: Scores, clusters_file: Path | None, groups: object) -> Scores:
+    """Adds clusters and groups that are given beside the scores."""
+    index = np.arange(scores.shape[1]) if scores.index is None else scores.index
+    samples = index[0] if index.ndim == 2 else index
+    if scores.sample_names is not None:
+        samples = scores.sample_names
+    return replace(
+        scores,
+        clusters=read_clusters(scores.path, scores.clusters, clusters_file, samples),
+        groups=read_groups(scores.path, scores.groups, groups, samples),
+    )
 
 
 def _with_names(scores: Scores) -> dict[str, np.ndarray]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int, Int64
+from jaxtyping import Int, Int64, Shaped
 
-from bvalign.predictions.checks.cluster_file import read_cluster_file
+from bvalign.predictions.checks.sample_file import read_csv, read_npy
 from bvalign.predictions.predictions import Predictions
 
 
@@ -22,35 +22,66 @@ class Clusters(NamedTuple):
     notes: tuple[str, ...]
 
 
-def find_clusters(
+CLUSTER = "cluster"
+"""Name of their column in a file."""
+
+
+def read_clusters(
     path: Path,
-    own: np.ndarray | None,
+    own: Shaped[np.ndarray, "..."] | None,
     file: Path | None,
-    index: Int64[np.ndarray, " samples"],
-    order: Int[np.ndarray, " samples"],
-) -> Clusters:
-    """Takes the clusters of the predictions, or of a file beside them.
+    samples: Shaped[np.ndarray, " samples"],
+) -> Shaped[np.ndarray, "..."] | None:
+    """Takes the clusters of the predictions, or of a file beside them; None if there are none.
 
     Args:
         path: of the predictions, named in messages.
         own: clusters that the predictions contain, in the order of their rows.
-        file: as for `read_cluster_file`, or None.
-        index: of the samples, in the order of the predictions' rows.
-        order: rows of the predictions, sorted by index.
+        file: a `.npy` or `.csv` as in `sample_file.py`, or None.
+        samples: numbers or names of the samples, in the same order.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: both are given, or the clusters are not what they must be.
     """
-    if own is not None and file is not None:
+    if file is None:
+        if own is not None:
+            _check_clusters(path, own, len(samples))
+        return own
+    if own is not None:
         raise ValueError(
             f"{path} contains clusters, and {file} was given beside them; choose one: leave out "
             "--clusters, or remove them from the predictions"
         )
-    given = own if file is None else read_cluster_file(file, index)
+    if file.suffix.lower() not in (".npy", ".csv") and file.exists():
+        raise ValueError(f"{file}: clusters must be a .npy or a .csv, got '{file.suffix}'")
+    if file.suffix.lower() == ".npy":
+        given = read_npy(file)
+    else:
+        given = read_csv(file, samples, CLUSTER)[CLUSTER].numbers
+    _check_clusters(file, given, len(samples))
+    return given
+
+
+def find_clusters(
+    path: Path,
+    given: Shaped[np.ndarray, "..."] | None,
+    file: Path | None,
+    order: Int[np.ndarray, " samples"],
+) -> Clusters:
+    """Numbers the clusters.
+
+    Args:
+        path: of the predictions, named in messages.
+        given: the result of `read_clusters`, without samples that were left out.
+        file: where they come from, if not from the predictions.
+        order: rows of the predictions, sorted by index.
+
+    Raises:
+        ValueError: there is one cluster.
+    """
     if given is None:
         return Clusters(None, ())
-    _check_clusters(file or path, given, len(order))
     _, first, place = np.unique(given[order], return_index=True, return_inverse=True)
     if len(first) < 2:
         raise ValueError(
@@ -68,8 +99,8 @@ def with_clusters(predictions: Predictions, file: Path) -> Predictions:
         FileNotFoundError: there is no such file.
         ValueError: the clusters are not what they must be.
     """
-    order = np.arange(predictions.num_samples)
-    clusters = find_clusters(file, None, file, predictions.index, order)
+    given = read_clusters(file, None, file, predictions.index)
+    clusters = find_clusters(file, given, file, np.arange(predictions.num_samples))
     notes = (*predictions.notes, *clusters.notes)
     return replace(predictions, clusters=clusters.numbers, notes=notes)
 

@@ -4,6 +4,7 @@
     index.npy              rows of the data set (samples), optional
     weights.npy            how often each member counts (members, in order of name), optional
     clusters.npy           the cluster of each sample, integers or strings (samples), optional
+    groups.npy             subgroups to compare (samples), optional; any number of group_NAME.npy
     images.npy             uint8 (samples, channels, height, width), optional, for the report
     texts.npy, .txt        strings (samples), optional; class_names (classes)
     seed0.npy              scores (samples, classes), or integer votes (samples), of member seed0
@@ -26,7 +27,14 @@ from bvalign.predictions.readers.ranks import join_ranks
 from bvalign.predictions.scores.arrays import scores_of_arrays
 from bvalign.predictions.scores.held import Array, held
 from bvalign.predictions.scores.mapped import open_npy
-from bvalign.predictions.scores.names import KINDS, LABEL, Names, find_name, shorten
+from bvalign.predictions.scores.names import (
+    KINDS,
+    LABEL,
+    Names,
+    find_name,
+    group_columns,
+    shorten,
+)
 from bvalign.predictions.scores.numbers import as_numbers
 from bvalign.predictions.scores.scores import SHOWN, Scores
 from bvalign.predictions.scores.stack import stack_members
@@ -54,7 +62,7 @@ def open_folder(folder: Path, names: Names) -> Scores:
         ValueError: it holds no predictions, a file is damaged, or the members differ in shape.
     """
     files = sorted(file for file in folder.iterdir() if not file.name.startswith((".", "_")))
-    of_all = [file for file in files if file.stem.lower() in SHARED and file.is_file()]
+    of_all = [file for file in files if _is_shared(file) and file.is_file()]
     shared = {f.stem.lower(): _open_shared(f) for f in of_all if f.suffix in (".npy", ".txt")}
     named = {file.stem: _open_shared(file) for file in files if _is_named_array(file)}
     unread = [file for file in of_all if file.suffix not in (".npy", ".txt")]
@@ -103,7 +111,7 @@ def _not_used(files: Sequence[Path]) -> list[str]:
     """Notes files that are left, and what labels and the like need to be read."""
     if not files:
         return []
-    hint = "; save labels and the like as .npy" if any(f.stem in SHARED for f in files) else ""
+    hint = "; save labels and the like as .npy" if any(map(_is_shared, files)) else ""
     return [f"not used: {shorten([file.name for file in files])}{hint}"]
 
 
@@ -135,9 +143,13 @@ def _open_member(file: Path, names: Names) -> Scores:
 
 def _predictions_in(folder: Path) -> list[Path]:
     """Files of a run's folder that are its predictions, the likely ones if there are several."""
-    files = [f for f in sorted(folder.iterdir()) if find_reader(f) and f.stem not in SHARED]
+    files = [f for f in sorted(folder.iterdir()) if find_reader(f) and not _is_shared(f)]
     likely = [f for f in files if f.stem.lower() in KINDS or "pred" in f.stem.lower()]
     return likely or files
+
+
+def _is_shared(file: Path) -> bool:
+    return file.stem.lower() in SHARED or bool(group_columns([file.stem]))
 
 
 def _is_named_array(file: Path) -> bool:

@@ -66,20 +66,21 @@ def _join(path: Path, ordered: list[Scores]) -> Scores:
         scores = torch.stack([part.take(places.clip(max=part.shape[1] - 1)) for part in ordered])
         return scores[torch.from_numpy(ranks), :, torch.arange(len(ranks))].transpose(0, 1)
 
-    def join(name: str) -> np.ndarray | None:
-        values = [getattr(part, name) for part in ordered]
+    def join(values: list[np.ndarray | None]) -> np.ndarray | None:
         if any(one is None for one in values):
             return None
         return np.array([values[r][p] for r, p in zip(rank, row, strict=True)])
 
     first = ordered[0]
+    common = [name for name in first.groups if all(name in part.groups for part in ordered)]
     return replace(
         first,
         path=path,
         shape=(first.shape[0], int(sizes.sum()), *first.shape[2:]),
         take=take,
-        labels=join("labels"),
-        index=join("index"),
+        labels=join([part.labels for part in ordered]),
+        index=join([part.index for part in ordered]),
+        groups={name: join([part.groups[name] for part in ordered]) for name in common},
         notes=(
             *first.notes,
             f"{world} ranks of one member are joined: row i of rank r is sample i * {world} + r",

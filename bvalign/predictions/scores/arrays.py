@@ -22,6 +22,7 @@ from bvalign.predictions.scores.names import (
     LABEL,
     Names,
     find_name,
+    group_columns,
     refuse_options,
     shorten,
 )
@@ -56,7 +57,8 @@ def scores_of_arrays(path: Path, arrays: Mapping[str, Array], names: Names) -> S
     side = {name: arrays[name].load() for name in SIDE if name in arrays}
     if len(found) > 1:
         side.setdefault("members", np.array(list(found)))
-    used = {*found, *SIDE, *SHOWN, label}
+    groups = group_columns(arrays)
+    used = {*found, *SIDE, *SHOWN, *groups, label}
     if label and label != "labels":
         notes.append(f"labels are read from '{label}'")
     unused = ", ".join(name for name in arrays if name not in used)
@@ -71,6 +73,7 @@ def scores_of_arrays(path: Path, arrays: Mapping[str, Array], names: Names) -> S
         labels=labels,
         notes=tuple(notes),
         shown=shown,
+        groups={column: arrays[name].load() for name, column in groups.items()},
         **side,
     )
 
@@ -95,7 +98,8 @@ def _find_scores(
             read = "read as votes: they are whole" if ids else f"read from '{name}'"
             said = [] if name == kind else [f"{name if ids else kind} are {read}"]
             return kind, {name: arrays[name]}, said if kind != "scores" else []
-    rest = {n: a for n, a in arrays.items() if n not in (*SIDE, *SHOWN, label)}
+    beside = {*SIDE, *SHOWN, *group_columns(arrays), label}
+    rest = {n: a for n, a in arrays.items() if n not in beside}
     shapes = {(array.shape, _is_whole(array)) for array in rest.values()}
     sizes = {str(shape) for shape, _ in shapes}
     if len(shapes) != 1 or not 1 <= len(next(iter(shapes))[0]) <= 2 or len(rest) < 2:

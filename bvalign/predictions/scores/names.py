@@ -3,6 +3,7 @@
 A guess needs one reading only: where several names could be meant, the user is asked.
 """
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ LABEL = ("label", "labels", "target", "targets", "true", "y", "y_true", "y_test"
 MEMBER = ("member", "seed", "model", "run")
 SAMPLE = ("sample", "id", "sample_id", "idx", "index", "doc_id", "image", "filename")
 CLUSTER = ("cluster", "clusters")
+GROUP = re.compile(r"groups?|group_(.+)", re.IGNORECASE)
+"""Columns and arrays of subgroups."""
+
 TEXT = ("text", "texts", "sentence", "question")
 
 OWN = ("member", "sample", "label", "labels", "cluster", "clusters")
@@ -106,6 +110,16 @@ def find_name(
             f"{path}: {' and '.join(found)} could each be the {what}; choose one with --{what}"
         )
     return found[0] if found else None
+
+
+def group_columns(names: Collection[str]) -> dict[str, str]:
+    """Finds the columns or arrays of subgroups, each with what it tells.
+
+    >>> group_columns(["logits", "group", "group_age"])
+    {'group': 'group', 'group_age': 'age'}
+    """
+    found = {name: match for name in names if (match := GROUP.fullmatch(name))}
+    return {name: match[1] or "group" for name, match in found.items()}
 
 
 def shorten(names: Collection[object], most: int = 8) -> str:

@@ -32,6 +32,7 @@ class Scores:
         members: ids or names; None for 0, 1, ...
         weights: member weights (members); None where all members count once.
         clusters: names or numbers of clusters (samples); None if the file has none.
+        groups: column -> names or numbers of groups (samples); empty cells are "" or NaN.
         num_options: how many classes each sample has (samples), the first ones; None where all have
             K. Scores of the others are -inf, probabilities 0.
         notes: remarks of the reader.
@@ -41,6 +42,7 @@ class Scores:
         task: chosen by the user and read; None where the files do not have several.
         soft_labels: distributions (samples, classes), once found among the labels.
         answers: behind each of them (samples), where the labels are counts.
+        unlabelled: the samples without a label, once found among others.
     """
 
     path: Path
@@ -68,6 +70,8 @@ class Scores:
 
     soft_labels: np.ndarray | None = None
     answers: np.ndarray | None = None
+    groups: Mapping[str, np.ndarray] = field(default_factory=dict)
+    unlabelled: "Scores | None" = None
 
     def of_samples(self, rows: Int[np.ndarray, " rows"]) -> "Scores":
         """The scores and what belongs to them of some rows of the file."""
@@ -83,6 +87,7 @@ class Scores:
             labels=labels,
             index=index,
             clusters=clusters,
+            groups={name: values[rows] for name, values in self.groups.items()},
             sample_names=sample_names,
             num_options=num_options,
             shown={n: v if n == "class_names" else v[rows] for n, v in self.shown.items()},

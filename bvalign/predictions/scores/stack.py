@@ -10,8 +10,8 @@ from jaxtyping import Num, Shaped
 from torch import Tensor
 
 from bvalign.predictions.scores.mapped import Rows
-from bvalign.predictions.scores.names import shorten
-from bvalign.predictions.scores.scores import Scores
+from bvalign.predictions.scores.names import group_columns, shorten
+from bvalign.predictions.scores.scores import SHOWN, Scores
 
 
 def stack_members(
@@ -25,7 +25,7 @@ def stack_members(
     Args:
         path: named in messages.
         parts: scores of one member or more, by name.
-        shared: labels, index, weights, clusters, texts, ... that are true of all members.
+        shared: labels, index, weights, clusters, groups, texts, ... that are true of all members.
         notes: remarks on the whole.
 
     Raises:
@@ -43,7 +43,7 @@ def stack_members(
         scores = [one(rows) for one in takes]
         return torch.cat([s.to(wide) for s in scores] if mixed else scores)
 
-    members = _member_names(parts)
+    members, groups = _member_names(parts), group_columns(shared)
     names, labels = first.shown.get("class_names"), shared.get("labels")
     numbered = labels is not None and labels.dtype.kind != "U" and "class_names" not in shared
     if first.key == "votes" and names is not None and numbered:
@@ -63,14 +63,12 @@ def stack_members(
         sample_names=_same(path, "sample_names", parts),
         num_options=shared.get("num_options", _same(path, "num_options", parts)),
         clusters=shared.get("clusters", first.clusters),
+        groups={**first.groups, **{name: shared[key] for key, name in groups.items()}},
         weights=shared.get("weights"),
         members=np.array([int(n) for n in members] if numbers else members),
         notes=(*notes, *said, *(long for long, note in told if note not in common)),
-        shown={**first.shown, **{n: v for n, v in shared.items() if n not in _NOT_SHOWN}},
+        shown={**first.shown, **{n: v for n, v in shared.items() if n in SHOWN}},
     )
-
-
-_NOT_SHOWN = ("labels", "index", "weights", "clusters", "num_options")
 
 
 def _member_names(parts: Mapping[str, Scores]) -> list[str]:

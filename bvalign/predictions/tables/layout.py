@@ -30,6 +30,7 @@ from bvalign.predictions.scores.names import (
     VOTES,
     Names,
     find_name,
+    group_columns,
     shorten,
 )
 
@@ -49,6 +50,7 @@ class Layout(NamedTuple):
     sample: str | None  # None for rows that are samples 0, 1, ...
     label: str | None
     cluster: str | None
+    groups: Mapping[str, str]  # column -> what it tells
     text: str | None
     scores: tuple[str, ...]  # one per class, one of lists, or of votes one per member
     classes: tuple[str, ...]  # names of the classes, where columns are named after them
@@ -57,7 +59,7 @@ class Layout(NamedTuple):
     @property
     def ids(self) -> tuple[str, ...]:
         """Columns that hold one number or name in each row, without votes."""
-        ids = (self.member, self.sample, self.label, self.cluster, self.text)
+        ids = (self.member, self.sample, self.label, self.cluster, *self.groups, self.text)
         return tuple(name for name in ids if name)
 
     @property
@@ -82,7 +84,8 @@ def find_layout(path: Path, types: Mapping[str, pa.DataType], names: Names) -> L
     label = find_name(path, "label", LABEL, types, names.label)
     cluster = find_name(path, "cluster", CLUSTER, types, None)
     text = next((name for name in types if name.lower() in TEXT), None)
-    ids = {member, sample, label, cluster, text}
+    groups = group_columns([name for name in types if not is_list(types[name])])
+    ids = {member, sample, label, cluster, *groups, text}
     rest = {name: kind for name, kind in types.items() if name not in ids}
     key, scores, classes = _find_scores(path, rest, names, member)
     if member and sample is None:
@@ -97,7 +100,8 @@ def find_layout(path: Path, types: Mapping[str, pa.DataType], names: Names) -> L
     unused = [name for name in rest if name not in scores and not re.fullmatch(ROW_NUMBER, name)]
     notes = [f"columns: {', '.join(guessed)}"] if guessed else []
     notes += [f"not used: {', '.join(unused)}"] if unused else []
-    return Layout(key, member, sample, label, cluster, text, scores, classes, tuple(notes))
+    ids = (member, sample, label, cluster, groups, text)
+    return Layout(key, *ids, scores, classes, tuple(notes))
 
 
 def _find_scores(

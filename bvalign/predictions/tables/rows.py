@@ -47,10 +47,16 @@ class RowValues:
         indices = pc.fill_null(coded.indices, len(place)).to_numpy(zero_copy_only=False)
         self.parts.append((True, np.array([*place, -1], dtype=np.int64)[indices]))
 
-    def result(self, *, may_be_empty: bool = False) -> Shaped[np.ndarray, " rows"]:
+    def result(
+        self, *, may_be_empty: bool = False, as_names: bool = False
+    ) -> Shaped[np.ndarray, " rows"]:
         """Gives whole numbers (int64) if all values are such, floats, or names.
 
         An empty cell is -1 among numbers and "" among names.
+
+        Args:
+            may_be_empty: whether cells may be.
+            as_names: numbers, too.
 
         Raises:
             ValueError: a cell is empty that may not be.
@@ -58,7 +64,7 @@ class RowValues:
         empty = sum(int((part < 0).sum()) for is_place, part in self.parts if is_place)
         if empty and not may_be_empty:
             raise ValueError(f"{self.path}: column '{self.name}' has {empty} empty cells")
-        numbers = as_numbers(list(self.places))
+        numbers = None if as_names else as_numbers(list(self.places))
         if numbers is None:
             names = np.array([*map(str, self.places), ""])
             parts = (names[part] if is_place else part.astype(str) for is_place, part in self.parts)
@@ -153,7 +159,7 @@ def same_in_all(
     """Gives what all rows of a sample have in a column.
 
     Raises:
-        ValueError: rows of one sample differ, or are empty.
+        ValueError: rows of one sample differ.
     """
     several = np.flatnonzero((values != values[0]).any(axis=0))
     if len(several):
@@ -163,10 +169,23 @@ def same_in_all(
             f"{len(index)} samples have several; the first is sample {index[several[0]]} with "
             f"{shorten(first)}"
         )
-    empty = np.flatnonzero(values[0] == ("" if values.dtype.kind == "U" else -1))
+    return values[0]
+
+
+def refuse_empty_clusters(
+    path: Path,
+    name: str,
+    index: Shaped[np.ndarray, " samples"],
+    values: Shaped[np.ndarray, " samples"],
+) -> None:
+    """Raises if samples have no cluster.
+
+    Raises:
+        ValueError: cells are empty.
+    """
+    empty = np.flatnonzero(values == ("" if values.dtype.kind == "U" else -1))
     if len(empty):
         raise ValueError(
             f"{path}: column '{name}' is empty for {len(empty)} of {len(index)} samples, the "
             f"first is {index[empty[0]]}; give a sample that stands alone a cluster of its own"
         )
-    return values[0]

@@ -27,6 +27,7 @@ from bvalign.predictions.tables.rows import (
     filled_labels,
     find_rows,
     numbered,
+    refuse_empty_clusters,
     same_in_all,
 )
 
@@ -52,7 +53,7 @@ def scores_of_table(table: Table, names: Names) -> Scores:
 
     Raises:
         ValueError: columns are missing, members have different samples, a row is repeated, or rows
-            of one sample have different clusters.
+            of one sample have different clusters or groups.
     """
     layout = find_layout(table.path, table.types, names)
     columns = {name: RowValues(table.path, name) for name in layout.values}
@@ -65,8 +66,9 @@ def scores_of_table(table: Table, names: Names) -> Scores:
         num_rows += batch.num_rows
     if not num_rows:
         raise ValueError(f"{table.path}: has no rows")
+    optional = {layout.label, layout.cluster, *layout.groups, layout.text}
     values = {
-        name: column.result(may_be_empty=name in (layout.label, layout.cluster, layout.text))
+        name: column.result(may_be_empty=name in optional, as_names=name in layout.groups)
         for name, column in columns.items()
     }
     return _assemble(table, layout, values, scores, num_rows)
@@ -101,7 +103,14 @@ def _assemble(
         take, num_classes, num_options = scores.reader(row)
         shape = (*row.shape, num_classes)
         dtypes = {DTYPES.get(str(table.types[name]), "float64") for name in layout.scores}
-    cluster = layout.cluster
+    of_samples = {
+        name: same_in_all(path, name, index, values[name][row])
+        for name in (layout.cluster, *layout.groups)
+        if name
+    }
+    clusters = of_samples.pop(layout.cluster, None)
+    if clusters is not None:
+        refuse_empty_clusters(path, layout.cluster, index, clusters)
     return Scores(
         path=path,
         key=layout.key,
@@ -111,7 +120,8 @@ def _assemble(
         labels=labels,
         index=None if named else index,
         members=members,
-        clusters=same_in_all(path, cluster, index, values[cluster][row]) if cluster else None,
+        clusters=clusters,
+        groups={layout.groups[name]: cells for name, cells in of_samples.items()},
         sample_names=index if named else None,
         num_options=num_options,
         notes=tuple(notes),

@@ -332,7 +332,10 @@ def damaged(folder, name, text):
         ("at least two different runs, got a, run, a", lambda: ["a", "run", "./a"]),
         ("`bvalign analyze PREDICTIONS --out empty` writes them", lambda: ["a", "empty"]),
         ("`bvalign report run` writes them", lambda: ["a", "run"]),
-        ("schema must be 1 or 2, got 7", lambda: ["a", damaged("b", "summary.json", SEVEN)]),
+        (
+            "schema must be one of (1, 2, 3), got 7",
+            lambda: ["a", damaged("b", "summary.json", SEVEN)],
+        ),
         ("report without labels", lambda: ["a", report("b", labels=False)]),
         ("summary.json: damaged", lambda: ["a", damaged("b", "summary.json", "{")]),
         ("samples.csv: damaged", lambda: ["a", damaged("b", "samples.csv", "index\n1\n")]),

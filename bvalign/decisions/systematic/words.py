@@ -1,0 +1,140 @@
+"""The card of systematic and chance errors, in words and as a chart."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bvalign.analysis.decompositions import NEARLY_ALL
+from bvalign.analysis.intervals import Estimate
+from bvalign.decisions.card import Chart, Curve
+from bvalign.decisions.systematic.group_numbers import Group
+from bvalign.decisions.systematic.held_back import HeldBack
+from bvalign.decisions.systematic.stand_out import FALSE_DISCOVERIES
+
+if TYPE_CHECKING:
+    from bvalign.decisions.systematic.result import Systematic
+
+MOST_NAMED, MOST_SHOWN, MOST_LETTERS = 3, 12, 28
+
+ASSUMPTION = (
+    "Members differ as those of the user do (other seeds, other draws of the data): what they all "
+    "get wrong has a cause that they share, such as the training data, the architecture or the "
+    "label itself. Groups are compared by the error rate of a member, whatever makes them differ."
+)
+
+
+def answer(found: "Systematic") -> str:
+    """Says how many errors are of which kind, and which groups stand out."""
+    return " ".join([_kinds(found), *_groups(found.groups)])
+
+
+def baseline(checked: HeldBack | None) -> str:
+    """Says what members that were held back get wrong, by rule."""
+    if checked is None:
+        return "The simple baseline, the errors of one member, needs four members to be checked."
+    systematic, majority, member = (said(checked.precision[rule]) for rule in checked.precision)
+    rates = [checked.precision[rule] for rule in ("systematic", "majority")]
+    if rates[0].value is None:
+        return "No sample is named by half of the members, so there is nothing to check."
+    low, high = rates[0].quoted_interval or (-math.inf, math.inf)
+    other = rates[1].value
+    wins = "the baseline, a wrong majority, wins" if high < other else "the two are level"
+    if low > other:
+        wins = "consistency wins, for fewer samples"
+    share, more = (100 * checked.named[rule] for rule in ("systematic", "majority"))
+    return (
+        f"Half of the members, checked on the other half: a held-back member is wrong on "
+        f"{systematic} of what they get consistently wrong ({share:.1f}% of the samples), on "
+        f"{majority} of what their majority gets wrong ({more:.1f}%), and on {member} of what one "
+        f"member gets wrong; {wins}."
+    )
+
+
+def chart(found: "Systematic") -> Chart | None:
+    """Error rates of groups with their intervals, beside that of all samples."""
+    chosen = [group for group in found.groups if group.column != "class"] or list(found.groups)
+    named = len({group.column for group in chosen}) > 1
+    chosen = sorted(chosen, key=lambda g: 2 if g.adjusted is None else g.adjusted)[:MOST_SHOWN]
+    if len(chosen) < 2:
+        return None
+    chosen.sort(key=lambda group: -group.numbers["error_rate"].value)
+    rows = [("all samples", found.numbers["error_rate"], False)]
+    for group in chosen:
+        name = f"{group.column}: {group.name}" if named else group.name
+        rows.append((_short(name), group.numbers["error_rate"], group.stands_out))
+    curves = [
+        _points(name, [(at, rate) for at, (_, rate, out) in enumerate(rows) if out == stands_out])
+        for name, stands_out in (("", False), ("stands out", True))
+    ]
+    return Chart(
+        tuple(curve for curve in curves if len(curve.x)),
+        "error rate of a member (fraction of the samples)",
+        "" if named else chosen[0].column,
+        ticks=tuple(name for name, _, _ in rows),
+    )
+
+
+def said(number: Estimate) -> str:
+    """A fraction in per cent, with the ends of its interval.
+
+    >>> said(Estimate(0.25, (0.2, 0.31)))
+    '25.0% (20.0% to 31.0%)'
+    """
+    if number.value is None:
+        return f"none ({number.reason})"
+    ends = number.quoted_interval
+    inside = "" if ends is None else f" ({100 * ends[0]:.1f}% to {100 * ends[1]:.1f}%)"
+    return f"{100 * number.value:.1f}%{inside}"
+
+
+def _kinds(found: "Systematic") -> str:
+    members, numbers = found.num_members, found.numbers
+    errors = _count(numbers["ensemble_error"], found)
+    if members == 1:
+        return (
+            f"One member gets {errors:,} of {found.num_samples:,} samples wrong; which of them "
+            "others would get wrong, too, needs at least two members."
+        )
+    if not errors:
+        return f"The ensemble gets all {found.num_samples:,} samples right: there are no errors."
+    least = math.ceil(NEARLY_ALL * members - 1e-9)
+    who = f"all {members}" if least == members else f"at least {least} of {members}"
+    systematic, chance = (_count(numbers[name], found) for name in ("systematic", "chance"))
+    few = " With so few members, many of these would not last." if members < 5 else ""
+    return (
+        f"Of the ensemble's {errors:,} errors, {systematic:,} or "
+        f"{said(numbers['systematic_share'])} are systematic: {who} members vote for the same "
+        f"wrong class ({said(numbers['systematic'])} of the samples). {chance:,} are chance, where "
+        f"some members are right ({said(numbers['chance'])} of the samples); of the other "
+        f"{errors - systematic - chance:,} nobody is right, for different classes.{few}"
+    )
+
+
+def _groups(groups: Sequence[Group]) -> list[str]:
+    tested = [group for group in groups if group.adjusted is not None]
+    if not tested:
+        return []
+    out = sorted((g for g in tested if g.stands_out), key=lambda group: group.p_value)
+    columns = ", ".join(dict.fromkeys(group.column for group in tested))
+    about = f"{len(out)} of {len(tested)} groups (by {columns}) stand out from the rest"
+    named = [
+        f"{_short(f'{group.column} {group.name}')} {said(group.numbers['error_rate'])}"
+        for group in out[:MOST_NAMED]
+    ]
+    rest = ": error rate of a member in " + ", ".join(named) if named else ""
+    return [f"{about} at a false discovery rate of {FALSE_DISCOVERIES:.0%}{rest}."]
+
+
+def _count(number: Estimate, found: "Systematic") -> int:
+    return round(number.value * found.num_samples)
+
+
+def _points(name: str, rows: Sequence[tuple[int, Estimate]]) -> Curve:
+    values = [rate.value for _, rate in rows]
+    ends = [rate.quoted_interval or (rate.value, rate.value) for _, rate in rows]
+    low, high = zip(*ends, strict=True) if ends else ((), ())
+    return Curve(name, values, [at for at, _ in rows], low, high, "points")
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 3] + "..."
