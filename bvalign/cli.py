@@ -147,8 +147,11 @@ NAMES = {
     "votes": ("PATTERN", "columns of predicted classes, one per member, or array of them, as in "
               "--votes 'model_*'"),
     "task": ("NAME", "the label to analyse where samples have several, each true or false"),
+    "split": ("test|train", "samples of a run directory; train judges each of its training samples "
+              "by members that were not trained on it (fit --predictions.train=true "
+              "--model.randomness.bootstrap=kfold)"),
 }  # fmt: skip
-"""Options of `analyze` that give names which are otherwise guessed."""
+"""Options of `analyze` that choose among what a source contains, or name what is guessed."""
 
 
 def _add_names(command: argparse.ArgumentParser) -> None:

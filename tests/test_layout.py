@@ -48,6 +48,7 @@ CORNERS = {
         *("analysis.decompositions", "analysis.groups", "analysis.intervals", "analysis.sizes"),
     },
     "analysis.collapse": {"analysis.decompositions", "analysis.slopes"},
+    "decisions.without_labels": set(),
     "predictions.scores": set(),
     "predictions.tables": {"predictions.scores"},
     "predictions.evaluations": {"predictions.scores", "predictions.tables"},

@@ -69,6 +69,7 @@ def test_studies_name_only_what_there_is(question):
         assert len({r.path for r in runs}) == len({r.name for r in runs}) == len(runs)
 
 
+@pytest.mark.slow
 def test_every_kind_of_run_is_accepted_by_fit(bvalign, capsys):
     seen = set()
     for question, size in everything():
