@@ -200,6 +200,15 @@ def _add_asked(command: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="confidence of guarantees (default: %(default)s)",
     )
+    group.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        type=lambda text: text.partition("=")[::2],
+        metavar="NAME=VALUE",
+        help="how many members reach a wanted risk, error, accuracy or cross_entropy, as risk=0.1; "
+        "may be given several times",
+    )
 
 
 def _add_groups(*commands: argparse.ArgumentParser) -> None:
@@ -234,7 +243,7 @@ def _report(
         clusters=options.clusters,
         groups=options.groups,
         names=names,
-        options=Options(max_error=options.max_error, confidence=options.confidence),
+        options=Options(dict(options.target), options.max_error, options.confidence),
         sources=getattr(options, "source", None),
         samples=not options.no_samples,
         pdf=options.pdf,

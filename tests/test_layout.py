@@ -39,8 +39,14 @@ CORNERS = {
     "analysis.decompositions": set(),
     "analysis.intervals": {"analysis.decompositions"},
     "analysis.groups": {"analysis.decompositions", "analysis.intervals"},
-    "analysis.slopes": {"analysis.decompositions", "analysis.groups", "analysis.intervals"},
     "analysis.calibration": {"analysis.decompositions", "analysis.groups", "analysis.intervals"},
+    "analysis.sizes": {
+        *("analysis.decompositions", "analysis.groups", "analysis.intervals"),
+        "analysis.calibration",
+    },
+    "analysis.slopes": {
+        *("analysis.decompositions", "analysis.groups", "analysis.intervals", "analysis.sizes"),
+    },
     "analysis.collapse": {"analysis.decompositions", "analysis.slopes"},
     "decisions.without_labels": set(),
     "predictions.scores": set(),

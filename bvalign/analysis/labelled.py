@@ -23,6 +23,7 @@ from bvalign.analysis.given import KEPT_NUMBERS, Given, Kept, LeftOutValues
 from bvalign.analysis.groups import MemberPart, Statistics, member_groups
 from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.sample_table import sample_table
+from bvalign.analysis.sizes import Drawn, SizeCurves, risk_curve, size_curves
 from bvalign.analysis.slopes import (
     Alignment,
     DrawnBlock,
@@ -96,16 +97,19 @@ def analyze_blocks(
     values = collect(ranges(), partial(block_values, plan=plan), num_ranges, places, reduce)
     with one_thread_each():
         alignment = _alignment(values, drawn, places["drawn"], plan, given.clusters)
+        some = Drawn(places["drawn"], given.clusters)
+        curves = size_curves(drawn.losses, groups, values.decomposition.correct, some)
         del drawn  # thousands of bytes a sample that nothing needs from here on
-        return _analysis(values, alignment, plan, given, len(places["drawn"]))
+        return _analysis(values, (alignment, curves), plan, given)
 
 
 def _analysis(
-    values: BlockValues, alignment: Alignment, plan: Plan, given: Given, num_drawn: int
+    values: BlockValues, fits: tuple[Alignment, SizeCurves], plan: Plan, given: Given
 ) -> Analysis:
     """Summarises the values of all samples."""
     number, clusters, groups = len(given.index), given.clusters, plan.groups
     members = MemberPart(Statistics._fields, values.left_out, number, clusters)
+    (alignment, curves), squared = fits, values.decomposition
     table = sample_table(values, given, alignment.logit_slope)
     one_number = given.num_options is None  # of classes
     binned, chosen = (
@@ -146,7 +150,9 @@ def _analysis(
         calibration=calibration,
         collapse=collapse,
         num_classes=values.mean_probs.whole.shape[1],
-        num_drawn=num_drawn,
+        num_drawn=curves.num_samples,
+        risk_curve=risk_curve(squared.risk, squared.variance_unbiased, members, clusters),
+        sizes=curves,
         kept=Kept(plan.chosen, *kept, chosen),
         left_out=LeftOutValues(plan.compared, values.of_groups),
         member_part=members,
