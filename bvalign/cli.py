@@ -1,7 +1,7 @@
 """The command line: it runs the command, and prints one clear line if the command fails.
 
-`analyze`, `report`, `apply` and `compare` train nothing, so they start without Lightning, and their `--help`
-does not import torch. The training commands are in `commands/fit.py`.
+`analyze`, `report`, `apply` and `compare` train nothing, so they start without Lightning, and their
+`--help` does not import torch. The training commands are in `commands/fit.py`.
 """
 
 import argparse
@@ -95,12 +95,22 @@ def _parser() -> argparse.ArgumentParser:
         "docs/predictions.md",
     )
     _add_names(analyze)
+    analyze.add_argument(
+        "--source",
+        type=_path,
+        nargs="+",
+        metavar="LABELLED",
+        help="labelled predictions of the same members, such as those of the test set: error rates "
+        "and risk of predictions without labels are estimated from them; the first is fitted on, "
+        "others tell how far the estimates may be off; see docs/decisions/without_labels.md",
+    )
     analyze.add_argument("--out", type=_path, required=True, help="folder for the report")
     analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a, _names(a)))
     report = commands.add_parser("report", help="write the report of a run directory again")
     report.add_argument("run_directory", type=_path, help="a run directory")
     report.set_defaults(run=lambda a: _report(a.run_directory, a.run_directory, a))
     for command in (analyze, report):
+        _add_asked(command)
         command.add_argument(
             "--no-samples",
             action="store_true",
@@ -137,8 +147,11 @@ NAMES = {
     "votes": ("PATTERN", "columns of predicted classes, one per member, or array of them, as in "
               "--votes 'model_*'"),
     "task": ("NAME", "the label to analyse where samples have several, each true or false"),
+    "split": ("test|train", "samples of a run directory; train judges each of its training samples "
+              "by members that were not trained on it (fit --predictions.train=true "
+              "--model.randomness.bootstrap=kfold)"),
 }  # fmt: skip
-"""Options of `analyze` that give names which are otherwise guessed."""
+"""Options of `analyze` that choose among what a source contains, or name what is guessed."""
 
 
 def _add_names(command: argparse.ArgumentParser) -> None:
@@ -172,6 +185,32 @@ def _apply(options: argparse.Namespace) -> None:
     apply_and_write(options.rule, options.predictions, options.out, **given)
 
 
+def _add_asked(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("decisions")
+    group.add_argument(
+        "--max-error",
+        type=float,
+        metavar="SHARE",
+        help="wanted error rate of accepted predictions, as 0.02; half of that of all by default",
+    )
+    group.add_argument(
+        "--confidence",
+        type=float,
+        default=0.95,
+        metavar="SHARE",
+        help="confidence of guarantees (default: %(default)s)",
+    )
+    group.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        type=lambda text: text.partition("=")[::2],
+        metavar="NAME=VALUE",
+        help="how many members reach a wanted risk, error, accuracy or cross_entropy, as risk=0.1; "
+        "may be given several times",
+    )
+
+
 def _add_groups(*commands: argparse.ArgumentParser) -> None:
     for command in commands:
         command.add_argument(
@@ -196,6 +235,7 @@ def _report(
 ) -> None:
     with quick_imports():
         from bvalign.commands.report import analyze_and_report
+        from bvalign.decisions import Options
 
     analyze_and_report(
         source,
@@ -203,6 +243,8 @@ def _report(
         clusters=options.clusters,
         groups=options.groups,
         names=names,
+        options=Options(dict(options.target), options.max_error, options.confidence),
+        sources=getattr(options, "source", None),
         samples=not options.no_samples,
         pdf=options.pdf,
     )

@@ -88,6 +88,7 @@ def entropies():
     return -(probs * np.log(probs)).sum(axis=-1)
 
 
+@pytest.mark.slow
 def test_a_per_sample_statistic_is_added_in_four_files_with_its_test(extended, tmp_path):
     files, python = extended(STATISTIC)
     assert len(files) == 3
@@ -106,6 +107,7 @@ def test_a_per_sample_statistic_is_added_in_four_files_with_its_test(extended, t
     assert "mean_entropy" in json.loads(python("-c", AS_W_AND_B_SHOWS))
 
 
+@pytest.mark.slow
 def test_its_interval_over_members_is_added_in_two_files(extended, tmp_path):
     """With eight members each is a group: the spread without one is that of their means."""
     files, _ = extended(STATISTIC, MEMBERS)

@@ -42,10 +42,12 @@ from bvalign.analysis.decompositions import (
 )
 from bvalign.analysis.groups import (
     OF_GROUPS,
+    Doubts,
     LeftOut,
     MemberGroups,
     Residuals,
     SetValues,
+    doubts,
     leave_one_out,
     left_out,
     left_out_sums,
@@ -54,6 +56,7 @@ from bvalign.analysis.groups import (
     member_sums,
     residuals,
     set_values,
+    sums_of_all,
 )
 from bvalign.analysis.slopes import (
     LineSums,
@@ -111,6 +114,7 @@ class BlockValues(NamedTuple):
     gap: Gap
     soft_error: Float[Tensor, " samples"]  # 1 - p̄_y, or 1 - <p̄, q>
     leading: Leading
+    doubts: Doubts
     log_errors: LogErrors  # of plug-in log bias_sq and log variance
     left_out: LeftOut
     line: LineSums  # of the correct samples without each group
@@ -161,6 +165,7 @@ def block_values(part: Range, plan: Plan) -> BlockValues:
         zero_one=zero_one(counts, target),
         gap=decompose_gap(state, members.uncertainty.sum(dim=0), target, offset),
         soft_error=_soft_error(given, labels),
+        doubts=doubts(sums_of_all(members, state.prob_sum, counts)),
         leading=leading(state.prob_sum / len(logits), counts),
         log_errors=_log_errors(x, y),
         left_out=left_out_sums(replicates),

@@ -17,6 +17,7 @@ from bvalign.analysis.decompositions import (
     columns_of,
 )
 from bvalign.analysis.given import Given
+from bvalign.analysis.groups import Doubts
 from bvalign.analysis.slopes import LogErrors, LogitSlope
 
 
@@ -37,11 +38,13 @@ class SampleTable:
             with fewer than three members.
         statistics: further ones, declared in `BlockValues` with a `Unit`.
         leading: the most probable classes, with their votes.
+        doubts: how unsure the ensemble is of its prediction, in several ways.
         slope_influence: of each sample on the population slope (samples).
         offset_influence: likewise on the offset.
         weighted: the decomposition with member weights, if there are any.
         cluster: of each sample (samples), if they are not independent.
         num_options: classes of each sample (samples), if not all have K.
+        num_unseen: of training samples, members that were not trained on each.
         soft: noise of soft labels, whose most probable classes are the target; None of class ids.
     """
 
@@ -56,11 +59,13 @@ class SampleTable:
     log_errors: LogErrors
     statistics: dict[str, Column]
     leading: Leading
+    doubts: Doubts
     slope_influence: Float[Tensor, " samples"]
     offset_influence: Float[Tensor, " samples"]
     weighted: WeightedDecomposition | None = None
     cluster: Int[Tensor, " samples"] | None = None
     num_options: Int[Tensor, " samples"] | None = None
+    num_unseen: Int[Tensor, " samples"] | None = None
     soft: SoftBlock | None = None
 
     def columns(self) -> dict[str, Column]:
@@ -89,6 +94,8 @@ class SampleTable:
             columns["cluster"] = Column(self.cluster, Unit("number"))
         if self.num_options is not None:
             columns["num_options"] = Column(self.num_options, Unit("classes"))
+        if self.num_unseen is not None:
+            columns["num_unseen"] = Column(self.num_unseen, Unit("members"))
         return columns | self.statistics
 
     def averaged(self) -> dict[str, Column]:
@@ -140,10 +147,12 @@ def sample_table(values: BlockValues, given: Given, slope: LogitSlope) -> Sample
         log_errors=values.log_errors,
         statistics=columns_of(values),
         leading=values.leading,
+        doubts=values.doubts,
         slope_influence=slope.slope_influence,
         offset_influence=slope.offset_influence,
         weighted=values.weighted,
         cluster=given.clusters,
         num_options=given.num_options,
+        num_unseen=given.num_unseen,
         soft=values.soft,
     )

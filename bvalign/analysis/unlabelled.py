@@ -48,14 +48,10 @@ MEANS = (
     "variance_01",
     "kl_variance",
     "kl_variance_jackknife",
+    "risk_label_free",
+    "risk_label_free_plug_in",
+    "error_label_free",
 )
-ESTIMATES = {
-    "risk": "risk_label_free",
-    "risk_plug_in": "risk_label_free_plug_in",
-    "member_error": "disagreement",
-    "ensemble_error": "error_label_free",
-}
-"""Estimate -> name of the per-sample value whose mean it is."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -65,7 +61,6 @@ class UnlabelledAnalysis(NamedColumns):
     Attributes:
         values: one value per sample; `analysis["variance"]` is one column as an array.
         means: means over samples by name.
-        estimates: substitutes for risk and error rates, each under its own assumption.
         index: rows of the data set (samples).
         num_members: M.
         num_classes: K.
@@ -77,7 +72,6 @@ class UnlabelledAnalysis(NamedColumns):
 
     values: Unlabelled
     means: dict[str, Estimate]
-    estimates: dict[str, Estimate]
     index: Int[Tensor, " samples"]
     num_members: int
     num_classes: int
@@ -101,7 +95,7 @@ class UnlabelledAnalysis(NamedColumns):
 
     def __repr__(self) -> str:
         """Main numbers in words."""
-        means, estimates = self.means, self.estimates
+        means = self.means
         several = self.num_members > 1
         lines = [
             f"{self.size} without labels: mean confidence {means['confidence']}, uncertainty "
@@ -109,12 +103,12 @@ class UnlabelledAnalysis(NamedColumns):
         ]
         if not several:
             lines.append("one member has no variance and nobody to disagree with")
-        risk = estimates["risk" if several else "risk_plug_in"]
+        risk = means["risk_label_free" if several else "risk_label_free_plug_in"]
         lines.append(f"risk, if mean probabilities are calibrated for each class: {risk}")
         if several:
-            error = estimates["member_error"]
+            error = means["disagreement"]
             lines.append(f"error rate of a member, if vote shares are calibrated: {error}")
-        error = estimates["ensemble_error"]
+        error = means["error_label_free"]
         lines.append(f"error rate of the ensemble, if its confidence is calibrated: {error}")
         lines.append(
             "where models are over-confident, as on shifted data, the true values are higher; the "
@@ -167,15 +161,15 @@ def analyze_unlabelled_blocks(
     def mean(name: str) -> Estimate:
         return members.mean(name, columns[name])
 
+    clusters = None if given.clusters is None else given.clusters[places["chosen"]]
     with one_thread_each():
         return UnlabelledAnalysis(
             values,
             {name: mean(name) for name in MEANS},
-            {name: mean(column) for name, column in ESTIMATES.items()},
             given.index,
             num_members,
             num_classes,
-            Kept(places["chosen"], logits, None),
+            Kept(places["chosen"], logits, None, clusters),
             members,
             given.notes,
             given.num_options,

@@ -17,6 +17,7 @@ from bvalign.analysis.labelled import analyze_blocks
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis, analyze_unlabelled_blocks
 from bvalign.commands.result import Result, UnlabelledResult, result_of
+from bvalign.commands.sources import with_sources
 from bvalign.decisions import Options
 from bvalign.predictions import Names, Predictions, open_predictions
 from bvalign.show.progress_bar import progress
@@ -40,7 +41,11 @@ def analyze(
     scores: str | None = None,
     votes: str | None = None,
     task: str | None = None,
+    split: str | None = None,
     targets: Mapping[str, float] | None = None,
+    max_error: float | None = None,
+    confidence: float = 0.95,
+    sources: object = None,
 ) -> Result | UnlabelledResult:
     """Analyses the predictions of an ensemble, with labels or without.
 
@@ -75,16 +80,26 @@ def analyze(
             array.
         votes: pattern of the columns of votes, one per member, or name of an array.
         task: the label to analyse where samples have several that are each true or false.
+        split: of a run directory: `test`, the default, or `train`, which judges each training
+            sample by members that were not trained on it, see docs/predictions.md.
         targets: wanted values by name, such as {"risk": 0.1}.
+        max_error: wanted error rate of accepted predictions; by default half of that of all.
+        confidence: of guarantees.
+        sources: labelled predictions of the same members, from which error rates and risk of
+            samples without labels are estimated: a path or opened predictions, or several of them
+            in a list, or a dict by name. The first is fitted on; the others tell how far the
+            estimates may be off.
 
     Raises:
         FileNotFoundError: the path does not exist.
         ValueError: the predictions cannot be read, or what is given beside them does not fit.
     """
-    names, options = Names(member, sample, label, scores, votes, task), Options(targets or {})
+    names = Names(member, sample, label, scores, votes, task, split)
+    options = Options(targets or {}, max_error, confidence)
     if not isinstance(source, Predictions):
         given = {"clusters": clusters, "groups": groups, "names": names}
         predictions, origin = open_predictions(source, labels, **given)
+        options = asked(options, (predictions, origin), sources, names)
         return result_of(analyze_predictions(predictions), predictions, origin, options)
     beside = {"labels": labels, "clusters": clusters, "groups": groups} | vars(names)
     given = [name for name, value in beside.items() if value is not None and value is not False]
@@ -94,7 +109,29 @@ def analyze(
             "open_predictions(source, ...)"
         )
     origin = {"source": "opened predictions"}
+    options = asked(options, (source, origin), sources, names)
     return result_of(analyze_predictions(source), source, origin, options)
+
+
+def asked(
+    options: Options,
+    opened: tuple[Predictions, dict[str, object]],
+    sources: object,
+    names: Names,
+) -> Options:
+    """Adds what the predictions say of their samples, and labelled ones beside them.
+
+    Args:
+        options: what is asked.
+        opened: predictions to analyse, and where they come from.
+        sources: see `with_sources`.
+        names: of columns or arrays.
+    """
+    predictions, origin = opened
+    options = options.of(predictions, origin)
+    if predictions.unlabelled is not None:
+        options = replace(options, rest=analyze_predictions(predictions.unlabelled))
+    return with_sources(options, predictions, sources, names)
 
 
 def analyze_predictions(
@@ -113,12 +150,12 @@ def analyze_predictions(
         predictions = _with_checked_labels(predictions)
     (rank, world), total = place, predictions.num_ranges
     mine = range(total * rank // world, total * (rank + 1) // world)
-    clusters, num_options = (
+    clusters, num_options, num_unseen = (
         None if values is None else torch.from_numpy(values)
-        for values in (predictions.clusters, predictions.num_options)
+        for values in (predictions.clusters, predictions.num_options, predictions.num_unseen)
     )
     index, weights = torch.from_numpy(predictions.index), predictions.weights
-    given = Given(index, predictions.notes, clusters, weights, num_options)
+    given = Given(index, predictions.notes, clusters, weights, num_options, num_unseen)
     shape = (len(predictions.members), predictions.num_samples, predictions.num_classes)
     labelled = predictions.target is not None
     with (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
-from bvalign.commands.analyze import analyze_predictions
+from bvalign.commands.analyze import analyze_predictions, asked
 from bvalign.decisions import Options, decide
 from bvalign.memory import return_freed_memory
 from bvalign.predictions import Names, open_predictions
@@ -25,6 +25,7 @@ def analyze_and_report(
     groups: Path | None = None,
     names: Mapping[str, str] | None = None,
     options: Options = Options(),  # noqa: B008 (immutable)
+    sources: object = None,
     samples: bool = True,
     pdf: bool = False,
 ) -> Analysis | UnlabelledAnalysis:
@@ -38,6 +39,7 @@ def analyze_and_report(
         groups: file with columns of subgroups of the samples, likewise.
         names: of columns or arrays, by field of `Names`.
         options: what is asked of the analysis.
+        sources: labelled predictions of the same members, as for `bvalign.analyze`.
         samples: whether to write samples.csv.
         pdf: figures also as PDF.
 
@@ -50,14 +52,11 @@ def analyze_and_report(
     if place[0] == 0 and "read" in origin:
         print(f"{origin['source']}, read as {origin['format']}: {origin['read']}")
     _make_folder(Path(out))
+    options = asked(options, (predictions, origin), sources, names)
     analysis = analyze_predictions(predictions, place)
     return_freed_memory()
     if place[0] == 0:
-        given = {
-            "decisions": decide(analysis, options.of(predictions)),
-            "samples": samples,
-            "pdf": pdf,
-        }
+        given = {"decisions": decide(analysis, options), "samples": samples, "pdf": pdf}
         write_report(analysis, predictions, origin, Path(out), **given)
         print_main_numbers(analysis)
         for decision in given["decisions"].values():

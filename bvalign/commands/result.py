@@ -117,7 +117,7 @@ def result_of(
     about = {
         "predictions": shown,
         "origin": origin,
-        "decisions": decide(analysis, options.of(predictions)),
+        "decisions": decide(analysis, options),
     }
     return kind(**vars(analysis), **about)
 

@@ -5,12 +5,22 @@ from dataclasses import dataclass, field, replace
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
+from bvalign.decisions.abstain import check_asked, when_to_abstain
+from bvalign.decisions.answers import repeated_answers
+from bvalign.decisions.calibrate import calibrate_ensemble
 from bvalign.decisions.card import Decision
+from bvalign.decisions.members import how_many_members
+from bvalign.decisions.needed import check_targets
 from bvalign.decisions.systematic import systematic_or_chance
+from bvalign.decisions.without_labels import Source, risk_without_labels
+from bvalign.decisions.wrong_labels import wrong_labels
 from bvalign.predictions import Groups, Predictions
 
 Decisions = Mapping[str, Decision]
 """Key of the question -> what answers it."""
+
+EVALUATIONS = ("lm_eval", "inspect")
+"""Formats whose members are repeated answers."""
 
 
 @dataclass(frozen=True)
@@ -18,18 +28,40 @@ class Options:
     """What a user asks beside the questions themselves.
 
     Attributes:
-        targets: wanted values by name, such as {"risk": 0.1}.
+        targets: wanted values of `risk`, `error`, `accuracy` or `cross_entropy`, by name.
+        max_error: wanted error rate of accepted predictions; half of that of all if None.
+        confidence: of guarantees.
+        sources: labelled predictions of the same members, for risk without labels.
+        rest: where some of the samples have no label, the analysis of those.
         groups: of the samples to compare, by column.
         class_names: one per class, if they have names.
+        evaluation: whether the predictions are a log of evaluations, as members that only vote are.
+
+    Raises:
+        ValueError: a share is not between 0 and 1, or a target that no ensemble can have.
     """
 
     targets: Mapping[str, float] = field(default_factory=dict)
+    max_error: float | None = None
+    confidence: float = 0.95
+    sources: tuple[Source, ...] = ()
+    rest: UnlabelledAnalysis | None = None
     groups: Mapping[str, Groups] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
+    evaluation: bool = False
 
-    def of(self, predictions: Predictions) -> "Options":
-        """The same with what the predictions say of their samples and classes."""
-        return replace(self, groups=predictions.groups, class_names=predictions.class_names)
+    def __post_init__(self) -> None:
+        check_asked(self.max_error, self.confidence)
+        check_targets(self.targets)
+
+    def of(self, predictions: Predictions, origin: Mapping[str, object]) -> "Options":
+        """The same with what is known of the samples and classes, and of where they come from."""
+        return replace(
+            self,
+            groups=predictions.groups,
+            class_names=predictions.class_names,
+            evaluation=origin.get("format") in EVALUATIONS,
+        )
 
 
 def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[str, Decision]:
@@ -39,9 +71,17 @@ def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[st
         analysis: with labels or without.
         options: of the user.
     """
-    decisions: dict[str, Decision] = {}
+    asked, answers = options, {}
     if isinstance(analysis, Analysis):
-        decisions["systematic"] = systematic_or_chance(
-            analysis, options.groups, options.class_names
-        )
-    return decisions
+        answers = {
+            "members": how_many_members(analysis, asked.targets),
+            "systematic": systematic_or_chance(analysis, asked.groups, asked.class_names),
+            "wrong_labels": wrong_labels(analysis),
+            "calibrate": calibrate_ensemble(analysis),
+            "abstain": when_to_abstain(analysis, asked.max_error, asked.confidence),
+        }
+        if asked.evaluation or analysis.only_votes:
+            answers["answers"] = repeated_answers(analysis)
+    if asked.sources or isinstance(analysis, UnlabelledAnalysis):
+        answers["without_labels"] = risk_without_labels(asked.rest or analysis, asked.sources)
+    return answers

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bvalign.analysis.decompositions import Column
+from bvalign.decisions.abstain import apply_abstention
+from bvalign.decisions.calibrate import apply_calibration
 from bvalign.predictions import Predictions
 
 NAMED = 5
@@ -24,7 +26,10 @@ class Applied(NamedTuple):
     said: tuple[str, ...]  # lines for the reader, the warnings first
 
 
-KINDS: dict[str, Callable[[dict, Predictions], tuple[dict[str, Column], tuple[str, ...]]]] = {}
+KINDS: dict[str, Callable[[dict, Predictions], tuple[dict[str, Column], tuple[str, ...]]]] = {
+    "abstain": apply_abstention,
+    "calibrate": apply_calibration,
+}
 """Kind of a rule -> function of the rule and predictions that gives the fields of `Applied`."""
 
 
@@ -78,8 +83,8 @@ def _check_classes(rule: dict[str, object], predictions: Predictions) -> None:
             k for k, pair in enumerate(zip(names, here, strict=True)) if len(set(pair)) > 1
         )
         raise ValueError(
-            f"class {first} is {here[first]!r} in the predictions and {names[first]!r} in the rule; "
-            "the classes must be the same, in the same order"
+            f"class {first} is {here[first]!r} in the predictions and {names[first]!r} in the rule;"
+            " the classes must be the same, in the same order"
         )
 
 

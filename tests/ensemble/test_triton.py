@@ -17,7 +17,6 @@ from bvalign.ensemble.pack import initial_network
 from bvalign.ensemble.plans import PLANS, make_pack, plans_on
 from bvalign.ensemble.triton_conv import Triton, plan
 from tests.processes import run_process
-from tests.slow import mostly_slow
 from tests.triton_work import LAYERS
 
 needs_triton = pytest.mark.skipif(not find_spec("triton"), reason="needs Triton")
@@ -81,16 +80,10 @@ def test_a_batch_of_one_member_leaves_the_others_gradients_alone():
 
 
 @needs_triton
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", SHARED)
 @pytest.mark.parametrize(
-    ("capability", "dtype", "kernels"),
-    mostly_slow(
-        [
-            (capability, *rest)
-            for capability in SHARED
-            for rest in [("bfloat16", LAST), ("bfloat16", "conv"), ("float16", "conv")]
-        ],
-        quick=[(90, "bfloat16", LAST)],
-    ),
+    ("dtype", "kernels"), [("bfloat16", LAST), ("bfloat16", "conv"), ("float16", "conv")]
 )
 def test_kernels_compile_to_products_of_matrices(capability, dtype, kernels):
     (made,) = done(

@@ -69,6 +69,7 @@ def test_studies_name_only_what_there_is(question):
         assert len({r.path for r in runs}) == len({r.name for r in runs}) == len(runs)
 
 
+@pytest.mark.slow
 def test_every_kind_of_run_is_accepted_by_fit(bvalign, capsys):
     seen = set()
     for question, size in everything():
@@ -121,7 +122,7 @@ def test_a_question_is_answered_and_resumed(capsys, without_figures):
     assert "2 runs, 0 to train" in capsys.readouterr().out
     assert later["numbers"] == {"digits-cross_entropy": numbers}
     missing = later["runs"]["digits-squared_error"]["missing"]
-    assert missing.startswith("summary.json has schema 1, not 2, and the run cannot be analysed")
+    assert missing.startswith("summary.json has schema 1, not 3, and the run cannot be analysed")
 
 
 def _correct(samples):

@@ -47,7 +47,7 @@ def test_a_run_without_predictions_keeps_its_summary_and_is_named(old_run):
     before = (old_run.path / "summary.json").read_bytes()
     found, refused = summaries.read_summaries([old_run])
     assert found == {}
-    reason = "summary.json has schema 1, not 2, and the run cannot be analysed again: "
+    reason = "summary.json has schema 1, not 3, and the run cannot be analysed again: "
     assert refused["digits"].startswith(reason)
     assert len(refused["digits"]) > len(reason)
     assert (old_run.path / "summary.json").read_bytes() == before

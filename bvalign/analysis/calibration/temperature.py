@@ -97,7 +97,7 @@ def temperature(
     finite = logits.isfinite() | (logits.amax(dim=0) == -torch.inf)  # classes a sample lacks
     if half < 5 or not finite.all():
         return Temperature(None, half, reason="needs ten samples with finite logits")
-    order = _shuffled(len(target), clusters)
+    order = in_random_order(len(target), clusters)
     fit, judge = order[:half], order[half : 2 * half]
     try:
         found = fit_temperature(logits[:, fit], target[fit])
@@ -122,9 +122,11 @@ def _columns(gap: Gap, name: str) -> dict[str, Column]:
     return {n: Column(c.values, c.unit._replace(kind="real")) for n, c in columns.items()}
 
 
-def _shuffled(number: int, clusters: Int[Tensor, " chosen"] | None) -> Int[Tensor, " chosen"]:
+def in_random_order(
+    number: int, clusters: Int[Tensor, " chosen"] | None, seed: int = 0
+) -> Int[Tensor, " chosen"]:
     """Samples in random order, those of a cluster together."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     if clusters is None:
         return torch.from_numpy(rng.permutation(number))
     _, place = clusters.unique(return_inverse=True)

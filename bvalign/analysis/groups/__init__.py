@@ -1,5 +1,12 @@
 """Groups of the members: sums over them, and what they say about subsets of the members."""
 
+from bvalign.analysis.groups.doubts import (
+    Doubts,
+    DoubtSums,
+    doubt_sums,
+    doubts,
+    sums_of_all,
+)
 from bvalign.analysis.groups.left_out import (
     OF_GROUPS,
     LeftOut,
@@ -29,6 +36,8 @@ from bvalign.analysis.groups.member_sums import (
 __all__ = [
     "NUM_GROUPS",
     "OF_GROUPS",
+    "DoubtSums",
+    "Doubts",
     "LeftOut",
     "LossSums",
     "MemberGroups",
@@ -38,6 +47,8 @@ __all__ = [
     "SetValues",
     "Sets",
     "Statistics",
+    "doubt_sums",
+    "doubts",
     "leave_one_out",
     "left_out",
     "left_out_sums",
@@ -49,5 +60,6 @@ __all__ = [
     "of_sets",
     "residuals",
     "set_values",
+    "sums_of_all",
     "unite",
 ]

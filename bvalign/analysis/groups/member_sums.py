@@ -90,7 +90,7 @@ class SetValues(NamedTuple):
         return torch.maximum(self.sums.count - self.label, self.runner_up) / self.sums.count
 
 
-Sums = TypeVar("Sums", MemberSums, LossSums)
+Sums = TypeVar("Sums", bound=tuple)
 
 
 def residuals(
@@ -122,7 +122,7 @@ def member_sums(given: Residuals, groups: MemberGroups) -> MemberSums:
         torch.stack([centred, centred**2, centred**3, centred**4], dim=-1),
     )
     count = torch.tensor(groups.sizes, dtype=torch.float64).unsqueeze(1)
-    return MemberSums(count, *(_by_group(values, groups) for values in of_members))
+    return MemberSums(count, *(by_group(values, groups) for values in of_members))
 
 
 def loss_sums(given: MemberProbs, groups: MemberGroups) -> LossSums:
@@ -133,7 +133,15 @@ def loss_sums(given: MemberProbs, groups: MemberGroups) -> LossSums:
     for count, members in zip(counts, groups.members, strict=True):
         for member in members:
             count.scatter_add_(-1, votes[member], torch.ones_like(count[:, :1]))
-    return LossSums(*(_by_group(values, groups) for values in of_members), counts)
+    return LossSums(*(by_group(values, groups) for values in of_members), counts)
+
+
+def by_group(values: Float[Tensor, "members ..."], groups: MemberGroups) -> Tensor:
+    """Sums over the members of each group."""
+    result = values.new_empty(len(groups.members), *values.shape[1:])
+    for place, members in enumerate(groups.members):
+        _total(values, members, result[place])
+    return result
 
 
 def leave_one_out(sums: Sums) -> Sums:
@@ -183,13 +191,6 @@ def of_samples(given: Residuals, rows: Int[Tensor, " rows"]) -> Residuals:
     offset = None if offset is None else offset[rows]
     members = (probs[:, rows], magnitude[:, rows])
     return Residuals(*members, mean[rows], odds[:, rows], target[rows], offset)
-
-
-def _by_group(values: Float[Tensor, "members ..."], groups: MemberGroups) -> Tensor:
-    result = values.new_empty(len(groups.members), *values.shape[1:])
-    for place, members in enumerate(groups.members):
-        _total(values, members, result[place])
-    return result
 
 
 def _mapped(function: Callable[[Tensor], Tensor], parts: tuple) -> tuple:

@@ -52,8 +52,17 @@ def to_predictions(
         ValueError: shapes, labels, ids, probabilities or votes are not what they must be.
     """
     _check_shape(scores)
-    scores = with_options(without_surrogates(scores))
-    scores = as_meant(_with_given(scores, clusters_file, groups), task)
+    scores = _with_given(with_options(without_surrogates(scores)), clusters_file, groups)
+    scores = as_meant(scores, task)
+    predictions = _checked(scores, clusters_file)
+    if scores.unlabelled is None:
+        return predictions
+    rest = replace(scores.unlabelled, num_classes=predictions.num_classes)
+    return replace(predictions, unlabelled=_checked(rest, clusters_file))
+
+
+def _checked(scores: Scores, clusters_file: Path | None) -> Predictions:
+    """Predictions of scores that are what their key says."""
     num_members, num_samples = scores.shape[:2]
     members = _ids(scores, "members", scores.members, num_members).tolist()
     index = _ids(scores, "index", _common(scores, "index", _index(scores), members), num_samples)

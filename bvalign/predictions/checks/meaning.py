@@ -46,7 +46,10 @@ def as_meant(scores: Scores, task: str | None = None) -> Scores:
         answers=found.answers,
         notes=(*scores.notes, *found.notes),
     )
-    return scores if found.known is None else scores.of_samples(np.flatnonzero(found.known))
+    if found.known is None:
+        return scores
+    rest = replace(scores, labels=None, notes=()).of_samples(np.flatnonzero(~found.known))
+    return replace(scores.of_samples(np.flatnonzero(found.known)), unlabelled=rest)
 
 
 def _with_hint(scores: Scores) -> Scores:

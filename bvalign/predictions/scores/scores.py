@@ -42,6 +42,7 @@ class Scores:
         task: chosen by the user and read; None where the files do not have several.
         soft_labels: distributions (samples, classes), once found among the labels.
         answers: behind each of them (samples), where the labels are counts.
+        unlabelled: the samples without a label, once found among others.
     """
 
     path: Path
@@ -70,6 +71,7 @@ class Scores:
     soft_labels: np.ndarray | None = None
     answers: np.ndarray | None = None
     groups: Mapping[str, np.ndarray] = field(default_factory=dict)
+    unlabelled: "Scores | None" = None
 
     def of_samples(self, rows: Int[np.ndarray, " rows"]) -> "Scores":
         """The scores and what belongs to them of some rows of the file."""

@@ -14,9 +14,10 @@ from bvalign.analysis.intervals import Estimate, Spread, estimate, stored
 from bvalign.predictions import file_name
 from bvalign.show.report.summary_json import SCHEMA
 
-OLD_SCHEMA = 1
+OLD_SCHEMA, SCHEMAS = 1, (1, 2, SCHEMA)
+ERRORS = "error_rate"
 UNBIASED = {"bias_sq": "bias_sq_unbiased", "variance": "variance_unbiased"}
-COLUMNS = ("index", "label", "correct", "bias_sq", "variance", "risk", *UNBIASED.values())
+COLUMNS = ("index", "label", "correct", "bias_sq", "variance", "risk", ERRORS, *UNBIASED.values())
 INFLUENCES = ("slope_influence", "offset_influence")
 CLUSTER, NOISE = "cluster", "noise"
 MEANS = ("risk", "bias_sq", "variance")
@@ -127,10 +128,9 @@ def _read(folder: Path, name: str) -> Report:
         schema = summary["schema"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{paths[0]}: damaged ({error}); write the report again") from error
-    if schema not in (OLD_SCHEMA, SCHEMA):
+    if schema not in SCHEMAS:
         raise ValueError(
-            f"{paths[0]}: schema must be {OLD_SCHEMA} or {SCHEMA}, got {schema}; write the report "
-            "again"
+            f"{paths[0]}: schema must be one of {SCHEMAS}, got {schema}; write the report again"
         )
     if not summary["labels"]:
         raise ValueError(f"{paths[0]}: compare needs bias_sq, but this is a report without labels")

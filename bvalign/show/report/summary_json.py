@@ -18,7 +18,7 @@ from bvalign.provenance import versions
 Numbers = dict[str, dict[str, object]]
 """Name -> fields of an `Estimate`."""
 
-SCHEMA = 2
+SCHEMA = 3
 NEED_ONE = ("kl_risk", "kl_bias", "kl_variance")
 """Means that are defined for a single member, if no probability is zero."""
 

@@ -13,7 +13,7 @@ from PIL import Image, WebPImagePlugin  # noqa: F401 (else Pillow loads all form
 PER_ROW = 32
 PER_SHEET = 32 * PER_ROW
 LARGEST = 64
-"""Pixels of the longer side; larger images are scaled down."""
+"""Pixels of the longer side, unless more are asked for."""
 
 QUALITIES = (None, 80, 50)
 """Of WebP, tried in this order until the sheets fit; None is lossless."""
@@ -32,6 +32,8 @@ def sprites(
     images: UInt8[np.ndarray, "samples channels height width"] | None,
     order: Int[np.ndarray, " shown"],
     limit: int,
+    *,
+    largest: int = LARGEST,
 ) -> Sprites:
     """Makes thumbnails of as many samples as fit.
 
@@ -39,14 +41,16 @@ def sprites(
         images: of all samples, if there are any.
         order: samples to have a thumbnail, the most important first.
         limit: bytes of all data URIs together.
+        largest: pixels of the longer side; larger images are scaled down.
     """
     if images is None:
         return Sprites()
     chunks = [order[i : i + PER_SHEET] for i in range(0, len(order), PER_SHEET)]
-    quality = _quality(images, order[:PER_SHEET], limit * PER_SHEET / max(len(order), PER_SHEET))
+    first = _sheet(images, order[:PER_SHEET], largest)
+    quality = _quality(first, limit * PER_SHEET / max(len(order), PER_SHEET))
     sheets: list[str] = []
     for chunk in chunks:
-        sheet = _encode(_sheet(images, chunk), quality)
+        sheet = _encode(_sheet(images, chunk, largest), quality)
         limit -= len(sheet)
         if limit < 0:
             break
@@ -56,25 +60,22 @@ def sprites(
     return Sprites(tuple(sheets), rows, sum(map(len, kept)), quality is None)
 
 
-def _quality(
-    images: UInt8[np.ndarray, "samples channels height width"],
-    first: Int[np.ndarray, " chosen"],
-    limit: float,
-) -> int | None:
+def _quality(first: Image.Image, limit: float) -> int | None:
     """Returns the best quality at which the first sheet keeps its limit."""
-    sheet = _sheet(images, first)
-    fitting = (quality for quality in QUALITIES[:-1] if len(_encode(sheet, quality)) <= limit)
+    fitting = (quality for quality in QUALITIES[:-1] if len(_encode(first, quality)) <= limit)
     return next(fitting, QUALITIES[-1])
 
 
 def _sheet(
-    images: UInt8[np.ndarray, "samples channels height width"], chosen: Int[np.ndarray, " chosen"]
+    images: UInt8[np.ndarray, "samples channels height width"],
+    chosen: Int[np.ndarray, " chosen"],
+    largest: int,
 ) -> Image.Image:
     """Pastes thumbnails row by row, each in the middle of a square cell."""
-    side = min(max(images.shape[2:]), LARGEST)
+    side = min(max(images.shape[2:]), largest)
     mode = "RGBA" if images.shape[1] == 4 else "RGB"
     sheet = Image.new(mode, (PER_ROW * side, math.ceil(len(chosen) / PER_ROW) * side))
-    for cell, image in enumerate(_thumbnails(images, chosen)):
+    for cell, image in enumerate(_thumbnails(images, chosen, largest)):
         row, column = divmod(cell, PER_ROW)
         left, top = ((side - length) // 2 for length in image.size)
         sheet.paste(image, (column * side + left, row * side + top))
@@ -82,7 +83,9 @@ def _sheet(
 
 
 def _thumbnails(
-    images: UInt8[np.ndarray, "samples channels height width"], chosen: Int[np.ndarray, " chosen"]
+    images: UInt8[np.ndarray, "samples channels height width"],
+    chosen: Int[np.ndarray, " chosen"],
+    largest: int,
 ) -> Iterator[Image.Image]:
     """Yields one thumbnail after the other; channels other than colours are averaged to grey."""
     colours = images.shape[1] in (3, 4)
@@ -90,8 +93,8 @@ def _thumbnails(
         image = images[row]
         pixels = np.moveaxis(image, 0, -1) if colours else image.mean(axis=0).astype(np.uint8)
         thumbnail = Image.fromarray(np.ascontiguousarray(pixels))
-        if max(thumbnail.size) > LARGEST:
-            thumbnail.thumbnail((LARGEST, LARGEST))
+        if max(thumbnail.size) > largest:
+            thumbnail.thumbnail((largest, largest))
         yield thumbnail
 
 

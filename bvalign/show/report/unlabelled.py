@@ -20,26 +20,6 @@ NEEDS_LABELS = (
     "error_rate bias_01 net_variance_01 variance_share alignment "
     "excess ratio calibration collapse weighted num_drawn"
 ).split()
-ASSUMPTIONS = {
-    "risk": (
-        "the mean probabilities of infinitely many such members are calibrated for each class",
-        "an over-confident mean makes it too low, by its mean calibration residual",
-    ),
-    "risk_plug_in": (
-        "the mean probabilities of these very members are calibrated for each class",
-        "an over-confident mean makes it too low, by its mean calibration residual",
-    ),
-    "member_error": (
-        "vote shares of infinitely many such members are calibrated, all classes together: the "
-        "Generalization Disagreement Equality",
-        "members that agree more often than they are right make it too low",
-    ),
-    "ensemble_error": (
-        "the confidence of these members' mean is calibrated",
-        "a confidence above the accuracy makes it too low, by their difference",
-    ),
-}
-"""Estimate -> its assumption, and its error if the members are over-confident."""
 CAPTIONS = {
     "variance": "One point per sample: the variance of the members over the uncertainty of their "
     "mean prediction. No ensemble of this many members and classes can reach the grey region.",
@@ -52,23 +32,16 @@ def summarise(
     analysis: UnlabelledAnalysis, predictions: Predictions, origin: dict[str, object]
 ) -> dict[str, object]:
     """Returns all numbers as plain data; docs/summary.md explains each."""
-    means, estimates = (
-        explained(plain(numbers), analysis.num_members)
-        for numbers in (analysis.means, analysis.estimates)
-    )
-    prefixed = {f"estimates.{name}": estimate for name, estimate in estimates.items()}
+    means = explained(plain(analysis.means), analysis.num_members)
     need_labels = [{"name": name, "reason": "needs labels"} for name in NEEDS_LABELS]
-    for name, (assumes, over_confident) in ASSUMPTIONS.items():
-        estimates[name] |= {"assumes": assumes, "over_confident": over_confident}
     return {
         "schema": SCHEMA,
         "labels": False,
-        "missing": need_labels + missing(means | prefixed),
+        "missing": need_labels + missing(means),
         "num_members": analysis.num_members,
         "num_samples": analysis.num_samples,
         "num_classes": analysis.num_classes,
         "means": means,
-        "estimates": estimates,
         "notes": list(analysis.notes),
     } | how_it_was_made(predictions, origin)
 
@@ -123,7 +96,13 @@ def page(
     """
     extremes = _extremes(analysis, predictions)
     template = "unlabelled.html.j2"
-    return render(template, summary, repr(analysis), figures, CAPTIONS, extremes=extremes)
+    found = summary.get("without_labels", {})
+    more = {
+        "extremes": extremes,
+        "without_labels": found,
+        "quantities": {k: v for k, v in found.items() if "methods" in (v or ())},
+    }
+    return render(template, summary, repr(analysis), figures, CAPTIONS, **more)
 
 
 def _extremes(analysis: UnlabelledAnalysis, predictions: Predictions) -> list[dict[str, object]]:

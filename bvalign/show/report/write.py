@@ -17,6 +17,7 @@ from bvalign.decisions import Decisions
 from bvalign.predictions import Predictions
 from bvalign.show.report import labelled, unlabelled
 from bvalign.show.report.decide import cards, charts
+from bvalign.show.report.review import REVIEW, review_page
 from bvalign.show.report.samples_csv import write_samples
 from bvalign.show.report.summary_json import how_it_was_made, plain
 
@@ -34,7 +35,7 @@ def write_report(
     samples: bool = True,
     pdf: bool = False,
 ) -> None:
-    """Writes summary.json, samples.csv, figures/ and report.html.
+    """Writes summary.json, samples.csv, figures/, report.html and, for doubtful labels, REVIEW.
 
     Args:
         analysis: of `predictions`.
@@ -49,6 +50,8 @@ def write_report(
     report = unlabelled if isinstance(analysis, UnlabelledAnalysis) else labelled
     summary = report.summarise(analysis, predictions, origin)
     summary["decisions"] = cards(decisions)
+    if answer := decisions.get("without_labels"):
+        summary["without_labels"] = plain(answer.numbers())
     columns, files = analysis.columns(), {}
     for decision in decisions.values():
         columns |= decision.columns()
@@ -66,6 +69,11 @@ def write_report(
     for name, figure in (report.plot(analysis) | charts(decisions)).items():
         images[name] = save_figure(figure, out / "figures" / name, pdf=pdf)
     write_atomic(out / "report.html", report.page(analysis, predictions, summary, images))
+    labels = decisions.get("wrong_labels")
+    if labels is not None and len(labels.suspicious()):
+        write_atomic(out / REVIEW, review_page(labels, analysis, predictions, summary))
+    else:
+        (out / REVIEW).unlink(missing_ok=True)
 
 
 def save_figure(figure: Figure, path: Path, *, pdf: bool = False) -> bytes:

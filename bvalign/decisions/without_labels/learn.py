@@ -1,0 +1,131 @@
+"""What labelled sources say of a target without labels."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from bvalign.analysis.given import Kept
+from bvalign.analysis.intervals import Estimate
+from bvalign.decisions.without_labels import words
+from bvalign.decisions.without_labels.choice import Check, chosen, errors_of
+from bvalign.decisions.without_labels.methods import (
+    WITH_SOURCE,
+    Labelled,
+    estimates,
+    labelled,
+)
+from bvalign.decisions.without_labels.shift import Shift, shift_between
+from bvalign.decisions.without_labels.spread import (
+    hull,
+    on_scale,
+    shift_scale,
+    widened,
+    with_chance,
+)
+from bvalign.decisions.without_labels.values import QUANTITIES, Sample, sample_of, values_of
+
+TOO_FAR = 0.4
+"""Distance above which a warning says so: two fifths of the samples have no counterpart."""
+
+TWO_READINGS = math.log(1.5)
+"""Log odds between the errors with class shares held and free, above which a warning says so."""
+
+ALL_ALIKE = "every answer in the source is {}, so nothing can be learnt of errors from it"
+
+Rows = Mapping[str, Mapping[str, Estimate]]
+"""Method -> quantity -> estimate."""
+
+
+class Source(NamedTuple):
+    """Labelled predictions of the same members."""
+
+    name: str  # in sentences
+    kept: Kept
+    members: list[int] | None = None  # positions of the target's members in it; None for all
+    notes: tuple[str, ...] = ()  # what the reader should know
+
+
+class Found(NamedTuple):
+    """What the sources say of the target."""
+
+    rows: Rows
+    recommended: dict[str, tuple[Estimate, str]]  # by quantity: the estimate, and its method
+    reason: str | None  # why there is none
+    shift: Shift
+    warning: str | None
+    checks: tuple[Check, ...]
+
+
+def learn(target: Kept, sources: Sequence[Source]) -> Found:
+    """Fits all methods on the first source, and tries them on the others.
+
+    Args:
+        target: its labels are not read.
+        sources: all of the same members of the target.
+    """
+    number = max(kept.logits.shape[2] for kept in (target, *(s.kept for s in sources)))
+    sample = sample_of(target, sources[0].members, number)
+    first, *further = (sample_of(source.kept, None, number) for source in sources)
+    source = labelled(first)
+    shift = shift_between(first, sample, (source.values, values_of(sample)))
+    rows = with_chance(first, sample, shift.held)
+    error = source.mean["error_rate"]
+    if error in (0, 1):
+        reason = ALL_ALIKE.format("wrong" if error else "right")
+        undefined = dict.fromkeys(QUANTITIES, Estimate(None, reason=reason))
+        rows |= {method: undefined for method in WITH_SOURCE if method != "source"}
+        return Found(rows, {}, reason, shift, None, ())
+    pairs = zip(sources[1:], further, strict=True)
+    checks = tuple(check(given.name, source, (first, other)) for given, other in pairs)
+    return Found(rows, *recommend(rows, shift, checks), checks)
+
+
+def check(name: str, source: Labelled, samples: tuple[Sample, Sample]) -> Check:
+    """Tries all methods on a further labelled set.
+
+    Args:
+        name: of the set.
+        source: the first one.
+        samples: of the source and of the set.
+    """
+    further = labelled(samples[1])
+    shift = shift_between(*samples, (source.values, further.values))
+    tried = estimates(source, further.values, shift.held)
+    return Check(name, further.mean, tried, shift.distance)
+
+
+def recommend(
+    rows: Rows, shift: Shift, checks: Sequence[Check]
+) -> tuple[dict[str, tuple[Estimate, str]], str | None, Shift, str | None]:
+    """The estimate of each quantity with its method, its interval widened by the shift.
+
+    Args:
+        rows: with what chance allows.
+        shift: between source and target.
+        checks: of further labelled sets.
+
+    Returns:
+        The fields of `Found` between rows and checks.
+    """
+    free = "temperature" if rows["scaled"]["error_rate"].value is None else "scaled"
+    readings = ("held_shares", free)
+    odds = [on_scale(rows[m]["error_rate"].value, "error_rate") for m in readings]
+    two = abs(odds[0] - odds[1]) > TWO_READINGS
+    far = shift.distance > TOO_FAR and not shift.like_label_shift
+    recommended = {}
+    for name in QUANTITIES:
+        defined = [m for m in WITH_SOURCE if name in rows[m] and rows[m][name].value is not None]
+        method = chosen(checks, name, defined)
+        errors = zip(errors_of(checks, method, name), checks, strict=True)
+        known = [(r, c.distance) for r, c in errors if math.isfinite(r)]
+        scale = shift_scale(shift.distance, [r for r, _ in known], [d for _, d in known])
+        number = widened(rows[method][name], name, scale)
+        if two:
+            both = [widened(rows[m][name], name, scale) for m in readings]
+            number = hull(number, [e for e in both if e.value is not None])
+        recommended[name] = number, method
+    warning = None
+    if two or far:
+        change = math.exp(odds[0] - odds[1]) if two else None
+        warning = words.differs(change, shift.distance if far else None)
+    return recommended, None, shift, warning
