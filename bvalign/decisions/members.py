@@ -123,8 +123,8 @@ class HowManyMembers(Decision):
         if share.value is None:
             return "There is no risk that members could change."
         return (
-            f"{_said(share, '%')} of the risk, which is the Brier score, is bias, which more members "
-            "never touch."
+            f"{_said(share, '%')} of the risk, which is the Brier score, is bias, which more "
+            "members never touch."
         )
 
     def _baseline(self) -> str:
