@@ -40,7 +40,8 @@ class HowManyMembers(Decision):
         num_samples: N.
         curves: number -> its curve over m; none with a single member.
         targets: wanted value by name -> members that it takes.
-        alone: risk of a single member, where there are no more.
+        alone: risk of a member.
+        soft_labels: whether the risk has label noise.
     """
 
     num_members: int
@@ -48,6 +49,7 @@ class HowManyMembers(Decision):
     curves: Mapping[str, RiskCurve | SizeCurve]
     targets: Mapping[str, Needed] = field(default_factory=dict)
     alone: Estimate | None = None
+    soft_labels: bool = False
 
     def at(self, name: str, size: int | float) -> Estimate:
         """A number, such as `error`, of the mean of so many members; `math.inf` for its limit."""
@@ -122,8 +124,9 @@ class HowManyMembers(Decision):
         share = self.curves["risk"].bias_share(self.num_members)
         if share.value is None:
             return "There is no risk that members could change."
+        bias = "label noise and bias" if self.soft_labels else "bias"
         return (
-            f"{_said(share, '%')} of the risk, which is the Brier score, is bias, which more "
+            f"{_said(share, '%')} of the risk, which is the Brier score, is {bias}, which more "
             "members never touch."
         )
 
@@ -190,7 +193,8 @@ def how_many_members(
         name: members_needed(name, wanted, curves.get(name.replace("accuracy", "error")), members)
         for name, wanted in targets.items()
     }
-    return HowManyMembers(members, samples, curves, needed, analysis.means["risk"])
+    about = (analysis.means["risk"], analysis.soft_labels)
+    return HowManyMembers(members, samples, curves, needed, *about)
 
 
 def _has(curve: RiskCurve | SizeCurve, size: int) -> bool:
