@@ -89,6 +89,32 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, explained in TRAINING.items():
         commands.add_parser(name, help=explained, add_help=False)
+    analyze, apply = _add_analyze(commands), _add_apply(commands)
+    report = commands.add_parser("report", help="write the report of a run directory again")
+    report.add_argument("run_directory", type=path, help="a run directory")
+    report.set_defaults(run=lambda a: _report(a.run_directory, a.run_directory, a))
+    for command in (analyze, report):
+        add_asked(command)
+        command.add_argument(
+            "--no-samples",
+            action="store_true",
+            help="write no samples.csv, which takes about half a kilobyte a sample; one of before "
+            "is removed",
+        )
+    add_clusters(analyze, report, apply)
+    add_groups(analyze, report)
+    compare = commands.add_parser("compare", help="compare the reports of several runs")
+    compare.add_argument(
+        "runs", type=path, nargs="+", help="run directories, or folders of reports"
+    )
+    compare.add_argument("--out", type=path, required=True, help="folder for the comparison")
+    for command in (analyze, report, compare):
+        command.add_argument("--pdf", action="store_true", help="figures also as PDF, for papers")
+    compare.set_defaults(run=lambda a: _compare(a.runs, a.out, a.pdf))
+    return parser
+
+
+def _add_analyze(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     analyze = commands.add_parser(
         "analyze", help="analyse the predictions of any ensemble and write a report"
     )
@@ -114,17 +140,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     analyze.add_argument("--out", type=path, required=True, help="folder for the report")
     analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a, names_of(a)))
-    report = commands.add_parser("report", help="write the report of a run directory again")
-    report.add_argument("run_directory", type=path, help="a run directory")
-    report.set_defaults(run=lambda a: _report(a.run_directory, a.run_directory, a))
-    for command in (analyze, report):
-        add_asked(command)
-        command.add_argument(
-            "--no-samples",
-            action="store_true",
-            help="write no samples.csv, which takes about half a kilobyte a sample; one of before "
-            "is removed",
-        )
+    return analyze
+
+
+def _add_apply(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     apply = commands.add_parser(
         "apply", help="apply a rule that a report has saved to new predictions"
     )
@@ -133,17 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     add_names(apply)
     apply.add_argument("--out", type=path, required=True, help="CSV to write, a row per sample")
     apply.set_defaults(run=_apply)
-    add_clusters(analyze, report, apply)
-    add_groups(analyze, report)
-    compare = commands.add_parser("compare", help="compare the reports of several runs")
-    compare.add_argument(
-        "runs", type=path, nargs="+", help="run directories, or folders of reports"
-    )
-    compare.add_argument("--out", type=path, required=True, help="folder for the comparison")
-    for command in (analyze, report, compare):
-        command.add_argument("--pdf", action="store_true", help="figures also as PDF, for papers")
-    compare.set_defaults(run=lambda a: _compare(a.runs, a.out, a.pdf))
-    return parser
+    return apply
 
 
 def _apply(options: argparse.Namespace) -> None:
