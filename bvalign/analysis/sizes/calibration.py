@@ -8,6 +8,7 @@ one is too high by noise, and would seem to change where only the noise does.
 
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from bvalign.analysis.calibration import confidence_cells, squared_influence
 
