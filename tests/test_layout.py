@@ -57,6 +57,7 @@ CORNERS = {
         *(f"predictions.{corner}" for corner in ("scores", "tables", "evaluations", "checks"))
     },
     "predictions.run": set(),
+    "decisions.systematic": set(),
     "ensemble.triton_conv": set(),
     "decisions.abstain": set(),
     "decisions.answers": set(),

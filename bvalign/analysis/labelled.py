@@ -112,13 +112,10 @@ def _analysis(
     (alignment, curves), squared = fits, values.decomposition
     table = sample_table(values, given, alignment.logit_slope)
     one_number = given.num_options is None  # of classes
-    binned, chosen = (
-        None if clusters is None else clusters[rows] for rows in (plan.binned, plan.chosen)
-    )
+    rows = (plan.binned, plan.chosen)
+    binned, chosen = (None if clusters is None else clusters[some] for some in rows)
     soft, kept = values.soft, (values.chosen_logits, values.chosen_target)
-    compared = compare_means(
-        values.gap, values.zero_one, values.decomposition, values.soft_error, members
-    )
+    compared = compare_means(values.gap, values.zero_one, squared, values.soft_error, members)
     if soft is None:
         scaled, collapse = temperature(*kept, groups, chosen), None
     else:
@@ -133,14 +130,12 @@ def _analysis(
         **compared,
         temperature=scaled,
     )
-    weighted = None
-    if values.weighted is not None:
-        weighted = _means(table.of_weighted(), members, "weighted_")
+    with_weights = {} if values.weighted is None else table.of_weighted()
     means = _means(table.averaged(), members)
     return Analysis(
         table=table,
         means=means,
-        weighted_means=weighted,
+        weighted_means=_means(with_weights, members, "weighted_") or None,
         accuracy=members.mean("correct", columns_of(values.decomposition)["correct"]),
         mean_member_accuracy=_complement(means["error_rate"]),
         member_accuracy=values.hits.double() / number,

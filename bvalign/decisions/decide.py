@@ -52,7 +52,7 @@ class Options:
 
     def __post_init__(self) -> None:
         check_asked(self.max_error, self.confidence)
-        check_targets(self.targets)
+        object.__setattr__(self, "targets", check_targets(self.targets))
 
     def of(self, predictions: Predictions, origin: Mapping[str, object]) -> "Options":
         """The same with what is known of the samples and classes, and of where they come from."""

@@ -25,9 +25,9 @@ NAMES = {
     "calibration": "squared calibration error",
 }
 ASSUMPTION = (
-    "New members are trained as these were, and drawn independently. Up to {m} members, numbers come "
-    "from ensembles of some of them. Beyond, the risk is bias² + variance/m, exactly; the error "
-    "follows a line in 1/m, cross-entropy and calibration a parabola."
+    "New members are trained as these were, and drawn independently. Up to {m} members, numbers "
+    "come from ensembles of some of them. Beyond, the risk is bias² + variance/m, exactly; the "
+    "error follows a line in 1/m, cross-entropy and calibration a parabola."
 )
 
 
@@ -40,7 +40,8 @@ class HowManyMembers(Decision):
         num_samples: N.
         curves: number -> its curve over m; none with a single member.
         targets: wanted value by name -> members that it takes.
-        alone: risk of a single member, where there are no more.
+        alone: risk of a member.
+        soft_labels: whether the risk has label noise.
     """
 
     num_members: int
@@ -48,12 +49,13 @@ class HowManyMembers(Decision):
     curves: Mapping[str, RiskCurve | SizeCurve]
     targets: Mapping[str, Needed] = field(default_factory=dict)
     alone: Estimate | None = None
+    soft_labels: bool = False
 
-    def at(self, name: str, size: float) -> Estimate:
+    def at(self, name: str, size: int | float) -> Estimate:
         """A number, such as `error`, of the mean of so many members; `math.inf` for its limit."""
         return self.curves[name].at(size)
 
-    def gain(self, name: str, size: float) -> Estimate:
+    def gain(self, name: str, size: int | float) -> Estimate:
         """What so many members in place of all M take off a number."""
         return _negated(self.curves[name].change(self.num_members, size))
 
@@ -112,29 +114,28 @@ class HowManyMembers(Decision):
     def _of_more(self) -> str:
         now, more = self.num_members, self.num_members + MORE
         old, new = self.at("error", now), self.at("error", more)
-        all_of_them = self.gain("error", math.inf)
+        gain, limit = (_said(self.gain("error", size), " points", 2) for size in (more, math.inf))
         return (
             f"{MORE} more members than these {now} take the error from {_percent(old.value)} to "
-            f"{_percent(new.value)} (a gain of {_points(self.gain('error', more))}); all that "
-            f"members can bring is {_points(all_of_them)}."
+            f"{_percent(new.value)}, a gain of {gain}; all that members can bring is {limit}."
         )
 
     def _of_bias(self) -> str:
         share = self.curves["risk"].bias_share(self.num_members)
         if share.value is None:
             return "There is no risk that members could change."
-        low, high = share.quoted_interval
+        bias = "label noise and bias" if self.soft_labels else "bias"
         return (
-            f"{_percent(share.value)} ({_percent(low)} to {_percent(high)}{_alone(share)}) of the "
-            "risk, which is the Brier score, is bias, which more members never touch."
+            f"{_said(share, '%')} of the risk, which is the Brier score, is {bias}, which more "
+            "members never touch."
         )
 
     def _baseline(self) -> str:
         now, limit = (self.at("error", size).value for size in (self.num_members, math.inf))
         return (
-            f"The simple answer, that nothing changes beyond {self.num_members} members, is an error "
-            f"of {_percent(now)} for any number, against {_percent(limit)} in the limit. For the "
-            "error it is about as close; for the risk and the cross-entropy it is not."
+            f"The simple answer, that nothing changes beyond {self.num_members} members, is an "
+            f"error of {_percent(now)} for any number, against {_percent(limit)} in the limit. For "
+            "the error it is about as close; for the risk and the cross-entropy it is not."
         )
 
     def _chart(self) -> Chart:
@@ -192,7 +193,8 @@ def how_many_members(
         name: members_needed(name, wanted, curves.get(name.replace("accuracy", "error")), members)
         for name, wanted in targets.items()
     }
-    return HowManyMembers(members, samples, curves, needed, analysis.means["risk"])
+    about = (analysis.means["risk"], analysis.soft_labels)
+    return HowManyMembers(members, samples, curves, needed, *about)
 
 
 def _has(curve: RiskCurve | SizeCurve, size: int) -> bool:
@@ -227,15 +229,11 @@ def _percent(value: float) -> str:
     return f"{100 * value:.1f}%"
 
 
-def _points(number: Estimate) -> str:
-    ends = number.quoted_interval
-    said = f"{100 * number.value:.2f} points"
-    return (
-        said
-        if ends is None
-        else f"{said} ({100 * ends[0]:.2f} to {100 * ends[1]:.2f}{_alone(number)})"
-    )
-
-
-def _alone(number: Estimate) -> str:
-    return "" if number.interval else ", over samples alone"
+def _said(number: Estimate, unit: str, digits: int = 1) -> str:
+    """A share as so many hundredths, with its interval."""
+    said, ends = f"{100 * number.value:.{digits}f}", number.quoted_interval
+    if ends is None:
+        return f"{said}{unit}"
+    alone = "" if number.interval else ", over samples alone"
+    low, high = (f"{100 * end:.{digits}f}" for end in ends)
+    return f"{said}{unit} ({low} to {high}{alone})"

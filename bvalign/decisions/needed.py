@@ -34,7 +34,7 @@ class Needed(NamedTuple):
     sentence: str
 
 
-def check_targets(targets: Mapping[str, float]) -> dict[str, float]:
+def check_targets(targets: Mapping[str, float | str]) -> dict[str, float]:
     """The targets as numbers.
 
     Args:
@@ -46,9 +46,8 @@ def check_targets(targets: Mapping[str, float]) -> dict[str, float]:
     checked = {}
     for name, wanted in targets.items():
         if name not in POSSIBLE:
-            raise ValueError(
-                f"target {name!r} is unknown; one is {', '.join(POSSIBLE)}, as in risk=0.1"
-            )
+            known = " or ".join([", ".join([*POSSIBLE][:-1]), [*POSSIBLE][-1]])
+            raise ValueError(f"target {name!r} is unknown; one is {known}, as in risk=0.1")
         try:
             value = float(wanted)
         except (TypeError, ValueError):
@@ -93,12 +92,12 @@ def members_needed(
     return Needed(wanted, None, low, None, sentence)
 
 
-def _end(curve: RiskCurve | SizeCurve, size: float, end: int) -> float:
+def _end(curve: RiskCurve | SizeCurve, size: int | float, end: int) -> float:
     found = curve.at(size)
     return (found.quoted_interval or (found.value, found.value))[end]
 
 
-def _smallest(enough: Callable[[float], bool]) -> int | None:
+def _smallest(enough: Callable[[int], bool]) -> int | None:
     """Smallest number of members that is enough, by doubling and bisection; None if none is."""
     above = next((2**k for k in range(MOST_POWER + 1) if enough(2**k)), None)
     if above is None or above == 1:

@@ -7,7 +7,7 @@ truth of a finite pool has an error of its own (over its samples, and over its m
 standard deviation / sqrt(number)), which is added to the interval in quadrature; it is a third of
 the interval or less where the pool is large.
 
-Simulated: the truth is known, from 2,000 ensembles on samples of their own, up to an error that is
+Simulated: the truth is known, from 1,000 ensembles on samples of their own, up to an error that is
 added likewise.
 
 Beside the prediction stand two simple ones: that nothing changes beyond M, and a line in log m
@@ -51,7 +51,7 @@ POOLS = {
 }
 """Ensemble -> samples n of a draw, and sizes m that are predicted from M members."""
 
-SIMULATED = {4: (16, 64, 1024), 8: (16, 64, 1024), 16: (64, 1024)}
+SIMULATED = {4: (16, 64, 256), 8: (16, 64, 256), 16: (64, 256)}
 SAMPLES, MOST_TRUTH = 1000, 6000
 COVERED = (0.92, 0.98)
 
@@ -105,8 +105,7 @@ class Record:
         for size in truth:
             for name in NAMES if size != members else ():
                 curve, true = curves[name], truth[size][name]
-                limit = math.inf if size == max(SIMULATED[4]) else size
-                level, change = curve.at(limit), curve.change(members, limit)
+                level, change = curve.at(size), curve.change(members, size)
                 moved = true - truth[members][name]
                 half = curve.change(members, members / 2)  # from M to M/2
                 self.rows[name, members, size].append(
@@ -289,7 +288,7 @@ def measure(data: Path, runs: Path, *, quick: bool) -> dict[str, object]:
             name: held_back(logits, target, POOLS[name], draws)
             for name, logits, target in _pools(Path(data), Path(runs))
         }
-        return {"draws": draws, "real": real, "simulated": simulated(draws, 20 if quick else 2000)}
+        return {"draws": draws, "real": real, "simulated": simulated(draws, 20 if quick else 1000)}
 
 
 def _rows(found: dict) -> Iterator[tuple[str, dict]]:
@@ -308,11 +307,10 @@ def table(found: dict) -> str:
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, row in _rows(found):
-        to = "∞" if row["to"] == max(SIMULATED[4]) else row["to"]
         covered = f"{100 * row['level_covered']:.0f}, {100 * row['change_covered']:.0f}"
         values = (row[k] for k in ("width", "off", "off_plain", "off_log_linear"))
         lines.append(
-            f"| {name} | {row['number']} | {row['from']} | {to} | {row['truth']:.4f} | "
+            f"| {name} | {row['number']} | {row['from']} | {row['to']} | {row['truth']:.4f} | "
             f"{row['change']:.4f} | {covered} | " + " | ".join(f"{v:.4f}" for v in values) + " |"
         )
     return "\n".join(lines)

@@ -144,8 +144,10 @@ def _summaries(found: dict) -> list[str]:
     rows = [_row(columns), _row(["---"] * len(columns))]
     for name, sets in groups.items():
         cells = [f"{error_of(sets, method):.4f}" for method in methods]
-        for kind in ("alone", "others"):
-            cells.append(str(sum(holds(one[kind]) for one in _with_truth(sets, kind))))
+        cells += [
+            str(sum(holds(one[kind]) for one in _with_truth(sets, kind)))
+            for kind in ("alone", "others")
+        ]
         rows.append(_row([name, str(len(sets)), *cells]))
     return rows
 

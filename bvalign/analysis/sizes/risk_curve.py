@@ -29,15 +29,15 @@ class RiskCurve(NamedTuple):
         """Whether there is a variance; a single member has none."""
         return bool(self.means.isfinite().all())
 
-    def at(self, size: float) -> Estimate:
+    def at(self, size: int | float) -> Estimate:
         """Risk of the mean of so many members; `math.inf` for infinitely many."""
-        return self._estimate(torch.tensor([1.0, 1 / size - 1]).double(), "positive")
+        return self._estimate(_pair(1.0, 1 / size - 1), "positive")
 
-    def change(self, old: float, new: float) -> Estimate:
+    def change(self, old: int | float, new: int | float) -> Estimate:
         """The risk at the new size minus that at the old one."""
-        return self._estimate(torch.tensor([0.0, 1 / new - 1 / old]).double(), "real")
+        return self._estimate(_pair(0.0, 1 / new - 1 / old), "real")
 
-    def bias_share(self, size: float) -> Estimate:
+    def bias_share(self, size: int | float) -> Estimate:
         """Fraction of the risk that no number of members takes away; of soft labels, with noise.
 
         A ratio of means, whose variances are those of its linear part.
@@ -46,8 +46,7 @@ class RiskCurve(NamedTuple):
         if not part or not whole:
             return Estimate(None, reason="no risk, or none without variance")
         share = part / whole
-        weights = torch.tensor([1.0, -1.0]) - share * torch.tensor([1.0, 1 / size - 1])
-        spread = self._spread(weights.double() / whole)
+        spread = self._spread((_pair(1.0, -1.0) - share * _pair(1.0, 1 / size - 1)) / whole)
         return estimate(min(share, 1.0), spread, "proportion")
 
     def _estimate(self, weights: Float[Tensor, " 2"], kind: str) -> Estimate:
@@ -62,6 +61,10 @@ class RiskCurve(NamedTuple):
             return Spread(samples, self.units)
         members = float(left_out_variance(self.without @ weights))
         return Spread(samples, self.units, members, both, len(self.without))
+
+
+def _pair(risk: float, variance: float) -> Float[Tensor, " 2"]:
+    return torch.tensor([risk, variance], dtype=torch.float64)
 
 
 def risk_curve(

@@ -67,16 +67,16 @@ class SizeCurve(NamedTuple):
         """Whether there is a value at every level."""
         return bool(self.numbers.isfinite().all())
 
-    def at(self, size: float) -> Estimate:
+    def at(self, size: int | float) -> Estimate:
         """The number of an ensemble of that size; `math.inf` for infinitely many members."""
         return self._estimate({size: 1.0}, self.kind)
 
-    def change(self, old: float, new: float) -> Estimate:
+    def change(self, old: int | float, new: int | float) -> Estimate:
         """The number at the new size minus that at the old one."""
         kind: Kind = "difference" if self.kind == "proportion" else "real"
         return self._estimate({new: 1.0, old: -1.0}, kind)
 
-    def _estimate(self, sizes: dict[float, float], kind: Kind) -> Estimate:
+    def _estimate(self, sizes: dict[int | float, float], kind: Kind) -> Estimate:
         """A sum of the numbers of some sizes, each with its factor."""
         if not self.defined:
             return Estimate(None, reason="a member gives the label a probability of zero")
@@ -97,7 +97,7 @@ class SizeCurve(NamedTuple):
         return stretched(found, min(further, 0.0), max(further, 0.0))
 
     def _weights(
-        self, sizes: dict[float, float], inverse: Float[Tensor, " levels"], most: int
+        self, sizes: dict[int | float, float], inverse: Float[Tensor, " levels"], most: int
     ) -> Float[Tensor, " numbers"]:
         """Weights of the base and of the other levels minus the base."""
         nodes, least = inverse.tolist(), float(self.inverse[-1])
