@@ -175,7 +175,7 @@ def test_intervals_grow_with_distance_and_with_errors_elsewhere():
 def test_another_method_must_be_better_by_more_than_its_standard_error():
     def check(truth, scaled, held):
         guesses = {"scaled": {"risk": scaled}, "held_shares": {"risk": held}}
-        return Check("", {"risk": truth}, guesses, 0.1)
+        return Check("", {"risk": truth}, guesses, 0.1, False)
 
     better = [check(t, t, 1.3 * t) for t in (0.1, 0.2, 0.3)]
     assert chosen(better, "risk", ["scaled", "held_shares"]) == "scaled"
