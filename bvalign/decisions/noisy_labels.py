@@ -30,7 +30,7 @@ from bvalign.analysis.summary import Analysis
 
 SPREAD = 0.3
 MOST_ROUNDS, TOLERANCE = 100, 1e-5
-"""EM ends after so many rounds, or once a round adds less log-likelihood per sample, nats."""
+"""EM ends after so many rounds, or once the log-likelihood per sample moves by less, nats."""
 
 SHARPEST, LEAST_PROB = 64.0, 1e-30
 
@@ -128,7 +128,7 @@ def fit_label_model(found: Evidence, num_classes: int, imagined: float) -> Label
     last = -math.inf
     for _ in range(MOST_ROUNDS):
         weights = posterior(found, model)
-        if weights.log_likelihood - last < TOLERANCE:
+        if abs(weights.log_likelihood - last) < TOLERANCE:
             break
         last = weights.log_likelihood
         counts = _counts(found, weights.after, num_classes)
@@ -171,8 +171,8 @@ def _sharpened(
     slope = by_class((weights.after * found.log_probs).sum(dim=1) - mean)
     centred = found.log_probs - mean.unsqueeze(1)
     curvature = by_class((weights.before * centred.square()).sum(dim=1))
-    total = curvature.sum()
-    middle = (curvature * sharpness).sum() / total if total > 0 else sharpness.mean()
-    slope = slope - (sharpness - middle) / SPREAD**2
-    step = slope / (curvature + 1 / SPREAD**2)
+    slope = slope - (sharpness - sharpness.mean()) / SPREAD**2
+    inverse = 1 / (curvature + 1 / SPREAD**2)
+    step = inverse * slope  # and, as the mean of all moves as well (Sherman & Morrison 1950),
+    step = step + inverse * step.sum() / (len(step) * SPREAD**2 - inverse.sum()).clamp(min=1e-9)
     return (sharpness + step.clamp(-1, 1)).clamp(1 / SHARPEST, SHARPEST)

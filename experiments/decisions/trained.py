@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 ENSEMBLES = {
     "digits-cnn": ["--config", str(ROOT / "configs" / "digits.yaml")],
     "fashion-mnist-mlp": [
@@ -16,15 +17,20 @@ ENSEMBLES = {
 """Name of the run -> options of `bvalign fit`."""
 
 
-def train_missing(runs: Path, data: Path) -> None:
+def train_missing(
+    runs: Path, data: Path, ensembles: Mapping[str, Sequence[str]] = ENSEMBLES
+) -> None:
     """Trains what is not there, or not finished; a few minutes on two cores.
 
     Args:
         runs: folder of the runs.
         data: folder of the data sets.
+        ensembles: name of the run -> options of `bvalign fit`.
     """
-    for name, options in ENSEMBLES.items():
+    path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    given = os.environ | {"BVALIGN_DATA": str(data), "PYTHONPATH": path}
+    for name, options in ensembles.items():
         if not (runs / name / "report.html").exists():
             where = f"--trainer.default_root_dir={runs / name}"
             command = [sys.executable, "-m", "bvalign", "fit", *options, where]
-            subprocess.run(command, check=True, env=os.environ | {"BVALIGN_DATA": str(data)})
+            subprocess.run(command, check=True, env=given)

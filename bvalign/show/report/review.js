@@ -103,7 +103,7 @@ function save() {
 }
 
 document.addEventListener("keydown", event => {
-  if (event.ctrlKey || event.altKey || event.metaKey) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || !$("keys").checked && event.target.id !== "other") return;
   if (event.target.id === "other") {
     if (event.key === "Escape") $("other").blur();
     if (event.key !== "Enter") return;
@@ -126,7 +126,6 @@ for (const button of document.querySelectorAll("[data-verdict]")) {
 $("back").addEventListener("click", () => move(-1));
 $("skip").addEventListener("click", () => move(1));
 $("export").addEventListener("click", save);
-document.documentElement.csv = csv;  // what `export` writes, for scripts
 at = Math.max(0, Array.from({length: number}, (_, row) => row).findIndex(row => !(keyOf(row) in verdicts)));
 show();
 })();
