@@ -45,7 +45,7 @@ class Randomness:
     order: Literal["member", "shared"] = "member"
     augmentation: Literal["member", "shared"] = "member"
     bootstrap: Literal["off", "member", "shared", "kfold"] = "off"
-    folds: int = 5
+    folds: int = 4
 
     def __post_init__(self) -> None:
         if self.folds < 2:

@@ -21,6 +21,7 @@ class Given:
         clusters: cluster of each sample, 0, 1, ... (samples); None if they are independent.
         member_weights: weight of each member in `weighted`, and only there.
         num_options: classes of each sample (samples), the first ones; None if all have K.
+        num_unseen: of training samples, members that were not trained on each.
     """
 
     index: Int[Tensor, " samples"]
@@ -28,6 +29,7 @@ class Given:
     clusters: Int[Tensor, " samples"] | None = None
     member_weights: Sequence[float] | None = None
     num_options: Int[Tensor, " samples"] | None = None
+    num_unseen: Int[Tensor, " samples"] | None = None
 
 
 class Kept(NamedTuple):

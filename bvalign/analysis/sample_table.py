@@ -44,6 +44,7 @@ class SampleTable:
         weighted: the decomposition with member weights, if there are any.
         cluster: of each sample (samples), if they are not independent.
         num_options: classes of each sample (samples), if not all have K.
+        num_unseen: of training samples, members that were not trained on each.
         soft: noise of soft labels, whose most probable classes are the target; None of class ids.
     """
 
@@ -64,6 +65,7 @@ class SampleTable:
     weighted: WeightedDecomposition | None = None
     cluster: Int[Tensor, " samples"] | None = None
     num_options: Int[Tensor, " samples"] | None = None
+    num_unseen: Int[Tensor, " samples"] | None = None
     soft: SoftBlock | None = None
 
     def columns(self) -> dict[str, Column]:
@@ -92,6 +94,8 @@ class SampleTable:
             columns["cluster"] = Column(self.cluster, Unit("number"))
         if self.num_options is not None:
             columns["num_options"] = Column(self.num_options, Unit("classes"))
+        if self.num_unseen is not None:
+            columns["num_unseen"] = Column(self.num_unseen, Unit("members"))
         return columns | self.statistics
 
     def averaged(self) -> dict[str, Column]:
@@ -149,5 +153,6 @@ def sample_table(values: BlockValues, given: Given, slope: LogitSlope) -> Sample
         weighted=values.weighted,
         cluster=given.clusters,
         num_options=given.num_options,
+        num_unseen=given.num_unseen,
         soft=values.soft,
     )

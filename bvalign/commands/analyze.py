@@ -41,6 +41,7 @@ def analyze(
     scores: str | None = None,
     votes: str | None = None,
     task: str | None = None,
+    split: str | None = None,
     targets: Mapping[str, float] | None = None,
     max_error: float | None = None,
     confidence: float = 0.95,
@@ -79,6 +80,8 @@ def analyze(
             array.
         votes: pattern of the columns of votes, one per member, or name of an array.
         task: the label to analyse where samples have several that are each true or false.
+        split: of a run directory: `test`, the default, or `train`, which judges each training
+            sample by members that were not trained on it, see docs/predictions.md.
         targets: wanted values by name, such as {"risk": 0.1}.
         max_error: wanted error rate of accepted predictions; by default half of that of all.
         confidence: of guarantees.
@@ -91,7 +94,7 @@ def analyze(
         FileNotFoundError: the path does not exist.
         ValueError: the predictions cannot be read, or what is given beside them does not fit.
     """
-    names = Names(member, sample, label, scores, votes, task)
+    names = Names(member, sample, label, scores, votes, task, split)
     options = Options(targets or {}, max_error, confidence)
     if not isinstance(source, Predictions):
         given = {"clusters": clusters, "groups": groups, "names": names}
@@ -147,12 +150,12 @@ def analyze_predictions(
         predictions = _with_checked_labels(predictions)
     (rank, world), total = place, predictions.num_ranges
     mine = range(total * rank // world, total * (rank + 1) // world)
-    clusters, num_options = (
+    clusters, num_options, num_unseen = (
         None if values is None else torch.from_numpy(values)
-        for values in (predictions.clusters, predictions.num_options)
+        for values in (predictions.clusters, predictions.num_options, predictions.num_unseen)
     )
     index, weights = torch.from_numpy(predictions.index), predictions.weights
-    given = Given(index, predictions.notes, clusters, weights, num_options)
+    given = Given(index, predictions.notes, clusters, weights, num_options, num_unseen)
     shape = (len(predictions.members), predictions.num_samples, predictions.num_classes)
     labelled = predictions.target is not None
     with (

@@ -3,11 +3,11 @@
 This is the only module that joins data, ensemble, predictions and show.
 """
 
-import logging
 import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,21 @@ from bvalign.commands.first_start import pack_size_of_new_run
 from bvalign.commands.home import with_home
 from bvalign.commands.one_line import OneLineParser, told_in_one_line
 from bvalign.commands.report import analyze_and_report
-from bvalign.commands.trainers import class_of, hardware, make_trainer, refuse_callback_classes
+from bvalign.commands.train_predictions import StoredPredictions
+from bvalign.commands.trainers import (
+    class_of,
+    hardware,
+    make_trainer,
+    quiet_lightning,
+    refuse_callback_classes,
+)
 from bvalign.commands.waves import even_pack_size, seats, train_members
 from bvalign.data import EnsembleDataModule
 from bvalign.ensemble.checkpoints import CheckpointMembers
 from bvalign.ensemble.module import Ensemble
 from bvalign.ensemble.ranks import leave_together, on_rank_zero, started_ranks
 from bvalign.ensemble.stopping import signals_to
-from bvalign.ensemble.trainer_settings import (
-    refuse_coupling,
-    refuse_settings,
-    trainer_identity,
-)
+from bvalign.ensemble.trainer_settings import refuse_coupling, refuse_settings, trainer_identity
 from bvalign.memory import keep_freed_memory
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.run.claims import one_at_a_time
@@ -41,20 +44,12 @@ from bvalign.provenance import provenance
 from bvalign.show.callbacks import AlignmentScatter, MembersProgress
 from bvalign.show.loggers import WandbRun, use_wandb
 
-NOISY_LOGGERS = (
-    "pytorch.utilities.rank_zero",  # announces every Trainer, and a run has one per pack
-    "pytorch.trainer.connectors.checkpoint_connector",  # on a default; checkpoints are our own
-    "fabric.utilities.seed",  # a seed that run.json records
-)
-"""Loggers of Lightning whose messages tell users nothing; their warnings are shown."""
-
 
 class EnsembleCLI(LightningCLI):
     """LightningCLI whose `fit` trains the missing members of a run directory, then reports."""
 
     def __init__(self, args: Sequence[str] | None = None) -> None:
-        for name in NOISY_LOGGERS:
-            logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
+        quiet_lightning()
         keep_freed_memory()
         warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`")
         super().__init__(
@@ -83,6 +78,7 @@ class EnsembleCLI(LightningCLI):
         parser.set_defaults({"data": {"class_path": "bvalign.data.Digits"}})
         parser.add_class_arguments(WandbRun, "wandb")
         parser.add_class_arguments(CheckpointMembers, "checkpoints")
+        parser.add_class_arguments(StoredPredictions, "predictions")
         parser.link_arguments("seed_everything", "model.seed", compute_fn=_seed)
         parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
         parser.link_arguments("data.image_shape", "model.image_shape", apply_on="instantiate")
@@ -131,8 +127,10 @@ class EnsembleCLI(LightningCLI):
         model.configure_model()
         for member in model.members:
             model.pack.load(member, run.member(member).weights())
-        alone = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
-        self.instantiate_trainer([AlignmentScatter()], **alone).test(model, datamodule)
+        make = partial(self.instantiate_trainer, devices=1, num_nodes=1, strategy="auto")
+        trainer = make([AlignmentScatter()])
+        trainer.test(model, datamodule)
+        self._predictions.store(run, model, datamodule, make, trainer.strategy)
 
     def instantiate_trainer(self, callbacks: Sequence[Callback] = (), **kwargs: Any) -> Trainer:
         """Makes a Trainer for one wave, with the user's callbacks and these."""
@@ -155,6 +153,7 @@ class EnsembleCLI(LightningCLI):
                 self.config_init[self.subcommand].checkpoints,
                 [AlignmentScatter(run), bar],
             )
+            self._predictions.store(run, model, datamodule, self.instantiate_trainer, strategy)
         except (KeyboardInterrupt, SystemExit) as stop:
             if not strategy.is_global_zero:
                 return
@@ -226,6 +225,10 @@ class EnsembleCLI(LightningCLI):
     @property
     def _wandb(self) -> WandbRun:
         return self.config_init[self.subcommand].wandb
+
+    @property
+    def _predictions(self) -> StoredPredictions:
+        return self.config_init[self.subcommand].predictions
 
     def _trainer_config(self) -> dict[str, Any]:
         return dict(self.config_init[self.subcommand].trainer)

@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,19 @@ from bvalign.ensemble.stopping import keep_lightning_from_signals
 from bvalign.ensemble.strategy import MemberParallelStrategy
 from bvalign.ensemble.trainer_settings import refuse_callbacks, refuse_plugins
 from bvalign.float64 import float64_device
+
+NOISY_LOGGERS = (
+    "pytorch.utilities.rank_zero",  # announces every Trainer, and a run has one per pack
+    "pytorch.trainer.connectors.checkpoint_connector",  # on a default; checkpoints are our own
+    "fabric.utilities.seed",  # a seed that run.json records
+)
+"""Loggers of Lightning whose messages tell users nothing; their warnings are shown."""
+
+
+def quiet_lightning() -> None:
+    """Silences the loggers of Lightning that tell nothing."""
+    for name in NOISY_LOGGERS:
+        logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
 
 
 def make_trainer(config: Mapping[str, Any], callbacks: Sequence[Callback], **more: Any) -> Trainer:

@@ -90,6 +90,13 @@ def train_members(
                 raise KeyboardInterrupt
 
 
+def assign_members(run: RunDirectory, module: Ensemble, strategy: Strategy, work: Work) -> None:
+    """Gives the module this rank's members of the work, with their failed attempts."""
+    mine = strategy.global_rank if seats(strategy) > 1 else 0
+    members = work.packs[mine] if mine < len(work.packs) else ()
+    module.assign(members, {m: len(run.member(m).divergences()) for m in members})
+
+
 def _train_wave(
     run: RunDirectory,
     module: Ensemble,
@@ -99,9 +106,7 @@ def _train_wave(
     work: Work,
     callbacks: Sequence[Callback],
 ) -> None:
-    mine = strategy.global_rank if seats(strategy) > 1 else 0
-    members = work.packs[mine] if mine < len(work.packs) else ()
-    module.assign(members, {m: len(run.member(m).divergences()) for m in members})
+    assign_members(run, module, strategy, work)
     trainer = make_trainer(callbacks, MemberCheckpointIO(run, module, work))
     trainer.fit(module, datamodule=datamodule, ckpt_path=str(work.step) if work.step else None)
     trainer.test(module, datamodule=datamodule, verbose=False)

@@ -3,6 +3,7 @@
 train_dataloader   (input, target, index), each (members, batch, ...): the members that the
                    LightningModule holds, each in its own order and with its own augmentation
 test_dataloader    the same without the member axis: every test sample once, in order
+predict_dataloader the same of the training samples, without augmentation
 """
 
 from abc import abstractmethod
@@ -14,7 +15,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from bvalign.data.loader import Shard
-from bvalign.predictions.run.samples import Samples
+from bvalign.predictions.run.samples import Samples, Split
 from bvalign.randomness import Streams
 
 
@@ -30,6 +31,7 @@ class Arrays(NamedTuple):
     test_images: Shaped[np.ndarray, "test ..."]
     test_target: Integer[np.ndarray, " test"]
     notes: tuple[str, ...] = ()  # repeated in every summary, such as "a re-encoded copy"
+    clean_target: Integer[np.ndarray, " train"] | None = None  # if `train_target` has known errors
 
 
 class EnsembleDataModule(LightningDataModule):
@@ -42,6 +44,7 @@ class EnsembleDataModule(LightningDataModule):
     joins_steps: ClassVar[bool] = False  # a batch may hold several training steps (MemberSchedule)
     arrays: Arrays | None = None  # after `setup`
     texts: tuple[str, ...] | None = None  # of the test samples, for readers, if they are text
+    train_texts: tuple[str, ...] | None = None  # likewise of the training samples
 
     @property
     def num_classes(self) -> int:
@@ -57,11 +60,21 @@ class EnsembleDataModule(LightningDataModule):
         visited = streams.samples_per_epoch(len(self.arrays.train_target))
         return max(visited // self.batch_size, 1)
 
-    def samples(self) -> Samples:
-        """Labels and images (or texts) of the test split, for the report; needs `setup`."""
-        images = None if self.texts else self.arrays.test_images
-        notes = self.arrays.notes
-        return Samples(self.arrays.test_target, self.class_names, images, notes, self.texts)
+    def samples(self, split: Split = "test") -> Samples:
+        """Labels and images (or texts) of a split, for the report; needs `setup`."""
+        arrays = self.arrays
+        if split == "train":
+            target, images, texts = arrays.train_target, arrays.train_images, self.train_texts
+        else:
+            target, images, texts = arrays.test_target, arrays.test_images, self.texts
+        return Samples(
+            target,
+            self.class_names,
+            None if self.texts else images,
+            arrays.notes,
+            texts,
+            arrays.clean_target if split == "train" else None,
+        )
 
     @property
     def shard(self) -> Shard:
@@ -98,6 +111,13 @@ class EnsembleDataModule(LightningDataModule):
         raise ValueError(
             f"{self.name}: this data set gives no inputs that networks begin with; use another "
             "--model.arch"
+        )
+
+    def predict_dataloader(self) -> object:
+        """Batches of all training samples in order, without augmentation and member axis."""
+        raise ValueError(
+            f"{self.name}: this data set has no predict_dataloader, which gives training samples "
+            "without augmentation; leave out --predictions.train"
         )
 
     @abstractmethod

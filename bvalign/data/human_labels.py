@@ -47,7 +47,8 @@ class CIFAR10N(CIFAR10):
             )
         wrong = float((noisy != clean).mean())
         note = f"data: human training labels ({self.labels}), {wrong:.1%} differ from CIFAR-10"
-        return arrays._replace(train_target=noisy, notes=(*arrays.notes, note))
+        notes = (*arrays.notes, note)
+        return arrays._replace(train_target=noisy, notes=notes, clean_target=clean)
 
 
 def cifar10n_labels(

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from bvalign.data.datamodule import Arrays, EnsembleDataModule, balanced_rows
 from bvalign.data.image_workers import Centres, Crops, MemberSampler, Thumbnails
 from bvalign.data.normalise import Normalise
-from bvalign.predictions.run.samples import Samples
+from bvalign.predictions.run.samples import Samples, Split
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as is usual
 THUMBNAIL = 32  # pixels; 50,000 of them are 150 MB
@@ -90,20 +90,21 @@ class ImageFolder(EnsembleDataModule):
         notes = (*self._unused("train"), *self._unused("test"))
         self.arrays = Arrays(train, train_target, test, test_target, notes)
 
-    def samples(self) -> Samples:
-        """Labels and thumbnails of the test split, which are read here: one process needs them.
+    def samples(self, split: Split = "test") -> Samples:
+        """Labels and thumbnails of a split, which are read here: one process needs them.
 
         Threads decode them: a process must not fork once a GPU is in use.
         """
-        small = Thumbnails(self.arrays.test_images, self.arrays.test_target, THUMBNAIL)
+        files, target = self.arrays[:2] if split == "train" else self.arrays[2:4]
+        small = Thumbnails(files, target, THUMBNAIL)
         with ThreadPoolExecutor(max(self.workers, 1)) as threads:
             images, deep = zip(*threads.map(small.__getitem__, range(len(small))), strict=True)
         notes = self.arrays.notes
         if any(deep):
-            note = f"data: {sum(deep)} of {len(deep)} test images of 16 bits are scaled to 8 bits"
-            notes = (*notes, note)
+            scaled = f"{sum(deep)} of {len(deep)} {split} images of 16 bits are scaled to 8 bits"
+            notes = (*notes, f"data: {scaled}")
         thumbnails = torch.stack(images).numpy()
-        return Samples(self.arrays.test_target, self.class_names, thumbnails, notes)
+        return Samples(target, self.class_names, thumbnails, notes)
 
     def identity(self) -> dict[str, object]:
         """Settings, and a hash of all file names and sizes: reading ImageNet takes hours."""
@@ -128,12 +129,12 @@ class ImageFolder(EnsembleDataModule):
         return self._loader(dataset, batch_sampler=sampler, collate_fn=sampler.collate)
 
     def test_dataloader(self) -> DataLoader:
-        dataset = Centres(self.arrays.test_images, self.arrays.test_target, self.size)
-        part = self.shard.of(len(dataset))
-        mine = range(part.start, part.stop)
-        return self._loader(dataset, batch_size=self.eval_batch_size, sampler=mine)
+        return self._in_order(self.arrays.test_images, self.arrays.test_target)
 
     val_dataloader = test_dataloader
+
+    def predict_dataloader(self) -> DataLoader:
+        return self._in_order(self.arrays.train_images, self.arrays.train_target)
 
     def on_after_batch_transfer(
         self, batch: ImageBatch | list[Tensor], dataloader_idx: int
@@ -185,6 +186,15 @@ class ImageFolder(EnsembleDataModule):
         if unread:
             endings = ", ".join(sorted({file.suffix.lower() for file in unread}))
             yield f"data: {len(unread)} images in '{folder}' are not used: {endings} is not read"
+
+    def _in_order(
+        self, files: Shaped[np.ndarray, " files"], target: Int64[np.ndarray, " files"]
+    ) -> DataLoader:
+        """Centre crops of this rank's part of a split."""
+        part = self.shard.of(len(files))
+        mine = range(part.start, part.stop)
+        dataset = Centres(files, target, self.size)
+        return self._loader(dataset, batch_size=self.eval_batch_size, sampler=mine)
 
     def _loader(self, dataset: Dataset, **arguments: object) -> DataLoader:
         device, several = self.trainer.strategy.root_device.type, self.workers > 0

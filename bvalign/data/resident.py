@@ -92,9 +92,12 @@ class ResidentDataModule(EnsembleDataModule):
             arrays.test_images[test],
             arrays.test_target[test].astype(np.int64),
             arrays.notes,
+            None if arrays.clean_target is None else arrays.clean_target[train],
         )
         if self.texts is not None:
             self.texts = tuple(self.texts[row] for row in test)
+        if self.train_texts is not None:
+            self.train_texts = tuple(self.train_texts[row] for row in train)
         if self.label_noise:
             self._make_noisy()
 
@@ -135,6 +138,11 @@ class ResidentDataModule(EnsembleDataModule):
 
     val_dataloader = test_dataloader
 
+    def predict_dataloader(self) -> EvalBatches:
+        split = self._resident("train")
+        plain = Resident(split.unpadded(), split.target)
+        return EvalBatches(plain, self.eval_batch_size, self.normalise, self.shard)
+
     def normalise(
         self, images: UInt8[Tensor, "*batch channels height width"]
     ) -> Float[Tensor, "*batch channels height width"]:
@@ -167,13 +175,15 @@ class ResidentDataModule(EnsembleDataModule):
 
     def _make_noisy(self) -> None:
         """Replaces labels if the noise is that of the data, and adds a note in either case."""
-        noisy = self.arrays.train_target
+        noisy, clean = self.arrays.train_target, self.arrays.clean_target
         if self.label_noise_of == "data":
+            clean = noisy if clean is None else clean
             seed = int(self._fingerprint(), 16)
             noisy = self._with_noise(noisy, np.random.default_rng(seed))
         of = "each member's own" if self.label_noise_of == "member" else "the same for all members"
         note = f"data: {self.label_noise:.0%} of the training labels are wrong on purpose, {of}"
-        self.arrays = self.arrays._replace(train_target=noisy, notes=(*self.arrays.notes, note))
+        notes = (*self.arrays.notes, note)
+        self.arrays = self.arrays._replace(train_target=noisy, notes=notes, clean_target=clean)
 
     def _with_noise(
         self, target: Int64[np.ndarray, " samples"], generator: np.random.Generator

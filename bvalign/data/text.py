@@ -74,7 +74,7 @@ class TREC(DownloadableDataModule):
 
     def load(self) -> Arrays:
         (train, train_target), (test, test_target) = (self._read(path) for path in self._paths())
-        self.texts = tuple(test)
+        self.texts, self.train_texts = tuple(test), tuple(train)
         names = ["train_5500.label", "TREC_10.label"]
         published = zip(names, (train_target, test_target), self.counts, strict=True)
         notes = self._checksum_note(

@@ -196,7 +196,7 @@ class Ensemble(Stepping):
         member = torch.tensor(self.sound_members(), dtype=torch.int64)  # on the host, who asks
         return {"member": member, "index": index, "target": target, "logits": logits.float()}
 
-    validation_step = test_step
+    validation_step = predict_step = test_step
 
     def optimizer_of_all(self) -> torch.optim.Optimizer:
         """One optimizer over the pack, fused where possible, as many tensors are small."""

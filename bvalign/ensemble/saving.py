@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from bvalign.ensemble.epoch_batches import batches_per_epoch
+from bvalign.ensemble.split_logits import SplitLogits, sound_rows, writes
 from bvalign.predictions import FinishedMember, RunDirectory
 
 
@@ -35,7 +36,7 @@ class SaveMembers(Callback):
     def __init__(self, run: RunDirectory, asked: Trainer) -> None:
         self.run, self.asked, self.epochs = run, asked, asked.max_epochs
         self.history: dict[int, list[dict[str, object]]] = defaultdict(list)
-        self.logits: Float[Tensor, "members samples classes"]
+        self.logits: SplitLogits
         self.hits: Float[Tensor, " members+1"] | None = None  # correct validation samples, and all
 
     def state_dict(self) -> dict[str, Any]:
@@ -55,7 +56,7 @@ class SaveMembers(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], *_: Any
     ) -> None:
         hits = (outputs["logits"].argmax(dim=-1) == outputs["target"]).sum(dim=1)
-        self.hits[_rows(pl_module)] += hits
+        self.hits[sound_rows(pl_module)] += hits
         self.hits[-1] += len(outputs["target"])
 
     def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -74,7 +75,7 @@ class SaveMembers(Callback):
             row = {"epoch": epoch, "train_loss": value, "val_accuracy": hit}
             self.history[member].append(row)
         self._leave_out(trainer, pl_module, ~loss.isfinite(), epoch, "training loss")
-        sound = loss[_rows(pl_module)]
+        sound = loss[sound_rows(pl_module)]
         total = torch.stack([sound.sum(), torch.ones_like(sound).sum()])
         mean, count = trainer.strategy.reduce(total, reduce_op="sum").tolist()
         if count:
@@ -85,29 +86,23 @@ class SaveMembers(Callback):
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._refuse_short(trainer, pl_module, self.epochs)
-        data = trainer.datamodule
-        shape = (len(pl_module.members), data.num_test_samples, data.num_classes)
-        self.logits = torch.zeros(shape)
+        self.logits = SplitLogits(pl_module, trainer.datamodule.num_test_samples)
 
     def on_test_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], *_: Any
     ) -> None:
-        rows = torch.tensor(_rows(pl_module), dtype=torch.int64).unsqueeze(1)
-        self.logits[rows, outputs["index"].cpu()] = outputs["logits"].cpu()
+        self.logits.add(pl_module, outputs)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Saves the members; under ddp a rank holds the logits of its own samples, and zeros."""
-        if trainer.datamodule.shard.world > 1:
-            for row, logits in enumerate(self.logits):
-                whole = trainer.strategy.reduce(logits.to(pl_module.device), reduce_op="sum")
-                self.logits[row] = whole.cpu()
-        failed = ~self.logits.isfinite().all(dim=(1, 2))
+        """Saves the members."""
+        logits = self.logits.whole(trainer, pl_module)
+        failed = ~logits.isfinite().all(dim=(1, 2))
         self._leave_out(trainer, pl_module, failed, trainer.max_epochs or 0, "logits")
         for row, member in enumerate(pl_module.members):
             history = self.history.pop(member, [])
-            if member not in pl_module.diverged and _writes(trainer):
+            if member not in pl_module.diverged and writes(trainer):
                 weights = pl_module.pack.network_weights(member)
-                self.run.member(member).save(FinishedMember(self.logits[row], weights, history))
+                self.run.member(member).save(FinishedMember(logits[row], weights, history))
 
     def _refuse_short(self, trainer: Trainer, module: LightningModule, epochs: int) -> None:
         """Refuses members with fewer steps than `epochs` have; raised before anything is saved.
@@ -149,7 +144,7 @@ class SaveMembers(Callback):
                 raise ValueError(
                     f"{told}; lower --model.lr, or continue without it: --model.on_diverged=drop"
                 )
-            if _writes(trainer):
+            if writes(trainer):
                 self.run.member(member).mark_diverged(epoch)
                 print(f"{told}; the others continue", file=sys.stderr)
 
@@ -164,11 +159,6 @@ def suspects(trainer: Trainer) -> str:
     return f"a callback ({', '.join(names)})" if names else "a callback or trainer.should_stop"
 
 
-def _rows(module: LightningModule) -> list[int]:
-    """Rows of the sound members among those in training."""
-    return [module.members.index(member) for member in module.sound_members()]
-
-
 def _over_samples(
     trainer: Trainer, value: Float[Tensor, "*shape"], op: str
 ) -> Float[Tensor, "*shape"]:
@@ -176,8 +166,3 @@ def _over_samples(
     if trainer.datamodule.shard.world == 1:
         return value
     return trainer.strategy.reduce(value, reduce_op=op)
-
-
-def _writes(trainer: Trainer) -> bool:
-    """Returns whether this rank writes members: each its own, or rank zero those of all."""
-    return trainer.datamodule.shard.world == 1 or trainer.is_global_zero

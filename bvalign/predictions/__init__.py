@@ -1,7 +1,9 @@
 """Predictions on disk: training writes them, the analysis reads them."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 from bvalign.predictions.checks.checks import to_predictions
 from bvalign.predictions.checks.clusters import with_clusters
@@ -9,7 +11,7 @@ from bvalign.predictions.checks.groups import with_groups
 from bvalign.predictions.checks.strings import file_name
 from bvalign.predictions.predictions import Groups, Predictions
 from bvalign.predictions.readers import open_memory, open_scores
-from bvalign.predictions.run import FinishedMember, MemberState, RunDirectory
+from bvalign.predictions.run import FinishedMember, MemberState, RunDirectory, Split
 from bvalign.predictions.scores.names import Names
 
 __all__ = [
@@ -46,7 +48,8 @@ def open_predictions(
             such as that of clusters, with any columns of names or numbers; one column as an array,
             a list or a Series (samples), in the order of the rows of `source`; or a dict or
             DataFrame of columns, perhaps with one `index` or `sample`.
-        names: of columns or arrays, where they cannot be guessed.
+        names: of columns or arrays, where they cannot be guessed, and the split of a run directory:
+            of its training samples, those that some members have not seen are opened.
 
     Returns:
         The predictions, and where they come from: the contents of run.json, or for anything but a
@@ -73,16 +76,27 @@ def open_predictions(
                 "beside a path are not read"
             )
         if (source / "run.json").exists():
-            if names != Names():
-                raise ValueError(f"{source}: a run directory has no columns or arrays to choose")
-            run = RunDirectory(source)
-            predictions = run.predictions()
+            predictions, origin = _of_run(source, names)
             predictions = with_clusters(predictions, clusters) if clusters else predictions
-            return predictions if groups is None else with_groups(predictions, groups), run.info
+            return predictions if groups is None else with_groups(predictions, groups), origin
         scores, format = open_scores(source, names)
+    if names.split is not None:
+        raise ValueError(
+            f"{scores.path}: a split, {names.split}, is chosen of a run directory only"
+        )
     predictions = to_predictions(scores, clusters, groups, names.task)
     origin = {"source": file_name(scores.path.name), "format": format, "read": _what(predictions)}
     return predictions, origin
+
+
+def _of_run(source: Path, names: Names) -> tuple[Predictions, dict[str, object]]:
+    split = names.split or "test"
+    if replace(names, split=None) != Names():
+        raise ValueError(f"{source}: a run directory has no columns or arrays to choose")
+    if split not in get_args(Split):
+        raise ValueError(f"{source}: split must be test or train, got {split}")
+    run = RunDirectory(source)
+    return run.predictions(split), run.info | ({"split": split} if split != "test" else {})
 
 
 def _what(predictions: Predictions) -> str:

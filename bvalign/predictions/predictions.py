@@ -44,6 +44,8 @@ class Predictions:
             argmax (the lowest class on ties) is the target; None where labels are class ids.
         answers: of people behind each soft label; None where the distribution itself is known.
         unlabelled: the samples that have no label, where some have one; None otherwise.
+        num_unseen: of training samples, how many members have not seen each, of which a fixed
+            number judges it; None of other samples.
     """
 
     read: Callable[[int, int], Float[Tensor, "members block classes"]]
@@ -62,6 +64,7 @@ class Predictions:
     answers: Int64[np.ndarray, " samples"] | None = None
     groups: Mapping[str, Groups] = field(default_factory=dict)
     unlabelled: "Predictions | None" = None
+    num_unseen: Int64[np.ndarray, " samples"] | None = None
 
     @property
     def num_samples(self) -> int:

@@ -16,13 +16,13 @@ from bvalign.analysis.decompositions.other_losses import cross_entropy, vote_cou
 from bvalign.analysis.decompositions.squared_loss import decompose, moments, softmax
 from bvalign.analysis.groups import member_groups
 from bvalign.analysis.label_free import UnlabelledStatistics, unlabelled, without_groups
-from bvalign.analysis.unlabelled import ESTIMATES
 from tests import ROOT
 from tests.analysed import analysed
 from tests.ensembles import aligned_ensemble, calibrated_members, random_ensemble
 from tests.processes import bare_environment, bvalign_process, run_process
 
 DOCUMENTED = (ROOT / "docs" / "summary.md").read_text()
+QUESTION = (ROOT / "docs" / "decisions" / "without_labels.md").read_text()
 LOGITS, TARGET = random_ensemble(members=3, samples=5, classes=4)
 SHARED = (
     "prediction variance variance_unbiased uncertainty kl_variance kl_variance_jackknife "
@@ -122,8 +122,8 @@ def test_ranges_members_and_classes_may_come_in_any_order():
 def test_means_have_intervals_over_samples_and_members():
     logits, _ = random_ensemble(members=6, samples=53)
     found = analysed(logits, None)
-    for name, mean in {**found.means, **found.estimates}.items():
-        values = getattr(found.values, ESTIMATES.get(name, name))
+    for name, mean in found.means.items():
+        values = getattr(found.values, name)
         assert mean.value == pytest.approx(float(values.mean()), rel=1e-12)
         assert mean.variances.samples == pytest.approx(float(values.var()) / 53, rel=1e-9)
         assert mean.interval[0] < mean.value < mean.interval[1]
@@ -162,7 +162,7 @@ def test_the_members_part_of_a_mean_is_that_of_members_left_out():
 def test_one_and_two_members_have_an_interval_over_samples_alone():
     for members in (1, 2):
         found = analysed(random_ensemble(members=members, samples=30)[0], None)
-        for mean in (*found.means.values(), *found.estimates.values()):
+        for mean in found.means.values():
             assert mean.interval is None
             assert mean.reason
         assert found.means["confidence"].interval_samples is not None
@@ -281,14 +281,14 @@ def test_one_member_has_no_variance_and_says_so(bvalign, capsys):
     assert not list(Path("out/figures").iterdir())
     reasons = {entry["name"]: entry["reason"] for entry in found["missing"]}
     undefined = {name for name, mean in found["means"].items() if mean["value"] is None}
-    assert undefined == found["means"].keys() - {"uncertainty", "confidence"}
+    defined = {"uncertainty", "confidence", "risk_label_free_plug_in", "error_label_free"}
+    assert undefined == found["means"].keys() - defined
     assert {reasons[name] for name in undefined} == {"needs two members"}
-    assert reasons["estimates.risk"] == "needs two members"
-    estimates, uncertainty = found["estimates"], found["means"]["uncertainty"]["value"]
-    assert estimates["risk_plug_in"]["value"] == pytest.approx(uncertainty)
-    assert estimates["ensemble_error"]["value"] == pytest.approx(
-        1 - found["means"]["confidence"]["value"]
-    )
+    risk, uncertainty = found["without_labels"]["risk"], found["means"]["uncertainty"]["value"]
+    assert risk["methods"]["calibrated"]["reason"] == "needs two members"
+    assert risk["methods"]["calibrated_plug_in"]["value"] == pytest.approx(uncertainty)
+    error = found["without_labels"]["ensemble_error_rate"]["methods"]["confidence"]["value"]
+    assert error == pytest.approx(1 - found["means"]["confidence"]["value"])
 
 
 @pytest.mark.usefixtures("without_figures")
@@ -300,8 +300,11 @@ def test_votes_give_disagreement_and_risk(bvalign):
     assert found["num_classes"] == 5
     assert "uncertainty is zero" in found["notes"][0]
     # three of five samples have a pair of agreeing members among three: disagreement 2/3
-    assert found["estimates"]["member_error"]["value"] == pytest.approx(3 * 2 / 3 / 5)
-    assert found["estimates"]["risk"]["value"] == pytest.approx(2 * 3 * 2 / 3 / 5)
+    answers = found["without_labels"]
+    error = answers["error_rate"]["methods"]["disagreement"]["value"]
+    assert error == pytest.approx(3 * 2 / 3 / 5)
+    risk = answers["risk"]["methods"]["calibrated"]["value"]
+    assert risk == pytest.approx(2 * 3 * 2 / 3 / 5)
     assert found["means"]["kl_variance"]["value"] is None
     zero = {"name": "kl_variance", "reason": "a member gives a class a probability of zero"}
     assert zero in found["missing"]
@@ -355,8 +358,9 @@ def test_every_number_is_documented(bvalign):
     found = summary("out")
     for key in found:
         assert f"`{key}" in DOCUMENTED, key
-    for group in ("means", "estimates"):
-        for name in found[group]:
-            assert f"`{group}.{name}`" in DOCUMENTED, name
+    for name in found["means"]:
+        assert f"`means.{name}`" in DOCUMENTED, name
+    for name in found["without_labels"]:
+        assert f"`{name}`" in QUESTION, name
     for column in samples("out")[0]:
         assert f"`{column}`" in DOCUMENTED, column

@@ -39,7 +39,8 @@ def test_known_constants_are_found_and_win():
     assert decision.best_minus_next.interval_samples[1] < 0
     card = decision.card()
     assert card.number == change.cross_entropy
-    assert "What members agree on times 0.4" in card.answer
+    assert "What members agree on times 0.3" in card.answer
+    assert card.answer.endswith("to none that shows, on samples that it was not fitted to.")
     assert card.chart.ticks[-1] == "two constants"
     assert ": better, by -0.0" in card.baseline
 
@@ -60,8 +61,8 @@ def test_samples_are_judged_with_the_constants_of_the_other_half():
         total += loss(best, judge)
         logs.append(best)
     method = decision.methods["members"]
-    assert method.after.cross_entropy.value == pytest.approx(total / 401, rel=1e-5)
-    assert method.constants["temperature"].value == pytest.approx(np.exp(np.mean(logs)), rel=1e-5)
+    assert method.after.cross_entropy.value == pytest.approx(total / 401, rel=1e-4)
+    assert method.constants["temperature"].value == pytest.approx(np.exp(np.mean(logs)), rel=1e-3)
     plain = logits.softmax(dim=-1).mean(dim=0)
     one_hot = torch.nn.functional.one_hot(target, 3)
     brier = (plain - one_hot).square().sum(dim=-1).mean()

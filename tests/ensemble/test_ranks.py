@@ -27,6 +27,7 @@ COMMON = (
     "--trainer.max_epochs=4 --trainer.check_val_every_n_epoch=1 --checkpoints.seconds=0 "
     "--trainer.logger=CSVLogger --trainer.deterministic=true"
 ).split()
+TRAIN = "--predictions.train=true"
 pytestmark = [
     pytest.mark.xdist_group("ranks"),  # one worker trains what several tests look at
     pytest.mark.timeout(3 * PATIENCE),
@@ -77,6 +78,12 @@ def check_same(root, other, members=3, tolerance=1e-8):
             assert torch.allclose(a, b[name], rtol=0, atol=tolerance), (member, name)
 
 
+def train_logits(root, member):
+    logits = RunDirectory(root).member(member).open_logits("train")[:]
+    assert logits.shape == (100, 10)
+    return logits
+
+
 def logged(root):
     """The last value of every logged key of all versions, and all values of val/ keys in order."""
     values = {}
@@ -95,7 +102,7 @@ def summary(root):
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     root = tmp_path_factory.mktemp("alone")
-    fit(root)
+    fit(root, TRAIN)
     return root
 
 
@@ -117,7 +124,7 @@ def collapse(root):
 @pytest.fixture(scope="module")
 def two_ranks(tmp_path_factory):
     root = tmp_path_factory.mktemp("two")
-    said = fit(root, "--trainer.devices=2", *MONITOR)
+    said = fit(root, "--trainer.devices=2", TRAIN, *MONITOR)
     assert "2 ranks of MemberParallelStrategy" in said
     return root
 
@@ -126,6 +133,8 @@ def test_ranks_have_members_of_their_own_equal_to_one_process(alone, two_ranks):
     assert RunDirectory(two_ranks).packs == [[0, 1], [2]]
     assert not torch.equal(weights(two_ranks, 0)["fc.weight"], weights(two_ranks, 2)["fc.weight"])
     check_same(two_ranks, alone, tolerance=0)
+    for member in range(3):
+        assert torch.equal(train_logits(two_ranks, member), train_logits(alone, member))
     assert (two_ranks / "samples.csv").read_bytes() == (alone / "samples.csv").read_bytes()
 
 
@@ -186,7 +195,7 @@ def test_ranks_meet_every_eight_batches_to_agree_on_a_stop_and_never_else(tmp_pa
 @pytest.fixture(scope="module")
 def ddp(tmp_path_factory):
     root = tmp_path_factory.mktemp("ddp")
-    fit(root, "--trainer.devices=2", "--trainer.strategy=ddp")
+    fit(root, "--trainer.devices=2", "--trainer.strategy=ddp", TRAIN)
     return root
 
 
@@ -195,6 +204,9 @@ def test_ddp_gives_the_members_of_one_process_with_the_whole_batch(alone, ddp):
     for member in range(3):
         a, b = (RunDirectory(root).member(member).logits() for root in (alone, ddp))
         assert torch.allclose(a, b, atol=1e-5)
+        a, b = (train_logits(root, member) for root in (alone, ddp))
+        assert torch.allclose(a, b, atol=1e-5)
+        assert RunDirectory(ddp).member(member).seen().all()
     assert summary(ddp)["num_samples"] == 57
 
 

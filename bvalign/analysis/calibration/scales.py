@@ -38,7 +38,7 @@ EXCLUDED = -1e100
 """In place of minus infinity, the logit of a class that a sample does not have; its square is
 finite."""
 
-FEW, STEPS, TOLERANCE = 2**17, 50, 1e-3
+FEW, STEPS, TOLERANCE = 2**16, 50, 1e-2
 """Logits of a first fit, most steps, and the step in log a or log b that is the last one: what is
 left after it is about its square."""
 
@@ -112,13 +112,14 @@ def fit_scales(
         slopes = _slopes(*part, at)
         for _ in range(STEPS):
             step = _newton(slopes, at, free)
+            if step.abs().max() < TOLERANCE:
+                at = at + step
+                break
             moved = _slopes(*part, at + step)
             while _loss(moved, at + step) > _loss(slopes, at) and step.abs().max() > TOLERANCE:
                 step = step / 2
                 moved = _slopes(*part, at + step)
             at, slopes = at + step, moved
-            if step.abs().max() < TOLERANCE:
-                break
     along = free @ torch.linalg.inv(_curvature(slopes, free)) @ free.T
     return FittedScales(Scales(*at.exp().tolist()), -slopes.gradient @ along)
 
@@ -152,22 +153,26 @@ def _slopes(
     scale_a, scale_b = at.exp().tolist()
 
     def slopes(part: Tensor, label: Tensor) -> _Slopes:
-        d = _finite(part)
-        d -= d.gather(-1, label.expand(d.shape[:2]).unsqueeze(-1))
-        centre = d.mean(dim=0)
+        d = _finite(part).transpose(0, 1).contiguous()  # (samples, members, classes)
+        d -= d.gather(-1, label[:, None, None].expand(*d.shape[:2], 1))
+        centre = d.mean(dim=1, keepdim=True)
         a, b = scale_a * centre, d.sub_(centre).mul_(scale_b)
-        total = a + b
-        log_prob = -total.logsumexp(dim=-1)
-        p = total.softmax(dim=-1)
-        of_a, of_aa = ((p * values).sum(dim=-1) for values in (a, a.square()))
+        p = a + b
+        largest = p.amax(dim=-1, keepdim=True)
+        total = p.sub_(largest).exp_().sum(dim=-1, keepdim=True)
+        log_prob = -(largest + total.log()).squeeze(-1)
+        p /= total
+        of_a, of_aa = (p @ torch.cat([a, a.square()], dim=1).mT).unbind(dim=-1)
         p *= b
-        of_b, of_ab, of_bb = p.sum(dim=-1), (p * a).sum(dim=-1), p.mul_(b).sum(dim=-1)
+        of_b, of_ab = (p @ torch.cat([torch.ones_like(a), a], dim=1).mT).unbind(dim=-1)
+        of_bb = p.mul_(b).sum(dim=-1)
         first = torch.stack([-of_a, -of_b])
         aa, ab, bb = of_aa - of_a.square(), of_ab - of_a * of_b, of_bb - of_b.square()
         second = torch.stack([first[0] - aa, -ab, -ab, first[1] - bb])
-        w, mean = log_prob.softmax(dim=0), log_prob.logsumexp(dim=0) - math.log(len(part))
-        gradient = (w * first).sum(dim=1)
-        curvature = _outer(gradient) - (w * (second + _outer(first))).sum(dim=1)
+        w = log_prob.softmax(dim=-1)
+        mean = log_prob.logsumexp(dim=-1) - math.log(len(part))
+        gradient = (w * first).sum(dim=-1)
+        curvature = _outer(gradient) - (w * (second + _outer(first))).sum(dim=-1)
         return _Slopes(-mean, -gradient.T, curvature.T.reshape(-1, 2, 2))
 
     return in_pieces(slopes, logits, target)

@@ -41,13 +41,11 @@ def repeated_answers(analysis: Analysis) -> RepeatedAnswers:
         analysis: with labels; the answer of a member is its most probable option. At most 2^22
             logits are used, the accuracy is that of all questions.
     """
-    positions, logits, target, _ = analysis.kept
+    _, logits, target, clusters = analysis.kept
     size = analysis.num_samples, analysis.num_members
     if analysis.soft_labels:
         reason = "labels are soft, and an answer is right or wrong about one option"
         return RepeatedAnswers(*size, len(target), reason=reason)
-    clusters = analysis.table.cluster
-    clusters = None if clusters is None else clusters[positions]
     accuracy, error = analysis.mean_member_accuracy, analysis.table.zero_one.error_rate
     within = float((error * (1 - error)).mean()) * size[1] / max(size[1] - 1, 1)
     noise = None

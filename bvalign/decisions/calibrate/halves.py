@@ -34,7 +34,7 @@ MOST_LOGITS, LEAST_SAMPLES = 2**20, 400
 """Most logits that are used, but not too few samples."""
 
 FEWEST = 20
-ALONE = "over samples alone: the constants are for these very members"
+ALONE = "over samples alone: calibration is that of these very members"
 Halves = tuple[Int[Tensor, " half"], Int[Tensor, " half"]]
 
 
@@ -53,13 +53,12 @@ def calibrate_ensemble(analysis: Analysis) -> Calibrate:
     Args:
         analysis: with labels; at most 2^20 of its logits are used, but of 400 samples at least.
     """
-    logits, target = analysis.kept.logits, analysis.kept.target
+    _, logits, target, clusters = analysis.kept
     size = len(logits), logits.shape[2]
     number = max(MOST_LOGITS // (size[0] * size[1]), LEAST_SAMPLES)
     rows = draw_positions(len(target), number, seed=1)
-    clusters = analysis.table.cluster
-    clusters = None if clusters is None else clusters[analysis.kept.positions[rows]]
     logits, target = logits[:, rows], target[rows]
+    clusters = None if clusters is None else clusters[rows]
     if reason := _unusable(analysis, logits):
         return Calibrate(*size, len(rows), reason=reason)
     halves = in_random_order(len(rows), clusters).tensor_split(2)

@@ -16,8 +16,8 @@ FREE = {"mean": [[1.0], [0.0]], "members": [[1.0], [1.0]], "two_constants": [[1.
 """Method -> directions in log a and log b along which its constants move."""
 
 NAMES = {
-    "mean": "one temperature for the mean",
-    "members": "one temperature for every member",
+    "mean": "temperature of the mean",
+    "members": "temperature of the members",
     "two_constants": "two constants",
 }
 

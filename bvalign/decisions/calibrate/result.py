@@ -127,8 +127,8 @@ class Calibrate(Decision):
             f"{_in_words(self.best, method.constants)} the cross-entropy from {entropy.value:.4f} "
             f"to {method.after.cross_entropy.value:.4f} nats, by "
             f"{said(method.change.cross_entropy)}, and the squared calibration error from "
-            f"{error.value:.2g} to {method.after.squared_calibration_error.value:.2g}, on samples "
-            "that it was not fitted to."
+            f"{_error(error)} to {_error(method.after.squared_calibration_error)}, on samples that "
+            "it was not fitted to."
         )
 
     def _baseline(self) -> str:
@@ -149,7 +149,7 @@ class Calibrate(Decision):
         y = list(range(len(changes)))
         points = Curve("", [c.value for c in changes], y, *zip(*ends, strict=True), style="points")
         nothing = Curve("", [0.0, 0.0], [-0.5, len(y) - 0.5], style="dashed")
-        label = "change of cross-entropy (nats)"
+        label = "Δ cross-entropy (nats)"
         return Chart(
             (points, nothing), label, "", ticks=tuple(NAMES[name] for name in self.methods)
         )
@@ -160,6 +160,11 @@ def said(number: Estimate, digits: str = ".2g") -> str:
     ends = number.quoted_interval
     interval = f" ({ends[0]:{digits}} to {ends[1]:{digits}})" if ends else ""
     return f"{number.value:{digits}}{interval}"
+
+
+def _error(number: Estimate) -> str:
+    """An unbiased estimate is below zero about every second time where there is no error."""
+    return f"{number.value:.2g}" if number.value > 0 else "none that shows"
 
 
 def _in_words(name: str, constants: Mapping[str, Estimate]) -> str:

@@ -38,10 +38,8 @@ class RiskWithoutLabels(Decision):
 
     def numbers(self) -> dict[str, object]:
         """The entry `without_labels` of summary.json."""
-        named = dict(zip(QUANTITIES, QUANTITIES, strict=True)) | ACCURACIES
-        numbers = {
-            name: self._quantity(of, accuracy=name in ACCURACIES) for name, of in named.items()
-        }
+        numbers = {name: self._quantity(name) for name in QUANTITIES}
+        numbers |= {name: self._quantity(of, accuracy=True) for name, of in ACCURACIES.items()}
         found = self.found
         return numbers | {
             "warning": found and found.warning,
@@ -52,7 +50,7 @@ class RiskWithoutLabels(Decision):
             "notes": list(self.notes),
         }
 
-    def _quantity(self, name: str, *, accuracy: bool) -> dict[str, object]:
+    def _quantity(self, name: str, *, accuracy: bool = False) -> dict[str, object]:
         turned = complement if accuracy else (lambda number: number)
         methods = {}
         for method, row in self.rows.items():

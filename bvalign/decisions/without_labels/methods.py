@@ -125,8 +125,10 @@ def scaled(source: Labelled, target: Values, held: float) -> Numbers:
 
 def line(source: Labelled, target: Values, held: float) -> Numbers:
     """Accuracy moves as agreement does, in probits."""
-    agreement = (1 - float(v.disagreement.mean()) for v in (target, source.values))
-    there, here = (ndtri(p) for p in agreement)
+    agreement = [1 - float(v.disagreement.mean()) for v in (target, source.values)]
+    if not all(0 < share < 1 for share in agreement):  # one member, or no disagreement at all
+        return dict.fromkeys(RATES, math.nan)
+    there, here = (ndtri(share) for share in agreement)
     return {name: float(ndtr(ndtri(source.mean[name]) - there + here)) for name in RATES}
 
 

@@ -5,7 +5,7 @@ from bvalign.predictions.run.directory import RunDirectory
 from bvalign.predictions.run.history import Curves, training_curves
 from bvalign.predictions.run.identity import flatten
 from bvalign.predictions.run.member import FinishedMember, MemberFolder, MemberState
-from bvalign.predictions.run.samples import Samples
+from bvalign.predictions.run.samples import Samples, Split
 
 __all__ = [
     "Curves",
@@ -14,6 +14,7 @@ __all__ = [
     "MemberState",
     "RunDirectory",
     "Samples",
+    "Split",
     "Work",
     "flatten",
     "one_at_a_time",

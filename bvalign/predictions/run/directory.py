@@ -1,7 +1,7 @@
 """A run on disk: its identity, which members are finished, and their predictions.
 
     run.json          identity, packs, provenance
-    samples.npz       index, target, class names, images
+    samples.npz       index, target, class names, images; samples-train.npz of training samples
     members/0007/     checkpoints and results of one member, see `member.py`
     packs/003.lock    held by the process that trains the pack, see `claims.py`
 
@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import torch
 from filelock import FileLock, Timeout
 
 from bvalign.atomic import write_atomic
@@ -21,11 +20,10 @@ from bvalign.predictions.predictions import Predictions
 from bvalign.predictions.run.claims import Offer, PackLock, Work, in_step, one_at_a_time
 from bvalign.predictions.run.identity import difference, flatten
 from bvalign.predictions.run.member import MemberFolder
-from bvalign.predictions.run.samples import Samples, read_samples, write_samples
+from bvalign.predictions.run.opened import of_test_samples, of_training_samples
+from bvalign.predictions.run.samples import Samples, Split, write_samples
 
 SCHEMA = 1
-ATTEMPTS = 3
-"""Attempts at training a member before it is given up, if divergence is retried."""
 
 
 class RunDirectory:
@@ -135,24 +133,33 @@ class RunDirectory:
         Args:
             retry: include those whose training diverged, unless it did so `ATTEMPTS` times.
         """
-        return [member for member in range(self.num_members) if self._is_missing(member, retry)]
+        return [m for m in range(self.num_members) if self.member(m).is_missing(retry=retry)]
 
     @contextmanager
-    def claim(self, seats: int = 1, *, retry: bool = False) -> Iterator[Work]:
+    def claim(
+        self, seats: int = 1, *, retry: bool = False, predict: bool = False
+    ) -> Iterator[Work]:
         """Claims work for one process or for several in step; locks it until the block ends.
 
         Args:
             seats: packs to train side by side.
             retry: as in `missing`.
+            predict: finished members that have no logits on the training samples, in place of
+                members that are still to be trained.
         """
+
+        def wanted(member: int) -> bool:
+            folder = self.member(member)
+            return folder.lacks_train() if predict else folder.is_missing(retry=retry)
+
         with ExitStack() as held:
             offers: dict[Offer, PackLock] = {}
             for number, pack in enumerate(self.packs):
-                if len(offers) == seats or not any(self._is_missing(m, retry) for m in pack):
+                if len(offers) == seats or not any(map(wanted, pack)):
                     continue
                 lock = PackLock(self.root / "packs" / f"{number:03d}.lock")
                 if lock.acquire():
-                    offer = self._offer([m for m in pack if self._is_missing(m, retry)])
+                    offer = self._offer(list(filter(wanted, pack)))
                     if offer is None:
                         lock.release()
                     else:
@@ -189,54 +196,40 @@ class RunDirectory:
                     self.info["report"] = {"number": number, "members": members}
                     write_atomic(self.root / "run.json", json.dumps(self.info, indent=1).encode())
 
-    def save_samples(self, samples: Samples) -> None:
-        """Writes the test samples for the report, once."""
+    def save_samples(self, samples: Samples, split: Split = "test") -> None:
+        """Writes the samples of a split for the report, once."""
         with one_at_a_time(self.root):
-            write_samples(self.root / "samples.npz", samples)
+            write_samples(self._samples(split), samples)
 
-    def predictions(self) -> Predictions:
+    def predictions(self, split: Split = "test") -> Predictions:
         """Opens the predictions of the finished members; notes name the others.
 
+        Args:
+            split: on `train`, of members that have not seen the sample, see `unseen.py`.
+
         Raises:
-            ValueError: no member is finished.
+            ValueError: no member is finished, or none has predictions on the training samples, or
+                all have seen all of these.
         """
         members, problems = self.finished()
         if not members:
             raise ValueError(f"{self.root}: no member is finished yet")
         notes = [f"left out: {problem}" for problem in problems]
-        notes += [note for m in range(self.num_members) if (note := self._divergence_note(m))]
+        every = map(self.member, range(self.num_members))
+        notes += [note for folder in every if (note := folder.divergence_note())]
         if missing := self.missing():
             notes.append(
                 f"{len(missing)} of {self.num_members} members are not finished: {missing}"
             )
         if bare := [member for member in members if not self.member(member).has_weights()]:
             notes.append(f"only logits are kept, no weights, of members {bare}")
-        stored = read_samples(self.root / "samples.npz")
-        slices = [self.member(member).open_logits() for member in members]
-        return Predictions(
-            read=lambda start, stop: torch.stack([part[start:stop] for part in slices]),
-            target=stored["target"],
-            index=stored["index"],
-            members=tuple(members),
-            num_classes=slices[0].get_shape()[1],
-            class_names=tuple(stored["class_names"].tolist()),
-            images=stored.get("images"),
-            notes=(*stored["notes"].tolist(), *notes),
-            texts=tuple(stored["texts"].tolist()) if "texts" in stored else None,
-        )
+        folders = [self.member(member) for member in members]
+        if split == "train":
+            return of_training_samples(folders, self._samples(split), notes, self.identity)
+        return of_test_samples(folders, self._samples(split), notes)
 
-    def _is_missing(self, member: int, retry: bool) -> bool:
-        folder = self.member(member)
-        failed = len(folder.divergences())
-        return not folder.is_finished() and failed < (ATTEMPTS if retry else 1)
-
-    def _divergence_note(self, member: int) -> str | None:
-        folder = self.member(member)
-        epochs = ", ".join(map(str, folder.divergences()))
-        if not epochs:
-            return None
-        outcome = "a later attempt is kept" if folder.is_finished() else "left out"
-        return f"member {member}: training diverged in epoch {epochs}; {outcome}"
+    def _samples(self, split: Split) -> Path:
+        return self.root / ("samples-train.npz" if split == "train" else "samples.npz")
 
     def _offer(self, members: Sequence[int]) -> Offer | None:
         """Offers the members of a pack that can resume together; the others wait their turn."""

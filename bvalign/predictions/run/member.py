@@ -5,6 +5,7 @@
     members/0007/weights.safetensors             final network weights, unless trained elsewhere
     members/0007/history.csv                     training loss and accuracy per epoch
     members/0007/logits.safetensors              float32 logits on the test set
+    members/0007/train.safetensors               the same on the training set, and what it has seen
 
 Files are complete or absent, and logits come last: a member is finished when they are there.
 """
@@ -15,15 +16,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from bvalign.atomic import remove_temporaries, write_atomic
+from bvalign.predictions.run.samples import Split
 
 CHECKPOINTS_KEPT = 2
 """One stays intact if the process is killed while it writes the other."""
+
+ATTEMPTS = 3
+"""Attempts at training a member before it is given up, if divergence is retried."""
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)\.safetensors")
 
@@ -68,6 +73,7 @@ class MemberFolder:
     def save(self, finished: FinishedMember) -> None:
         """Writes the results, logits last, and deletes the checkpoints."""
         self.path.mkdir(parents=True, exist_ok=True)
+        self._train.unlink(missing_ok=True)  # of other weights
         if finished.weights is None:
             self._weights.unlink(missing_ok=True)
         else:
@@ -84,9 +90,10 @@ class MemberFolder:
         """Reads the logits of a finished member."""
         return load_file(self._logits)["logits"]
 
-    def open_logits(self) -> object:
-        """Opens the same as a slice of the file, of which indexing reads a part."""
-        return safe_open(self._logits, framework="pt").get_slice("logits")
+    def open_logits(self, split: Split = "test") -> object:
+        """Opens logits as a slice of the file, of which indexing reads a part."""
+        path = self._train if split == "train" else self._logits
+        return safe_open(path, framework="pt").get_slice("logits")
 
     def weights(self) -> dict[str, Tensor]:
         """Reads the final network weights of a finished member, under the network's names.
@@ -107,6 +114,32 @@ class MemberFolder:
     def has_weights(self) -> bool:
         """Returns whether there is a file of weights."""
         return self._weights.exists()
+
+    def save_train(
+        self, logits: Float[Tensor, "samples classes"], seen: Bool[Tensor, " samples"]
+    ) -> None:
+        """Writes the logits of a finished member on the training samples.
+
+        Args:
+            logits: stored as float32.
+            seen: whether the member was trained on each sample.
+        """
+        content = self._safetensors({"logits": logits.float(), "seen": seen})
+        write_atomic(self._train, content)
+
+    def has_train(self) -> bool:
+        """Checks that the logits on the training samples are there and intact."""
+        keys = ["logits", "seen"]
+        return self._train.exists() and _problem(self._train, self._metadata, keys) is None
+
+    def lacks_train(self) -> bool:
+        """Returns whether those logits are missing and can be had from the network weights."""
+        return self.is_finished() and self.has_weights() and not self.has_train()
+
+    def seen(self) -> Bool[Tensor, " samples"]:
+        """Reads whether the member was trained on each training sample."""
+        with safe_open(self._train, framework="pt") as file:
+            return file.get_tensor("seen")
 
     def checkpoint_steps(self) -> frozenset[int]:
         """Steps that training can resume from: those of intact checkpoints, and zero."""
@@ -143,6 +176,22 @@ class MemberFolder:
                 f"{path}: damaged ({error}); remove it to train the member again"
             ) from error
 
+    def divergence_note(self) -> str | None:
+        """Says which attempts failed and whether a later one is kept; None if none failed."""
+        epochs = ", ".join(map(str, self.divergences()))
+        if not epochs:
+            return None
+        outcome = "a later attempt is kept" if self.is_finished() else "left out"
+        return f"member {self.member}: training diverged in epoch {epochs}; {outcome}"
+
+    def is_missing(self, *, retry: bool) -> bool:
+        """Returns whether the member is still to be trained.
+
+        Args:
+            retry: also if its training diverged, unless it did so `ATTEMPTS` times.
+        """
+        return not self.is_finished() and len(self.divergences()) < (ATTEMPTS if retry else 1)
+
     def mark_diverged(self, epoch: int) -> None:
         """Records that an attempt failed in `epoch`, and deletes its checkpoints."""
         self.path.mkdir(parents=True, exist_ok=True)
@@ -162,6 +211,10 @@ class MemberFolder:
     @property
     def _logits(self) -> Path:
         return self.path / "logits.safetensors"
+
+    @property
+    def _train(self) -> Path:
+        return self.path / "train.safetensors"
 
     def _checkpoints(self) -> dict[int, Path]:
         if not self.path.is_dir():
@@ -183,7 +236,7 @@ def _problem(
             stored, names = file.metadata() or {}, list(file.keys())
     except (SafetensorError, OSError) as error:
         return f"is damaged ({error})"
-    if stored.get("identity") != metadata["identity"] or keys not in (None, names):
+    if stored.get("identity") != metadata["identity"] or (keys and keys != sorted(names)):
         return "belongs to another run"
     if stored.get("member") != metadata["member"]:
         return f"belongs to member {stored.get('member')}"

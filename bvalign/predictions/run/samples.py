@@ -1,23 +1,26 @@
-"""The test samples as the report shows them: `samples.npz` of a run directory."""
+"""Samples as the report shows them: `samples.npz` and `samples-train.npz` of a run directory."""
 
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Int64, UInt8
 
 from bvalign.atomic import atomic_path
 
+Split = Literal["train", "test"]
+
 
 class Samples(NamedTuple):
-    """The test samples, with what the report shows of each."""
+    """The samples of a split, with what the report shows of each."""
 
     target: Int64[np.ndarray, " samples"]
     class_names: tuple[str, ...]
     images: UInt8[np.ndarray, "samples channels height width"] | None
     notes: tuple[str, ...] = ()  # remarks that everybody who uses the results must see
     texts: tuple[str, ...] | None = None  # one per sample
+    clean_target: Int64[np.ndarray, " samples"] | None = None  # where target has known errors
 
 
 def write_samples(path: Path, samples: Samples) -> None:
@@ -26,8 +29,8 @@ def write_samples(path: Path, samples: Samples) -> None:
         return
     strings = {"class_names": samples.class_names, "notes": samples.notes, "texts": samples.texts}
     arrays = {k: np.array(list(v), dtype=str) for k, v in strings.items() if v is not None}
-    if samples.images is not None:
-        arrays["images"] = samples.images
+    optional = {"images": samples.images, "clean_target": samples.clean_target}
+    arrays |= {name: values for name, values in optional.items() if values is not None}
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(
             file, index=np.arange(len(samples.target)), target=samples.target, **arrays

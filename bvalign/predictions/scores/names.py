@@ -46,6 +46,7 @@ class Names:
         scores: pattern of the columns, one per class, or name of the array, as in `prob_*`.
         votes: pattern of the columns, one per member, or name of the array.
         task: the label to analyse where a sample has several that are each true or false.
+        split: of a run directory, test by default, or train.
         one_member: whether arrays of two axes are one member's (samples, classes) in any case, as
             in a file of a folder.
     """
@@ -56,6 +57,7 @@ class Names:
     scores: str | None = None
     votes: str | None = None
     task: str | None = None
+    split: str | None = None
     one_member: bool = False
 
     def __post_init__(self) -> None:

@@ -15,7 +15,12 @@ LINES_SHOWN = ("logit_slope", "ols")
 MOST_PAIRS = 12
 """Pairs of runs in the figure of differences; the table has all."""
 
-UNITS = {"accuracy": "fraction", "slope": "", "offset": "natural log"}
+UNITS = {
+    "accuracy": "fraction",
+    "member_accuracy": "fraction",
+    "slope": "",
+    "offset": "natural log",
+}
 """Of the numbers that are no squared probability."""
 
 CAPTIONS = {

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from bvalign.analysis.intervals import Difference, Estimate, Side, paired
 from bvalign.show.report.more_needed import Sizes, in_a_sentence, more_needed
-from bvalign.show.report.stored_reports import CLUSTER, Report, main_numbers, unbiased_means
+from bvalign.show.report.stored_reports import CLUSTER, ERRORS, Report, main_numbers, unbiased_means
 
 TITLES = {
     "accuracy": "accuracy",
+    "member_accuracy": "accuracy of a member",
     "risk": "mean risk",
     "bias_sq": "mean bias² (unbiased)",
     "variance": "mean variance (unbiased)",
@@ -23,6 +24,7 @@ TITLES = {
 
 COLUMNS = {
     "accuracy": "correct",
+    "member_accuracy": ERRORS,
     "risk": "risk",
     "bias_sq": "bias_sq_unbiased",
     "variance": "variance_unbiased",
@@ -31,6 +33,7 @@ COLUMNS = {
 }
 """Columns of samples.csv behind them; plug-in values would also differ by the members' number."""
 
+PROPORTIONS = ("accuracy", "member_accuracy")
 SLOPES = ("slope", "offset")
 SHARED = "over samples alone: the two have members in common"
 ONE_UNIT = "one independent sample has no variance"
@@ -123,7 +126,7 @@ def _difference(
 ) -> dict[str, object]:
     if missing := _reasons(reports, numbers, [number.value is None for number in numbers]):
         return _undefined(None, missing)
-    proportion = name == "accuracy"
+    proportion = name in PROPORTIONS
     sides = [_side(*pair, name) for pair in zip(reports, numbers, strict=True)]
     found = paired(*sides, clusters, proportion=proportion, same_members=shared)
     if found.units < 2:
@@ -153,7 +156,7 @@ def _reasons(
 
 def _side(report: Report, number: Estimate, name: str) -> Side:
     """A number of a report with the influence of each sample on it."""
-    influence = report.samples[COLUMNS[name]] * 1.0
+    influence = report.samples[COLUMNS[name]] * (-1.0 if COLUMNS[name] == ERRORS else 1.0)
     if name in SLOPES:
         fitted = report.summary["alignment"]["logit_slope"]["samples"]
         influence *= report.summary["num_samples"] / fitted

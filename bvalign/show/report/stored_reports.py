@@ -15,8 +15,9 @@ from bvalign.predictions import file_name
 from bvalign.show.report.summary_json import SCHEMA
 
 OLD_SCHEMA, SCHEMAS = 1, (1, 2, SCHEMA)
+ERRORS = "error_rate"
 UNBIASED = {"bias_sq": "bias_sq_unbiased", "variance": "variance_unbiased"}
-COLUMNS = ("index", "label", "correct", "bias_sq", "variance", "risk", *UNBIASED.values())
+COLUMNS = ("index", "label", "correct", "bias_sq", "variance", "risk", ERRORS, *UNBIASED.values())
 INFLUENCES = ("slope_influence", "offset_influence")
 CLUSTER, NOISE = "cluster", "noise"
 MEANS = ("risk", "bias_sq", "variance")

@@ -56,7 +56,7 @@ def test_mean_of_scaled_members():
 def test_scales_are_those_of_another_search(free, seed):
     logits, target = ensemble(seed, samples=300)
     found = fit_scales(logits, target, free).scales
-    assert found == pytest.approx(best_by_search(logits, target, free), rel=1e-4)
+    assert found == pytest.approx(best_by_search(logits, target, free), rel=3e-4)
 
 
 def test_one_temperature_is_that_of_temperature_scaling():

@@ -20,7 +20,7 @@ from tests.ensembles import aligned_ensemble, save_npz
 HASH = "0123456789abcdef"
 NONE = {"value": None, "interval": None, "interval_samples": None, "reason": "few"}
 SEVEN = '{"schema": 7}'
-NUMBERS = ("accuracy", "risk", "bias_sq", "variance", "slope", "offset")
+NUMBERS = ("accuracy", "member_accuracy", "risk", "bias_sq", "variance", "slope", "offset")
 
 
 def report(folder, *, schema=2, noise=0.0, rows=200, cluster=None, **summary):
@@ -43,6 +43,7 @@ def report(folder, *, schema=2, noise=0.0, rows=200, cluster=None, **summary):
         "risk": bias_sq + variance,
         "bias_sq_unbiased": bias_sq - variance / 3,
         "variance_unbiased": variance * 4 / 3,
+        "error_rate": np.arange(rows) % 10 == 0,
     }
     means = {key: float(columns[key].mean()) for key in tuple(columns)[3:]}
     accuracy = 0.9
@@ -165,6 +166,16 @@ def test_a_difference_has_the_variance_of_the_samples_and_of_both_ensembles():
         assert (low + high) / 2 == pytest.approx(got["value"])
     assert found["accuracy"]["value"] == 0
     assert found["accuracy"]["variance"]["samples"] == 2 / size**2
+
+
+def test_accuracy_of_a_member_is_paired_by_the_error_rates():
+    a, b = two()
+    errors = np.random.default_rng(3).integers(0, 5, (2, 200)) / 4
+    a, b = (with_samples(r, error_rate=e) for r, e in zip((a, b), errors, strict=True))
+    got = pair_of(a, b)["differences"]["member_accuracy"]
+    expected = np.var(errors[1] - errors[0], ddof=1) / 200 + 2 / 200**2
+    assert got["variance"]["samples"] == pytest.approx(expected)
+    assert len(got["variance"]["members"]) == 2
 
 
 def test_clusters_of_either_report_are_respected():
