@@ -12,6 +12,14 @@ import traceback
 from pathlib import Path
 
 from bvalign import __version__
+from bvalign.commands.arguments import (
+    add_asked,
+    add_clusters,
+    add_groups,
+    add_names,
+    names_of,
+    path,
+)
 from bvalign.commands.surroundings import adapt_to_surroundings
 from bvalign.quick_imports import quick_imports
 
@@ -81,12 +89,38 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, explained in TRAINING.items():
         commands.add_parser(name, help=explained, add_help=False)
+    analyze, apply = _add_analyze(commands), _add_apply(commands)
+    report = commands.add_parser("report", help="write the report of a run directory again")
+    report.add_argument("run_directory", type=path, help="a run directory")
+    report.set_defaults(run=lambda a: _report(a.run_directory, a.run_directory, a))
+    for command in (analyze, report):
+        add_asked(command)
+        command.add_argument(
+            "--no-samples",
+            action="store_true",
+            help="write no samples.csv, which takes about half a kilobyte a sample; one of before "
+            "is removed",
+        )
+    add_clusters(analyze, report, apply)
+    add_groups(analyze, report)
+    compare = commands.add_parser("compare", help="compare the reports of several runs")
+    compare.add_argument(
+        "runs", type=path, nargs="+", help="run directories, or folders of reports"
+    )
+    compare.add_argument("--out", type=path, required=True, help="folder for the comparison")
+    for command in (analyze, report, compare):
+        command.add_argument("--pdf", action="store_true", help="figures also as PDF, for papers")
+    compare.set_defaults(run=lambda a: _compare(a.runs, a.out, a.pdf))
+    return parser
+
+
+def _add_analyze(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     analyze = commands.add_parser(
         "analyze", help="analyse the predictions of any ensemble and write a report"
     )
     analyze.add_argument(
         "predictions",
-        type=_path,
+        type=path,
         help="a run directory; arrays (.npz, .npy, .safetensors, .pt, .json) with logits or probs "
         "(members, samples, classes) or votes (members, samples), optionally labels (samples); a "
         "table (.csv, .tsv, .csv.gz, .parquet, .jsonl) with columns member, sample, label and "
@@ -94,124 +128,39 @@ def _parser() -> argparse.ArgumentParser:
         "perhaps labels.npy; without labels the report has the numbers that need none; see "
         "docs/predictions.md",
     )
-    _add_names(analyze)
+    add_names(analyze)
     analyze.add_argument(
         "--source",
-        type=_path,
+        type=path,
         nargs="+",
         metavar="LABELLED",
         help="labelled predictions of the same members, such as those of the test set: error rates "
         "and risk of predictions without labels are estimated from them; the first is fitted on, "
         "others tell how far the estimates may be off; see docs/decisions/without_labels.md",
     )
-    analyze.add_argument("--out", type=_path, required=True, help="folder for the report")
-    analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a, _names(a)))
-    report = commands.add_parser("report", help="write the report of a run directory again")
-    report.add_argument("run_directory", type=_path, help="a run directory")
-    report.set_defaults(run=lambda a: _report(a.run_directory, a.run_directory, a))
-    for command in (analyze, report):
-        _add_asked(command)
-        command.add_argument(
-            "--no-samples",
-            action="store_true",
-            help="write no samples.csv, which takes about half a kilobyte a sample; one of before "
-            "is removed",
-        )
+    analyze.add_argument("--out", type=path, required=True, help="folder for the report")
+    analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a, names_of(a)))
+    return analyze
+
+
+def _add_apply(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     apply = commands.add_parser(
         "apply", help="apply a rule that a report has saved to new predictions"
     )
-    apply.add_argument("rule", type=_path, help="abstain.json of a report")
-    apply.add_argument("predictions", type=_path, help="as for `analyze`; labels are optional")
-    _add_names(apply)
-    apply.add_argument("--out", type=_path, required=True, help="CSV to write, a row per sample")
+    apply.add_argument("rule", type=path, help="abstain.json of a report")
+    apply.add_argument("predictions", type=path, help="as for `analyze`; labels are optional")
+    add_names(apply)
+    apply.add_argument("--out", type=path, required=True, help="CSV to write, a row per sample")
     apply.set_defaults(run=_apply)
-    _add_clusters(analyze, report, apply)
-    _add_groups(analyze, report)
-    compare = commands.add_parser("compare", help="compare the reports of several runs")
-    compare.add_argument(
-        "runs", type=_path, nargs="+", help="run directories, or folders of reports"
-    )
-    compare.add_argument("--out", type=_path, required=True, help="folder for the comparison")
-    for command in (analyze, report, compare):
-        command.add_argument("--pdf", action="store_true", help="figures also as PDF, for papers")
-    compare.set_defaults(run=lambda a: _compare(a.runs, a.out, a.pdf))
-    return parser
-
-
-NAMES = {
-    "member": ("COLUMN", "column that tells the members apart, as in --member seed"),
-    "sample": ("COLUMN", "column of sample ids"),
-    "label": ("NAME", "column or array of labels, as in --label target"),
-    "scores": ("PATTERN", "columns of logits or probabilities, one per class, or array of them, as "
-               "in --scores 'prob_*'"),
-    "votes": ("PATTERN", "columns of predicted classes, one per member, or array of them, as in "
-              "--votes 'model_*'"),
-    "task": ("NAME", "the label to analyse where samples have several, each true or false"),
-    "split": ("test|train", "samples of a run directory; train judges each of its training samples "
-              "by members that were not trained on it (fit --predictions.train=true "
-              "--model.randomness.bootstrap=kfold)"),
-}  # fmt: skip
-"""Options of `analyze` that choose among what a source contains, or name what is guessed."""
-
-
-def _add_names(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("names, where they cannot be guessed")
-    for name, (metavar, explained) in NAMES.items():
-        group.add_argument(f"--{name}", metavar=metavar, help=explained)
-
-
-def _names(options: argparse.Namespace) -> dict[str, str]:
-    return {name: value for name in NAMES if (value := getattr(options, name)) is not None}
-
-
-def _add_clusters(*commands: argparse.ArgumentParser) -> None:
-    for command in commands:
-        command.add_argument(
-            "--clusters",
-            type=_path,
-            metavar="FILE",
-            help="which samples belong together (a patient, a video, a family of questions), where "
-            "the predictions do not say so: a .npy with an integer or string per sample, in their "
-            "order, or a .csv with columns index and cluster; intervals then treat clusters, not "
-            "samples, as drawn at random",
-        )
+    return apply
 
 
 def _apply(options: argparse.Namespace) -> None:
     with quick_imports():
         from bvalign.commands.apply import apply_and_write
 
-    given = {"clusters": options.clusters, "names": _names(options)}
+    given = {"clusters": options.clusters, "names": names_of(options)}
     apply_and_write(options.rule, options.predictions, options.out, **given)
-
-
-def _add_asked(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("decisions")
-    group.add_argument(
-        "--max-error",
-        type=float,
-        metavar="SHARE",
-        help="wanted error rate of accepted predictions, as 0.02; half of that of all by default",
-    )
-    group.add_argument(
-        "--confidence",
-        type=float,
-        default=0.95,
-        metavar="SHARE",
-        help="confidence of guarantees (default: %(default)s)",
-    )
-
-
-def _add_groups(*commands: argparse.ArgumentParser) -> None:
-    for command in commands:
-        command.add_argument(
-            "--groups",
-            type=_path,
-            metavar="FILE",
-            help="subgroups of the samples to compare (hospitals, languages, lengths), beside the "
-            "classes and the columns group_NAME of the predictions: a .csv with columns index or "
-            "sample and one for each way to group, or a .npy with a number or string per sample",
-        )
 
 
 def _compare(runs: list[Path], out: Path, pdf: bool) -> None:
@@ -234,16 +183,11 @@ def _report(
         clusters=options.clusters,
         groups=options.groups,
         names=names,
-        options=Options(max_error=options.max_error, confidence=options.confidence),
+        options=Options(dict(options.target), options.max_error, options.confidence),
         sources=getattr(options, "source", None),
         samples=not options.no_samples,
         pdf=options.pdf,
     )
-
-
-def _path(text: str) -> Path:
-    """Expands `~`, which the shell leaves in `--out='~/x'`; without a home it stays."""
-    return Path(os.path.expanduser(text))  # noqa: PTH111
 
 
 def _rank() -> str:

@@ -36,6 +36,9 @@ def statistics(logits, label):
     row |= zip(names, losses.cross_entropy(logits, label), strict=True)
     names = ("main", "error_rate", "bias_01", "variance_01", "net_variance_01")
     row |= zip(names, losses.zero_one(votes, label, num_classes), strict=True)
+    nearly_all = not row["correct"] and row["bias_01"] and row["variance_01"] <= 0.1
+    row["systematic"] = int(nearly_all)
+    row["chance"] = int(not row["correct"] and not nearly_all and row["error_rate"] < 1)
     row["hard_difference_plug_in"] = row["error_rate"] - row["hard_plug_in"]
     row["soft_difference_plug_in"] = row["soft_error"] - row["soft_plug_in"]
     unbiased = dict.fromkeys(

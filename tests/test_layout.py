@@ -31,7 +31,7 @@ ROOMS = {
         *("analysis", "atomic", "data", "decisions", "ensemble", "float64", "memory"),
         *("predictions", "provenance", "show"),
     },
-    "cli": {"commands", "quick_imports"},
+    "cli": {"commands", "decisions", "quick_imports"},
 }
 """Room -> rooms that it may import."""
 
@@ -39,8 +39,14 @@ CORNERS = {
     "analysis.decompositions": set(),
     "analysis.intervals": {"analysis.decompositions"},
     "analysis.groups": {"analysis.decompositions", "analysis.intervals"},
-    "analysis.slopes": {"analysis.decompositions", "analysis.groups", "analysis.intervals"},
     "analysis.calibration": {"analysis.decompositions", "analysis.groups", "analysis.intervals"},
+    "analysis.sizes": {
+        *("analysis.decompositions", "analysis.groups", "analysis.intervals"),
+        "analysis.calibration",
+    },
+    "analysis.slopes": {
+        *("analysis.decompositions", "analysis.groups", "analysis.intervals", "analysis.sizes"),
+    },
     "analysis.collapse": {"analysis.decompositions", "analysis.slopes"},
     "decisions.without_labels": set(),
     "predictions.scores": set(),
@@ -51,7 +57,9 @@ CORNERS = {
         *(f"predictions.{corner}" for corner in ("scores", "tables", "evaluations", "checks"))
     },
     "predictions.run": set(),
+    "decisions.systematic": set(),
     "ensemble.triton_conv": set(),
+    "decisions.abstain": set(),
     "decisions.answers": set(),
     "decisions.calibrate": set(),
     "show.figures": set(),
@@ -161,7 +169,10 @@ def test_files_and_functions_are_short_and_files_say_what_they_are_for(path):
 @pytest.mark.parametrize(
     "command",
     [["-c", "import bvalign"]]
-    + [["-m", "bvalign", *a, "--help"] for a in ([], ["analyze"], ["report"], ["compare"])],
+    + [
+        ["-m", "bvalign", *a.split(), "--help"]
+        for a in ("", *"analyze report apply compare".split())
+    ],
 )
 def test_what_is_light_does_not_import_torch(command):
     lister = "import runpy, sys; sys.argv = sys.argv[1:]\n"

@@ -23,6 +23,7 @@ from bvalign.analysis.given import KEPT_NUMBERS, Given, Kept, LeftOutValues
 from bvalign.analysis.groups import MemberPart, Statistics, member_groups
 from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.sample_table import sample_table
+from bvalign.analysis.sizes import Drawn, SizeCurves, risk_curve, size_curves
 from bvalign.analysis.slopes import (
     Alignment,
     DrawnBlock,
@@ -96,25 +97,25 @@ def analyze_blocks(
     values = collect(ranges(), partial(block_values, plan=plan), num_ranges, places, reduce)
     with one_thread_each():
         alignment = _alignment(values, drawn, places["drawn"], plan, given.clusters)
+        some = Drawn(places["drawn"], given.clusters)
+        curves = size_curves(drawn.losses, groups, values.decomposition.correct, some)
         del drawn  # thousands of bytes a sample that nothing needs from here on
-        return _analysis(values, alignment, plan, given, len(places["drawn"]))
+        return _analysis(values, (alignment, curves), plan, given)
 
 
 def _analysis(
-    values: BlockValues, alignment: Alignment, plan: Plan, given: Given, num_drawn: int
+    values: BlockValues, fits: tuple[Alignment, SizeCurves], plan: Plan, given: Given
 ) -> Analysis:
     """Summarises the values of all samples."""
     number, clusters, groups = len(given.index), given.clusters, plan.groups
     members = MemberPart(Statistics._fields, values.left_out, number, clusters)
+    (alignment, curves), squared = fits, values.decomposition
     table = sample_table(values, given, alignment.logit_slope)
     one_number = given.num_options is None  # of classes
-    binned, chosen = (
-        None if clusters is None else clusters[rows] for rows in (plan.binned, plan.chosen)
-    )
+    rows = (plan.binned, plan.chosen)
+    binned, chosen = (None if clusters is None else clusters[some] for some in rows)
     soft, kept = values.soft, (values.chosen_logits, values.chosen_target)
-    compared = compare_means(
-        values.gap, values.zero_one, values.decomposition, values.soft_error, members
-    )
+    compared = compare_means(values.gap, values.zero_one, squared, values.soft_error, members)
     if soft is None:
         scaled, collapse = temperature(*kept, groups, chosen), None
     else:
@@ -129,14 +130,12 @@ def _analysis(
         **compared,
         temperature=scaled,
     )
-    weighted = None
-    if values.weighted is not None:
-        weighted = _means(table.of_weighted(), members, "weighted_")
+    with_weights = {} if values.weighted is None else table.of_weighted()
     means = _means(table.averaged(), members)
     return Analysis(
         table=table,
         means=means,
-        weighted_means=weighted,
+        weighted_means=_means(with_weights, members, "weighted_") or None,
         accuracy=members.mean("correct", columns_of(values.decomposition)["correct"]),
         mean_member_accuracy=_complement(means["error_rate"]),
         member_accuracy=values.hits.double() / number,
@@ -146,7 +145,9 @@ def _analysis(
         calibration=calibration,
         collapse=collapse,
         num_classes=values.mean_probs.whole.shape[1],
-        num_drawn=num_drawn,
+        num_drawn=curves.num_samples,
+        risk_curve=risk_curve(squared.risk, squared.variance_unbiased, members, clusters),
+        sizes=curves,
         kept=Kept(plan.chosen, *kept, chosen),
         left_out=LeftOutValues(plan.compared, values.of_groups),
         member_part=members,

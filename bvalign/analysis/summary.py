@@ -15,6 +15,7 @@ from bvalign.analysis.given import Kept, LeftOutValues
 from bvalign.analysis.groups import MemberPart
 from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.sample_table import SampleTable
+from bvalign.analysis.sizes import RiskCurve, SizeCurves
 from bvalign.analysis.slopes import Alignment
 
 RATIO_QUANTILES = (0.5, 0.9, 0.99, 1.0)
@@ -44,6 +45,8 @@ class Analysis(NamedColumns):
         collapse: noise in the logits, and predictions of the neural-collapse model from it.
         num_classes: K.
         num_drawn: samples behind curves and `cross_half`.
+        risk_curve: risk of the mean of m members over m.
+        sizes: other numbers of the mean of m members over m.
         kept: logits of all samples, or of a random subset of many.
         left_out: values of samples without some of the members, to compare groups of samples.
         member_part: what the draw of the members adds to the spread of a mean over all samples.
@@ -63,6 +66,8 @@ class Analysis(NamedColumns):
     collapse: Collapse
     num_classes: int
     num_drawn: int
+    risk_curve: RiskCurve
+    sizes: SizeCurves
     kept: Kept
     left_out: LeftOutValues
     member_part: MemberPart

@@ -5,6 +5,7 @@ from bvalign.decisions.answers import RepeatedAnswers, repeated_answers
 from bvalign.decisions.calibrate import Calibrate, calibrate_ensemble
 from bvalign.decisions.card import Card, Chart, Curve, Decision
 from bvalign.decisions.decide import Decisions, Options, decide
+from bvalign.decisions.members import HowManyMembers, how_many_members
 from bvalign.decisions.systematic import Systematic, systematic_or_chance
 from bvalign.decisions.without_labels import Source, risk_without_labels
 from bvalign.decisions.wrong_labels import WrongLabels, wrong_labels
@@ -17,6 +18,7 @@ __all__ = [
     "Curve",
     "Decision",
     "Decisions",
+    "HowManyMembers",
     "Options",
     "RepeatedAnswers",
     "Source",
@@ -24,6 +26,7 @@ __all__ = [
     "WrongLabels",
     "calibrate_ensemble",
     "decide",
+    "how_many_members",
     "repeated_answers",
     "risk_without_labels",
     "systematic_or_chance",

@@ -9,6 +9,8 @@ from bvalign.decisions.abstain import check_asked, when_to_abstain
 from bvalign.decisions.answers import repeated_answers
 from bvalign.decisions.calibrate import calibrate_ensemble
 from bvalign.decisions.card import Decision
+from bvalign.decisions.members import how_many_members
+from bvalign.decisions.needed import check_targets
 from bvalign.decisions.systematic import systematic_or_chance
 from bvalign.decisions.without_labels import Source, risk_without_labels
 from bvalign.decisions.wrong_labels import wrong_labels
@@ -26,7 +28,7 @@ class Options:
     """What a user asks beside the questions themselves.
 
     Attributes:
-        targets: wanted values by name, such as {"risk": 0.1}.
+        targets: wanted values of `risk`, `error`, `accuracy` or `cross_entropy`, by name.
         max_error: wanted error rate of accepted predictions; half of that of all if None.
         confidence: of guarantees.
         sources: labelled predictions of the same members, for risk without labels.
@@ -36,7 +38,7 @@ class Options:
         evaluation: whether the predictions are a log of evaluations, as members that only vote are.
 
     Raises:
-        ValueError: a share is not between 0 and 1.
+        ValueError: a share is not between 0 and 1, or a target that no ensemble can have.
     """
 
     targets: Mapping[str, float] = field(default_factory=dict)
@@ -50,6 +52,7 @@ class Options:
 
     def __post_init__(self) -> None:
         check_asked(self.max_error, self.confidence)
+        object.__setattr__(self, "targets", check_targets(self.targets))
 
     def of(self, predictions: Predictions, origin: Mapping[str, object]) -> "Options":
         """The same with what is known of the samples and classes, and of where they come from."""
@@ -71,6 +74,7 @@ def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[st
     asked, answers = options, {}
     if isinstance(analysis, Analysis):
         answers = {
+            "members": how_many_members(analysis, asked.targets),
             "systematic": systematic_or_chance(analysis, asked.groups, asked.class_names),
             "wrong_labels": wrong_labels(analysis),
             "calibrate": calibrate_ensemble(analysis),

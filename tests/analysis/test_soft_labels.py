@@ -9,6 +9,7 @@ from bvalign.analysis.decompositions.other_losses import decompose_logs
 from bvalign.analysis.decompositions.soft_labels import noise_of, soft_labels_of
 from bvalign.analysis.decompositions.squared_loss import decompose
 from bvalign.analysis.groups import member_groups, residuals
+from bvalign.analysis.sizes import unions
 from bvalign.analysis.slopes.drawn import drawn_block
 from tests.analysed import analysed, estimates
 from tests.ensembles import mixed_ensemble
@@ -166,7 +167,7 @@ def test_parts_of_the_members_have_soft_squared_biases():
     logits, soft = ensemble()
     groups, labels = member_groups(6), soft_labels_of(soft)
     probs = softmax(logits)
-    found = drawn_block(residuals(probs, labels.target, labels), groups)
+    found = drawn_block(residuals(probs, labels.target, labels), groups, unions(groups), labels)
     order = [group[0] for group in groups.members]
     for split, parts in enumerate(groups.thirds):
         for place, part in enumerate(parts):

@@ -90,6 +90,13 @@ def test_tests_visit_every_image_once_in_order(tmp_path):
     assert data.samples().images.shape == (7, 3, 32, 32)
     image = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
     normal, *_ = data.on_after_batch_transfer((image, index[:1], index[:1]), 0)
+    part = folder(tmp_path, num_train=5)[0]
+    image, target, index = (torch.cat(b) for b in zip(*part.predict_dataloader(), strict=True))
+    assert index.tolist() == list(range(5))
+    assert target.tolist() == part.arrays.train_target.tolist()
+    for row, file in enumerate(part.arrays.train_images):
+        assert torch.equal(image[row], Centres(np.array([file]), np.zeros(1, np.int64), 16)[0][0])
+    assert part.samples("train").images.shape == (5, 3, 32, 32)
     assert normal[0, 0, 0, 0].item() == pytest.approx(-0.485 / 0.229)
 
 

@@ -34,6 +34,8 @@ def test_noise_of_the_data_is_the_same_every_time_and_spares_the_test_set():
     clean, noisy, again = digits(), digits(label_noise=0.2), digits(label_noise=0.2)
     assert (clean.arrays.train_target != noisy.arrays.train_target).sum() == 40
     assert np.array_equal(noisy.arrays.train_target, again.arrays.train_target)
+    assert np.array_equal(noisy.samples("train").clean_target, clean.arrays.train_target)
+    assert clean.samples("train").clean_target is noisy.samples().clean_target is None
     assert np.array_equal(clean.arrays.test_target, noisy.arrays.test_target)
     assert noisy.arrays.notes == (
         "data: 20% of the training labels are wrong on purpose, the same for all members",

@@ -34,13 +34,16 @@ def test_questions_become_ids_of_the_most_frequent_words(tmp_path):
     assert trec(tmp_path, vocabulary=7).identity() != data.identity()
 
 
-def test_texts_follow_the_test_samples(tmp_path):
+def test_texts_follow_the_samples(tmp_path):
     write_trec(tmp_path)
-    data = trec(tmp_path, num_test=9)
-    assert len(data.texts) == data.num_test_samples == 9
+    data = trec(tmp_path, num_test=9, num_train=13)
     names = [label.partition(":")[0] for label in QUESTIONS]
-    for text, label in zip(data.texts, data.arrays.test_target, strict=True):
-        assert QUESTIONS[list(QUESTIONS)[names.index(data.class_names[label])]] == text
+    for split, number in (("test", 9), ("train", 13)):
+        samples = data.samples(split)
+        assert len(samples.texts) == len(samples.target) == number
+        assert samples.images is None
+        for text, label in zip(samples.texts, samples.target, strict=True):
+            assert QUESTIONS[list(QUESTIONS)[names.index(data.class_names[label])]] == text
 
 
 def test_other_counts_and_broken_lines_are_refused(tmp_path):

@@ -1,6 +1,6 @@
 """Calibration of the mean prediction: errors, the gap identity, disagreement, temperature."""
 
-from bvalign.analysis.calibration.cells import Cells, confidence
+from bvalign.analysis.calibration.cells import Cells, confidence, confidence_cells
 from bvalign.analysis.calibration.disagreement import (
     DisagreementEquality,
     equality,
@@ -67,6 +67,7 @@ __all__ = [
     "calibration_error",
     "compare_means",
     "confidence",
+    "confidence_cells",
     "decompose_gap",
     "equality",
     "fit_scales",

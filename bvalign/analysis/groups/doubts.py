@@ -67,7 +67,7 @@ def doubts(sums: DoubtSums) -> Doubts:
     prediction = mean.argmax(dim=-1, keepdim=True)
     others = mean.scatter(-1, prediction, 0.0)
     confidence, second = others.sum(dim=-1), others.amax(dim=-1)
-    entropy = torch.special.entr(mean).sum(dim=-1)
+    entropy = torch.special.entr(others).sum(dim=-1) - (1 - confidence) * (-confidence).log1p()
     uncertainty = 2 * confidence - confidence.square() - others.square().sum(dim=-1)
     voted = sums.votes.gather(-1, prediction).squeeze(-1)
     return Doubts(
@@ -77,7 +77,7 @@ def doubts(sums: DoubtSums) -> Doubts:
         entropy=entropy,
         variance=_difference(uncertainty, sums.uncertainty / members),
         mutual_information=_difference(entropy, sums.entropy / members),
-        votes=1 - voted / members,
+        votes=(members - voted) / members,
     )
 
 

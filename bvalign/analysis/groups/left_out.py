@@ -95,18 +95,16 @@ def left_out(
         labels: soft labels whose most probable classes they are; None for class ids.
     """
     m, bias_sq, variance = values.sums.count, values.bias_sq, values.variance
-    at = target.expand(bias_sq.shape).unsqueeze(-1)
-    variance_unbiased = variance * m / (m - 1)
-    uncertainty = sums.uncertainty / m
-    log_probs = sums.log_probs / m.unsqueeze(-1)
+    at, log_probs = target.expand(bias_sq.shape).unsqueeze(-1), sums.log_probs / m.unsqueeze(-1)
+    variance_unbiased, uncertainty = variance * m / (m - 1), sums.uncertainty / m
     (noise, kl_noise), kl_risk, soft_error = _against(labels, values, log_probs, at)
     gap = noise + bias_sq - variance
     kl_variance = -log_probs.logsumexp(dim=-1)
     kl_bias = kl_risk - kl_noise - kl_variance
     error = 1 - sums.votes.gather(-1, at).squeeze(-1) / m
     votes, main = sums.votes.max(dim=-1)
-    main_wrong = main != target
-    bias_01, kinds = main_wrong.double(), error_kinds(values.correct, main_wrong, votes / m, error)
+    kinds = error_kinds(values.correct, main != target, votes / m, error)
+    bias_01 = (main != target).double()
     plug_in = 1 - sums.votes.square().sum(dim=-1) / m.square()
     return Statistics(
         correct=values.correct.double(),
@@ -138,8 +136,7 @@ def left_out(
         soft_plug_in=uncertainty + variance,
         soft_difference=soft_error - uncertainty - variance_unbiased,
         soft_difference_plug_in=soft_error - uncertainty - variance,
-        systematic=kinds.systematic.double(),
-        chance=kinds.chance.double(),
+        **{kind: is_such.double() for kind, is_such in kinds._asdict().items()},
     )
 
 

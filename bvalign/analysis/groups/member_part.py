@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from bvalign.analysis.decompositions import Column
@@ -65,6 +65,11 @@ class MemberPart:
             magnitude=float(values.abs().mean()),
             without_members=SAMPLES_ALONE if groups < LEAST_GROUPS else NOT_LEFT_OUT,
         )
+
+    def without(self, name: str) -> tuple[Float[Tensor, " groups"], float]:
+        """Mean of a statistic without each group, none with fewer than three, and V_b."""
+        row, known = self._rows[name], self._totals.shape[1] >= LEAST_GROUPS
+        return self._totals[row] if known else self._totals[row, :0], float(self._both[row])
 
     def means(self, columns: Mapping[str, Column], prefix: str = "") -> dict[str, Estimate]:
         """Means of several statistics, found under a prefix among those left out."""

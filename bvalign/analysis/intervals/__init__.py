@@ -5,6 +5,7 @@ from bvalign.analysis.intervals.paired import Difference, MembersPart, Needed, S
 from bvalign.analysis.intervals.two_way import (
     SAMPLES_ALONE,
     estimate,
+    samples_covariance,
     samples_variance,
     stretched,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "Spread",
     "estimate",
     "paired",
+    "samples_covariance",
     "samples_variance",
     "stored",
     "stretched",

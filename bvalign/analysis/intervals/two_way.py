@@ -20,6 +20,7 @@ of the size of their mean magnitude is above: where no sample differs, by the nu
 
 import math
 
+import torch
 from jaxtyping import Float, Int
 from scipy.special import stdtrit
 from torch import Tensor
@@ -48,16 +49,37 @@ def samples_variance(
     >>> samples_variance(torch.tensor([1.0, 1.0, 3.0]).double(), torch.tensor([0, 0, 1]))[1]
     2
     """
-    number = len(influence)
-    centred = influence - influence.mean()
-    units = number
-    if clusters is not None:
-        _, place = clusters.unique(return_inverse=True)
-        units = int(place.max()) + 1
-        centred = centred.new_zeros(units).index_add(0, place, centred)
+    centred, units = _of_units(influence, clusters)
     if units < 2:
         return math.nan, units
-    return float(centred.square().sum()) / number**2 * units / (units - 1), units
+    return float(centred.square().sum()) / len(influence) ** 2 * units / (units - 1), units
+
+
+def samples_covariance(
+    influences: Float[Tensor, "numbers samples"], clusters: Int[Tensor, " samples"] | None = None
+) -> tuple[Float[Tensor, "numbers numbers"], int]:
+    """Covariances over samples of several means, as `samples_variance`.
+
+    Args:
+        influences: of each sample on each mean.
+        clusters: of the samples; None if they are independent.
+    """
+    rows = [_of_units(influence, clusters) for influence in influences]
+    centred, units = torch.stack([values for values, _ in rows]), rows[0][1]
+    scale = units / (units - 1) if units > 1 else math.nan
+    return centred @ centred.T * (scale / influences.shape[1] ** 2), units
+
+
+def _of_units(
+    influence: Float[Tensor, " samples"], clusters: Int[Tensor, " samples"] | None
+) -> tuple[Float[Tensor, " units"], int]:
+    """Centred influence, added up over each cluster, and the number of them."""
+    centred = influence - influence.mean()
+    if clusters is None:
+        return centred, len(influence)
+    _, place = clusters.unique(return_inverse=True)
+    units = int(place.max()) + 1
+    return centred.new_zeros(units).index_add(0, place, centred), units
 
 
 def estimate(

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bvalign.analysis.collect import Range, collect
-from bvalign.analysis.decompositions import soft_labels_of, softmax
+from bvalign.analysis.decompositions import SoftLabels, soft_labels_of, softmax
 from bvalign.analysis.groups import (
     MemberGroups,
     MemberSums,
@@ -25,6 +25,7 @@ from bvalign.analysis.groups import (
     set_values,
     unite,
 )
+from bvalign.analysis.sizes import SetLosses, Unions, set_losses, unions
 from bvalign.analysis.slopes.logit_values import has_spread, odds_values
 from bvalign.analysis.slopes.smaller import Parts, Smaller, parts, smaller
 
@@ -50,6 +51,7 @@ class DrawnBlock(NamedTuple):
     odds: OddsBlock | None  # None with fewer than three members, or soft labels
     parts: Parts
     smaller: Smaller  # the smaller ensembles, and all members (last)
+    losses: SetLosses  # of the unions of groups that curves over M go through
 
 
 def read_drawn(
@@ -60,17 +62,20 @@ def read_drawn(
     reduce: Callable[[Tensor], object],
 ) -> DrawnBlock:
     """Reads the drawn samples once; arguments as for `collect`, but `ranges` begins a pass."""
+    sets = unions(groups)
 
     def compute(part: Range) -> DrawnBlock:
         rows = part.rows(places["drawn"])
         labels = None if part.soft is None else soft_labels_of(part.soft[rows])
         probs, target = softmax(part.logits[:, rows]), part.target[rows]
-        return drawn_block(residuals(probs, target, labels), groups)
+        return drawn_block(residuals(probs, target, labels), groups, sets, labels)
 
     return collect(ranges(), compute, num_ranges, places, reduce)
 
 
-def drawn_block(given: Residuals, groups: MemberGroups) -> DrawnBlock:
+def drawn_block(
+    given: Residuals, groups: MemberGroups, sets: Unions, labels: SoftLabels | None = None
+) -> DrawnBlock:
     """Values of some samples, for every set of members."""
     by_group = member_sums(given, groups)
     few = torch.arange(1 + len(groups.members), len(set_sizes(groups)))
@@ -85,7 +90,12 @@ def drawn_block(given: Residuals, groups: MemberGroups) -> DrawnBlock:
             values_kept = values
         odds = _odds_block(values_kept, some, kept, len(given.target), few)
     ensembles = torch.cat([few, torch.zeros(1, dtype=torch.int64)])
-    return DrawnBlock(odds, parts(by_group, given, groups), smaller(of_sets(values, ensembles)))
+    return DrawnBlock(
+        odds,
+        parts(by_group, given, groups),
+        smaller(of_sets(values, ensembles)),
+        set_losses(by_group, given, labels, groups, sets),
+    )
 
 
 def sets_of(by_group: MemberSums, groups: MemberGroups) -> MemberSums:

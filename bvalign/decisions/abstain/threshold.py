@@ -19,11 +19,13 @@ the thresholds are the doubts that accept 1%, 2%, ... of those.
 In clusters of dependent samples the binomial is wrong. Then W_c = sum over the accepted samples of
 cluster c of (wrong - α) has a mean of at least 0 if the error rate is above α, and is at least
 -α s, at most (1 - α) s with s samples in the largest cluster, so that for 0 <= η < 1 / ((1 - α) s)
-the products of 1 - η W_c have a mean of at most 1, and so has their average over several η; by
-Markov's inequality p = 1 / average (Waudby-Smith & Ramdas 2024).
+the product of all 1 - η W_c has a mean of at most 1, and p = 1 / product by Markov's inequality
+(betting against the hypothesis: Waudby-Smith & Ramdas 2024). The η of each threshold is the one
+that makes most of the clusters that chose the doubt.
 """
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -32,7 +34,7 @@ from scipy.special import bdtr
 from torch import Tensor
 
 PERCENT = torch.arange(1, 101).double() / 100
-BETS = 0.5 ** torch.arange(10).double()
+BETS = 0.99 * torch.arange(1, 21).double() / 20
 """η, in parts of the largest."""
 
 
@@ -67,40 +69,56 @@ def find_threshold(
     """
     thresholds = torch.quantile(chosen_on.doubt, PERCENT, interpolation="higher").unique()
     thresholds[-1] = math.inf
-    before, _, _ = _of_thresholds(chosen_on._replace(clusters=None), thresholds, max_error)
-    thresholds = thresholds[int(before.argmin()) :]
-    p, accepted, wrong = _of_thresholds(tested_on, thresholds, max_error)
-    passed = int((p <= 1 - confidence).long().cumprod(dim=0).sum())
-    number = len(tested_on.doubt)
-    if not passed:
-        return Threshold(None, number, 0, 0, float(p[0]))
-    at = passed - 1
-    counts = (int(values[at]) for values in (accepted, wrong))
-    return Threshold(float(thresholds[at]), number, *counts, float(p[at]))
+    if tested_on.clusters is None:
+        first = int(_binomial(*_counts(chosen_on, thresholds), max_error).argmin())
+        p_values = _binomial(*_counts(tested_on, thresholds[first:]), max_error).tolist()
+    else:
+        first, p_values = _of_clusters(chosen_on, tested_on, thresholds, max_error)
+    accepted, wrong = _counts(tested_on, thresholds[first:])
+    found = Threshold(None, len(tested_on.doubt), 0, 0, 1.0)
+    for at, p in enumerate(p_values):
+        if p > 1 - confidence:
+            return found if at else found._replace(p_value=p)
+        counts = {"accepted": int(accepted[at]), "wrong": int(wrong[at])}
+        found = found._replace(threshold=float(thresholds[first + at]), p_value=p, **counts)
+    return found
 
 
-def _of_thresholds(
-    samples: Samples, thresholds: Float[Tensor, " thresholds"], max_error: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """P of each threshold, and how many samples it accepts and how many of those are wrong.
-
-    The hypothesis is that more than `max_error` of the accepted ones are wrong.
-    """
+def _counts(
+    samples: Samples, thresholds: Float[Tensor, " thresholds"]
+) -> tuple[Float[Tensor, " thresholds"], Float[Tensor, " thresholds"]]:
+    """How many samples each threshold accepts, and how many of those are wrong."""
     interval = torch.searchsorted(thresholds, samples.doubt)  # the first that accepts it
     none = torch.zeros_like(thresholds)
-    accepted = none.index_add(0, interval, torch.ones_like(samples.wrong)).cumsum(dim=0)
-    wrong = none.index_add(0, interval, samples.wrong).cumsum(dim=0)
-    if samples.clusters is None:
-        p = torch.from_numpy(bdtr(wrong.numpy(), accepted.long().numpy(), max_error))
-        return torch.where(accepted > 0, p, 1.0), accepted, wrong
-    p = [_of_clusters(samples, interval <= at, max_error) for at in range(len(thresholds))]
-    return torch.tensor(p), accepted, wrong
+    return tuple(
+        none.index_add(0, interval, values).cumsum(dim=0)
+        for values in (torch.ones_like(samples.wrong), samples.wrong)
+    )
 
 
-def _of_clusters(samples: Samples, accepted: Tensor, max_error: float) -> float:
-    _, place, sizes = samples.clusters.unique(return_inverse=True, return_counts=True)
-    excess = torch.where(accepted, samples.wrong - max_error, 0.0)
-    of_cluster = torch.zeros(len(sizes)).double().index_add(0, place, excess)
-    bets = BETS * 0.99 / ((1 - max_error) * int(sizes.max()))
-    logs = torch.log1p(-bets.unsqueeze(1) * of_cluster).sum(dim=1)
-    return min(1.0, math.exp(math.log(len(bets)) - float(logs.logsumexp(dim=0))))
+def _binomial(
+    accepted: Float[Tensor, " thresholds"], wrong: Float[Tensor, " thresholds"], max_error: float
+) -> Float[Tensor, " thresholds"]:
+    """P of each threshold, for independent samples."""
+    p = torch.from_numpy(bdtr(wrong.numpy(), accepted.long().numpy(), max_error))
+    return torch.where(accepted > 0, p, 1.0)
+
+
+def _of_clusters(
+    chosen_on: Samples, tested_on: Samples, thresholds: Tensor, max_error: float
+) -> tuple[int, Iterator[float]]:
+    """Position of the first threshold to test, and p from there on, for samples in clusters."""
+    largest = max(int(part.clusters.bincount().max()) for part in (chosen_on, tested_on))
+    bets = BETS / ((1 - max_error) * largest)
+
+    def wealth(samples: Samples, threshold: Tensor, bets: Tensor) -> Float[Tensor, " bets"]:
+        excess = torch.where(samples.doubt <= threshold, samples.wrong - max_error, 0.0)
+        of_cluster = excess.new_zeros(int(samples.clusters.max()) + 1)
+        of_cluster.index_add_(0, samples.clusters, excess)
+        return torch.log1p(-bets.unsqueeze(1) * of_cluster).sum(dim=1)
+
+    before = torch.stack([wealth(chosen_on, threshold, bets) for threshold in thresholds])
+    best, bet = before.max(dim=1)
+    first = int(best.argmax())
+    tests = zip(thresholds[first:], bets[bet[first:], None], strict=True)
+    return first, (min(1.0, math.exp(-float(wealth(tested_on, *test)))) for test in tests)

@@ -154,7 +154,8 @@ def _shares(
         if left_out is not None:
             at = samples.numbers[left_out.positions]
             left_out = left_out._replace(values=adds(left_out.values, at))
-        return shares, variances(samples, adds(given.values, samples.numbers), left_out)
+        of_samples = adds(given.values, samples.numbers)
+        return shares, variances(samples, of_samples, left_out, given.values[of] != 0)
 
 
 def _estimate(value: float, found: Variances, place: tuple[int, int], kind: Kind) -> Estimate:

@@ -75,11 +75,11 @@ class Systematic(Decision):
         return Card(
             key="systematic",
             question="Systematic or chance?",
-            answer=words.answer(self),
+            answer=words.answer((self.num_members, self.num_samples), self.numbers, self.groups),
             number=number,
             assumption=words.ASSUMPTION,
             baseline=words.baseline(self.checked),
-            chart=words.chart(self),
+            chart=words.chart(self.numbers, self.groups),
             page="docs/decisions/systematic.md",
             beside="groups.json" if self.groups else "",
         )

@@ -13,7 +13,7 @@ those, V_b and the part of V_m that it is are scaled to all.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from bvalign.analysis.intervals import Spread
 
@@ -31,7 +31,7 @@ class Samples(NamedTuple):
     ) -> "Samples":
         return cls(numbers, np.bincount(numbers, minlength=count), clusters)
 
-    def sums(self, values: Float[np.ndarray, "*rows samples"]) -> Float[np.ndarray, "*rows sets"]:
+    def sums(self, values: Shaped[np.ndarray, "*rows samples"]) -> Float[np.ndarray, "*rows sets"]:
         """Sums over each group."""
         flat = values.reshape(-1, values.shape[-1])
         sums = [np.bincount(self.numbers, row, len(self.sizes)) for row in flat]
@@ -53,14 +53,14 @@ class Variances(NamedTuple):
     """Of the mean of each statistic over each group; NaN where unknown."""
 
     samples: Float[np.ndarray, "rows sets"]
-    units: Int[np.ndarray, " sets"]
+    units: Int[np.ndarray, "rows sets"]
     members: Float[np.ndarray, "rows sets"]
     both: Float[np.ndarray, "rows sets"]
     member_groups: int  # 0 where the members' part is unknown
 
     def spread(self, row: int, group: int) -> Spread:
         """Of one mean."""
-        of_samples = (float(self.samples[row, group]), int(self.units[group]))
+        of_samples = (float(self.samples[row, group]), int(self.units[row, group]))
         if not self.member_groups or not np.isfinite(self.members[row, group]):
             return Spread(*of_samples)
         of_members = float(self.members[row, group]), float(self.both[row, group])
@@ -68,7 +68,10 @@ class Variances(NamedTuple):
 
 
 def variances(
-    samples: Samples, centred: Float[np.ndarray, "rows samples"], left_out: LeftOut | None
+    samples: Samples,
+    centred: Float[np.ndarray, "rows samples"],
+    left_out: LeftOut | None,
+    counted: Bool[np.ndarray, "rows samples"] | None = None,
 ) -> Variances:
     """Variances of means over groups.
 
@@ -76,8 +79,9 @@ def variances(
         samples: the groups.
         centred: what each sample adds to the mean of its group, minus that mean.
         left_out: of the same statistics; None with fewer than three members.
+        counted: samples that the statistic is about; None for all.
     """
-    over_samples, units = _over_samples(samples, centred)
+    over_samples, units = _over_samples(samples, centred, counted)
     if left_out is None:
         unknown = np.full_like(over_samples, np.nan)
         return Variances(over_samples, units, unknown, unknown, 0)
@@ -106,14 +110,20 @@ def pairs_with_clusters(
 
 
 def _over_samples(
-    samples: Samples, centred: Float[np.ndarray, "rows samples"]
-) -> tuple[Float[np.ndarray, "rows sets"], Int[np.ndarray, " sets"]]:
+    samples: Samples,
+    centred: Float[np.ndarray, "rows samples"],
+    counted: Bool[np.ndarray, "rows samples"] | None,
+) -> tuple[Float[np.ndarray, "rows sets"], Int[np.ndarray, "rows sets"]]:
+    """V_s, and how many independent units there are."""
+    counted = np.ones_like(centred, dtype=bool) if counted is None else counted
     if samples.clusters is None:
-        squares, units = samples.sums(centred**2), samples.sizes
+        squares, units = samples.sums(centred**2), samples.sums(counted)
     else:
         pair, group, _ = pairs_with_clusters(samples)
-        totals = np.array([np.bincount(pair, row) for row in centred])
-        squares = Samples.of(group, len(samples.sizes), None).sums(totals**2)
-        units = np.bincount(group, minlength=len(samples.sizes))
+        of_pairs = Samples.of(group, len(samples.sizes), None)
+        totals, any_counted = (
+            np.array([np.bincount(pair, row) for row in rows]) for rows in (centred, counted)
+        )
+        squares, units = of_pairs.sums(totals**2), of_pairs.sums(any_counted > 0)
     factor = np.where(units > 1, units / np.maximum(units - 1, 1), np.nan)
-    return squares / np.maximum(samples.sizes, 1) ** 2 * factor, units
+    return squares / np.maximum(samples.sizes, 1) ** 2 * factor, units.astype(np.int64)

@@ -1,8 +1,7 @@
 """The card of systematic and chance errors, in words and as a chart."""
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 from bvalign.analysis.decompositions import NEARLY_ALL
 from bvalign.analysis.intervals import Estimate
@@ -11,8 +10,8 @@ from bvalign.decisions.systematic.group_numbers import Group
 from bvalign.decisions.systematic.held_back import HeldBack
 from bvalign.decisions.systematic.stand_out import FALSE_DISCOVERIES
 
-if TYPE_CHECKING:
-    from bvalign.decisions.systematic.result import Systematic
+Numbers = Mapping[str, Estimate]
+"""Of all samples, by name."""
 
 MOST_NAMED, MOST_SHOWN, MOST_LETTERS = 3, 12, 28
 
@@ -23,9 +22,15 @@ ASSUMPTION = (
 )
 
 
-def answer(found: "Systematic") -> str:
-    """Says how many errors are of which kind, and which groups stand out."""
-    return " ".join([_kinds(found), *_groups(found.groups)])
+def answer(size: tuple[int, int], numbers: Numbers, groups: Sequence[Group]) -> str:
+    """Says how many errors are of which kind, and which groups stand out.
+
+    Args:
+        size: numbers of members M and samples N.
+        numbers: of all samples.
+        groups: of all columns.
+    """
+    return " ".join([_kinds(*size, numbers), *_groups(groups)])
 
 
 def baseline(checked: HeldBack | None) -> str:
@@ -50,15 +55,15 @@ def baseline(checked: HeldBack | None) -> str:
     )
 
 
-def chart(found: "Systematic") -> Chart | None:
+def chart(numbers: Numbers, groups: Sequence[Group]) -> Chart | None:
     """Error rates of groups with their intervals, beside that of all samples."""
-    chosen = [group for group in found.groups if group.column != "class"] or list(found.groups)
+    chosen = [group for group in groups if group.column != "class"] or list(groups)
     named = len({group.column for group in chosen}) > 1
     chosen = sorted(chosen, key=lambda g: 2 if g.adjusted is None else g.adjusted)[:MOST_SHOWN]
     if len(chosen) < 2:
         return None
     chosen.sort(key=lambda group: -group.numbers["error_rate"].value)
-    rows = [("all samples", found.numbers["error_rate"], False)]
+    rows = [("all samples", numbers["error_rate"], False)]
     for group in chosen:
         name = f"{group.column}: {group.name}" if named else group.name
         rows.append((_short(name), group.numbers["error_rate"], group.stands_out))
@@ -68,7 +73,7 @@ def chart(found: "Systematic") -> Chart | None:
     ]
     return Chart(
         tuple(curve for curve in curves if len(curve.x)),
-        "error rate of a member (fraction of the samples)",
+        "error rate of a member",
         "" if named else chosen[0].column,
         ticks=tuple(name for name, _, _ in rows),
     )
@@ -87,19 +92,19 @@ def said(number: Estimate) -> str:
     return f"{100 * number.value:.1f}%{inside}"
 
 
-def _kinds(found: "Systematic") -> str:
-    members, numbers = found.num_members, found.numbers
-    errors = _count(numbers["ensemble_error"], found)
+def _kinds(members: int, samples: int, numbers: Numbers) -> str:
+    errors, systematic, chance = (
+        round(numbers[name].value * samples) for name in ("ensemble_error", "systematic", "chance")
+    )
     if members == 1:
         return (
-            f"One member gets {errors:,} of {found.num_samples:,} samples wrong; which of them "
+            f"One member gets {errors:,} of {samples:,} samples wrong; which of them "
             "others would get wrong, too, needs at least two members."
         )
     if not errors:
-        return f"The ensemble gets all {found.num_samples:,} samples right: there are no errors."
+        return f"The ensemble gets all {samples:,} samples right: there are no errors."
     least = math.ceil(NEARLY_ALL * members - 1e-9)
     who = f"all {members}" if least == members else f"at least {least} of {members}"
-    systematic, chance = (_count(numbers[name], found) for name in ("systematic", "chance"))
     few = " With so few members, many of these would not last." if members < 5 else ""
     return (
         f"Of the ensemble's {errors:,} errors, {systematic:,} or "
@@ -118,15 +123,13 @@ def _groups(groups: Sequence[Group]) -> list[str]:
     columns = ", ".join(dict.fromkeys(group.column for group in tested))
     about = f"{len(out)} of {len(tested)} groups (by {columns}) stand out from the rest"
     named = [
-        f"{_short(f'{group.column} {group.name}')} {said(group.numbers['error_rate'])}"
+        f"{_short(f'{group.column} {group.name}')}: {said(group.numbers['error_rate'])}"
         for group in out[:MOST_NAMED]
     ]
-    rest = ": error rate of a member in " + ", ".join(named) if named else ""
-    return [f"{about} at a false discovery rate of {FALSE_DISCOVERIES:.0%}{rest}."]
-
-
-def _count(number: Estimate, found: "Systematic") -> int:
-    return round(number.value * found.num_samples)
+    if len(out) > MOST_NAMED:
+        named.append(f"{len(out) - MOST_NAMED} more in groups.json")
+    rest = [f"Error rates of a member: {'; '.join(named)}."] if named else []
+    return [f"{about} at a false discovery rate of {FALSE_DISCOVERIES:.0%}.", *rest]
 
 
 def _points(name: str, rows: Sequence[tuple[int, Estimate]]) -> Curve:

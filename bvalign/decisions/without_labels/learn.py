@@ -9,8 +9,10 @@ from bvalign.analysis.intervals import Estimate
 from bvalign.decisions.without_labels import words
 from bvalign.decisions.without_labels.choice import Check, chosen, errors_of
 from bvalign.decisions.without_labels.methods import (
+    DEFAULT,
     WITH_SOURCE,
     Labelled,
+    Numbers,
     estimates,
     labelled,
 )
@@ -91,7 +93,27 @@ def check(name: str, source: Labelled, samples: tuple[Sample, Sample]) -> Check:
     further = labelled(samples[1])
     shift = shift_between(*samples, (source.values, further.values))
     tried = estimates(source, further.values, shift.held)
-    return Check(name, further.mean, tried, shift.distance)
+    warned = any(differences(tried, shift))
+    return Check(name, further.mean, tried, shift.beyond_chance, warned)
+
+
+def differences(
+    estimates: Mapping[str, Numbers], shift: Shift
+) -> tuple[float | None, float | None]:
+    """What makes source and target differ too much to say; None for what does not.
+
+    Args:
+        estimates: method -> quantity -> number.
+        shift: between source and target.
+
+    Returns:
+        How many times the odds of an error with class shares held are those without; the distance.
+    """
+    held, free = (estimates[m]["error_rate"] for m in (DEFAULT, _free(estimates)))
+    apart = on_scale(held, "error_rate") - on_scale(free, "error_rate")
+    far = shift.beyond_chance > TOO_FAR and not shift.like_label_shift
+    odds = math.exp(apart) if abs(apart) > TWO_READINGS else None
+    return odds, shift.beyond_chance if far else None
 
 
 def recommend(
@@ -107,25 +129,30 @@ def recommend(
     Returns:
         The fields of `Found` between rows and checks.
     """
-    free = "temperature" if rows["scaled"]["error_rate"].value is None else "scaled"
-    readings = ("held_shares", free)
-    odds = [on_scale(rows[m]["error_rate"].value, "error_rate") for m in readings]
-    two = abs(odds[0] - odds[1]) > TWO_READINGS
-    far = shift.distance > TOO_FAR and not shift.like_label_shift
+    values = {m: {n: _number(e) for n, e in row.items()} for m, row in rows.items()}
+    odds, distance = differences(values, shift)
+    if odds is None and distance is None:
+        checks = [check for check in checks if not check.warned]
     recommended = {}
     for name in QUANTITIES:
         defined = [m for m in WITH_SOURCE if name in rows[m] and rows[m][name].value is not None]
         method = chosen(checks, name, defined)
         errors = zip(errors_of(checks, method, name), checks, strict=True)
         known = [(r, c.distance) for r, c in errors if math.isfinite(r)]
-        scale = shift_scale(shift.distance, [r for r, _ in known], [d for _, d in known])
+        scale = shift_scale(shift.beyond_chance, [r for r, _ in known], [d for _, d in known])
         number = widened(rows[method][name], name, scale)
-        if two:
-            both = [widened(rows[m][name], name, scale) for m in readings]
+        if odds is not None:
+            both = [widened(rows[m][name], name, scale) for m in (DEFAULT, _free(values))]
             number = hull(number, [e for e in both if e.value is not None])
         recommended[name] = number, method
-    warning = None
-    if two or far:
-        change = math.exp(odds[0] - odds[1]) if two else None
-        warning = words.differs(change, shift.distance if far else None)
-    return recommended, None, shift, warning
+    warned = odds is not None or distance is not None
+    return recommended, None, shift, words.differs(odds, distance) if warned else None
+
+
+def _free(estimates: Mapping[str, Numbers]) -> str:
+    """The method without class shares held: disagreement, or confidence where there is none."""
+    return "scaled" if math.isfinite(estimates["scaled"]["error_rate"]) else "temperature"
+
+
+def _number(estimate: Estimate) -> float:
+    return math.nan if estimate.value is None else estimate.value

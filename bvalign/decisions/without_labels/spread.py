@@ -11,11 +11,11 @@ their value, the error of a method is taken to grow with the distance between so
 
     s² = (K (c d)² + sum_j r_j² max(1, d / D)²) / (K + n)
 
-with d the distance of the target, c and K from measurements on other ensembles (docs/decisions/
-without_labels.md), r_j the error of the method on the j-th of n further labelled sets, and D the
-root mean square of their distances: never less than they show, and more where the target is
-further away. The interval adds t s, with K + n degrees of freedom, to what chance allows, as root
-of the sum of squares.
+with d the distance of the target beyond chance; c and K from measurements on other ensembles
+(docs/decisions/without_labels.md); r_j the error of the method on the j-th of n further labelled
+sets; D the root mean square of their distances, or 0.1 where they are nearer: never less than they
+show, and more where the target is further away. The interval adds t s, with K + n degrees of
+freedom, to what chance allows, as root of the sum of squares.
 """
 
 import math
@@ -42,6 +42,9 @@ PRIOR_SCALE, PRIOR_WEIGHT = 0.7, 4
 
 LEAST_MEMBERS = 3
 ALONE = "over samples alone: an interval over members needs three of them"
+NEAR = 0.1
+"""Distance below which sets do not tell how errors grow with it."""
+
 LARGEST = 2.0
 """Of risk and bias_sq."""
 
@@ -101,17 +104,17 @@ def shift_scale(
     """Scale s of the error that a shift brings, and its degrees of freedom.
 
     Args:
-        distance: of the target.
+        distance: of the target, beyond chance.
         errors: of the method on further labelled sets, on the scale of `on_scale`.
         distances: of those sets.
 
     >>> shift_scale(0.1, [], [])
     (0.06999999999999999, 4)
     """
-    total, usual = PRIOR_WEIGHT * (PRIOR_SCALE * distance) ** 2, 0.0
+    total = PRIOR_WEIGHT * (PRIOR_SCALE * distance) ** 2
     if errors:
         usual = math.sqrt(sum(d * d for d in distances) / len(distances))
-        further = max(1.0, distance / usual) if usual else 1.0
+        further = max(1.0, distance / max(usual, NEAR))
         total += sum(r * r for r in errors) * further**2
     freedom = PRIOR_WEIGHT + len(errors)
     return math.sqrt(total / freedom), freedom

@@ -65,14 +65,14 @@ def _checked(scores: Scores, clusters_file: Path | None) -> Predictions:
     """Predictions of scores that are what their key says."""
     num_members, num_samples = scores.shape[:2]
     members = _ids(scores, "members", scores.members, num_members).tolist()
-    index = np.arange(num_samples) if scores.index is None else scores.index
-    index = _ids(scores, "index", _common(scores, "index", index, members), num_samples)
+    index = _ids(scores, "index", _common(scores, "index", _index(scores), members), num_samples)
     order = np.argsort(index, kind="stable")
     in_order = bool((order == np.arange(num_samples)).all())
     clusters = find_clusters(scores.path, scores.clusters, clusters_file, order)
     groups, groups_note = find_groups(scores.path, scores.groups, order)
     labels = scores.labels
-    labels = None if labels is None else _common(scores, "labels", labels, members)
+    if labels is not None:
+        labels = _common(scores, "labels", labels, members)
     check_options_of_labels(scores, labels)
     if scores.key == "votes":
         voted, notes = _check_votes(scores, labels)
@@ -89,8 +89,7 @@ def _checked(scores: Scores, clusters_file: Path | None) -> Predictions:
             return minus_infinity.scatter(-1, block.unsqueeze(-1).long(), 0.0)
         return block.double().clamp(min=0).log() if scores.key == "probs" else block
 
-    weights = scores.weights
-    weights_note = member_weights_note(weights, labelled=labels is not None)
+    weights_note = member_weights_note(scores.weights, labelled=labels is not None)
     predictions = Predictions(
         read=read,
         target=None if labels is None else labels[order].astype(np.int64),
@@ -98,7 +97,7 @@ def _checked(scores: Scores, clusters_file: Path | None) -> Predictions:
         members=tuple(members),
         num_classes=num_classes,
         notes=(*scores.notes, *notes, *weights_note, *clusters.notes, *groups_note),
-        weights=check_member_weights(scores.path, weights, num_members),
+        weights=check_member_weights(scores.path, scores.weights, num_members),
         clusters=clusters.numbers,
         groups=groups,
         num_options=None if scores.num_options is None else scores.num_options[order],
@@ -111,7 +110,7 @@ def _checked(scores: Scores, clusters_file: Path | None) -> Predictions:
 
 def _with_given(scores: Scores, clusters_file: Path | None, groups: object) -> Scores:
     """Adds clusters and groups that are given beside the scores."""
-    index = np.arange(scores.shape[1]) if scores.index is None else scores.index
+    index = _index(scores)
     samples = index[0] if index.ndim == 2 else index
     if scores.sample_names is not None:
         samples = scores.sample_names
@@ -120,6 +119,10 @@ def _with_given(scores: Scores, clusters_file: Path | None, groups: object) -> S
         clusters=read_clusters(scores.path, scores.clusters, clusters_file, samples),
         groups=read_groups(scores.path, scores.groups, groups, samples),
     )
+
+
+def _index(scores: Scores) -> Shaped[np.ndarray, "..."]:
+    return np.arange(scores.shape[1]) if scores.index is None else scores.index
 
 
 def _with_names(scores: Scores) -> dict[str, np.ndarray]:

@@ -103,14 +103,6 @@ def _assemble(
         take, num_classes, num_options = scores.reader(row)
         shape = (*row.shape, num_classes)
         dtypes = {DTYPES.get(str(table.types[name]), "float64") for name in layout.scores}
-    of_samples = {
-        name: same_in_all(path, name, index, values[name][row])
-        for name in (layout.cluster, *layout.groups)
-        if name
-    }
-    clusters = of_samples.pop(layout.cluster, None)
-    if clusters is not None:
-        refuse_empty_clusters(path, layout.cluster, index, clusters)
     return Scores(
         path=path,
         key=layout.key,
@@ -120,13 +112,31 @@ def _assemble(
         labels=labels,
         index=None if named else index,
         members=members,
-        clusters=clusters,
-        groups={layout.groups[name]: cells for name, cells in of_samples.items()},
+        **_beside(path, layout, index, values, row),
         sample_names=index if named else None,
         num_options=num_options,
         notes=tuple(notes),
         shown=shown,
     )
+
+
+def _beside(
+    path: Path,
+    layout: Layout,
+    index: Shaped[np.ndarray, " samples"],
+    values: Mapping[str, Shaped[np.ndarray, " rows"]],
+    row: Int[np.ndarray, "named samples"],
+) -> dict[str, object]:
+    """Gives clusters and groups of the samples."""
+    groups = {
+        column: same_in_all(path, name, index, values[name][row])
+        for name, column in layout.groups.items()
+    }
+    if layout.cluster is None:
+        return {"groups": groups}
+    clusters = same_in_all(path, layout.cluster, index, values[layout.cluster][row])
+    refuse_empty_clusters(path, layout.cluster, index, clusters)
+    return {"clusters": clusters, "groups": groups}
 
 
 def _find_members(

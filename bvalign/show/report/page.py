@@ -14,7 +14,7 @@ REST_BYTES = 300_000
 """Upper bound of the words, tables and cards."""
 
 CAPTIONS = {
-    "alignment_log": "One point per test sample, darker where they are denser. Both axes span the "
+    "alignment_log": "One point per sample, darker where they are denser. Both axes span the "
     "same decades, so slope one is the dashed diagonal. Left: the values of these members. Right: "
     "values that are unbiased for infinitely many members; their logarithms are not, so that most "
     "points lie too low. The line of the population (logit_slope; band: the intervals of slope "
@@ -46,7 +46,7 @@ CAPTIONS = {
 }
 
 SOFT_CAPTIONS = {
-    "alignment_log": "One point per test sample, darker where they are denser. Both axes span the "
+    "alignment_log": "One point per sample, darker where they are denser. Both axes span the "
     "same decades, so slope one is the dashed diagonal. Labels are soft: squared bias is the "
     "distance from the distribution of the label, and correct is the most probable class. Left: "
     "the values of these members, with their line (ols). Right: values that are unbiased for "

@@ -70,10 +70,10 @@ def _labels(summary: Summary) -> Iterator[str]:
 def _accuracy(summary: Summary) -> Iterator[str]:
     members, mean = summary["member_accuracy"], _quoted(stored(summary["accuracy"]), ".2%")
     if summary["num_members"] == 1:
-        yield f"The single member is right on {mean} of the test samples."
+        yield f"The single member is right on {mean} of the samples."
         return
     yield (
-        f"A member is right on {_quoted(stored(members['mean']), '.2%')} of the test samples, the "
+        f"A member is right on {_quoted(stored(members['mean']), '.2%')} of the samples, the "
         f"worst of these members on {members['min']:.2%}, the best on {members['max']:.2%}, and "
         f"the mean of all {summary['num_members']} on {mean}."
     )

@@ -19,6 +19,7 @@ from bvalign.analysis.groups import (
     residuals,
     set_values,
 )
+from bvalign.analysis.sizes import unions
 from bvalign.analysis.slopes.drawn import drawn_block
 from bvalign.analysis.slopes.flags import FLAGS
 from bvalign.analysis.slopes.logit_block import logit_block
@@ -52,7 +53,7 @@ def ensemble(noise, members, samples, classes, seed=0, margins=(4.0, 14.0)):
 def fitted(logits, target):
     """The fit before its correction, step by step in one range."""
     groups, given = member_groups(len(logits)), residuals(softmax(logits), target)
-    drawn, by_group = drawn_block(given, groups), member_sums(given, groups)
+    drawn, by_group = drawn_block(given, groups, unions(groups)), member_sums(given, groups)
     noise = pool_noise(drawn.odds, groups, len(target))
     skewness = wrong_logit_skewness(logits, target)
     first = FirstPass(groups, torch.arange(len(target)), drawn.odds, noise, skewness)

@@ -7,6 +7,7 @@ from scipy.special import ndtri
 
 from bvalign.analysis.decompositions import softmax
 from bvalign.analysis.groups import member_groups, residuals
+from bvalign.analysis.sizes import unions
 from bvalign.analysis.slopes.drawn import drawn_block, set_sizes
 from bvalign.analysis.slopes.noise_families import noise_values
 from bvalign.analysis.slopes.noise_pooling import pool_noise
@@ -22,7 +23,7 @@ def two_classes(odds):
 
 def block_of(logits, target):
     groups = member_groups(len(logits))
-    return drawn_block(residuals(softmax(logits), target), groups), groups
+    return drawn_block(residuals(softmax(logits), target), groups, unions(groups)), groups
 
 
 def pooled(logits, target):

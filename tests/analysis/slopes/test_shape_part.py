@@ -6,6 +6,7 @@ import torch
 
 from bvalign.analysis.decompositions import softmax
 from bvalign.analysis.groups import member_groups, residuals
+from bvalign.analysis.sizes import unions
 from bvalign.analysis.slopes.drawn import drawn_block
 from bvalign.analysis.slopes.noise_families import noise_table
 from bvalign.analysis.slopes.noise_pooling import pool_noise
@@ -21,7 +22,7 @@ def pooled(odds):
     odds = torch.from_numpy(odds)
     logits = torch.stack([-odds, torch.zeros_like(odds)], dim=-1)
     target, groups = torch.zeros(odds.shape[1], dtype=torch.int64), member_groups(len(odds))
-    block = drawn_block(residuals(softmax(logits), target), groups).odds
+    block = drawn_block(residuals(softmax(logits), target), groups, unions(groups)).odds
     return block, pool_noise(block, groups, len(target)).change
 
 
