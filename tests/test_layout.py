@@ -169,7 +169,10 @@ def test_files_and_functions_are_short_and_files_say_what_they_are_for(path):
 @pytest.mark.parametrize(
     "command",
     [["-c", "import bvalign"]]
-    + [["-m", "bvalign", *a, "--help"] for a in ([], ["analyze"], ["report"], ["apply"], ["compare"])],
+    + [
+        ["-m", "bvalign", *a, "--help"]
+        for a in ([], ["analyze"], ["report"], ["apply"], ["compare"])
+    ],
 )
 def test_what_is_light_does_not_import_torch(command):
     lister = "import runpy, sys; sys.argv = sys.argv[1:]\n"
@@ -199,6 +202,7 @@ def test_what_trains_nothing_imports_little_and_leaves_nothing_running():
     left = what_is_left(
         ["analyze", str(inputs / "labelled.npz"), "--out", "a"],
         ["report", run],
+        ["apply", "a/abstain.json", str(inputs / "labelled.npz"), "--out", "accepted.csv"],
         ["compare", "a", run, "--out", "both"],
     )
     assert not HEAVY & set(left["modules"])
