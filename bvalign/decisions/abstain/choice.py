@@ -25,6 +25,10 @@ OF_SEVERAL = ("variance", "mutual_information", "votes")
 COMBINED = (*OF_ONE, "variance", "mutual_information")
 
 
+SURE = 1.645
+"""Standard errors by which the combination must be better."""
+
+
 class Choice(NamedTuple):
     """The doubt that is trusted, and those it was chosen from."""
 
@@ -48,7 +52,7 @@ def choose(
     """Chooses the doubt of least AUGRC.
 
     The combination is judged by fits to other samples, and taken where it is better than the best
-    single doubt by more than the standard error of the difference.
+    single doubt in a one-sided test at 5%: a simple doubt needs no proof.
 
     Args:
         found: doubts of each sample, clusters together.
@@ -67,6 +71,6 @@ def choose(
     fit = (found, wrong, names, num_classes)
     several = areas(out_of_fold(*fit)[None], wrong[None]).augrc
     change = several.influence[0] - single.influence[best]
-    better = float(change.mean()) + math.sqrt(samples_variance(change, clusters)[0]) < 0
+    better = float(change.mean()) + SURE * math.sqrt(samples_variance(change, clusters)[0]) < 0
     chosen = COMBINATION if better else singles[best]
     return Choice(chosen, (*singles, COMBINATION), combine(*fit))
