@@ -83,5 +83,7 @@ def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[st
         if asked.evaluation or analysis.only_votes:
             answers["answers"] = repeated_answers(analysis)
     if asked.sources or isinstance(analysis, UnlabelledAnalysis):
-        answers["without_labels"] = risk_without_labels(asked.rest or analysis, asked.sources)
+        answers["without_labels"] = risk_without_labels(
+            asked.rest or analysis, asked.sources, {} if asked.rest else asked.groups
+        )
     return answers

@@ -38,7 +38,7 @@ def measure(data: Path, runs: Path, *, quick: bool) -> dict:
     rotated = {name: folder / f"mnist-mlp-10-seeds-{name}.npz" for name in ROTATED}
     found = {
         "nli": _of_files(folder / "mnli-bert-10-seeds.npz", nli),
-        "mnist": _of_files(folder / "mnist-mlp-10-seeds-test.npz", rotated),
+        "mnist-rotated": _of_files(folder / "mnist-mlp-10-seeds-test.npz", rotated),
     }
     for shifted in shifted_ensembles(data, quick=quick):
         truths = {name: _truth(kept) for name, kept in shifted.targets.items()}
@@ -81,7 +81,8 @@ def _of_sets(source: Kept, targets: Mapping[str, Kept], truths: Mapping[str, dic
                 method: {n: math.nan if e.value is None else e.value for n, e in row.items()}
                 for method, row in learnt.rows.items()
             },
-            learnt.shift.distance,
+            learnt.shift.beyond_chance,
+            learnt.warning is not None,
         )
         for name, learnt in found.items()
     }
@@ -92,7 +93,7 @@ def _of_sets(source: Kept, targets: Mapping[str, Kept], truths: Mapping[str, dic
         sets[name] = {
             "truth": truths[name],
             "estimates": checks[name].estimates,
-            "distance": learnt.shift.distance,
+            "distance": learnt.shift.beyond_chance,
             "class_distance": learnt.shift.class_distance,
             "warning": learnt.warning is not None,
             "alone": {n: _said(*pair) for n, pair in learnt.recommended.items()},
@@ -172,7 +173,7 @@ def _value(one: dict, column: str) -> float:
 
 
 def _per_distance(found: dict) -> float:
-    images = [s for name, s in found["sets"].items() if name not in ("nli", "mnist")]
+    images = [s for name, s in found["sets"].items() if name not in ("nli", "mnist-rotated")]
     sets = [one for s in images for one in s.values() if not one["warning"]]
     off = [
         on_scale(o["truth"][RATE], RATE) - on_scale(_value(o, "held_shares"), RATE) for o in sets

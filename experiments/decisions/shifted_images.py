@@ -18,7 +18,7 @@ from scipy import ndimage
 from bvalign.analysis.given import Kept
 
 MEMBERS, HIDDEN, BATCH, RATE = 10, 128, 128, 1e-3
-ENSEMBLES = {"fashion": ("FashionMNIST", 20_000, 8), "mnist": ("MNIST", 5000, 4),
+ENSEMBLES = {"fashion": ("FashionMNIST", 20_000, 8), "mnist-few": ("MNIST", 5000, 4),
              "fashion-few": ("FashionMNIST", 3000, 12)}  # fmt: skip
 """Name -> data set, training images, epochs."""
 

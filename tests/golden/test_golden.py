@@ -26,6 +26,10 @@ RUNS = ("digits", "digits-stopped")
 HOW_IT_WAS_MADE = ("versions.", "provenance.")
 """What a summary says of the software and the machine."""
 
+ANSWERS = ("decisions.",)
+"""Sentences and choices, one of which may follow the last digit of a number; tests of each question
+check them."""
+
 RELATIVE = 1e-10
 SUMMARY_FLOOR = 1e-14
 """Means, slopes and quantiles are sums and differences of numbers of order one, whose last digits
@@ -91,7 +95,11 @@ def _differences(case, old, new):
     nothing = "(?!)"
     left_out = re.compile(LEFT_OUT.get(case, nothing))
     values = [
-        {k: v for k, v in read_json(file, HOW_IT_WAS_MADE).items() if not left_out.search(k)}
+        {
+            k: v
+            for k, v in read_json(file, HOW_IT_WAS_MADE + ANSWERS).items()
+            if not left_out.search(k)
+        }
         for file in (old, new)
     ]
     return differences(*values, same_value)

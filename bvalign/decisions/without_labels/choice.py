@@ -1,8 +1,10 @@
 """Which method to recommend: chosen on other labelled sets, never on the target.
 
-The default stays unless another method was better on at least three further labelled sets, by more
-than the standard error of the difference (the one-standard-error rule of Breiman et al. 1984), in
-the mean absolute error on the scale of `spread.on_scale`.
+Where source and target do not differ too much to say, sets that do are left out: what the methods
+would not speak of says nothing of where they do. The default stays unless another method was
+better on at least three further labelled sets, by more than the standard error of the difference
+(the one-standard-error rule of Breiman et al. 1984), in the mean absolute error on the scale of
+`spread.on_scale`.
 """
 
 import math
@@ -23,7 +25,8 @@ class Check(NamedTuple):
     name: str
     truth: Numbers
     estimates: Mapping[str, Numbers]  # by method
-    distance: float  # between the source and the set
+    distance: float  # between the source and the set, beyond chance
+    warned: bool  # whether they differ too much to say
 
 
 def errors_of(checks: Sequence[Check], method: str, name: str) -> list[float]:

@@ -2,15 +2,19 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from bvalign.analysis.given import Kept
 from bvalign.analysis.intervals import Estimate
 from bvalign.decisions.without_labels import words
+from bvalign.decisions.without_labels.by_group import GroupRisk, risk_by_group
 from bvalign.decisions.without_labels.choice import Check, chosen, errors_of
 from bvalign.decisions.without_labels.methods import (
+    DEFAULT,
     WITH_SOURCE,
     Labelled,
+    Numbers,
     estimates,
     labelled,
 )
@@ -23,6 +27,7 @@ from bvalign.decisions.without_labels.spread import (
     with_chance,
 )
 from bvalign.decisions.without_labels.values import QUANTITIES, Sample, sample_of, values_of
+from bvalign.predictions import Groups
 
 TOO_FAR = 0.4
 """Distance above which a warning says so: two fifths of the samples have no counterpart."""
@@ -32,6 +37,7 @@ TWO_READINGS = math.log(1.5)
 
 ALL_ALIKE = "every answer in the source is {}, so nothing can be learnt of errors from it"
 
+NONE: Mapping[str, Groups] = MappingProxyType({})
 Rows = Mapping[str, Mapping[str, Estimate]]
 """Method -> quantity -> estimate."""
 
@@ -54,21 +60,23 @@ class Found(NamedTuple):
     shift: Shift
     warning: str | None
     checks: tuple[Check, ...]
+    groups: tuple[GroupRisk, ...] = ()
 
 
-def learn(target: Kept, sources: Sequence[Source]) -> Found:
+def learn(target: Kept, sources: Sequence[Source], groups: Mapping[str, Groups] = NONE) -> Found:
     """Fits all methods on the first source, and tries them on the others.
 
     Args:
         target: its labels are not read.
         sources: all of the same members of the target.
+        groups: of the samples of the target, by column.
     """
     number = max(kept.logits.shape[2] for kept in (target, *(s.kept for s in sources)))
     sample = sample_of(target, sources[0].members, number)
     first, *further = (sample_of(source.kept, None, number) for source in sources)
     source = labelled(first)
     shift = shift_between(first, sample, (source.values, values_of(sample)))
-    rows = with_chance(first, sample, shift.held)
+    rows = with_chance(first, sample, lambda ours, theirs, _: estimates(ours, theirs, shift.held))
     error = source.mean["error_rate"]
     if error in (0, 1):
         reason = ALL_ALIKE.format("wrong" if error else "right")
@@ -77,7 +85,9 @@ def learn(target: Kept, sources: Sequence[Source]) -> Found:
         return Found(rows, {}, reason, shift, None, ())
     pairs = zip(sources[1:], further, strict=True)
     checks = tuple(check(given.name, source, (first, other)) for given, other in pairs)
-    return Found(rows, *recommend(rows, shift, checks), checks)
+    scale = _scale(shift, DEFAULT, "error_rate", checks)
+    of_groups = risk_by_group(first, sample, shift.held, scale, groups)
+    return Found(rows, *recommend(rows, shift, checks), checks, of_groups)
 
 
 def check(name: str, source: Labelled, samples: tuple[Sample, Sample]) -> Check:
@@ -91,7 +101,27 @@ def check(name: str, source: Labelled, samples: tuple[Sample, Sample]) -> Check:
     further = labelled(samples[1])
     shift = shift_between(*samples, (source.values, further.values))
     tried = estimates(source, further.values, shift.held)
-    return Check(name, further.mean, tried, shift.distance)
+    warned = any(differences(tried, shift))
+    return Check(name, further.mean, tried, shift.beyond_chance, warned)
+
+
+def differences(
+    estimates: Mapping[str, Numbers], shift: Shift
+) -> tuple[float | None, float | None]:
+    """What makes source and target differ too much to say; None for what does not.
+
+    Args:
+        estimates: method -> quantity -> number.
+        shift: between source and target.
+
+    Returns:
+        How many times the odds of an error with class shares held are those without; the distance.
+    """
+    held, free = (estimates[m]["error_rate"] for m in (DEFAULT, _free(estimates)))
+    apart = on_scale(held, "error_rate") - on_scale(free, "error_rate")
+    far = shift.beyond_chance > TOO_FAR and not shift.like_label_shift
+    odds = math.exp(apart) if abs(apart) > TWO_READINGS else None
+    return odds, shift.beyond_chance if far else None
 
 
 def recommend(
@@ -107,25 +137,35 @@ def recommend(
     Returns:
         The fields of `Found` between rows and checks.
     """
-    free = "temperature" if rows["scaled"]["error_rate"].value is None else "scaled"
-    readings = ("held_shares", free)
-    odds = [on_scale(rows[m]["error_rate"].value, "error_rate") for m in readings]
-    two = abs(odds[0] - odds[1]) > TWO_READINGS
-    far = shift.distance > TOO_FAR and not shift.like_label_shift
+    values = {m: {n: _number(e) for n, e in row.items()} for m, row in rows.items()}
+    odds, distance = differences(values, shift)
+    if odds is None and distance is None:
+        checks = [check for check in checks if not check.warned]
     recommended = {}
     for name in QUANTITIES:
         defined = [m for m in WITH_SOURCE if name in rows[m] and rows[m][name].value is not None]
         method = chosen(checks, name, defined)
-        errors = zip(errors_of(checks, method, name), checks, strict=True)
-        known = [(r, c.distance) for r, c in errors if math.isfinite(r)]
-        scale = shift_scale(shift.distance, [r for r, _ in known], [d for _, d in known])
+        scale = _scale(shift, method, name, checks)
         number = widened(rows[method][name], name, scale)
-        if two:
-            both = [widened(rows[m][name], name, scale) for m in readings]
+        if odds is not None:
+            both = [widened(rows[m][name], name, scale) for m in (DEFAULT, _free(values))]
             number = hull(number, [e for e in both if e.value is not None])
         recommended[name] = number, method
-    warning = None
-    if two or far:
-        change = math.exp(odds[0] - odds[1]) if two else None
-        warning = words.differs(change, shift.distance if far else None)
-    return recommended, None, shift, warning
+    warned = odds is not None or distance is not None
+    return recommended, None, shift, words.differs(odds, distance) if warned else None
+
+
+def _scale(shift: Shift, method: str, name: str, checks: Sequence[Check]) -> tuple[float, int]:
+    """Of what the shift adds to the interval of a quantity."""
+    errors = zip(errors_of(checks, method, name), checks, strict=True)
+    known = [(r, c.distance) for r, c in errors if math.isfinite(r)]
+    return shift_scale(shift.beyond_chance, [r for r, _ in known], [d for _, d in known])
+
+
+def _free(estimates: Mapping[str, Numbers]) -> str:
+    """The method without class shares held: disagreement, or confidence where there is none."""
+    return "scaled" if math.isfinite(estimates["scaled"]["error_rate"]) else "temperature"
+
+
+def _number(estimate: Estimate) -> float:
+    return math.nan if estimate.value is None else estimate.value

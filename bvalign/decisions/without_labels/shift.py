@@ -47,6 +47,11 @@ class Shift(NamedTuple):
     like_label_shift: bool
     held: float  # fraction of the move of the class shares that is neither chance nor labels'
 
+    @property
+    def beyond_chance(self) -> float:
+        """Distance without what chance adds to its square."""
+        return math.sqrt(max(0.0, self.distance**2 - self.chance**2))
+
 
 def shift_between(source: Sample, target: Sample, values: tuple[Values, Values]) -> Shift:
     """Compares the predictions.

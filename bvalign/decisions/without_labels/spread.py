@@ -11,26 +11,29 @@ their value, the error of a method is taken to grow with the distance between so
 
     s² = (K (c d)² + sum_j r_j² max(1, d / D)²) / (K + n)
 
-with d the distance of the target, c and K from measurements on other ensembles (docs/decisions/
-without_labels.md), r_j the error of the method on the j-th of n further labelled sets, and D the
-root mean square of their distances: never less than they show, and more where the target is
-further away. The interval adds t s, with K + n degrees of freedom, to what chance allows, as root
-of the sum of squares.
+with d the distance of the target beyond chance; c and K from measurements on other ensembles
+(docs/decisions/without_labels.md); r_j the error of the method on the j-th of n further labelled
+sets; D the root mean square of their distances, or 0.1 where they are nearer: never less than they
+show, and more where the target is further away. The interval adds t s, with K + n degrees of
+freedom, to what chance allows, as root of the sum of squares.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
+from jaxtyping import Int
 from scipy.special import expit, logit, stdtrit
+from torch import Tensor
 
 from bvalign.analysis.groups import member_groups
 from bvalign.analysis.intervals import Estimate, Spread, estimate
-from bvalign.decisions.without_labels.methods import Numbers, estimates, labelled
+from bvalign.decisions.without_labels.methods import Labelled, Numbers, labelled
 from bvalign.decisions.without_labels.values import (
     BLOCKS,
     RATES,
     Sample,
+    Values,
     blocks,
     part_of,
     values_of,
@@ -42,39 +45,41 @@ PRIOR_SCALE, PRIOR_WEIGHT = 0.7, 4
 
 LEAST_MEMBERS = 3
 ALONE = "over samples alone: an interval over members needs three of them"
+NEAR = 0.1
+"""Distance below which sets do not tell how errors grow with it."""
+
 LARGEST = 2.0
 """Of risk and bias_sq."""
+
+Compute = Callable[[Labelled, Values, Int[Tensor, " some"] | None], dict[str, Numbers]]
+"""Maps a source, a target, and which of its samples they are (None for all) to numbers."""
 
 EDGE = 1e-4
 """Rates closer to 0 or 1 count as this close, in log odds."""
 
 
-def with_chance(
-    source: Sample, target: Sample, held: float
-) -> tuple[dict[str, dict[str, Estimate]], dict[str, dict[str, Estimate]]]:
-    """All methods with what chance allows.
+def with_chance(source: Sample, target: Sample, compute: Compute) -> dict[str, dict[str, Estimate]]:
+    """Several kinds of estimates with what chance allows.
 
     Args:
         source: with labels.
         target: its labels are not read.
-        held: see `methods.estimates`.
+        compute: gives the numbers by kind and quantity.
 
     Returns:
-        Method -> quantity -> estimate.
+        Kind, such as the method -> quantity -> estimate.
     """
     ours, theirs = labelled(source), values_of(target)
-    whole = estimates(ours, theirs, held)
-    of_source = [
-        estimates(labelled(part_of(source, rows)), theirs, held) for rows in blocks(source)
-    ]
-    of_target = [estimates(ours, values_of(part_of(target, rows)), held) for rows in blocks(target)]
+    whole = compute(ours, theirs, None)
+    of_source = [compute(labelled(part_of(source, rows)), theirs, None) for rows in blocks(source)]
+    of_target = [compute(ours, values_of(part_of(target, rows)), rows) for rows in blocks(target)]
     number = len(target.votes)
     of_members = []
     if number >= LEAST_MEMBERS:
         for group in member_groups(number).members:
             rest = [m for m in range(number) if m not in group]
             parts = (part_of(sample, members=rest) for sample in (source, target))
-            of_members.append(estimates(labelled(next(parts)), values_of(next(parts)), held))
+            of_members.append(compute(labelled(next(parts)), values_of(next(parts)), None))
     units = source.units + target.units
     return {
         method: {
@@ -101,17 +106,17 @@ def shift_scale(
     """Scale s of the error that a shift brings, and its degrees of freedom.
 
     Args:
-        distance: of the target.
+        distance: of the target, beyond chance.
         errors: of the method on further labelled sets, on the scale of `on_scale`.
         distances: of those sets.
 
     >>> shift_scale(0.1, [], [])
     (0.06999999999999999, 4)
     """
-    total, usual = PRIOR_WEIGHT * (PRIOR_SCALE * distance) ** 2, 0.0
+    total = PRIOR_WEIGHT * (PRIOR_SCALE * distance) ** 2
     if errors:
         usual = math.sqrt(sum(d * d for d in distances) / len(distances))
-        further = max(1.0, distance / usual) if usual else 1.0
+        further = max(1.0, distance / max(usual, NEAR))
         total += sum(r * r for r in errors) * further**2
     freedom = PRIOR_WEIGHT + len(errors)
     return math.sqrt(total / freedom), freedom
@@ -153,7 +158,8 @@ def _estimate(
     units: int,
 ) -> Estimate:
     of_source, of_target, of_members = (
-        _jackknife([found[method][name] for found in parts]) for parts in left_out
+        _jackknife([found.get(method, {}).get(name, math.nan) for found in parts])
+        for parts in left_out
     )
     if not math.isfinite(value):
         return Estimate(None, reason=UNDEFINED)

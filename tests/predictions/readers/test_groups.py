@@ -66,7 +66,7 @@ def frame():
 GIVEN = {
     "csv": lambda: "g.csv",
     "array": lambda: NAMES,
-    "list": lambda: NAMES.tolist(),
+    "list": NAMES.tolist,
     "dict": lambda: {"site": NAMES},
     "frame with samples": frame,
     "series": lambda: frame()["site"][::-1],
