@@ -35,7 +35,7 @@ MOST_LOGITS, LEAST_SAMPLES = 2**20, 400
 
 FEWEST = 20
 ALONE = "over samples alone: calibration is that of these very members"
-Halves = tuple[Int[Tensor, " half"], Int[Tensor, " half"]]
+Halves = tuple[Int[Tensor, " first"], Int[Tensor, " second"]]
 
 
 class _Judged(NamedTuple):
