@@ -96,8 +96,8 @@ def _mean(
 def _incoherence(patterns: Patterns, clusters: Int[Tensor, " samples"] | None) -> Estimate:
     """Mean variance / mean risk of the answers as one-hot vectors, unbiased.
 
-    At most one, as squared bias is made of products of numbers that are not negative. The interval is
-    that of the mean of ratio + (variance - ratio risk) / mean risk, whose mean is the ratio.
+    At most one, as squared bias is made of products of numbers that are not negative. The interval
+    is that of the mean of ratio + (variance - ratio risk) / mean risk, whose mean is the ratio.
     """
     variance, risk = variance_of(patterns), risk_of(patterns)
     first = patterns.place[0].numpy()
