@@ -43,7 +43,7 @@ class Options:
         ValueError: a share is not between 0 and 1, or a target that no ensemble can have.
     """
 
-    targets: Mapping[str, float] = field(default_factory=dict)
+    targets: Mapping[str, object] = field(default_factory=dict)
     max_error: float | None = None
     confidence: float = 0.95
     sources: tuple[Source, ...] = ()

@@ -34,7 +34,7 @@ class Needed(NamedTuple):
     sentence: str
 
 
-def check_targets(targets: Mapping[str, float | str]) -> dict[str, float]:
+def check_targets(targets: Mapping[str, object]) -> dict[str, float]:
     """The targets as numbers.
 
     Args:

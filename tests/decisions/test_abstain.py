@@ -191,8 +191,8 @@ def test_too_few_samples_and_wrong_wishes(ensemble):
     for wish in (0.0, 1.0, -0.2, math.nan):
         with pytest.raises(ValueError, match=f"max_error must be between 0 and 1, got {wish}"):
             when_to_abstain(analysis, wish)
-    with pytest.raises(ValueError, match="confidence must be between 0 and 1, got 95"):
-        when_to_abstain(analysis, 0.1, 95)
+    with pytest.raises(ValueError, match="confidence must be between 0 and 1, got 95.0"):
+        when_to_abstain(analysis, 0.1, 95.0)
 
 
 def test_kept_logits_of_some_samples_suffice_for_the_members(ensemble):

@@ -1,12 +1,12 @@
 """Which labels are wrong: probabilities that hold, rankings, words, input without an answer."""
 
 import math
+from importlib import import_module
 
 import numpy as np
 import pytest
 import torch
 
-from bvalign.decisions import wrong_labels as module
 from bvalign.decisions.wrong_labels import wrong_labels
 from tests.analysed import analysed
 from tests.decisions.noisy_data import next_class, noisy_analysis, noisy_data, symmetric
@@ -83,6 +83,7 @@ def test_the_card_says_numbers_that_belong_together(found):
 
 
 def test_constants_from_some_samples_serve_all(monkeypatch, analysed_once, found):
+    module = import_module("bvalign.decisions.wrong_labels")  # beside the function of that name
     monkeypatch.setattr(module, "FITTED", 1000)
     monkeypatch.setattr(module, "PIECE", 700)
     fewer = wrong_labels(analysed_once[0])

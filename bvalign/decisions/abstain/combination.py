@@ -92,7 +92,7 @@ def out_of_fold(
     return result
 
 
-def rows_of(found: Doubts, rows: Tensor) -> Doubts:
+def rows_of(found: Doubts, rows: Tensor | slice) -> Doubts:
     """The doubts of some samples."""
     return Doubts(*(values[..., rows] for values in found))
 

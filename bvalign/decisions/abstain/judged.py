@@ -89,14 +89,14 @@ class Judges(NamedTuple):
             spread = self._with_members(spread, without)
         return estimate(float(numbers[0].value[0]), spread, kind)
 
-    def error_rate(self, accepted: Sequence[Bool[Tensor, "sets samples"]]) -> Estimate:
+    def error_rate(self, accepted: Sequence[Tensor]) -> Estimate:
         """Share of the accepted samples that is wrong.
 
         Where none of them is, over samples alone: what other members would do to so few errors
         cannot be seen.
 
         Args:
-            accepted: samples of each of `parts`.
+            accepted: whether, of each of `parts` (sets, samples), boolean.
         """
         taken = accepted[0][0]
         if not taken.any():

@@ -128,7 +128,7 @@ def _between(
 
 
 def _mixture(
-    cells: list[Int[Tensor, " samples"]], labels: Int[Tensor, " source"], number: int
+    cells: list[Tensor], labels: Int[Tensor, " source"], number: int
 ) -> Float[Tensor, " cells"]:
     """The mixture of the source's classes that is nearest to the target, by EM."""
     present = labels.unique()
