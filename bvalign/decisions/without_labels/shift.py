@@ -31,6 +31,9 @@ COARSE = (0.05, 0.2, 0.5)
 PER_CELL = 10
 """Samples that a cell should have on average, in source and target."""
 
+LEAST_SAMPLES = 50
+"""Fewer have no class shares to speak of."""
+
 BY_CHANCE = 1.5
 """Most of the distance that chance alone makes on average, for what is called chance."""
 
@@ -65,7 +68,8 @@ def shift_between(source: Sample, target: Sample, values: tuple[Values, Values])
     sizes = source.units, target.units
     move, chance_of_move = _class_move(ours, theirs, sizes)
     classes = 0.5 * float(move.abs().sum())
-    held = max(0.0, 1 - chance_of_move / max(float(move.square().sum()), 1e-300))
+    few = min(sizes) < LEAST_SAMPLES
+    held = 0.0 if few else max(0.0, 1 - chance_of_move / max(float(move.square().sum()), 1e-300))
     levels = _levels(min(sizes), move.numel())
     if levels is None:
         of_source, of_target = (_cells(v, ours, COARSE, by_class=False) for v in values)
