@@ -19,7 +19,12 @@ from trained import train_missing
 from bvalign import analyze
 from bvalign.predictions import Names, open_predictions
 
-CNN = ["--model.arch=cnn", "--trainer.check_val_every_n_epoch=100", "--data.num_test=500"]
+CNN = [
+    "--model.arch=cnn",
+    "--model.plan=sequential",
+    "--trainer.check_val_every_n_epoch=100",
+    "--data.num_test=500",
+]
 FOLDS = ["--model.randomness.bootstrap=kfold", "--model.randomness.folds=5"]
 STORED = ["--predictions.train=true", "--trainer.logger=false"]
 SETS = {
@@ -29,7 +34,10 @@ SETS = {
 SCALE = {
     "digits": ["--data.batch_size=32", "--model.members=20", "--trainer.max_epochs=8"],
     "fashion-mnist": ["--data.num_train=6000", "--model.members=10", "--trainer.max_epochs=4"],
-    "cifar10n": ["--data.num_train=6000", "--model.members=10", "--trainer.max_epochs=6"],
+    "cifar10n": [
+        *("--data.num_train=6000", "--model.members=10", "--trainer.max_epochs=6"),
+        "--model.width=8",
+    ],
 }
 RATES = (0.1, 0.2)
 DRAWS = 1000

@@ -121,7 +121,7 @@ def test_enough_answers_are_the_first_whose_error_bar_is_near():
     limit = 1.05 * noise.error_bar(repeats=math.inf)
     assert noise.enough == 1 + next(m for m, bar in enumerate(bars) if bar <= limit)
     assert noise.answer_share == pytest.approx(0.5)
-    assert noise.error_bar(questions=2) ** 2 == pytest.approx(1.96**2 * 4.5e-5)
+    assert noise.error_bar(questions=2.0) ** 2 == pytest.approx(1.96**2 * 4.5e-5)
     assert Noise(1e-5, 0.0, 0.0, 500, 8).enough == 1
     assert Noise(0.0, 1e-5, 0.0, 500, 8).enough is None
 
