@@ -1,18 +1,18 @@
 """Analysis without labels: the variance of the members, and the risk to expect.
 
-The values that need no labels are in `label_free.py`. Squared bias, risk and calibration need them;
-their substitutes hold on average over samples, each under an
-assumption that cannot be checked without labels:
+The values that need no labels are in `label_free.py`. Squared bias, risk and calibration need them.
+Some means stand in for them, each under an assumption that cannot be checked without labels:
 
-    risk            E risk = E (2 variance_unbiased + uncertainty)
-                    if the mean of infinitely many members is class-wise calibrated: the gap
-                    identity of `calibration/gap.py` with a calibration residual of zero
-    risk_plug_in    the same with variance, if the mean of these M members is calibrated so
-    member_error    E (error rate of a member) = E disagreement
-                    if the vote shares of infinitely many members are calibrated, with all classes
-                    pooled: the Generalization Disagreement Equality (Jiang et al. 2022)
-    ensemble_error  E 1{argmax p̄ != y} = E (1 - max p̄)
-                    if the largest mean probability is calibrated (Guo et al. 2017)
+    risk_label_free          E risk = E (2 variance_unbiased + uncertainty)
+                             if the mean of infinitely many members is class-wise calibrated: the
+                             gap identity of `calibration/gap.py` without a calibration residual
+    risk_label_free_plug_in  the same with variance, if the mean of these M members is calibrated so
+    disagreement             E (error rate of a member) = E disagreement
+                             if the vote shares of infinitely many members are calibrated, with all
+                             classes pooled: the Generalization Disagreement Equality (Jiang et al.
+                             2022)
+    error_label_free         E 1{argmax p̄ != y} = E (1 - max p̄)
+                             if the largest mean probability is calibrated (Guo et al. 2017)
 
 An over-confident mean, as is usual under distribution shift, makes each of them too small: the true
 mean risk is higher by the mean calibration residual, the error rates by the mean excess of

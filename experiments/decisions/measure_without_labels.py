@@ -92,7 +92,7 @@ def _of_sets(source: Kept, targets: Mapping[str, Kept], truths: Mapping[str, dic
         chosen, _, _, _ = recommend(learnt.rows, learnt.shift, others)
         sets[name] = {
             "truth": truths[name],
-            "estimates": checks[name].estimates,
+            "estimates": {m: {RATE: checks[name].estimates[m][RATE]} for m in METHODS},
             "distance": learnt.shift.beyond_chance,
             "class_distance": learnt.shift.class_distance,
             "warning": learnt.warning is not None,

@@ -119,15 +119,16 @@ class RiskWithoutLabels(Decision):
         }
         return {m: float(np.mean(found)) for m, found in off.items() if np.isfinite(found).all()}
 
-    def _chart(self) -> Chart:
+    def _chart(self) -> Chart | None:
+        """The error rate of a member by each method."""
+        if self.found is None or not self.found.recommended:
+            return None
         rows = {m: row["error_rate"] for m, row in self.rows.items() if "error_rate" in row}
         rows = {m: number for m, number in rows.items() if number.value is not None}
+        number, method = self.found.recommended["error_rate"]
+        ticks = (*rows, f"recommended: {method}")
         curves = [_points(list(rows.values()), list(range(len(rows))))]
-        ticks = tuple(rows)
-        if self.found is not None and self.found.recommended:
-            number, method = self.found.recommended["error_rate"]
-            ticks += (f"recommended: {method}",)
-            curves.append(_points([number], [len(rows)]))
+        curves.append(_points([number], [len(rows)]))
         if truth := self.truth.get("error_rate"):
             at, ends = [truth.value] * 2, [-0.5, len(ticks) - 0.5]
             curves.append(Curve("truth", at, ends, style="dashed"))

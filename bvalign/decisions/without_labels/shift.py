@@ -1,6 +1,7 @@
 """How far the target is from the source, as the predictions show it.
 
-Samples are counted in cells: predicted class x confidence, at quantiles of the source. Three
+Samples are counted in cells: predicted class x confidence, at quantiles of the source; by one of
+the two where samples are too few for both. Three
 numbers compare the shares of the cells:
 
     distance        total variation: the least share of the samples that would have to be others
@@ -30,6 +31,9 @@ LEVELS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
 COARSE = (0.05, 0.2, 0.5)
 PER_CELL = 10
 """Samples that a cell should have on average, in source and target."""
+
+LEAST_SAMPLES = 50
+"""Fewer have no class shares to speak of."""
 
 BY_CHANCE = 1.5
 """Most of the distance that chance alone makes on average, for what is called chance."""
@@ -65,12 +69,15 @@ def shift_between(source: Sample, target: Sample, values: tuple[Values, Values])
     sizes = source.units, target.units
     move, chance_of_move = _class_move(ours, theirs, sizes)
     classes = 0.5 * float(move.abs().sum())
-    held = max(0.0, 1 - chance_of_move / max(float(move.square().sum()), 1e-300))
+    few = min(sizes) < LEAST_SAMPLES
+    held = 0.0 if few else max(0.0, 1 - chance_of_move / max(float(move.square().sum()), 1e-300))
     levels = _levels(min(sizes), move.numel())
     if levels is None:
-        of_source, of_target = (_cells(v, ours, COARSE, by_class=False) for v in values)
-        distance, chance = _distance(of_source, of_target, sizes)
-        return Shift(max(distance, classes), chance, classes, None, False, held)
+        by_level = (_cells(v, ours, COARSE, by_class=False) for v in values)
+        by_class = (v.prediction for v in values)
+        found = _distance(*by_level, sizes), _distance(*by_class, sizes, move.numel())
+        distance, chance = max(found, key=lambda pair: pair[0] ** 2 - pair[1] ** 2)
+        return Shift(distance, chance, classes, None, False, held)
     cells = [_cells(v, ours, levels, by_class=True) for v in values]
     number = move.numel() * (len(levels) + 1)
     distance, chance = _distance(*cells, sizes, number)

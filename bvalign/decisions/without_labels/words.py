@@ -126,5 +126,5 @@ def baseline(
     best = min(misses, key=misses.__getitem__)
     verdict = f"On the further labelled sets, {recommended} was off by {misses[recommended]:.2g}"
     against = f"the source's own rate by {misses['source']:.2g}"
-    wins = "" if best == recommended else f"; least by {best}, {misses[best]:.2g}"
+    wins = "" if misses[best] == misses[recommended] else f"; least by {best}, {misses[best]:.2g}"
     return f"{said} {verdict} on average, {against}{wins}."
