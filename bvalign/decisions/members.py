@@ -155,7 +155,7 @@ class HowManyMembers(Decision):
                 style="dashed",
             ),
         )
-        return Chart(curves, "members", "error of their mean (fraction of samples)", log_x=True)
+        return Chart(curves, "members", "error (fraction of samples)", log_x=True)
 
     def _of_one(self) -> Card:
         reason = "one member does not show by how much members differ; train a second one"
@@ -226,7 +226,7 @@ def _of_few(members: int) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:.1f}%"
+    return f"{100 * value:.2f}%"
 
 
 def _said(number: Estimate, unit: str, digits: int = 1) -> str:

@@ -86,7 +86,7 @@ def members_needed(
         until = f"to {high}" if high is not None else "upwards: perhaps no number suffices"
         return Needed(wanted, members, low, high, f"The {said} takes {many} ({low} {until}).")
     limit = curve.at(math.inf)
-    perhaps = "" if low is None else f" ({low} members might, within the interval)"
+    perhaps = "" if low is None else f"; by their intervals, {low} might"
     best = 1 - limit.value if name == "accuracy" else limit.value
     sentence = f"No number of members reaches the {said}: the limit is {best:.4g}{perhaps}."
     return Needed(wanted, None, low, None, sentence)
