@@ -1,12 +1,12 @@
 """Which labels are wrong: probabilities that hold, rankings, words, input without an answer."""
 
 import math
+from importlib import import_module
 
 import numpy as np
 import pytest
 import torch
 
-from bvalign.decisions import wrong_labels as module
 from bvalign.decisions.wrong_labels import wrong_labels
 from tests.analysed import analysed
 from tests.decisions.noisy_data import next_class, noisy_analysis, noisy_data, symmetric
@@ -18,6 +18,7 @@ def average_precision(score, wrong):
 
 
 SIZE = 2000
+module = import_module("bvalign.decisions.wrong_labels")  # its function has the same name
 
 
 @pytest.fixture(scope="module")
