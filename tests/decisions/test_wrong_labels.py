@@ -18,6 +18,7 @@ def average_precision(score, wrong):
 
 
 SIZE = 2000
+module = import_module("bvalign.decisions.wrong_labels")  # its function has the same name
 
 
 @pytest.fixture(scope="module")
