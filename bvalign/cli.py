@@ -147,7 +147,7 @@ def _add_apply(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     apply = commands.add_parser(
         "apply", help="apply a rule that a report has saved to new predictions"
     )
-    apply.add_argument("rule", type=path, help="abstain.json of a report")
+    apply.add_argument("rule", type=path, help="abstain.json or calibrate.json")
     apply.add_argument("predictions", type=path, help="as for `analyze`; labels are optional")
     add_names(apply)
     apply.add_argument("--out", type=path, required=True, help="CSV to write, a row per sample")

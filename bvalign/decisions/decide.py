@@ -1,8 +1,10 @@
 """All questions that an analysis can answer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
+from bvalign.analysis.collect import one_thread_each
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.decisions.abstain import check_asked, when_to_abstain
@@ -71,17 +73,28 @@ def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[st
         analysis: with labels or without.
         options: of the user.
     """
-    asked, answers = options, {}
+    questions = _questions(analysis, options)
+    with one_thread_each() as number, ThreadPoolExecutor(number) as pool:
+        answers = [pool.submit(ask, *about) for ask, *about in questions.values()]
+        return {key: answer.result() for key, answer in zip(questions, answers, strict=True)}
+
+
+def _questions(
+    analysis: Analysis | UnlabelledAnalysis, asked: Options
+) -> dict[str, tuple[Callable[..., Decision], *tuple[object, ...]]]:
+    """Key of each question -> function that answers it, and its arguments."""
+    questions = {}
     if isinstance(analysis, Analysis):
-        answers = {
-            "members": how_many_members(analysis, asked.targets),
-            "systematic": systematic_or_chance(analysis, asked.groups, asked.class_names),
-            "wrong_labels": wrong_labels(analysis),
-            "calibrate": calibrate_ensemble(analysis),
-            "abstain": when_to_abstain(analysis, asked.max_error, asked.confidence),
+        questions = {
+            "members": (how_many_members, analysis, asked.targets),
+            "systematic": (systematic_or_chance, analysis, asked.groups, asked.class_names),
+            "wrong_labels": (wrong_labels, analysis),
+            "calibrate": (calibrate_ensemble, analysis),
+            "abstain": (when_to_abstain, analysis, asked.max_error, asked.confidence),
         }
         if asked.evaluation or analysis.only_votes:
-            answers["answers"] = repeated_answers(analysis)
+            questions["answers"] = (repeated_answers, analysis)
     if asked.sources or isinstance(analysis, UnlabelledAnalysis):
-        answers["without_labels"] = risk_without_labels(asked.rest or analysis, asked.sources)
-    return answers
+        target, groups = (asked.rest, {}) if asked.rest else (analysis, asked.groups)
+        questions["without_labels"] = (risk_without_labels, target, asked.sources, groups)
+    return questions

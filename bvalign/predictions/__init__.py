@@ -81,9 +81,7 @@ def open_predictions(
             return predictions if groups is None else with_groups(predictions, groups), origin
         scores, format = open_scores(source, names)
     if names.split is not None:
-        raise ValueError(
-            f"{scores.path}: a split, {names.split}, is chosen of a run directory only"
-        )
+        raise ValueError(f"{scores.path}: only a run directory has a split {names.split}")
     predictions = to_predictions(scores, clusters, groups, names.task)
     origin = {"source": file_name(scores.path.name), "format": format, "read": _what(predictions)}
     return predictions, origin

@@ -14,7 +14,7 @@ import torch
 from goals import Goal
 
 import bvalign
-from bvalign.analysis.decompositions import vote_counts
+from bvalign.analysis.decompositions import Column, Unit, vote_counts
 from bvalign.analysis.given import Kept
 from bvalign.analysis.groups import MemberPart, left_out_sums
 from bvalign.decisions import repeated_answers
@@ -157,10 +157,7 @@ def _analysis(votes: torch.Tensor, clusters: torch.Tensor | None) -> SimpleNames
     error = (votes != 0).double()
     left = (error.sum(dim=0) - error) / (len(votes) - 1)
     part = MemberPart(("error",), left_out_sums((1 - left,)), votes.shape[1], clusters)
-    column = bvalign.analysis.decompositions.Column(
-        1 - error.mean(dim=0),
-        bvalign.analysis.decompositions.Unit("fraction", kind="proportion"),
-    )
+    column = Column(1 - error.mean(dim=0), Unit("fraction", kind="proportion"))
     return SimpleNamespace(
         num_samples=votes.shape[1],
         num_members=len(votes),

@@ -93,9 +93,9 @@ def goals(found: dict) -> list[Goal]:
         Goal(
             "any group named where all are alike: at most 5%",
             f"{any_named:.1%}",
-            any_named <= 0.065,
+            any_named <= 0.05,
         ),
-        Goal("false discoveries: at most 5%", f"{false:.1%}", false <= 0.065),
+        Goal("false discoveries: at most 5%", f"{false:.1%}", false <= 0.05),
         Goal(
             "intervals of groups cover 92 to 98 of 100",
             f"{min(covered):.1%} to {max(covered):.1%}",

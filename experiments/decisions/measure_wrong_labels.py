@@ -13,12 +13,18 @@ from pathlib import Path
 
 import numpy as np
 from goals import Goal
+from simulated_labels import coverage
 from trained import train_missing
 
 from bvalign import analyze
 from bvalign.predictions import Names, open_predictions
 
-CNN = ["--model.arch=cnn", "--trainer.check_val_every_n_epoch=100", "--data.num_test=500"]
+CNN = [
+    "--model.arch=cnn",
+    "--model.plan=sequential",
+    "--trainer.check_val_every_n_epoch=100",
+    "--data.num_test=500",
+]
 FOLDS = ["--model.randomness.bootstrap=kfold", "--model.randomness.folds=5"]
 STORED = ["--predictions.train=true", "--trainer.logger=false"]
 SETS = {
@@ -28,7 +34,10 @@ SETS = {
 SCALE = {
     "digits": ["--data.batch_size=32", "--model.members=20", "--trainer.max_epochs=8"],
     "fashion-mnist": ["--data.num_train=6000", "--model.members=10", "--trainer.max_epochs=4"],
-    "cifar10n": ["--data.num_train=6000", "--model.members=10", "--trainer.max_epochs=6"],
+    "cifar10n": [
+        *("--data.num_train=6000", "--model.members=10", "--trainer.max_epochs=6"),
+        "--model.width=8",
+    ],
 }
 RATES = (0.1, 0.2)
 DRAWS = 1000
@@ -43,11 +52,18 @@ def measure(data: Path, runs: Path, *, quick: bool) -> dict:
         wanted = {name: options for name, options in wanted.items() if name.startswith("digits")}
     runs = runs / "wrong-labels"
     train_missing(runs, data, wanted)
-    return {"sets": {name: _compare(runs / name, quick=quick) for name in wanted}}
+    return {
+        "sets": {name: _compare(runs / name, quick=quick) for name in wanted},
+        "coverage": coverage(5 if quick else 200),
+    }
 
 
 def table(found: dict) -> str:
-    sets = found["sets"]
+    parts = (_ranked(found["sets"]), _counted(found["sets"]), _held(found["sets"]))
+    return "\n\n".join(["\n".join(lines) for lines in (*parts, _covered(found["coverage"]))])
+
+
+def _ranked(sets: dict) -> list[str]:
     lines = [
         "Average precision of rankings. 95% intervals: bootstrap over samples, the difference "
         "paired. cleanlab's best is the best of its rankings on that set, which nobody knows "
@@ -66,8 +82,11 @@ def table(found: dict) -> str:
             f"({low:+.3f} to {high:+.3f}) | {score['self_confidence']:.3f} | "
             f"{score['normalized_margin']:.3f} | {score['loss']:.3f} |"
         )
-    lines += [
-        "",
+    return lines
+
+
+def _counted(sets: dict) -> list[str]:
+    lines = [
         "Precision among as many labels as are wrong, and among the first 50; the number of wrong "
         "labels that is expected.",
         "",
@@ -82,9 +101,12 @@ def table(found: dict) -> str:
             f"{at['posterior_first']:.2f} | {best['first']:.2f} | {at['wrong']} | "
             f"{at['expected']['value']:.0f} ({low:.0f} to {high:.0f}) |"
         )
+    return lines
+
+
+def _held(sets: dict) -> list[str]:
     bins = [f"{a:g} to {b:g}" for a, b in pairwise(BINS)]
-    lines += [
-        "",
+    lines = [
         "Share of the labels that is wrong by their posterior, with their number.",
         "",
         f"| set | {' | '.join(bins)} |",
@@ -93,7 +115,23 @@ def table(found: dict) -> str:
     for name, at in sets.items():
         cells = [f"{b['wrong']:.2f} ({b['labels']:,})" if b["labels"] else "" for b in at["bins"]]
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return lines
+
+
+def _covered(simulated: dict) -> list[str]:
+    lines = [
+        "Simulated ensembles that know the true classes (1,000 samples): how often the interval "
+        "holds the number of wrong labels.",
+        "",
+        "| wrong labels | coverage | mean relative error of the number | width / number |",
+        "| --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {name} | {at['coverage']:.1%} of {at['draws']} | {at['relative_error']:+.1%} | "
+        f"{at['relative_width']:.2f} |"
+        for name, at in simulated.items()
+    ]
+    return lines
 
 
 def goals(found: dict) -> list[Goal]:
@@ -122,11 +160,11 @@ def _runs(data: Path) -> dict[str, list[str]]:
         for kind, source in kinds.items():
             for rate in RATES:
                 noise = [f"--data={source}", f"--data.label_noise={rate}"]
-                runs[f"{name} {kind} {rate:.0%}"] = [*noise, *SCALE[name], *common]
+                runs[f"{name}-{kind}-{100 * rate:.0f}"] = [*noise, *SCALE[name], *common]
     if (data / "cifar-10-batches-py").exists():
         for kind in ("aggregate", "worst"):
             people = ["--data=CIFAR10N", f"--data.labels={kind}", "--data.verify=false"]
-            runs[f"cifar10n {kind}"] = [*people, *SCALE["cifar10n"], *common]
+            runs[f"cifar10n-{kind}"] = [*people, *SCALE["cifar10n"], *common]
     return runs
 
 

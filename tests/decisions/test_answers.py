@@ -104,12 +104,12 @@ def test_noise_adds_up_to_the_variance_of_the_interval():
 def test_noise_is_recovered():
     """Questions that are easy or even, members with a skill of their own."""
     rng = np.random.default_rng(0)
-    members, samples = 12, 3000
+    members, samples = 12, 1500
     skill = rng.uniform(0, 0.2, size=(members, 1))
     chance = rng.choice([0.5, 1.0], size=samples) - skill
     votes = torch.from_numpy((rng.random((members, samples)) > chance).astype(int))
     data, drawn, shared = found(votes, torch.zeros(samples).long()).noise[:3]
-    assert data == pytest.approx(0.25**2 / samples, rel=0.1)
+    assert data == pytest.approx(0.25**2 / samples, rel=0.15)
     within = (chance * (1 - chance)).mean() + skill.var()
     assert drawn == pytest.approx(within / samples / members, rel=0.1)
     assert shared == pytest.approx(skill.var(ddof=1) / members, rel=0.2)
@@ -121,7 +121,7 @@ def test_enough_answers_are_the_first_whose_error_bar_is_near():
     limit = 1.05 * noise.error_bar(repeats=math.inf)
     assert noise.enough == 1 + next(m for m, bar in enumerate(bars) if bar <= limit)
     assert noise.answer_share == pytest.approx(0.5)
-    assert noise.error_bar(questions=2) ** 2 == pytest.approx(1.96**2 * 4.5e-5)
+    assert noise.error_bar(questions=2.0) ** 2 == pytest.approx(1.96**2 * 4.5e-5)
     assert Noise(1e-5, 0.0, 0.0, 500, 8).enough == 1
     assert Noise(0.0, 1e-5, 0.0, 500, 8).enough is None
 

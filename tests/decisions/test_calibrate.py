@@ -1,6 +1,7 @@
 """Calibration on held-out halves: known constants, another fit, rules, and what has no answer."""
 
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -27,8 +28,13 @@ def found(logits, target, **given):
     return calibrate_ensemble(analysed(logits, target, **given))
 
 
+@cache
+def two_constants(members=6):
+    return found(*ensemble((0.4, 2.0), members=members))
+
+
 def test_known_constants_are_found_and_win():
-    decision = found(*ensemble((0.4, 2.0)))
+    decision = two_constants()
     assert decision.best == "two_constants"
     constants, _, change = decision.methods["two_constants"]
     for name, true in {"agree": 0.4, "disagree": 2.0}.items():
@@ -80,9 +86,9 @@ def test_calibrated_members_gain_nothing():
 
 
 def test_clusters_widen_intervals():
-    logits, target = ensemble((0.6, 0.6), samples=80)
+    logits, target = ensemble((0.6, 0.6), samples=40)
     logits, target = logits.repeat_interleave(10, dim=1), target.repeat_interleave(10)
-    clusters = torch.arange(80).repeat_interleave(10)
+    clusters = torch.arange(40).repeat_interleave(10)
     alone, together = (found(logits, target, clusters=c) for c in (None, clusters))
     widths = [
         np.ptp(decision.methods["mean"].change.cross_entropy.interval_samples)
@@ -139,7 +145,7 @@ def test_what_has_no_answer_says_why(change, reason):
 
 @pytest.mark.parametrize("members", [1, 6])
 def test_a_rule_calibrates_new_predictions(members):
-    decision = found(*ensemble((0.4, 2.0), members=members))
+    decision = two_constants(members)
     rule = json.loads(json.dumps(decision.files()["calibrate.json"]))
     logits, target = ensemble((0.4, 2.0), members=members, seed=1)
     predictions, _ = open_predictions({"logits": logits.numpy(), "labels": target.numpy()})

@@ -18,6 +18,7 @@ from bvalign.decisions.without_labels.posterior import log_temperature, tempered
 from bvalign.decisions.without_labels.shift import shift_between
 from bvalign.decisions.without_labels.spread import shift_scale, widened, with_chance
 from bvalign.decisions.without_labels.values import QUANTITIES, sample_of, values_of
+from bvalign.predictions import Groups
 from tests.analysed import analysed
 
 MEMBERS, CLASSES = 6, 4
@@ -150,7 +151,8 @@ def test_distances_are_what_counting_gives():
 
 def test_chance_is_that_of_samples_and_members():
     source, target = calibrated(2000), calibrated(1000, seed=1)
-    rows = with_chance(sample_of(source), sample_of(target), 0.0)
+    samples = sample_of(source), sample_of(target)
+    rows = with_chance(*samples, lambda ours, theirs, _: estimates(ours, theirs, 0.0))
     error = labelled(sample_of(source)).truth[0]
     spread = rows["source"]["error_rate"].variances
     assert spread.samples == pytest.approx(float(error.var()) / 2000, rel=0.9)
@@ -251,6 +253,24 @@ def test_further_sources_are_tried_and_widen_the_interval():
     assert found.checks[0].truth == truth(far)
     assert found.checks[0].estimates["scaled"] == found_by(first, far)["scaled"]
     assert found.rows == alone.rows
+
+
+def test_groups_have_the_numbers_of_their_samples():
+    """Two groups as one target; means of the groups are those of all samples."""
+    source, target = calibrated(1500), calibrated(1500, seed=1)
+    place = (target.logits.mean(dim=0).softmax(dim=1).amax(dim=1) < 0.7).long().numpy()
+    groups = {"kind": Groups(("clear", "unclear", "none"), place)}
+    found = learn(target, [Source("s", source)], groups)
+    rows = {group.group: group for group in found.groups}
+    assert list(rows) == ["unclear", "clear"]
+    whole = found.rows["held_shares"]
+    for name in QUANTITIES:
+        parts = [rows[g].samples * rows[g].numbers[name].value for g in rows]
+        assert sum(parts) / 1500 == pytest.approx(whole[name].value)
+    for number, name in enumerate(("clear", "unclear")):
+        error = (target.logits.argmax(dim=2) != target.target)[:, place == number].double().mean()
+        low, high = rows[name].numbers["error_rate"].interval
+        assert low < float(error) < high
 
 
 def save(name, kept, *, labels=True, **more):

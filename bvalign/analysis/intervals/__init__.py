@@ -1,6 +1,6 @@
 """Intervals for numbers that depend on the samples and on the members that were drawn."""
 
-from bvalign.analysis.intervals.estimate import Estimate, Spread, stored
+from bvalign.analysis.intervals.estimate import Estimate, Spread, exponential, stored
 from bvalign.analysis.intervals.paired import Difference, MembersPart, Needed, Side, paired
 from bvalign.analysis.intervals.two_way import (
     SAMPLES_ALONE,
@@ -19,6 +19,7 @@ __all__ = [
     "Side",
     "Spread",
     "estimate",
+    "exponential",
     "paired",
     "samples_covariance",
     "samples_variance",

@@ -1,8 +1,12 @@
 """A number with its 95% intervals."""
 
+import math
 from typing import NamedTuple
 
 Interval = tuple[float, float]
+
+LARGEST_LOG = 700.0
+"""Larger logarithms have no float64."""
 
 
 class Spread(NamedTuple):
@@ -52,3 +56,18 @@ def stored(number: dict[str, object]) -> Estimate:
     if fields.get("variances") is not None:
         fields["variances"] = Spread(**fields["variances"])
     return Estimate(**fields)
+
+
+def exponential(log: Estimate) -> Estimate:
+    """Exponential of a number and of its intervals, such as the geometric mean from that of logs.
+
+    >>> exponential(Estimate(0.0, (-1e9, math.log(2))))[:2] == (1, (math.exp(-700), 2))
+    True
+    """
+
+    def raised(power: float) -> float:
+        return math.exp(min(max(power, -LARGEST_LOG), LARGEST_LOG))
+
+    intervals = (ends and (raised(ends[0]), raised(ends[1])) for ends in log[1:4])
+    value = None if log.value is None else raised(log.value)
+    return Estimate(value, *intervals, log.reason)

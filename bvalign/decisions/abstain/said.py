@@ -78,8 +78,8 @@ def baseline(found: Found) -> str:
     area = "AUGRC (mean share of wrong accepted predictions over all coverages, smaller is better)"
     if name == "confidence":
         return (
-            f"Plain confidence of the mean is the doubt that was chosen: no other ranks better. "
-            f"{area}: {scores[name]['augrc']}; {member}."
+            "Plain confidence of the mean is the doubt that was chosen: no other was shown to rank "
+            f"better. {area}: {scores[name]['augrc']}; {member}."
         )
     plain, gain = found.of_confidence, found.gain
     low, high = gain.quoted_interval or (-math.inf, math.inf)

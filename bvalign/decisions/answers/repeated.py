@@ -8,7 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from bvalign.analysis.collect import one_thread_each
-from bvalign.analysis.decompositions import Column, Kind, Unit, vote_counts
+from bvalign.analysis.decompositions import Column, Unit, vote_counts
 from bvalign.analysis.groups import MemberPart, left_out_sums, member_groups
 from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.summary import Analysis
@@ -83,22 +83,21 @@ def _mean(
     patterns: Patterns,
     numbers: Numbers,
     clusters: Int[Tensor, " samples"] | None,
-    kind: Kind = "proportion",
 ) -> Estimate:
     """Mean over questions of a number of their pattern."""
     values, left = torch.from_numpy(numbers)[patterns.place].split([1, len(patterns.place) - 1])
     every = bool(left.isnan().any())
     sums = left_out_sums((left[:0] if every else left,))
     part = MemberPart(("mean",), sums, left.shape[1], clusters)
-    found = part.mean("mean", Column(values[0], Unit("fraction", kind=kind)))
+    found = part.mean("mean", Column(values[0], Unit("fraction", kind="proportion")))
     return found._replace(reason=EVERY) if every else found
 
 
 def _incoherence(patterns: Patterns, clusters: Int[Tensor, " samples"] | None) -> Estimate:
     """Mean variance / mean risk of the answers as one-hot vectors, unbiased.
 
-    The interval is that of the mean of ratio + (variance - ratio risk) / mean risk, whose mean is
-    the ratio.
+    At most one, as squared bias is made of products of numbers that are not negative. The interval
+    is that of the mean of ratio + (variance - ratio risk) / mean risk, whose mean is the ratio.
     """
     variance, risk = variance_of(patterns), risk_of(patterns)
     first = patterns.place[0].numpy()
@@ -106,4 +105,4 @@ def _incoherence(patterns: Patterns, clusters: Int[Tensor, " samples"] | None) -
     if not mean:
         return Estimate(None, reason="all answers are right")
     ratio = float(np.mean(variance[first])) / mean
-    return _mean(patterns, ratio + (variance - ratio * risk) / mean, clusters, "positive")
+    return _mean(patterns, ratio + (variance - ratio * risk) / mean, clusters)

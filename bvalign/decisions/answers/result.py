@@ -80,7 +80,7 @@ class RepeatedAnswers(Decision):
                 "error_bar": noise.error_bar(),
                 "error_bar_one_answer": noise.error_bar(repeats=1 / noise.repeats),
                 "error_bar_any_answers": noise.error_bar(repeats=math.inf),
-                "error_bar_twice_questions": noise.error_bar(questions=2),
+                "error_bar_twice_questions": noise.error_bar(questions=2.0),
                 "enough_answers": noise.enough,
             },
             "error_bar_single_run": self.single_run,
@@ -112,7 +112,7 @@ class RepeatedAnswers(Decision):
     def _noise(self) -> str:
         noise = self.noise
         bars = {
-            "twice the questions": noise.error_bar(questions=2),
+            "twice the questions": noise.error_bar(questions=2.0),
             "any number of answers": noise.error_bar(repeats=math.inf),
         }
         said = ", ".join(f"with {what} {_points(bar)}" for what, bar in bars.items())

@@ -6,7 +6,6 @@ is paired: the loss after calibration minus that before, sample by sample. The c
 the geometric means of those of the two halves.
 """
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -25,7 +24,13 @@ from bvalign.analysis.calibration import (
 )
 from bvalign.analysis.collect import draw_positions, one_thread_each
 from bvalign.analysis.decompositions import Kind
-from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance
+from bvalign.analysis.intervals import (
+    Estimate,
+    Spread,
+    estimate,
+    exponential,
+    samples_variance,
+)
 from bvalign.analysis.summary import Analysis
 from bvalign.decisions.calibrate.methods import FREE, cannot_scale
 from bvalign.decisions.calibrate.result import BEFORE, Calibrate, Losses, Method
@@ -35,7 +40,7 @@ MOST_LOGITS, LEAST_SAMPLES = 2**20, 400
 
 FEWEST = 20
 ALONE = "over samples alone: calibration is that of these very members"
-Halves = tuple[Int[Tensor, " half"], Int[Tensor, " half"]]
+Halves = tuple[Int[Tensor, " first"], Int[Tensor, " second"]]
 
 
 class _Judged(NamedTuple):
@@ -157,15 +162,10 @@ def _constants(
     influence = torch.empty(number, 2, dtype=torch.float64)
     for half, fit in zip(halves, fits, strict=True):
         influence[half] = fit.influence * number / len(half) / 2
-    logs = torch.tensor([fit.scales for fit in fits]).double().log().mean(dim=0).tolist()
-    agree, disagree = (_mean(influence[:, place], clusters, log) for place, log in enumerate(logs))
-    if name == "two_constants":
-        return {"agree": _exp(agree, 1), "disagree": _exp(disagree, 1)}
-    return {"temperature": _exp(agree, -1)}
-
-
-def _exp(log: Estimate, sign: int) -> Estimate:
-    """The exponential of a number, or one over it."""
-    low, high = sorted(sign * end for end in log.interval_samples or (log.value,) * 2)
-    interval = (math.exp(low), math.exp(high)) if log.interval_samples else None
-    return Estimate(math.exp(sign * log.value), None, interval, None, log.reason, None)
+    logs = torch.tensor([fit.scales for fit in fits]).double().log().mean(dim=0)
+    sign = 1 if name == "two_constants" else -1  # a temperature divides
+    found = (
+        exponential(_mean(sign * influence[:, place], clusters, sign * float(log)))
+        for place, log in enumerate(logs)
+    )
+    return dict(zip(("agree", "disagree") if sign > 0 else ("temperature",), found, strict=False))

@@ -1,23 +1,25 @@
 """A check of systematic errors on members that were held back.
 
 Half of the members name samples; how often do the others get these wrong? Once nearly all of the
-half vote for the same wrong class, once most of them are wrong, once a single one of them is wrong,
-which is what someone sees who has trained one model. Both halves take both parts.
+half vote for the same wrong class; once their mean is wrong, the surest errors, as many; once most
+of them are wrong; once a single one of them is, which is what someone sees who has trained one
+model. Both halves take both parts.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.decompositions import NEARLY_ALL, vote_counts
+from bvalign.analysis.decompositions import NEARLY_ALL, softmax, vote_counts
 from bvalign.analysis.given import Kept
 from bvalign.analysis.intervals import Estimate, Spread, estimate, samples_variance
 
 LEAST_MEMBERS = 4
 ALONE = "over samples alone: the members that are held back are the check"
-RULES = ("systematic", "majority", "member")
+RULES = ("systematic", "surest", "majority", "member")
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,14 @@ def held_back(kept: Kept, clusters: Int[Tensor, " samples"] | None) -> HeldBack 
         kept: logits of samples.
         clusters: of all samples.
     """
-    number, num_samples, num_classes = kept.logits.shape
+    number, num_samples, _ = kept.logits.shape
     if number < LEAST_MEMBERS:
         return None
-    votes, target = kept.logits.argmax(dim=-1), kept.target
-    halves = votes[::2], votes[1::2]
+    target, halves = kept.target, (kept.logits[::2], kept.logits[1::2])
     wrong, named = {rule: [] for rule in RULES}, {rule: [] for rule in RULES}
     for here, others in (halves, halves[::-1]):
-        error = (others != target).double().mean(dim=0)
-        for rule, weight in _named(here, target, num_classes).items():
+        error = (others.argmax(dim=-1) != target).double().mean(dim=0)
+        for rule, weight in _named(here, target).items():
             wrong[rule].append(weight * error)
             named[rule].append(weight)
     own = None if clusters is None else clusters[kept.positions]
@@ -65,17 +66,17 @@ def held_back(kept: Kept, clusters: Int[Tensor, " samples"] | None) -> HeldBack 
 
 
 def _named(
-    votes: Int[Tensor, "members samples"], target: Int[Tensor, " samples"], num_classes: int
+    logits: Float[Tensor, "members samples classes"], target: Int[Tensor, " samples"]
 ) -> dict[str, Float[Tensor, " samples"]]:
     """How much each rule names each sample, from 0 to 1."""
-    counts = vote_counts(votes, num_classes)
+    counts = vote_counts(logits.argmax(dim=-1), logits.shape[-1])
     largest = counts.scatter(-1, target.unsqueeze(-1), 0).amax(dim=-1)
     at_label = counts.gather(-1, target.unsqueeze(-1)).squeeze(-1)
-    rows: tuple[Bool[Tensor, " samples"], ...] = (
-        largest >= np.ceil(NEARLY_ALL * len(votes) - 1e-9),
-        largest > at_label,
-        1 - at_label / len(votes),
-    )
+    systematic = largest >= np.ceil(NEARLY_ALL * len(logits) - 1e-9)
+    top, mean = softmax(logits).mean(dim=0).max(dim=-1)
+    surest = top.where(mean != target, -1.0).argsort(descending=True)[: int(systematic.sum())]
+    as_many = torch.zeros_like(systematic).index_fill(0, surest, True) & (mean != target)
+    rows = (systematic, as_many, largest > at_label, 1 - at_label / len(logits))
     return {rule: row.double() for rule, row in zip(RULES, rows, strict=True)}
 
 

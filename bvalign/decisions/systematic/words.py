@@ -37,21 +37,20 @@ def baseline(checked: HeldBack | None) -> str:
     """Says what members that were held back get wrong, by rule."""
     if checked is None:
         return "The simple baseline, the errors of one member, needs four members to be checked."
-    systematic, majority, member = (said(checked.precision[rule]) for rule in checked.precision)
-    rates = [checked.precision[rule] for rule in ("systematic", "majority")]
-    if rates[0].value is None:
+    systematic, surest, majority, member = (said(rate) for rate in checked.precision.values())
+    if checked.precision["systematic"].value is None:
         return "No sample is named by half of the members, so there is nothing to check."
-    low, high = rates[0].quoted_interval or (-math.inf, math.inf)
-    other = rates[1].value
-    wins = "the baseline, a wrong majority, wins" if high < other else "the two are level"
-    if low > other:
-        wins = "consistency wins, for fewer samples"
+    wins = " and ".join(
+        f"{_against(checked.precision['systematic'], checked.precision[rule])} {what}"
+        for rule, what in (("majority", "a wrong majority"), ("surest", "the ranking"))
+    )
     share, more = (100 * checked.named[rule] for rule in ("systematic", "majority"))
     return (
         f"Half of the members, checked on the other half: a held-back member is wrong on "
         f"{systematic} of what they get consistently wrong ({share:.1f}% of the samples), on "
-        f"{majority} of what their majority gets wrong ({more:.1f}%), and on {member} of what one "
-        f"member gets wrong; {wins}."
+        f"{surest} of a ranking, the surest errors of their mean, as many, on {majority} of what "
+        f"their majority gets wrong ({more:.1f}%), and on {member} of what one member gets wrong: "
+        f"consistency {wins}."
     )
 
 
@@ -137,6 +136,14 @@ def _points(name: str, rows: Sequence[tuple[int, Estimate]]) -> Curve:
     ends = [rate.quoted_interval or (rate.value, rate.value) for _, rate in rows]
     low, high = zip(*ends, strict=True) if ends else ((), ())
     return Curve(name, values, [at for at, _ in rows], low, high, "points")
+
+
+def _against(rate: Estimate, other: Estimate) -> str:
+    """What a rate is to another, as its interval tells."""
+    low, high = rate.quoted_interval or (-math.inf, math.inf)
+    if other.value is None or low <= other.value <= high:
+        return "is level with"
+    return "beats" if low > other.value else "loses to"
 
 
 def _short(name: str) -> str:

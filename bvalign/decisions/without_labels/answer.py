@@ -11,8 +11,10 @@ from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.decisions.card import Card, Chart, Curve, Decision
 from bvalign.decisions.without_labels import words
-from bvalign.decisions.without_labels.learn import Found, Rows, Source, learn
+from bvalign.decisions.without_labels.by_group import GroupRisk
+from bvalign.decisions.without_labels.learn import NONE, Found, Rows, Source, learn
 from bvalign.decisions.without_labels.values import QUANTITIES, complement
+from bvalign.predictions import Groups
 
 NEEDS_TWO = "needs two members"
 ACCURACIES = {"accuracy": "error_rate", "ensemble_accuracy": "ensemble_error_rate"}
@@ -47,6 +49,7 @@ class RiskWithoutLabels(Decision):
             "sources": list(self.sources),
             "checks": [check._asdict() for check in found.checks] if found else [],
             "truth": dict(self.truth) or None,
+            "groups": [_row(group) for group in found.groups] if found else [],
             "notes": list(self.notes),
         }
 
@@ -132,7 +135,9 @@ class RiskWithoutLabels(Decision):
 
 
 def risk_without_labels(
-    target: Analysis | UnlabelledAnalysis, sources: Sequence[Source] = ()
+    target: Analysis | UnlabelledAnalysis,
+    sources: Sequence[Source] = (),
+    groups: Mapping[str, Groups] = NONE,
 ) -> RiskWithoutLabels:
     """Estimates error rates, risk and bias_sq of a target as if it had no labels.
 
@@ -140,6 +145,7 @@ def risk_without_labels(
         target: where it has labels, they are for comparison alone.
         sources: labelled predictions of the same members; the methods are fitted on the first, and
             the others tell which of them to recommend, and how far it may be off.
+        groups: of the samples of the target, by column.
 
     Raises:
         ValueError: there is neither a source nor a target without labels.
@@ -158,7 +164,9 @@ def risk_without_labels(
     kept, total = len(target.kept.positions), target.num_samples
     if kept < total:
         notes |= {f"all of it from {kept} of {total} samples, drawn at random": None}
-    found = learn(target.kept, sources)
+    rows = target.kept.positions.numpy()
+    of_kept = {c: Groups(names, numbers[rows]) for c, (names, numbers) in groups.items()}
+    found = learn(target.kept, sources, of_kept)
     names = tuple(source.name for source in sources)
     return RiskWithoutLabels(found.rows, found, names, truth, tuple(notes))
 
@@ -176,6 +184,12 @@ def _label_free(means: Mapping[str, Estimate]) -> Rows:
         method: {name: means[mean]._replace(reason=NEEDS_TWO) if mean in alone else means[mean]}
         for method, (name, mean) in places.items()
     }
+
+
+def _row(group: GroupRisk) -> dict[str, object]:
+    """A group as in summary.json."""
+    about = {name: getattr(group, name) for name in ("column", "group", "samples")}
+    return about | group.numbers
 
 
 def _points(numbers: list[Estimate], at: list[int]) -> Curve:

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from bvalign.analysis.given import Kept
 from bvalign.analysis.intervals import Estimate
 from bvalign.decisions.without_labels import words
+from bvalign.decisions.without_labels.by_group import GroupRisk, risk_by_group
 from bvalign.decisions.without_labels.choice import Check, chosen, errors_of
 from bvalign.decisions.without_labels.methods import (
     DEFAULT,
@@ -25,6 +27,7 @@ from bvalign.decisions.without_labels.spread import (
     with_chance,
 )
 from bvalign.decisions.without_labels.values import QUANTITIES, Sample, sample_of, values_of
+from bvalign.predictions import Groups
 
 TOO_FAR = 0.4
 """Distance above which a warning says so: two fifths of the samples have no counterpart."""
@@ -34,6 +37,7 @@ TWO_READINGS = math.log(1.5)
 
 ALL_ALIKE = "every answer in the source is {}, so nothing can be learnt of errors from it"
 
+NONE: Mapping[str, Groups] = MappingProxyType({})
 Rows = Mapping[str, Mapping[str, Estimate]]
 """Method -> quantity -> estimate."""
 
@@ -56,21 +60,23 @@ class Found(NamedTuple):
     shift: Shift
     warning: str | None
     checks: tuple[Check, ...]
+    groups: tuple[GroupRisk, ...] = ()
 
 
-def learn(target: Kept, sources: Sequence[Source]) -> Found:
+def learn(target: Kept, sources: Sequence[Source], groups: Mapping[str, Groups] = NONE) -> Found:
     """Fits all methods on the first source, and tries them on the others.
 
     Args:
         target: its labels are not read.
         sources: all of the same members of the target.
+        groups: of the samples of the target, by column.
     """
     number = max(kept.logits.shape[2] for kept in (target, *(s.kept for s in sources)))
     sample = sample_of(target, sources[0].members, number)
     first, *further = (sample_of(source.kept, None, number) for source in sources)
     source = labelled(first)
     shift = shift_between(first, sample, (source.values, values_of(sample)))
-    rows = with_chance(first, sample, shift.held)
+    rows = with_chance(first, sample, lambda ours, theirs, _: estimates(ours, theirs, shift.held))
     error = source.mean["error_rate"]
     if error in (0, 1):
         reason = ALL_ALIKE.format("wrong" if error else "right")
@@ -79,7 +85,9 @@ def learn(target: Kept, sources: Sequence[Source]) -> Found:
         return Found(rows, {}, reason, shift, None, ())
     pairs = zip(sources[1:], further, strict=True)
     checks = tuple(check(given.name, source, (first, other)) for given, other in pairs)
-    return Found(rows, *recommend(rows, shift, checks), checks)
+    scale = _scale(shift, DEFAULT, "error_rate", checks)
+    of_groups = risk_by_group(first, sample, shift.held, scale, groups)
+    return Found(rows, *recommend(rows, shift, checks), checks, of_groups)
 
 
 def check(name: str, source: Labelled, samples: tuple[Sample, Sample]) -> Check:
@@ -137,9 +145,7 @@ def recommend(
     for name in QUANTITIES:
         defined = [m for m in WITH_SOURCE if name in rows[m] and rows[m][name].value is not None]
         method = chosen(checks, name, defined)
-        errors = zip(errors_of(checks, method, name), checks, strict=True)
-        known = [(r, c.distance) for r, c in errors if math.isfinite(r)]
-        scale = shift_scale(shift.beyond_chance, [r for r, _ in known], [d for _, d in known])
+        scale = _scale(shift, method, name, checks)
         number = widened(rows[method][name], name, scale)
         if odds is not None:
             both = [widened(rows[m][name], name, scale) for m in (DEFAULT, _free(values))]
@@ -147,6 +153,13 @@ def recommend(
         recommended[name] = number, method
     warned = odds is not None or distance is not None
     return recommended, None, shift, words.differs(odds, distance) if warned else None
+
+
+def _scale(shift: Shift, method: str, name: str, checks: Sequence[Check]) -> tuple[float, int]:
+    """Of what the shift adds to the interval of a quantity."""
+    errors = zip(errors_of(checks, method, name), checks, strict=True)
+    known = [(r, c.distance) for r, c in errors if math.isfinite(r)]
+    return shift_scale(shift.beyond_chance, [r for r, _ in known], [d for _, d in known])
 
 
 def _free(estimates: Mapping[str, Numbers]) -> str:

@@ -143,7 +143,8 @@ def atc(source: Labelled, target: Values, held: float) -> Numbers:
 
 def temperature(source: Labelled, target: Values, held: float) -> Numbers:
     """The source's temperature on the target."""
-    return _exact_on_source(source, target, tempered(target, source.log_temperature))
+    q = tempered(target, source.log_temperature)
+    return _all(_exact_on_source(source, target, q).mean(dim=1))
 
 
 def noise_model(source: Labelled, target: Values, held: float) -> Numbers:
@@ -165,6 +166,11 @@ def noise_model(source: Labelled, target: Values, held: float) -> Numbers:
 
 def held_shares(source: Labelled, target: Values, held: float) -> Numbers:
     """Scaled disagreement, with the class shares of the source."""
+    return _all(held_samples(source, target, held).mean(dim=1))
+
+
+def held_samples(source: Labelled, target: Values, held: float) -> Float[Tensor, "4 samples"]:
+    """The same of each sample, in the order of `QUANTITIES`."""
     error = scaled(source, target, held)["error_rate"]
     if not math.isfinite(error):  # one member, or members that agree
         error = temperature(source, target, held)["error_rate"]
@@ -198,13 +204,10 @@ def estimates(source: Labelled, target: Values, held: float) -> dict[str, Number
     return found | {name: method(source, target, held) for name, method in WITH_SOURCE.items()}
 
 
-def _exact_on_source(source: Labelled, target: Values, q: Tensor) -> Numbers:
+def _exact_on_source(source: Labelled, target: Values, q: Tensor) -> Float[Tensor, "4 samples"]:
     """What label probabilities say, times what makes the source's say what is true of it."""
     expects = expected(source.values, source.label_probs).mean(dim=1)
-    found = expected(target, q).mean(dim=1) * source.truth.mean(dim=1) / expects
-    return dict(zip(QUANTITIES, found.tolist(), strict=True)) | {
-        name: min(float(found[row]), 1.0) for row, name in enumerate(RATES)
-    }
+    return expected(target, q) * (source.truth.mean(dim=1) / expects).unsqueeze(1)
 
 
 def _ratio(a: float, b: float) -> float:

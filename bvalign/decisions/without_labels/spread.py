@@ -19,18 +19,21 @@ freedom, to what chance allows, as root of the sum of squares.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
+from jaxtyping import Int
 from scipy.special import expit, logit, stdtrit
+from torch import Tensor
 
 from bvalign.analysis.groups import member_groups
 from bvalign.analysis.intervals import Estimate, Spread, estimate
-from bvalign.decisions.without_labels.methods import Numbers, estimates, labelled
+from bvalign.decisions.without_labels.methods import Labelled, Numbers, labelled
 from bvalign.decisions.without_labels.values import (
     BLOCKS,
     RATES,
     Sample,
+    Values,
     blocks,
     part_of,
     values_of,
@@ -48,36 +51,35 @@ NEAR = 0.1
 LARGEST = 2.0
 """Of risk and bias_sq."""
 
+Compute = Callable[[Labelled, Values, Int[Tensor, " some"] | None], dict[str, Numbers]]
+"""Maps a source, a target, and which of its samples they are (None for all) to numbers."""
+
 EDGE = 1e-4
 """Rates closer to 0 or 1 count as this close, in log odds."""
 
 
-def with_chance(
-    source: Sample, target: Sample, held: float
-) -> tuple[dict[str, dict[str, Estimate]], dict[str, dict[str, Estimate]]]:
-    """All methods with what chance allows.
+def with_chance(source: Sample, target: Sample, compute: Compute) -> dict[str, dict[str, Estimate]]:
+    """Several kinds of estimates with what chance allows.
 
     Args:
         source: with labels.
         target: its labels are not read.
-        held: see `methods.estimates`.
+        compute: gives the numbers by kind and quantity.
 
     Returns:
-        Method -> quantity -> estimate.
+        Kind, such as the method -> quantity -> estimate.
     """
     ours, theirs = labelled(source), values_of(target)
-    whole = estimates(ours, theirs, held)
-    of_source = [
-        estimates(labelled(part_of(source, rows)), theirs, held) for rows in blocks(source)
-    ]
-    of_target = [estimates(ours, values_of(part_of(target, rows)), held) for rows in blocks(target)]
+    whole = compute(ours, theirs, None)
+    of_source = [compute(labelled(part_of(source, rows)), theirs, None) for rows in blocks(source)]
+    of_target = [compute(ours, values_of(part_of(target, rows)), rows) for rows in blocks(target)]
     number = len(target.votes)
     of_members = []
     if number >= LEAST_MEMBERS:
         for group in member_groups(number).members:
             rest = [m for m in range(number) if m not in group]
             parts = (part_of(sample, members=rest) for sample in (source, target))
-            of_members.append(estimates(labelled(next(parts)), values_of(next(parts)), held))
+            of_members.append(compute(labelled(next(parts)), values_of(next(parts)), None))
     units = source.units + target.units
     return {
         method: {
@@ -156,7 +158,8 @@ def _estimate(
     units: int,
 ) -> Estimate:
     of_source, of_target, of_members = (
-        _jackknife([found[method][name] for found in parts]) for parts in left_out
+        _jackknife([found.get(method, {}).get(name, math.nan) for found in parts])
+        for parts in left_out
     )
     if not math.isfinite(value):
         return Estimate(None, reason=UNDEFINED)

@@ -68,7 +68,7 @@ def _checked(scores: Scores, clusters_file: Path | None) -> Predictions:
     index = _ids(scores, "index", _common(scores, "index", _index(scores), members), num_samples)
     order = np.argsort(index, kind="stable")
     in_order = bool((order == np.arange(num_samples)).all())
-    clusters = find_clusters(scores.path, scores.clusters, clusters_file, order)
+    clusters = find_clusters(scores.clusters, clusters_file, order)
     groups, groups_note = find_groups(scores.path, scores.groups, order)
     labels = scores.labels
     if labels is not None:

@@ -64,7 +64,6 @@ def read_clusters(
 
 
 def find_clusters(
-    path: Path,
     given: Shaped[np.ndarray, "..."] | None,
     file: Path | None,
     order: Int[np.ndarray, " samples"],
@@ -72,22 +71,13 @@ def find_clusters(
     """Numbers the clusters.
 
     Args:
-        path: of the predictions, named in messages.
         given: the result of `read_clusters`, without samples that were left out.
         file: where they come from, if not from the predictions.
         order: rows of the predictions, sorted by index.
-
-    Raises:
-        ValueError: there is one cluster.
     """
     if given is None:
         return Clusters(None, ())
     _, first, place = np.unique(given[order], return_index=True, return_inverse=True)
-    if len(first) < 2:
-        raise ValueError(
-            f"{file or path}: there must be at least two clusters, got one for all "
-            f"{len(order)} samples; leave clusters out if samples were drawn one by one"
-        )
     numbers = np.argsort(np.argsort(first))[place].astype(np.int64)
     return Clusters(numbers, (_note(numbers, file),))
 
@@ -100,7 +90,7 @@ def with_clusters(predictions: Predictions, file: Path) -> Predictions:
         ValueError: the clusters are not what they must be.
     """
     given = read_clusters(file, None, file, predictions.index)
-    clusters = find_clusters(file, given, file, np.arange(predictions.num_samples))
+    clusters = find_clusters(given, file, np.arange(predictions.num_samples))
     notes = (*predictions.notes, *clusters.notes)
     return replace(predictions, clusters=clusters.numbers, notes=notes)
 
@@ -116,6 +106,11 @@ def _check_clusters(path: Path, given: np.ndarray, num_samples: int) -> None:
         raise ValueError(
             f"{path}: every sample must have a cluster, but {empty} of {num_samples} are empty; "
             "give a sample that stands alone a cluster of its own"
+        )
+    if (given == given[0]).all():
+        raise ValueError(
+            f"{path}: there must be at least two clusters, got one for all {num_samples} samples; "
+            "leave clusters out if samples were drawn one by one"
         )
 
 

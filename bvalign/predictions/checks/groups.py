@@ -17,7 +17,8 @@ from bvalign.predictions.checks.strings import escaped
 from bvalign.predictions.predictions import Groups, Predictions
 from bvalign.predictions.scores.numbers import as_numbers
 
-Columns = Mapping[str, Shaped[np.ndarray, " samples"]]
+Columns = Mapping[str, Shaped[np.ndarray, "..."]]
+"""Values of each column, one per sample once they are checked."""
 
 COLUMN = "group"
 """Name of a column that has none of its own."""

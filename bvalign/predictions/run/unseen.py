@@ -9,8 +9,8 @@ intervals over judges mean what intervals over members do: what another ensemble
 same way on the same samples, would give.
 
 Of bootstrap resamples a group may have seen a sample as a whole, with probability (1 - 1/e)^7 = 4%
-for groups of seven. Then the first unused member of any group takes the place, and the judges of
-some samples are those of others in another place; intervals over judges are as much too narrow.
+for groups of seven. Then the first unused member of any group takes the place: in so few cases that
+intervals over judges are hardly too narrow.
 """
 
 from typing import NamedTuple

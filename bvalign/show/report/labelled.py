@@ -3,6 +3,7 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bvalign.analysis.intervals import exponential
 from bvalign.analysis.summary import Analysis
 from bvalign.show.figures import (
     Panel,
@@ -14,7 +15,7 @@ from bvalign.show.figures import (
 )
 from bvalign.show.figures import samples as figures
 from bvalign.show.report.page import page
-from bvalign.show.report.summary_json import geometric_mean, summarise
+from bvalign.show.report.summary_json import summarise
 
 __all__ = ["alignment", "page", "plot", "summarise"]
 
@@ -62,7 +63,7 @@ def plot(analysis: Analysis) -> dict[str, Figure]:
         plots["ratio"] = figures.ratio_histogram(
             ratio,
             correct,
-            geometric_mean(population.offset),
+            exponential(population.offset),
             num_members=analysis.num_members,
             flags=population.flags,
             bounded=bounded,

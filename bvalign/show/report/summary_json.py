@@ -10,7 +10,7 @@ from torch import Tensor
 from bvalign.analysis.block_values import OF_PAIRS
 from bvalign.analysis.collapse import Collapse
 from bvalign.analysis.groups import member_groups
-from bvalign.analysis.intervals import Estimate
+from bvalign.analysis.intervals import exponential
 from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions
 from bvalign.provenance import versions
@@ -23,9 +23,6 @@ NEED_ONE = ("kl_risk", "kl_bias", "kl_variance")
 """Means that are defined for a single member, if no probability is zero."""
 
 SOFT_RATIO = "labels are soft: no ceiling holds, and unbiased squared bias can be negative"
-
-LARGEST_LOG = 700.0
-"""Larger logarithms have no float64."""
 
 
 def summarise(
@@ -59,21 +56,6 @@ def summarise(
         "collapse": _collapse(analysis.collapse),
         "notes": list(analysis.notes),
     } | how_it_was_made(predictions, origin)
-
-
-def geometric_mean(offset: Estimate) -> Estimate:
-    """Turns a mean of log variance - log bias_sq into the geometric mean of their ratio.
-
-    >>> geometric_mean(Estimate(0.0, (-1e9, math.log(2))))[:2] == (1, (math.exp(-700), 2))
-    True
-    """
-
-    def ratio(log: float) -> float:
-        return math.exp(min(max(log, -LARGEST_LOG), LARGEST_LOG))
-
-    intervals = (ends and (ratio(ends[0]), ratio(ends[1])) for ends in offset[1:4])
-    value = None if offset.value is None else ratio(offset.value)
-    return Estimate(value, *intervals, offset.reason)
 
 
 def how_it_was_made(predictions: Predictions, origin: dict[str, object]) -> dict[str, object]:
@@ -176,7 +158,7 @@ def _ratio(analysis: Analysis) -> dict[str, object]:
         **({"reason": SOFT_RATIO} if soft else {}),
         "quantiles": plain(analysis.ratio_quantiles()),
         "population": {
-            "geometric_mean": plain(geometric_mean(population.offset)),
+            "geometric_mean": plain(exponential(population.offset)),
             "spread": plain(population.spread),
         },
     }

@@ -6,10 +6,10 @@ import re
 import pytest
 from rich.console import Console
 
-from bvalign.analysis.intervals import Estimate
+from bvalign.analysis.intervals import Estimate, exponential
 from bvalign.analysis.slopes import FLAGS
 from bvalign.show.report.sentences import cautions, in_words
-from bvalign.show.report.summary_json import geometric_mean, plain
+from bvalign.show.report.summary_json import plain
 from bvalign.show.report.terminal import print_main_numbers
 from tests.analysed import analysed
 from tests.ensembles import aligned_ensemble
@@ -98,7 +98,7 @@ def summary_with(value, ends, *, members=8, flags=(), name="interval"):
             },
             "ols": {"slope": number},
         },
-        "ratio": {"population": {"geometric_mean": plain(geometric_mean(Estimate(-2.0)))}},
+        "ratio": {"population": {"geometric_mean": plain(exponential(Estimate(-2.0)))}},
     }
 
 

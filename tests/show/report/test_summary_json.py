@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from bvalign import analyze, open_predictions
-from bvalign.analysis.intervals import Estimate
+from bvalign.analysis.intervals import Estimate, exponential
 from bvalign.analysis.slopes import FLAGS
 from bvalign.show.report.labelled import summarise
-from bvalign.show.report.summary_json import geometric_mean, plain
+from bvalign.show.report.summary_json import plain
 from bvalign.show.report.unlabelled import summarise as summarise_unlabelled
 from tests import ROOT
 from tests.analysed import analysed
@@ -133,8 +133,8 @@ def test_the_population_is_shown_as_slope_and_offset_with_their_flags():
 
 
 def test_a_geometric_mean_is_always_a_number():
-    assert geometric_mean(Estimate(0.0, (-1e5, 1e5))).interval == (math.exp(-700), math.exp(700))
-    assert geometric_mean(Estimate(None, reason="few")) == Estimate(None, reason="few")
+    assert exponential(Estimate(0.0, (-1e5, 1e5))).interval == (math.exp(-700), math.exp(700))
+    assert exponential(Estimate(None, reason="few")) == Estimate(None, reason="few")
 
 
 def test_ols_counts_the_samples_of_its_line():
