@@ -18,12 +18,7 @@ MORE = 8
 """Members more, of which the card says what they bring."""
 
 FEW = 5
-NAMES = {
-    "risk": "risk",
-    "error": "error",
-    "cross_entropy": "cross-entropy",
-    "calibration": "squared calibration error",
-}
+NAMES = ("risk", "error", "cross_entropy", "calibration")
 ASSUMPTION = (
     "New members are trained as these were, and drawn independently. Up to {m} members, numbers "
     "come from ensembles of some of them. Beyond, the risk is bias² + variance/m, exactly; the "
@@ -37,7 +32,6 @@ class HowManyMembers(Decision):
 
     Attributes:
         num_members: M.
-        num_samples: N.
         curves: number -> its curve over m; none with a single member.
         targets: wanted value by name -> members that it takes.
         alone: risk of a member.
@@ -45,7 +39,6 @@ class HowManyMembers(Decision):
     """
 
     num_members: int
-    num_samples: int
     curves: Mapping[str, RiskCurve | SizeCurve]
     targets: Mapping[str, Needed] = field(default_factory=dict)
     alone: Estimate | None = None
@@ -184,17 +177,15 @@ def how_many_members(
         ValueError: a target with another name, or outside what is possible.
     """
     targets = check_targets(targets or {})
-    members, samples = analysis.num_members, analysis.num_samples
+    members = analysis.num_members
     found = {"risk": analysis.risk_curve, **analysis.sizes._asdict()}
-    curves = {name: found[name] for name in NAMES if found[name].defined}
-    if members == 1:
-        curves = {}
+    curves = {} if members == 1 else {name: found[name] for name in NAMES}
     needed = {
-        name: members_needed(name, wanted, curves.get(name.replace("accuracy", "error")), members)
+        name: members_needed(name, wanted, curves.get(name.replace("accuracy", "error")))
         for name, wanted in targets.items()
     }
     about = (analysis.means["risk"], analysis.soft_labels)
-    return HowManyMembers(members, samples, curves, needed, *about)
+    return HowManyMembers(members, curves, needed, *about)
 
 
 def _has(curve: RiskCurve | SizeCurve, size: int) -> bool:

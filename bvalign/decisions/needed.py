@@ -62,21 +62,18 @@ def check_targets(targets: Mapping[str, object]) -> dict[str, float]:
     return checked
 
 
-def members_needed(
-    name: str, wanted: float, curve: RiskCurve | SizeCurve | None, num_members: int
-) -> Needed:
+def members_needed(name: str, wanted: float, curve: RiskCurve | SizeCurve | None) -> Needed:
     """Number of members that brings a number to its wanted value.
 
     Args:
         name: of the target.
         wanted: its value.
-        curve: of that number over the members, of the error for accuracy; None if there is none.
-        num_members: M, for the sentence.
+        curve: of that number over the members, of the error for accuracy; None of one member.
     """
     said = f"{name.replace('_', '-')} of {wanted:g}"
-    if curve is None:
-        reason = "one member" if num_members == 1 else "a curve without values"
-        return Needed(wanted, None, None, None, f"For the {said}, {reason} gives no answer.")
+    if curve is None or not curve.defined:
+        reason = "there is one member" if curve is None else curve.at(1).reason
+        return Needed(wanted, None, None, None, f"Nothing is known of the {said}: {reason}.")
     most = 1 - wanted if name == "accuracy" else wanted
     members = _smallest(lambda size: curve.at(size).value <= most)
     low, high = (_smallest(lambda size, end=end: _end(curve, size, end) <= most) for end in (0, 1))
