@@ -33,7 +33,6 @@ FILES = {
     "figures/alignment_linear.png",
     "figures/slope_over_members.png",
     "figures/ratio.png",
-    "figures/gain_from_members.png",
     "figures/disagreement.png",
     "figures/reliability.png",
 }

@@ -1,6 +1,5 @@
-"""Figures of members rather than samples: the gain from more of them, their pairs and curves."""
+"""Figures of members rather than samples: their pairs and curves."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bvalign.analysis.summary import Analysis
-from bvalign.show.figures.style import BOUND, CORRECT, FIT, GRID, WRONG
+from bvalign.show.figures.style import CORRECT, FIT, GRID, WRONG
 
 PAIRS_SHOWN = 10_000
 SIZE_STYLES = {
@@ -113,61 +112,6 @@ def disagreement_over_error(
     return figure
 
 
-class OverMembers(NamedTuple):
-    """A number over the size of disjoint ensembles of some of the members."""
-
-    members: Float[np.ndarray, " sizes"]  # ascending
-    mean: Float[np.ndarray, " sizes"]  # over ensembles
-    spread: Float[np.ndarray, " sizes"]  # standard deviation over them; NaN for a single one
-
-
-def gain_from_members(
-    risk: OverMembers,
-    error: OverMembers,
-    *,
-    bias_sq: float,
-    variance: float,
-    num_samples: int,
-    noise: float = 0.0,
-) -> Figure:
-    """Plots the risk and the error rate of an ensemble of m members over m.
-
-    The mean of m members has squared-loss risk bias_sq + variance / m: more members remove
-    variance but never squared bias, nor label noise.
-
-    Args:
-        risk: squared-loss risk of the mean of m members (squared probability).
-        error: fraction of samples that the mean of m members gets wrong.
-        bias_sq: unbiased, mean over samples: the limit of infinitely many members.
-        variance: unbiased, mean over samples.
-        num_samples: N, for the title.
-        noise: of soft labels, mean over samples; part of the risk.
-    """
-    figure = Figure(figsize=(11.2, 4.4), layout="constrained")
-    left, right = _row(figure, 2)
-    most = int(max(risk.members.max(), 2))
-    m = np.geomspace(1, 4 * most, 200)
-    limit, parts = noise + bias_sq, "noise + bias²" if noise else "bias²"
-    left.plot(m, limit + variance / m, color=FIT, lw=1.2, label=f"{parts} + variance / m")
-    left.axhline(limit, color=BOUND, ls="--", lw=1.2, label=f"limit: {parts} = {limit:.3g}")
-    text = "ensembles of some of these members"
-    for axes, curve, colour in ((left, risk, CORRECT), (right, error, WRONG)):
-        bars = np.nan_to_num(curve.spread)
-        axes.errorbar(
-            curve.members, curve.mean, yerr=bars, fmt="o", color=colour, capsize=3, label=text
-        )
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(curve.members, [str(int(size)) for size in curve.members])
-        axes.minorticks_off()
-        axes.set_ylim(0, 1.15 * axes.dataLim.y1 or 1.0)  # a flat curve has no margin of its own
-    right.set_xlim(left.get_xlim())
-    name = "members m (bars: one standard deviation over disjoint ensembles)"
-    _finish(left, name, "risk of the mean of m members (squared probability)")
-    _finish(right, name, "error of the mean of m members (fraction)")
-    figure.suptitle(f"N = {num_samples}, M = {most}", fontsize=10)
-    return figure
-
-
 def curves_band(
     epoch: Num[np.ndarray, " epochs"], values: Mapping[str, Float[np.ndarray, "members epochs"]]
 ) -> Figure:
@@ -199,41 +143,14 @@ def curves_band(
 
 
 def member_figures(analysis: Analysis) -> dict[str, Figure]:
-    """Plots the gain from members and their disagreement, by file name; needs two members."""
-    means = analysis.means
-    accuracy = analysis.member_accuracy.numpy()
-    alone = (1 - accuracy.mean(), accuracy.std(ddof=1))
-    noise, bias_sq = 0.0, means["bias_sq_unbiased"].value
-    if analysis.soft_labels:  # whose sum with the noise needs no second answer
-        noise = means["noise"].value
-        bias_sq = means["risk"].value - noise - means["variance_unbiased"].value
-    without_noise = _over_members(analysis, "bias_sq", (means["risk"].value - noise, math.nan))
-    return {
-        "gain_from_members": gain_from_members(
-            without_noise._replace(mean=noise + without_noise.mean),
-            _over_members(analysis, "error", alone),
-            bias_sq=bias_sq,
-            variance=means["variance_unbiased"].value,
-            num_samples=analysis.num_samples,
-            noise=noise,
-        ),
-        "disagreement": disagreement_over_error(
-            analysis.pair_disagreement.numpy(),
-            1 - accuracy[analysis.paired.numpy()],
-            num_samples=analysis.num_samples,
-            num_members=analysis.num_members,
-        ),
-    }
-
-
-def _over_members(analysis: Analysis, number: str, alone: tuple[float, float]) -> OverMembers:
-    """Reads a number of the mean of m members; its risk is the plug-in squared bias of them."""
-    rows = [(1, *alone)] + [
-        (row["members"], row["mean"], math.nan if row["spread"] is None else row["spread"])
-        for row in analysis.alignment.curve
-        if (row["estimator"], row["number"]) == ("mean", number)
-    ]
-    return OverMembers(*np.array(rows, dtype=float).T)
+    """Plots the disagreement of members, by file name; needs two members."""
+    figure = disagreement_over_error(
+        analysis.pair_disagreement.numpy(),
+        1 - analysis.member_accuracy.numpy()[analysis.paired.numpy()],
+        num_samples=analysis.num_samples,
+        num_members=analysis.num_members,
+    )
+    return {"disagreement": figure}
 
 
 def _row(figure: Figure, number: int) -> Sequence[Axes]:

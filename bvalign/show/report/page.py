@@ -29,10 +29,6 @@ CAPTIONS = {
     "ratio": "The ratio of variance to squared bias of these members, sample by sample. No "
     "ensemble of M members can exceed M - 1, whatever its models are. Green: the geometric mean "
     "over the correct samples at infinitely many members, with its 95% interval.",
-    "gain_from_members": "The gain from more members. The mean of m members has the risk bias² + "
-    "variance / m (unbiased values): more members remove variance but never squared bias, the "
-    "dashed limit. Right: the error rate of the mean of m members. Points are means over ensembles "
-    "of these members that have none in common.",
     "disagreement": "The disagreement of every pair of members over their error rate. On average "
     "the two are equal if vote shares are calibrated; below the line, members make the same "
     "mistakes more often than calibrated votes would.",
@@ -56,10 +52,6 @@ SOFT_CAPTIONS = {
     "mistakes together.",
     "alignment_linear": "The same on linear axes. Labels are soft: squared bias is the distance "
     "from the distribution of the label, and bounds for a single label do not hold.",
-    "gain_from_members": "The gain from more members. The mean of m members has the risk noise + "
-    "bias² + variance / m: more members remove variance but neither squared bias nor label noise, "
-    "the dashed limit. Right: the error rate of the mean of m members at the most probable class. "
-    "Points are means over ensembles of these members that have none in common.",
     "ratio": "The ratio of variance to squared bias of these members, sample by sample. Labels are "
     "soft, so that members that agree with them on average can exceed M - 1.",
     "reliability": "Calibration of the mean of the members. Labels are soft: the accuracy is the "

@@ -1,7 +1,6 @@
 """Figures of members, also where there is little to draw."""
 
 import itertools
-import math
 
 import numpy as np
 import pytest
@@ -11,10 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from bvalign.analysis.calibration.disagreement import pair_disagreement
 from bvalign.show.figures.members import (
     Interval,
-    OverMembers,
     curves_band,
     disagreement_over_error,
-    gain_from_members,
     member_figures,
     over_size,
 )
@@ -105,31 +102,6 @@ def test_degenerate_ensembles_are_drawn(right, members):
     logits[:, :, 0 if right else 1] = 5
     for figure in member_figures(analysed(logits, target)).values():
         drawn(figure)
-
-
-def test_gain_follows_the_law_of_the_mean():
-    logits, target = aligned_ensemble(members=9, samples=100)
-    logits[:, :30] *= 0.05
-    found = analysed(logits, target)
-    means = {name: mean.value for name, mean in found.means.items()}
-    figure = drawn(member_figures(found)["gain_from_members"])
-    left, right = figure.axes
-    curve = dict(zip(*left.containers[0].lines[0].get_data(), strict=True))
-    assert list(curve) == [1, 2, 4, 8, 9]
-    assert curve[1] == pytest.approx(means["risk"], rel=1e-12)
-    limit, variance = means["bias_sq_unbiased"], means["variance_unbiased"]
-    assert curve[9] == pytest.approx(limit + variance / 9, rel=1e-9)
-    # of eight members there is one ensemble, which leaves out one of nine
-    assert curve[8] == pytest.approx(limit + variance / 8, rel=0.15)
-    assert left.get_ylim()[1] > 1.1 * means["risk"]
-    errors = dict(zip(*right.containers[0].lines[0].get_data(), strict=True))
-    assert errors[9] == pytest.approx(float((~found.table.decomposition.correct).double().mean()))
-    assert errors[1] == pytest.approx(means["error_rate"])
-
-
-def test_gain_from_one_size():
-    one = OverMembers(np.array([1.0]), np.array([0.2]), np.array([math.nan]))
-    drawn(gain_from_members(one, one, bias_sq=0.1, variance=0.1, num_samples=5))
 
 
 @pytest.mark.parametrize("epochs", [1, 4])
