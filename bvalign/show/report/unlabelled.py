@@ -102,7 +102,10 @@ def page(
         "without_labels": found,
         "quantities": {k: v for k, v in found.items() if "methods" in (v or ())},
     }
-    return render(template, summary, repr(analysis), figures, CAPTIONS, **more)
+    card = summary.get("decisions", {}).get("without_labels")
+    estimated = card is not None and card["number"]["value"] is not None
+    headline = "\n".join([*([card["answer"]] if estimated else []), repr(analysis)])
+    return render(template, summary, headline, figures, CAPTIONS, **more)
 
 
 def _extremes(analysis: UnlabelledAnalysis, predictions: Predictions) -> list[dict[str, object]]:
