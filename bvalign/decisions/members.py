@@ -128,7 +128,7 @@ class HowManyMembers(Decision):
         return (
             f"The simple answer, that nothing changes beyond {self.num_members} members, is an "
             f"error of {_percent(now)} for any number, against {_percent(limit)} in the limit. For "
-            "the error it is about as close; for the risk and the cross-entropy it is not."
+            "small changes of the error it is as close; for risk and cross-entropy it is not."
         )
 
     def _chart(self) -> Chart:
