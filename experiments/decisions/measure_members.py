@@ -320,7 +320,7 @@ def goals(found: dict) -> list[Goal]:
     """Coverage of the intervals: reached if every row is within chance of what is wanted."""
     wanted = "95% intervals cover 92 to 98 of 100"
     low, high = (  # 99 of 100 measurements of a coverage at the end of the range are inside
-        end + side * 258 * math.sqrt(end / 100 * (1 - end / 100) / found["draws"])
+        end + side * 2.58 * math.sqrt(end * (1 - end) / found["draws"])
         for end, side in zip(COVERED, (-1, 1), strict=True)
     )
 
