@@ -432,7 +432,8 @@ def test_a_short_fit_times_no_plans(fit, tmp_path):
 def test_steps_of_a_fit_are_counted_by_hand(trainer, steps):
     data = Digits(batch_size=20, num_train=150)  # seven whole batches
     data.setup()
-    assert _steps(3, data, quiet_trainer(**trainer)) == 3 * steps
+    module = Ensemble(10, (1, 8, 8), arch="mlp")
+    assert _steps(3, module, data, quiet_trainer(**trainer)) == 3 * steps
 
 
 def test_make_pack_takes_any_function_that_creates_networks():

@@ -7,6 +7,9 @@ from bvalign.show.figures.charts import chart
 from bvalign.show.report.summary_json import plain
 from bvalign.show.report.template import CHART
 
+OF_DECISIONS = {"abstain.json", "calibrate.json", "groups.json"}
+"""Files that decisions may write beside the report."""
+
 OF_CARD = ("question", "answer", "number", "assumption", "baseline", "page", "beside")
 
 

@@ -16,7 +16,7 @@ from bvalign.atomic import write_atomic
 from bvalign.decisions import Decisions
 from bvalign.predictions import Predictions
 from bvalign.show.report import labelled, unlabelled
-from bvalign.show.report.decide import cards, charts
+from bvalign.show.report.decide import OF_DECISIONS, cards, charts
 from bvalign.show.report.review import REVIEW, review_page
 from bvalign.show.report.samples_csv import write_samples
 from bvalign.show.report.summary_json import how_it_was_made, plain
@@ -65,6 +65,8 @@ def write_report(
     made = how_it_was_made(predictions, origin)
     for name, content in files.items():
         write_atomic(out / name, (json.dumps(plain(content) | made, indent=1) + "\n").encode())
+    for name in OF_DECISIONS - files.keys():  # one of before is not of these predictions
+        (out / name).unlink(missing_ok=True)
     images = {}
     for name, figure in (report.plot(analysis) | charts(decisions)).items():
         images[name] = save_figure(figure, out / "figures" / name, pdf=pdf)
