@@ -25,7 +25,7 @@ ROOMS = {
     "data": {"randomness", "predictions"},
     "ensemble": {"float32", "float64", "randomness", "data", "predictions"},
     "analysis": {"memory"},
-    "decisions": {"analysis", "predictions"},
+    "decisions": {"analysis", "memory", "predictions"},
     "show": {"analysis", "decisions", "float64", "predictions", "provenance", "atomic"},
     "commands": {
         *("analysis", "atomic", "data", "decisions", "ensemble", "float64", "memory"),

@@ -1,7 +1,6 @@
 """All questions that an analysis can answer."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from bvalign.analysis.collect import one_thread_each
@@ -16,6 +15,7 @@ from bvalign.decisions.needed import check_targets
 from bvalign.decisions.systematic import systematic_or_chance
 from bvalign.decisions.without_labels import Source, risk_without_labels
 from bvalign.decisions.wrong_labels import wrong_labels
+from bvalign.memory import return_freed_memory
 from bvalign.predictions import Groups, Predictions
 
 Decisions = Mapping[str, Decision]
@@ -73,10 +73,12 @@ def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[st
         analysis: with labels or without.
         options: of the user.
     """
-    questions = _questions(analysis, options)
-    with one_thread_each() as number, ThreadPoolExecutor(number) as pool:
-        answers = [pool.submit(ask, *about) for ask, *about in questions.values()]
-        return {key: answer.result() for key, answer in zip(questions, answers, strict=True)}
+    answers = {}
+    with one_thread_each():
+        for key, (ask, *about) in _questions(analysis, options).items():
+            answers[key] = ask(*about)
+            return_freed_memory()  # each needs many times what it keeps
+    return answers
 
 
 def _questions(
