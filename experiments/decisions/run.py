@@ -3,8 +3,9 @@
 python experiments/decisions/run.py [members systematic without_labels ...] [--quick]
 
 Data sets come from `--data` (BVALIGN_DATA): ensembles that others trained in `ensembles/`, and
-images. Each question takes a few minutes on two cores; its numbers are in results/QUESTION.json,
-and results.md is written anew from all of them.
+images. Each question takes one to ten minutes on two cores; its numbers are in
+results/QUESTION.json, and results.md is written anew from all of them. wrong_labels compares with
+cleanlab (`pip install 'bvalign[labels]'`) and leaves out CIFAR-10N where its images are not there.
 """
 
 import argparse
