@@ -75,8 +75,10 @@ PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses=4 --dist loadgrou
 test: setup lint  ## lint, then what a change needs, side by side on up to four cores
 	$(PYTEST) -m "not slow"
 
+# every report answers all questions: to check their shapes everywhere would take minutes
 test-slow: setup  ## what takes longer: browser, crash points, several nodes, walkthroughs
 	$(PYTEST) -m slow -rs
+	$(PYTEST) -m "not slow" --jaxtyping-packages=bvalign.decisions,beartype.beartype tests/decisions
 
 test-hostile: setup  ## all tests in environments that must not matter, one after another
 	tests/hostile.sh $(abspath $(BIN))/python

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from goals import Goal
+from decision_goals import Goal
 
 from bvalign import open_predictions
 from bvalign.analysis.decompositions import member_probs, vote_counts

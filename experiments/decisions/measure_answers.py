@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from goals import Goal
+from decision_goals import Goal
 
 import bvalign
 from bvalign.analysis.decompositions import Column, Unit, vote_counts

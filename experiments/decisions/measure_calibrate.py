@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from goals import Goal
+from decision_goals import Goal
 
 import bvalign
 from bvalign.analysis.calibration import Scales, fit_scales, in_random_order, scaled_mean

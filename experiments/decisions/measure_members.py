@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from goals import Goal
+from decision_goals import Goal
 from simulated import WORLDS, draw_members, draw_samples
 
 from bvalign.analysis.decompositions import member_probs

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from goals import Goal
+from decision_goals import Goal
 from systematic_simulated import coverage, discoveries
 
 from bvalign.analysis.decompositions import error_kinds

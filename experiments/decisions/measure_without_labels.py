@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from goals import Goal
+from decision_goals import Goal
 from shifted_images import shifted_ensembles
 from simulated_shift import coverage
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from goals import Goal
+from decision_goals import Goal
 from simulated_labels import coverage
 from trained import train_missing
 

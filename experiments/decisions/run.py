@@ -16,7 +16,7 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-from goals import lines
+from decision_goals import lines
 from trained import train_missing
 
 from bvalign.provenance import versions
