@@ -252,6 +252,7 @@ def device_parts(device):
     return steps["rows"]
 
 
+@pytest.mark.slow
 def test_the_gpu_part_runs_on_a_cpu_too():
     device_parts("cpu")
 

@@ -88,6 +88,7 @@ def test_two_cells_make_rows_tables_and_verdicts(tiny, truth_file):
     assert "2 of 2 cells, 7 to 7 draws each" in text
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_with_the_same_numbers(tiny, truth_file, tmp_path):
     options = ["--work", "work", "--out", "out", "--truths", truth_file, "--draws", "30"]
     command = [sys.executable, SCRIPT, *options, "--workers"]

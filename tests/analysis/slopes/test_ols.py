@@ -110,6 +110,7 @@ def test_influences_are_derivatives_by_the_weight_of_a_sample():
             assert found[name].sample[n].item() == pytest.approx(slopes[place], rel=1e-5, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_line_of_other_ensembles_of_as_many_members():
     """Fresh samples and members each time: 300 draws know 95% to 1.3%."""
     rng, found = np.random.default_rng(5), []

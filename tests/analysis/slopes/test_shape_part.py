@@ -85,6 +85,7 @@ def test_the_parts_are_their_sums():
     assert clustered.samples == pytest.approx(sums.var(ddof=1) * 50 / SAMPLES**2, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_part_over_samples_is_the_spread_over_draws_of_samples():
     """Of the mean skewness itself: 50 draws know a variance to 20%."""
     rng, values, parts = np.random.default_rng(2), [], []
