@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from bvalign.decisions import Chart, Curve
 from bvalign.show.figures.style import BOUND, CORRECT, GRID, OTHER_LINE, WRONG, whole_decades
@@ -26,6 +27,7 @@ def chart(data: Chart) -> Figure:
     if data.ticks:
         axes.set_yticks(range(len(data.ticks)), data.ticks)
         axes.set_ylim(len(data.ticks) - 0.5, -0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(6, prune="upper"))  # a last one would be cut off
     if data.log_x:
         axes.set_xscale("log", base=2)  # counts, which are doubled
         axes.xaxis.set_major_formatter("{x:g}")
