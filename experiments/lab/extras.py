@@ -25,7 +25,7 @@ from bvalign.analysis.decompositions.squared_loss import moments
 from bvalign.analysis.slopes.lines import cloud, log_log_line
 from bvalign.data import cifar10h_counts
 from bvalign.predictions import RunDirectory
-from bvalign.show.report.galleries import distance_to_line
+from bvalign.show.report.page.galleries import distance_to_line
 
 ALL_SOURCES = {"init": "member", "order": "member", "augmentation": "member", "bootstrap": "off"}
 

@@ -1,8 +1,8 @@
 """The files of a report: summary.json, samples.csv, figures and HTML pages."""
 
-from bvalign.show.report.compare import comparison_figures, comparison_page
-from bvalign.show.report.comparison import compare_reports, csv_rows
-from bvalign.show.report.stored_reports import read_reports
+from bvalign.show.report.comparison.comparison import compare_reports, csv_rows
+from bvalign.show.report.comparison.page import comparison_figures, comparison_page
+from bvalign.show.report.comparison.stored_reports import read_reports
 from bvalign.show.report.terminal import print_main_numbers
 from bvalign.show.report.write import save_figure, write_report
 

@@ -4,8 +4,8 @@ from matplotlib.figure import Figure
 
 from bvalign.decisions import Card, Decisions
 from bvalign.show.figures.charts import chart
+from bvalign.show.report.page.template import CHART
 from bvalign.show.report.summary_json import plain
-from bvalign.show.report.template import CHART
 
 OF_DECISIONS = {"abstain.json", "calibrate.json", "groups.json"}
 """Files that decisions may write beside the report."""

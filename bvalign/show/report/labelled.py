@@ -14,7 +14,7 @@ from bvalign.show.figures import (
     plot_panel,
 )
 from bvalign.show.figures import samples as figures
-from bvalign.show.report.page import page
+from bvalign.show.report.page.labelled import page
 from bvalign.show.report.summary_json import summarise
 
 __all__ = ["alignment", "page", "plot", "summarise"]

@@ -8,7 +8,7 @@ from rich.table import Table
 from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
-from bvalign.show.report.sentences import cautions
+from bvalign.show.report.page.sentences import cautions
 
 MEANS = {
     "risk": "risk",

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.predictions import Predictions
 from bvalign.show.figures import samples as figures
+from bvalign.show.report.page.template import SAMPLES_SHOWN, class_names, render, thumbnail
 from bvalign.show.report.summary_json import (
     SCHEMA,
     explained,
@@ -13,7 +14,6 @@ from bvalign.show.report.summary_json import (
     missing,
     plain,
 )
-from bvalign.show.report.template import SAMPLES_SHOWN, class_names, render, thumbnail
 
 NEEDS_LABELS = (
     "accuracy member_accuracy bias_sq risk bias_sq_unbiased kl_risk kl_bias kl_bias_jackknife "
@@ -95,7 +95,7 @@ def page(
         figures: PNG by name.
     """
     extremes = _extremes(analysis, predictions)
-    template = "unlabelled.html.j2"
+    template = "page/unlabelled.html.j2"
     found = summary.get("without_labels", {})
     more = {
         "extremes": extremes,

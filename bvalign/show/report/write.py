@@ -17,7 +17,7 @@ from bvalign.decisions import Decisions
 from bvalign.predictions import Predictions
 from bvalign.show.report import labelled, unlabelled
 from bvalign.show.report.decide import OF_DECISIONS, cards, charts
-from bvalign.show.report.review import REVIEW, review_page
+from bvalign.show.report.review.page import REVIEW, review_page
 from bvalign.show.report.samples_csv import write_samples
 from bvalign.show.report.summary_json import how_it_was_made, plain
 

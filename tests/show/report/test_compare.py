@@ -12,8 +12,8 @@ from scipy.stats import spearmanr, t
 
 from bvalign.analysis.intervals import Spread, estimate, samples_variance
 from bvalign.show.report import write
-from bvalign.show.report.comparison import compare_reports
-from bvalign.show.report.stored_reports import Report, read_reports
+from bvalign.show.report.comparison.comparison import compare_reports
+from bvalign.show.report.comparison.stored_reports import Report, read_reports
 from bvalign.show.report.summary_json import plain
 from tests.ensembles import aligned_ensemble, save_npz
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from bvalign.analysis.intervals import Difference, MembersPart
-from bvalign.show.report.more_needed import Sizes, in_a_sentence, more_needed
+from bvalign.show.report.comparison.more_needed import Sizes, in_a_sentence, more_needed
 
 SAME, OTHER = Sizes(1000, (10, 10)), Sizes(1000, (6, 20))
 

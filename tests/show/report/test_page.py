@@ -12,12 +12,12 @@ from PIL import Image
 
 from bvalign import analyze, open_predictions, write_report
 from bvalign.show.figures.scatter import Panel, alignment_scatter
-from bvalign.show.report import explorer as interactive
 from bvalign.show.report import write
-from bvalign.show.report.galleries import extremes_first, scores
-from bvalign.show.report.page import MOST_BYTES, page
+from bvalign.show.report.explorer import data as interactive
+from bvalign.show.report.page.galleries import extremes_first, scores
+from bvalign.show.report.page.labelled import MOST_BYTES, page
+from bvalign.show.report.page.thumbnails import PER_ROW
 from bvalign.show.report.summary_json import summarise
-from bvalign.show.report.thumbnails import PER_ROW
 from tests.browser import in_chromium, open_page
 from tests.ensembles import aligned_ensemble, predictions_of
 
@@ -307,5 +307,5 @@ def test_pdfs_are_vectors_with_a_picture_of_the_cloud(tmp_path):
 def test_sheets_hold_a_row_of_so_many_columns():
     assert (
         f"calc({PER_ROW} * var(--size))"
-        in (write.Path(write.__file__).parent / "style.css").read_text()
+        in (write.Path(write.__file__).parent / "page" / "style.css").read_text()
     )

@@ -14,12 +14,12 @@ from bvalign.analysis.decompositions.other_losses import vote_counts
 from bvalign.analysis.intervals import Estimate
 from bvalign.show.figures.lines import Line, fitted_lines, summary_lines
 from bvalign.show.figures.scatter import feasible_variance
-from bvalign.show.report import thumbnails as sprite_module
-from bvalign.show.report.explorer import as_script
-from bvalign.show.report.galleries import Scores, distance_to_line, extremes_first, largest
+from bvalign.show.report.explorer.data import as_script
+from bvalign.show.report.page import thumbnails as sprite_module
+from bvalign.show.report.page.galleries import Scores, distance_to_line, extremes_first, largest
+from bvalign.show.report.page.template import render
+from bvalign.show.report.page.thumbnails import PER_ROW, PER_SHEET, sprites
 from bvalign.show.report.summary_json import summarise
-from bvalign.show.report.template import render
-from bvalign.show.report.thumbnails import PER_ROW, PER_SHEET, sprites
 from tests.analysed import analysed
 from tests.ensembles import aligned_ensemble, predictions_of, random_ensemble
 

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from bvalign import analyze
-from bvalign.show.report import labelled, review, write
+from bvalign.show.report import labelled, write
+from bvalign.show.report.review import page as review
 from tests.browser import in_chromium, open_page
 from tests.decisions.noisy_data import noisy_data, symmetric
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from bvalign.analysis.intervals import Estimate, exponential
 from bvalign.analysis.slopes import FLAGS
-from bvalign.show.report.sentences import cautions, in_words
+from bvalign.show.report.page.sentences import cautions, in_words
 from bvalign.show.report.summary_json import plain
 from bvalign.show.report.terminal import print_main_numbers
 from tests.analysed import analysed

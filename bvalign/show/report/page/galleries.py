@@ -10,8 +10,8 @@ from bvalign.analysis.decompositions import Column
 from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions
 from bvalign.show.figures import fitted_lines
-from bvalign.show.report.template import SAMPLES_SHOWN, class_names, cut
-from bvalign.show.report.thumbnails import PER_ROW, PER_SHEET, Sprites
+from bvalign.show.report.page.template import SAMPLES_SHOWN, class_names, cut
+from bvalign.show.report.page.thumbnails import PER_ROW, PER_SHEET, Sprites
 
 GALLERIES = {
     "bias_sq": (

@@ -3,9 +3,9 @@
 from bvalign.analysis.summary import Analysis
 from bvalign.decisions.wrong_labels import REVIEW, WrongLabels
 from bvalign.predictions import Predictions
-from bvalign.show.report.explorer import as_script, texts_in_page
-from bvalign.show.report.template import class_names, render
-from bvalign.show.report.thumbnails import PER_ROW, sprites
+from bvalign.show.report.explorer.data import as_script, texts_in_page
+from bvalign.show.report.page.template import class_names, render
+from bvalign.show.report.page.thumbnails import PER_ROW, sprites
 
 __all__ = ["REVIEW", "review_page"]
 
@@ -54,7 +54,7 @@ def review_page(
         "file": f"{data['name']}-labels-reviewed.csv",
     }
     return render(
-        "review.html.j2",
+        "review/review.html.j2",
         summary,
         found.card().answer,
         {},

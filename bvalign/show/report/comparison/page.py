@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from bvalign.analysis.intervals import stored
 from bvalign.show.figures import Panel, RunScatter, alignment_multiples, summary_lines
 from bvalign.show.figures.runs import PairedDifference, RunSlopes, paired_differences, slopes
-from bvalign.show.report.differences import TITLES
-from bvalign.show.report.stored_reports import Report, main_numbers
-from bvalign.show.report.template import render
+from bvalign.show.report.comparison.differences import TITLES
+from bvalign.show.report.comparison.stored_reports import Report, main_numbers
+from bvalign.show.report.page.template import render
 
 LINES_SHOWN = ("logit_slope", "ols")
 MOST_PAIRS = 12
@@ -46,7 +46,7 @@ def comparison_page(
     """
     made = _made(reports)
     more = {"comparison": comparison, "titles": TITLES, "shares": _percentages}
-    return render("compare.html.j2", made, "", figures, CAPTIONS, **more)
+    return render("comparison/compare.html.j2", made, "", figures, CAPTIONS, **more)
 
 
 def comparison_figures(

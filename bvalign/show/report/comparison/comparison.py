@@ -6,9 +6,9 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bvalign.show.report.differences import differences, labels_differ
-from bvalign.show.report.galleries import distance_to_line, largest
-from bvalign.show.report.stored_reports import NOISE, Report, main_numbers
+from bvalign.show.report.comparison.differences import differences, labels_differ
+from bvalign.show.report.comparison.stored_reports import NOISE, Report, main_numbers
+from bvalign.show.report.page.galleries import distance_to_line, largest
 from bvalign.show.report.summary_json import SCHEMA
 
 FURTHEST_FRACTION = 0.05

@@ -8,8 +8,14 @@ from jaxtyping import Int
 from torch import Tensor
 
 from bvalign.analysis.intervals import Difference, Estimate, Side, paired
-from bvalign.show.report.more_needed import Sizes, in_a_sentence, more_needed
-from bvalign.show.report.stored_reports import CLUSTER, ERRORS, Report, main_numbers, unbiased_means
+from bvalign.show.report.comparison.more_needed import Sizes, in_a_sentence, more_needed
+from bvalign.show.report.comparison.stored_reports import (
+    CLUSTER,
+    ERRORS,
+    Report,
+    main_numbers,
+    unbiased_means,
+)
 
 TITLES = {
     "accuracy": "accuracy",

@@ -3,11 +3,11 @@
 from bvalign.analysis.slopes import FLAGS
 from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions
-from bvalign.show.report.explorer import as_script, explorer, samples_in_page, texts_in_page
-from bvalign.show.report.galleries import extremes_first, galleries, scores
-from bvalign.show.report.sentences import in_words
-from bvalign.show.report.template import class_names, render
-from bvalign.show.report.thumbnails import PER_ROW, PER_SHEET, sprites
+from bvalign.show.report.explorer.data import as_script, explorer, samples_in_page, texts_in_page
+from bvalign.show.report.page.galleries import extremes_first, galleries, scores
+from bvalign.show.report.page.sentences import in_words
+from bvalign.show.report.page.template import class_names, render
+from bvalign.show.report.page.thumbnails import PER_ROW, PER_SHEET, sprites
 
 MOST_BYTES = 15_000_000
 REST_BYTES = 300_000
@@ -92,7 +92,7 @@ def page(
         "per_row": PER_ROW,
     }
     return render(
-        "report.html.j2",
+        "page/report.html.j2",
         summary,
         "\n".join([*in_words(summary), *(f"Note: {note}" for note in summary["notes"])]),
         figures,

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int, Shaped
 from bvalign.analysis.summary import Analysis
 from bvalign.predictions import Predictions
 from bvalign.show.figures import DECADES_SHOWN, feasible_variance, fitted_lines
-from bvalign.show.report.template import cut
+from bvalign.show.report.page.template import cut
 
 MOST_POINTS = 20_000
 """With more samples the page plots their density, and only the most extreme ones as points."""

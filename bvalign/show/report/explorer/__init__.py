@@ -1,0 +1,1 @@
+"""The interactive part of pages: scatter, filters and one sample."""

@@ -1,0 +1,1 @@
+"""The pages of reports: words, tables, galleries and templates."""
