@@ -5,14 +5,15 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Int
 
-from bvalign.analysis.slopes import FLAGS
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.predictions import Predictions
-from bvalign.show.quantities import QUANTITIES
+from bvalign.show.quantities import QUANTITIES, title
 from bvalign.show.report.explorer.data import as_script, explorer, samples_in_page, texts_in_page
 from bvalign.show.report.page.contents import contents
 from bvalign.show.report.page.galleries import extremes_first, galleries, least_sure, scores
+from bvalign.show.report.page.numbers import all_numbers
+from bvalign.show.report.page.sentences import of_alignment, of_risk
 from bvalign.show.report.page.template import class_names, render
 from bvalign.show.report.page.thumbnails import PER_ROW, PER_SHEET, Sprites, sprites
 from bvalign.show.report.page.tiles import tiles
@@ -46,8 +47,11 @@ def page(
         "tiles": tiles(summary),
         "what_to_do": what_to_do(summary),
         "contents": contents(summary, figures),
-        "flags": FLAGS,
+        "of_alignment": [*of_alignment(summary)] if summary["labels"] else [],
+        "of_risk": [*of_risk(summary)] if summary["labels"] else [],
+        "all_numbers": all_numbers(summary),
         "glossary": QUANTITIES,
+        "title_of": title,
         "soft": bool(summary.get("soft_labels")),
         "without_labels": found,
         "quantities": {k: v for k, v in found.items() if "methods" in (v or ())},
