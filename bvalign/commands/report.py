@@ -27,7 +27,6 @@ def analyze_and_report(
     options: Options = Options(),  # noqa: B008 (immutable)
     sources: object = None,
     samples: bool = True,
-    pdf: bool = False,
 ) -> Analysis | UnlabelledAnalysis:
     """Analyses predictions, writes the report and prints the main numbers.
 
@@ -41,7 +40,6 @@ def analyze_and_report(
         options: what is asked of the analysis.
         sources: labelled predictions of the same members, as for `bvalign.analyze`.
         samples: whether to write samples.csv.
-        pdf: figures also as PDF.
 
     Raises:
         ValueError: the predictions cannot be read.
@@ -56,7 +54,7 @@ def analyze_and_report(
     analysis = analyze_predictions(predictions, place)
     return_freed_memory()
     if place[0] == 0:
-        given = {"decisions": decide(analysis, options), "samples": samples, "pdf": pdf}
+        given = {"decisions": decide(analysis, options), "samples": samples}
         write_report(analysis, predictions, origin, Path(out), **given)
         print_main_numbers(analysis)
         for decision in given["decisions"].values():
