@@ -1,4 +1,4 @@
-"""The report of labelled predictions: numbers, figures and page."""
+"""The report of labelled predictions: numbers and figures."""
 
 from bvalign.analysis.summary import Analysis
 from bvalign.show.figures.plot import Plot
@@ -10,10 +10,9 @@ from bvalign.show.figures.plots import (
     reliability_plot,
     slopes_plot,
 )
-from bvalign.show.report.page.labelled import page
 from bvalign.show.report.summary_json import summarise
 
-__all__ = ["page", "plot", "summarise"]
+__all__ = ["plot", "summarise"]
 
 
 def plot(analysis: Analysis) -> dict[str, Plot]:

@@ -13,6 +13,7 @@ from bvalign.show.figures.plot import Plot
 from bvalign.show.figures.svg import svg
 from bvalign.show.report import labelled, unlabelled
 from bvalign.show.report.decide import OF_DECISIONS, cards, charts
+from bvalign.show.report.page.report import page
 from bvalign.show.report.page.template import CHART
 from bvalign.show.report.review.page import REVIEW, review_page
 from bvalign.show.report.samples_csv import write_samples
@@ -64,8 +65,8 @@ def write_report(
         (out / name).unlink(missing_ok=True)
     plots = report.plot(analysis) | charts(decisions, analysis.num_samples, analysis.num_members)
     captions = {name: plot.caption for name, plot in plots.items()}
-    page = report.page(analysis, predictions, summary, draw(plots), captions)
-    write_atomic(out / "report.html", page)
+    html = page(analysis, predictions, summary, draw(plots), captions)
+    write_atomic(out / "report.html", html)
     labels = decisions.get("wrong_labels")
     if labels is not None and len(labels.suspicious()):
         write_atomic(out / REVIEW, review_page(labels, analysis, predictions, summary))
