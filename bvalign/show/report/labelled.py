@@ -14,10 +14,10 @@ from bvalign.show.figures import (
     plot_panel,
 )
 from bvalign.show.figures import samples as figures
-from bvalign.show.report.page.labelled import page
+from bvalign.show.report.page.labelled import captions
 from bvalign.show.report.summary_json import summarise
 
-__all__ = ["alignment", "page", "plot", "summarise"]
+__all__ = ["alignment", "captions", "plot", "summarise"]
 
 
 def alignment(analysis: Analysis, axes: Axes | None = None) -> Figure:

@@ -6,7 +6,6 @@ from matplotlib.figure import Figure
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.predictions import Predictions
 from bvalign.show.figures import samples as figures
-from bvalign.show.report.page.template import SAMPLES_SHOWN, class_names, render, thumbnail
 from bvalign.show.report.summary_json import (
     SCHEMA,
     explained,
@@ -80,58 +79,6 @@ def plot(analysis: UnlabelledAnalysis) -> dict[str, Figure]:
     }
 
 
-def page(
-    analysis: UnlabelledAnalysis,
-    predictions: Predictions,
-    summary: dict[str, object],
-    figures: dict[str, bytes],
-) -> bytes:
-    """Renders the HTML.
-
-    Args:
-        analysis: the results.
-        predictions: class names and images are read.
-        summary: as in summary.json.
-        figures: PNG by name.
-    """
-    extremes = _extremes(analysis, predictions)
-    template = "page/unlabelled.html.j2"
-    found = summary.get("without_labels", {})
-    more = {
-        "extremes": extremes,
-        "without_labels": found,
-        "quantities": {k: v for k, v in found.items() if "methods" in (v or ())},
-    }
-    card = summary.get("decisions", {}).get("without_labels")
-    estimated = card is not None and card["number"]["value"] is not None
-    headline = "\n".join([*([card["answer"]] if estimated else []), repr(analysis)])
-    return render(template, summary, headline, figures, CAPTIONS, **more)
-
-
-def _extremes(analysis: UnlabelledAnalysis, predictions: Predictions) -> list[dict[str, object]]:
-    names, columns = class_names(predictions), analysis.columns()
-    scores = {"Least confident: the mean prediction is unsure": "error_label_free"}
-    if analysis.num_members > 1:
-        scores = {"Most variable: the members disagree": "variance", **scores}
-    shown = [name for name, column in columns.items() if column.unit.shown and name != "index"]
-
-    def card(row: int) -> dict[str, object]:
-        return {
-            "index": int(analysis.index[row]),
-            "prediction": names[int(columns["prediction"].values[row])],
-            "image": thumbnail(predictions.images, row),
-            "values": [
-                (name, plain(columns[name].values[row]), columns[name].unit.name) for name in shown
-            ],
-        }
-
-    return [
-        {
-            "title": title,
-            "samples": [
-                card(row)
-                for row in columns[name].values.argsort(descending=True)[:SAMPLES_SHOWN].tolist()
-            ],
-        }
-        for title, name in scores.items()
-    ]
+def captions(analysis: UnlabelledAnalysis) -> dict[str, str]:
+    """Returns what stands below each figure, by its name."""
+    return CAPTIONS

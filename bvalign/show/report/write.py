@@ -17,6 +17,7 @@ from bvalign.decisions import Decisions
 from bvalign.predictions import Predictions
 from bvalign.show.report import labelled, unlabelled
 from bvalign.show.report.decide import OF_DECISIONS, cards, charts
+from bvalign.show.report.page.report import page
 from bvalign.show.report.review.page import REVIEW, review_page
 from bvalign.show.report.samples_csv import write_samples
 from bvalign.show.report.summary_json import how_it_was_made, plain
@@ -70,7 +71,8 @@ def write_report(
     images = {}
     for name, figure in (report.plot(analysis) | charts(decisions)).items():
         images[name] = save_figure(figure, out / "figures" / name, pdf=pdf)
-    write_atomic(out / "report.html", report.page(analysis, predictions, summary, images))
+    html = page(analysis, predictions, summary, images, report.captions(analysis))
+    write_atomic(out / "report.html", html)
     labels = decisions.get("wrong_labels")
     if labels is not None and len(labels.suspicious()):
         write_atomic(out / REVIEW, review_page(labels, analysis, predictions, summary))
