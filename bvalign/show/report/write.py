@@ -71,7 +71,7 @@ def write_report(
     images = {}
     for name, figure in (report.plot(analysis) | charts(decisions)).items():
         images[name] = save_figure(figure, out / "figures" / name, pdf=pdf)
-    html = page(analysis, predictions, summary, images, report.captions(analysis))
+    html = page(analysis, predictions, summary, images, report.captions(analysis), decisions=decisions)
     write_atomic(out / "report.html", html)
     labels = decisions.get("wrong_labels")
     if labels is not None and len(labels.suspicious()):
