@@ -35,5 +35,5 @@ def compare_runs(folders: Sequence[Path | str], out: Path | str, *, pdf: bool = 
     images = {}
     for name, figure in comparison_figures(reports, comparison).items():
         images[name] = save_figure(figure, out / "figures" / name, pdf=pdf)
-    write_atomic(out / "compare.html", comparison_page(reports, comparison, images))
+    write_atomic(out / "compare.html", comparison_page(reports, comparison, images, out))
     print(f"comparison of {len(reports)} runs: {out / 'compare.html'}")
