@@ -63,11 +63,8 @@ def _alone(tmp_path, monkeypatch):
 
 @pytest.fixture
 def bvalign(monkeypatch):
-    """Runs `bvalign ARGUMENTS` in this process; figures are small, which is quicker."""
+    """Runs `bvalign ARGUMENTS` in this process."""
     from bvalign.cli import main
-    from bvalign.show.report import write
-
-    monkeypatch.setitem(write.DPI, "png", 40)
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["bvalign", *map(str, arguments)])
@@ -81,7 +78,7 @@ def without_figures(monkeypatch):
     """Reports without their figures, which are most of the time of a tiny fit."""
     from bvalign.show.report import write
 
-    monkeypatch.setattr(write, "save_figure", lambda *_, **__: b"")
+    monkeypatch.setattr(write, "svg", lambda *_: "")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bvalign.show.report.page.labelled import captions
 from PIL import Image
 
 from bvalign import analyze, open_predictions, write_report
@@ -14,7 +15,6 @@ from bvalign.show.figures.scatter import Panel, alignment_scatter
 from bvalign.show.report import write
 from bvalign.show.report.explorer import data as interactive
 from bvalign.show.report.page.galleries import extremes_first, scores
-from bvalign.show.report.page.labelled import captions
 from bvalign.show.report.page.report import MOST_BYTES, page
 from bvalign.show.report.page.thumbnails import PER_ROW
 from bvalign.show.report.summary_json import summarise
@@ -42,9 +42,7 @@ def images(samples=150, side=SIDE, channels=3, seed=0):
 def html(source, analysis=None):
     analysis = analysis or analyze(source)
     summary = summarise(analysis, source, {"source": "test"})
-    return page(
-        analysis, source, summary, {"alignment_log": b""}, captions(analysis)
-    ).decode()
+    return page(analysis, source, summary, {"alignment_log": b""}, captions(analysis)).decode()
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,8 @@ COLUMNS = {
     "slope": "slope_influence",
     "offset": "offset_influence",
 }
-"""Numbers that are compared, and columns of samples.csv behind them: plug-in values would also differ
-by the number of members."""
+"""Numbers that are compared, and columns of samples.csv behind them: plug-in values would also
+differ by the number of members."""
 
 PROPORTIONS = ("accuracy", "member_accuracy")
 SLOPES = ("slope", "offset")

@@ -60,7 +60,9 @@ def _unusual(identities: Sequence[Identity], keys: Sequence[str]) -> list[list[s
     """For each run the keys whose value most runs do not share; all where it shares every one."""
     usual = set()
     for key in keys:
-        value, number = Counter(repr(identity.get(key)) for identity in identities).most_common(1)[0]
+        value, number = Counter(repr(identity.get(key)) for identity in identities).most_common(1)[
+            0
+        ]
         if 2 * number > len(identities):
             usual.add((key, value))
     own = [[k for k in keys if (k, repr(identity.get(k))) not in usual] for identity in identities]

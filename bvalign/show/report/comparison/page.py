@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from bvalign.analysis.intervals import stored
-from bvalign.show.figures import Panel, RunScatter, alignment_multiples, summary_lines
-from bvalign.show.figures.runs import PairedDifference, RunSlopes, paired_differences, slopes
+from bvalign.show.figures import Panel, Plot, RunScatter, summary_lines, svg
+from bvalign.show.figures.plots import differences_plot, scatters_plot, slopes_of_runs_plot
+from bvalign.show.figures.runs import PairedDifference, RunSlopes
 from bvalign.show.quantities import title
 from bvalign.show.report.comparison.headline import headline
 from bvalign.show.report.comparison.points import drawn, points
@@ -41,18 +40,14 @@ CONTENTS = {
     "appendix": "Appendix",
 }
 
-CAPTIONS = {
-    "alignment": "One point per test sample, plug-in values, the same axes for all runs. Lines "
-    "are those of the samples that the ensemble gets right.",
-    "slopes": "Slope and offset of the population, and the slope of these members. Whether two "
-    "runs differ is in the paired differences: intervals that overlap do not say.",
-}
+PAGE_WIDTH = 13.0
+"""Inches of 96 pixels of the figures of a page."""
 
 
 def comparison_page(
     reports: Sequence[Report],
     comparison: dict[str, object],
-    figures: dict[str, bytes],
+    plots: dict[str, Plot],
     out: Path,
 ) -> bytes:
     """Renders the HTML.
@@ -60,7 +55,7 @@ def comparison_page(
     Args:
         reports: those that are compared.
         comparison: the result of `compare_reports`.
-        figures: PNG by name.
+        plots: the result of `comparison_figures`.
         out: folder of the page, for links to the reports.
     """
     from plotly.offline import get_plotlyjs
@@ -92,7 +87,9 @@ def comparison_page(
         "page_data": as_script(data),
     }
     said = "\n".join(headline(comparison, found))
-    return render("comparison/compare.html.j2", _made(reports), said, figures, CAPTIONS, **more)
+    figures = {name: svg(plot, name, PAGE_WIDTH) for name, plot in plots.items()}
+    captions = {name: plot.caption for name, plot in plots.items()}
+    return render("comparison/compare.html.j2", _made(reports), said, figures, captions, **more)
 
 
 def _notes(pair: dict[str, object]) -> list[str]:
@@ -109,10 +106,8 @@ def _agreement(comparison: dict[str, object]) -> list[tuple[list[int], dict[str,
     return sorted(found, key=lambda entry: entry[1]["bias_sq_rank_correlation"] or -1.0)
 
 
-def comparison_figures(
-    reports: Sequence[Report], comparison: dict[str, object]
-) -> dict[str, Figure]:
-    """Plots the figures, by file name.
+def comparison_figures(reports: Sequence[Report], comparison: dict[str, object]) -> dict[str, Plot]:
+    """Describes the figures, by file name.
 
     Args:
         reports: those that are compared.
@@ -135,7 +130,7 @@ def comparison_figures(
         )
         for report in reports
     }
-    figures = {"alignment": alignment_multiples(scatters)}
+    plots = {"alignment": scatters_plot(scatters)}
     sloped = {
         run["name"]: RunSlopes(
             *(numbers[run["run"]][name] for name in ("slope", "offset", "ols")), bool(run["flags"])
@@ -143,14 +138,14 @@ def comparison_figures(
         for run in comparison["runs"]
     }
     if any(number.value is not None for run in sloped.values() for number in run[:3]):
-        figures["slopes"] = slopes(sloped)
+        plots["slopes"] = slopes_of_runs_plot(sloped)
     pairs = {
         " − ".join(names[run] for run in pair["runs"]): {
             axis(name): _paired(found) for name, found in pair["differences"].items()
         }
-        for pair in comparison["pairs"][:MOST_PAIRS]
+        for pair in comparison["pairs"]
     }
-    return figures | ({"differences": paired_differences(pairs)} if pairs else {})
+    return plots | ({"differences": differences_plot(pairs, MOST_PAIRS)} if pairs else {})
 
 
 def _paired(found: dict[str, object]) -> PairedDifference:
