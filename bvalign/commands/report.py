@@ -27,7 +27,6 @@ def analyze_and_report(
     options: Options = Options(),  # noqa: B008 (immutable)
     sources: object = None,
     samples: bool = True,
-    pdf: bool = False,
 ) -> tuple[Analysis | UnlabelledAnalysis, Decisions]:
     """Analyses predictions, writes the report and prints the main numbers.
 
@@ -41,7 +40,6 @@ def analyze_and_report(
         options: what is asked of the analysis.
         sources: labelled predictions of the same members, as for `bvalign.analyze`.
         samples: whether to write samples.csv.
-        pdf: figures also as PDF.
 
     Returns:
         The analysis, and what answers each question; of the latter only rank zero has any.
@@ -61,7 +59,7 @@ def analyze_and_report(
     decisions: Decisions = {}
     if place[0] == 0:
         decisions = decide(analysis, options)
-        given = {"decisions": decisions, "samples": samples, "pdf": pdf}
+        given = {"decisions": decisions, "samples": samples}
         write_report(analysis, predictions, origin, Path(out), **given)
         print_main_numbers(analysis)
         for decision in decisions.values():
