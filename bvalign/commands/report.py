@@ -7,7 +7,7 @@ from pathlib import Path
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.commands.analyze import analyze_predictions, asked
-from bvalign.decisions import Options, decide
+from bvalign.decisions import Decisions, Options, decide
 from bvalign.memory import return_freed_memory
 from bvalign.predictions import Names, open_predictions
 from bvalign.show.report import print_main_numbers, write_report
@@ -27,8 +27,7 @@ def analyze_and_report(
     options: Options = Options(),  # noqa: B008 (immutable)
     sources: object = None,
     samples: bool = True,
-    pdf: bool = False,
-) -> Analysis | UnlabelledAnalysis:
+) -> tuple[Analysis | UnlabelledAnalysis, Decisions]:
     """Analyses predictions, writes the report and prints the main numbers.
 
     Args:
@@ -41,7 +40,9 @@ def analyze_and_report(
         options: what is asked of the analysis.
         sources: labelled predictions of the same members, as for `bvalign.analyze`.
         samples: whether to write samples.csv.
-        pdf: figures also as PDF.
+
+    Returns:
+        The analysis, and what answers each question; of the latter only rank zero has any.
 
     Raises:
         ValueError: the predictions cannot be read.
@@ -55,14 +56,16 @@ def analyze_and_report(
     options = asked(options, (predictions, origin), sources, names)
     analysis = analyze_predictions(predictions, place)
     return_freed_memory()
+    decisions: Decisions = {}
     if place[0] == 0:
-        given = {"decisions": decide(analysis, options), "samples": samples, "pdf": pdf}
+        decisions = decide(analysis, options)
+        given = {"decisions": decisions, "samples": samples}
         write_report(analysis, predictions, origin, Path(out), **given)
         print_main_numbers(analysis)
-        for decision in given["decisions"].values():
+        for decision in decisions.values():
             print(decision)
         print(f"report: {Path(out) / 'report.html'}")
-    return analysis
+    return analysis, decisions
 
 
 def _make_folder(out: Path) -> None:

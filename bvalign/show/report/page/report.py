@@ -1,21 +1,19 @@
 """The report as one HTML page of at most MOST_BYTES that needs no network, with labels or not."""
 
 from collections.abc import Mapping
-
-import numpy as np
-from jaxtyping import Int
+from types import MappingProxyType
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
+from bvalign.decisions import Decisions
 from bvalign.predictions import Predictions
 from bvalign.show.quantities import QUANTITIES, title
-from bvalign.show.report.explorer.data import as_script, explorer, samples_in_page, texts_in_page
+from bvalign.show.report.explorer.explored import explore
 from bvalign.show.report.page.contents import contents
-from bvalign.show.report.page.galleries import extremes_first, galleries, least_sure, scores
+from bvalign.show.report.page.galleries import galleries
 from bvalign.show.report.page.numbers import all_numbers
 from bvalign.show.report.page.sentences import of_alignment, of_risk
-from bvalign.show.report.page.template import class_names, render
-from bvalign.show.report.page.thumbnails import PER_ROW, PER_SHEET, Sprites, sprites
+from bvalign.show.report.page.template import render
 from bvalign.show.report.page.tiles import tiles
 from bvalign.show.report.page.what_to_do import what_to_do
 
@@ -28,8 +26,10 @@ def page(
     analysis: Analysis | UnlabelledAnalysis,
     predictions: Predictions,
     summary: dict[str, object],
-    figures: dict[str, bytes],
+    figures: dict[str, str],
     captions: Mapping[str, str],
+    *,
+    decisions: Decisions = MappingProxyType({}),
 ) -> bytes:
     """Renders the HTML.
 
@@ -37,15 +37,15 @@ def page(
         analysis: the results.
         predictions: class names, images and texts are read.
         summary: as in summary.json.
-        figures: PNG by name.
-        captions: by the same names; charts have none.
+        figures: SVG by name, with the charts of decisions.
+        captions: by the same names.
+        decisions: what the analysis answers.
     """
-    left = MOST_BYTES - REST_BYTES - sum(4 * len(content) // 3 for content in figures.values())
+    left = MOST_BYTES - REST_BYTES - sum(len(content.encode()) for content in figures.values())
     found = summary.get("without_labels", {})
     more = {
         "size": _size(summary),
         "tiles": tiles(summary),
-        "what_to_do": what_to_do(summary),
         "contents": contents(summary, figures),
         "of_alignment": [*of_alignment(summary)] if summary["labels"] else [],
         "of_risk": [*of_risk(summary)] if summary["labels"] else [],
@@ -55,46 +55,12 @@ def page(
         "soft": bool(summary.get("soft_labels")),
         "without_labels": found,
         "quantities": {k: v for k, v in found.items() if "methods" in (v or ())},
-        "class_names": class_names(predictions),
     }
-    more |= _explored(analysis, predictions, left)
+    explored = explore(analysis, predictions, decisions, left)
+    more |= explored.variables
+    more["extremes"] = galleries(analysis, predictions, explored.shown, explored.sprites)
+    more["what_to_do"] = what_to_do(summary, explored.variables["scenarios"])
     return render("page/report.html.j2", summary, "", figures, captions, **more)
-
-
-def _explored(
-    analysis: Analysis | UnlabelledAnalysis, predictions: Predictions, left: int
-) -> dict[str, object]:
-    """Variables of the explorer and the galleries, within so many bytes."""
-    if isinstance(analysis, UnlabelledAnalysis):
-        return {
-            "page_data": "",
-            "left_out": 0,
-            "sprites": Sprites(),
-            "extremes": least_sure(analysis, predictions),
-        }
-    from plotly.offline import get_plotlyjs
-
-    scored, plotly = scores(analysis), get_plotlyjs()
-    shown: Int[np.ndarray, " shown"] = samples_in_page(extremes_first(scored))
-    texts = texts_in_page(predictions, shown)
-    data = explorer(analysis, class_names(predictions), shown)
-    left -= len(plotly) + len(as_script(data | {"texts": texts}).encode())
-    sheets = sprites(predictions.images, shown, max(left, 0))
-    data |= {
-        "texts": texts,
-        "kind": "text" if texts else "image" if sheets.sheets else "",
-        "thumbnails": sheets.number,
-        "per_sheet": PER_SHEET,
-        "per_row": PER_ROW,
-    }
-    return {
-        "page_data": as_script(data),
-        "plotly": plotly,
-        "views": data["views"],
-        "left_out": analysis.num_samples - len(shown),
-        "sprites": sheets,
-        "extremes": galleries(analysis, predictions, scored, shown, sheets),
-    }
 
 
 def _size(summary: dict[str, object]) -> str:

@@ -1,12 +1,6 @@
-"""Rendering of all pages: the common parts of the templates, numbers and small images."""
+"""Rendering of all pages: the common parts of the templates, and numbers."""
 
-import base64
-import io
-
-import numpy as np
-from jaxtyping import UInt8
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
 
 from bvalign.predictions import Predictions
 from bvalign.predictions.run.identity import flatten
@@ -15,15 +9,15 @@ SAMPLES_SHOWN = 21
 CHART = "decide_"
 """Begins the names of the charts of decisions among the figures of a page."""
 
-MOST_CHARACTERS = {"text": 2000, "name": 100}
-"""Most characters of a text, and of the name of a class."""
+MOST_CHARACTERS = {"text": 400, "name": 100}
+"""Most characters of a text in a gallery, and of the name of a class."""
 
 
 def render(
     template: str,
     summary: dict[str, object],
     headline: str,
-    figures: dict[str, bytes],
+    figures: dict[str, str],
     captions: dict[str, str],
     **more: object,
 ) -> bytes:
@@ -33,8 +27,8 @@ def render(
         template: name of a file that extends base.html.j2.
         summary: as in summary.json.
         headline: the main results, one paragraph per line.
-        figures: PNG by name, with the charts of decisions.
-        captions: by the same names; charts have none.
+        figures: SVG by name, with the charts of decisions.
+        captions: by the same names.
         more: variables of this template alone.
     """
     loader = PackageLoader("bvalign", "show/report")
@@ -56,13 +50,13 @@ def render(
             "Software that wrote this page": summary["versions"],
         },
         figures=[
-            {"name": name, "caption": captions[name], "source": _data_uri(content)}
+            {"name": name, "caption": captions[name], "svg": content}
             for name, content in figures.items()
-            if name in captions
+            if not name.startswith(CHART)
         ],
         decisions=summary.get("decisions", {}),
         charts={
-            name.removeprefix(CHART): _data_uri(content)
+            name.removeprefix(CHART): content
             for name, content in figures.items()
             if name.startswith(CHART)
         },
@@ -90,23 +84,6 @@ def cut(text: str, kind: str) -> str:
     most = MOST_CHARACTERS[kind]
     more = len(text) - most
     return text if more <= 0 else f"{text[:most]} … ({more:,} more characters)"
-
-
-def thumbnail(
-    images: UInt8[np.ndarray, "samples channels height width"] | None, row: int
-) -> str | None:
-    """Encodes an image as the source of an `<img>`."""
-    if images is None:
-        return None
-    channels_last = np.moveaxis(images[row], 0, -1)
-    pixels = channels_last[..., 0] if channels_last.shape[-1] == 1 else channels_last
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, format="PNG")
-    return _data_uri(content.getvalue())
-
-
-def _data_uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def _number(value: float | None, digits: int = 4) -> str:
