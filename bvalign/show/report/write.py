@@ -55,7 +55,7 @@ def write_report(
     out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     if samples:
-        write_samples(out / "samples.csv", columns)
+        write_samples(out / "samples.csv", columns, predictions.sample_names)
     else:
         (out / "samples.csv").unlink(missing_ok=True)
     made = how_it_was_made(predictions, origin)
