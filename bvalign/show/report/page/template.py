@@ -45,7 +45,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = _number
+    environment.filters |= {"number": _number, "percent": _percent}
     pieces = environment.get_template(template).generate(  # as a string it would take twice as much
         title=summary["data"]["name"],
         headline=headline.split("\n"),
@@ -111,3 +111,7 @@ def _data_uri(png: bytes) -> str:
 
 def _number(value: float | None, digits: int = 4) -> str:
     return "none" if value is None else f"{value:.{digits}g}"
+
+
+def _percent(share: float | None) -> str:
+    return "none" if share is None else f"{share:.0%}"
