@@ -294,12 +294,12 @@ def test_other_samples_of_the_same_data_are_not_matched():
 
 def test_the_command_writes_page_table_and_figures(bvalign, monkeypatch, capsys):
     with monkeypatch.context() as analyses:
-        analyses.setattr(write, "save_figure", lambda *_, **__: b"")
+        analyses.setattr(write, "svg", lambda *_: "")
         for name, samples, sigma in (("one", 120, 1.0), ("two", 90, 1.0), ("three", 120, 1.2)):
             logits, target = aligned_ensemble(members=6, samples=samples, sigma=sigma)
             save_npz(Path("p.npz"), logits.float(), target)
             bvalign("analyze", "p.npz", "--out", name)
-    bvalign("compare", "one", "two", "three", "--out", "out/all", "--pdf")
+    bvalign("compare", "one", "two", "three", "--out", "out/all")
     assert capsys.readouterr().out.endswith("comparison of 3 runs: out/all/compare.html\n")
     page = html.unescape(Path("out/all/compare.html").read_text())
     assert "No difference of one and two: tested on different samples" in page
@@ -328,6 +328,18 @@ def test_the_command_writes_page_table_and_figures(bvalign, monkeypatch, capsys)
     names = ("alignment", "slopes", "differences")
     figures = {f"{name}.{kind}" for name in names for kind in ("png", "pdf")}
     assert {f.name for f in Path("out/all/figures").iterdir()} == figures
+
+
+def test_names_of_samples_do_not_matter(tmp_path):
+    report(tmp_path / "a")
+    report(tmp_path / "b")
+    lines = (tmp_path / "a/samples.csv").read_text().splitlines()
+    named = [line.replace(",", f',"{n}, #{n}",', 1) for n, line in enumerate(lines[1:])]
+    header = lines[0].replace(",", ",sample,", 1)
+    (tmp_path / "a/samples.csv").write_text("\n".join([header, *named]) + "\n")
+    named, plain = read_reports([tmp_path / "a", tmp_path / "b"])
+    for name, column in plain.columns.items():
+        np.testing.assert_array_equal(named.columns[name], column)
 
 
 def damaged(folder, name, text):

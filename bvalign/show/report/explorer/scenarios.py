@@ -32,9 +32,7 @@ class Scenario(NamedTuple):
     mask: Bool[np.ndarray, " samples"]
 
 
-def scenarios(
-    analysis: Analysis | UnlabelledAnalysis, decisions: Decisions
-) -> dict[str, Scenario]:
+def scenarios(analysis: Analysis | UnlabelledAnalysis, decisions: Decisions) -> dict[str, Scenario]:
     """Returns the scenarios that some samples meet, but not all, by their key in the address.
 
     Args:
@@ -45,7 +43,11 @@ def scenarios(
         found = _unlabelled(analysis)
     else:
         found = _labelled(analysis) | _decided(analysis, decisions)
-    return {key: scenario for key, scenario in found.items() if 0 < scenario.mask.sum() < len(scenario.mask)}
+    return {
+        key: scenario
+        for key, scenario in found.items()
+        if 0 < scenario.mask.sum() < len(scenario.mask)
+    }
 
 
 def _labelled(analysis: Analysis) -> dict[str, Scenario]:

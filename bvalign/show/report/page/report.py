@@ -26,7 +26,7 @@ def page(
     analysis: Analysis | UnlabelledAnalysis,
     predictions: Predictions,
     summary: dict[str, object],
-    figures: dict[str, bytes],
+    figures: dict[str, str],
     captions: Mapping[str, str],
     *,
     decisions: Decisions = MappingProxyType({}),
@@ -37,11 +37,11 @@ def page(
         analysis: the results.
         predictions: class names, images and texts are read.
         summary: as in summary.json.
-        figures: PNG by name.
-        captions: by the same names; charts have none.
+        figures: SVG by name, with the charts of decisions.
+        captions: by the same names.
         decisions: what the analysis answers.
     """
-    left = MOST_BYTES - REST_BYTES - sum(4 * len(content) // 3 for content in figures.values())
+    left = MOST_BYTES - REST_BYTES - sum(len(content.encode()) for content in figures.values())
     found = summary.get("without_labels", {})
     more = {
         "size": _size(summary),
