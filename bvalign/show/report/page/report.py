@@ -10,7 +10,7 @@ from bvalign.predictions import Predictions
 from bvalign.show.quantities import QUANTITIES, title
 from bvalign.show.report.explorer.explored import explore
 from bvalign.show.report.page.contents import contents
-from bvalign.show.report.page.galleries import galleries, least_sure, scores
+from bvalign.show.report.page.galleries import galleries
 from bvalign.show.report.page.numbers import all_numbers
 from bvalign.show.report.page.sentences import of_alignment, of_risk
 from bvalign.show.report.page.template import render
@@ -46,7 +46,6 @@ def page(
     more = {
         "size": _size(summary),
         "tiles": tiles(summary),
-        "what_to_do": what_to_do(summary),
         "contents": contents(summary, figures),
         "of_alignment": [*of_alignment(summary)] if summary["labels"] else [],
         "of_risk": [*of_risk(summary)] if summary["labels"] else [],
@@ -59,11 +58,8 @@ def page(
     }
     explored = explore(analysis, predictions, decisions, left)
     more |= explored.variables
-    if isinstance(analysis, UnlabelledAnalysis):
-        more["extremes"] = least_sure(analysis, predictions)
-    else:
-        shown = (explored.shown, explored.sprites)
-        more["extremes"] = galleries(analysis, predictions, scores(analysis), *shown)
+    more["extremes"] = galleries(analysis, predictions, explored.shown, explored.sprites)
+    more["what_to_do"] = what_to_do(summary, explored.variables["scenarios"])
     return render("page/report.html.j2", summary, "", figures, captions, **more)
 
 

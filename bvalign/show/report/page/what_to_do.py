@@ -1,6 +1,6 @@
 """What to do: at most five sentences made from the numbers, each with its section and its list."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from bvalign.analysis.intervals import Estimate, stored
@@ -12,6 +12,7 @@ from bvalign.show.report.page.tiles import decision
 Summary = dict[str, object]
 
 MOST = 5
+VIEW = "#view="
 LEAST_SYSTEMATIC = 0.05
 """Share of the errors from which on those that all members share come first."""
 
@@ -23,14 +24,24 @@ class Advice(NamedTuple):
     links: tuple[tuple[str, str], ...]  # words and address, the list first
 
 
-def what_to_do(summary: Summary) -> list[Advice]:
+def what_to_do(summary: Summary, views: Collection[str]) -> list[Advice]:
     """Makes the sentences, the most important first.
 
     Args:
         summary: as in summary.json.
+        views: names of the lists of samples that the page has.
     """
     makers = LABELLED if summary["labels"] else UNLABELLED
-    return [advice for make in makers for advice in make(summary)][:MOST]
+    said = [advice for make in makers for advice in make(summary)][:MOST]
+    return [
+        Advice(text, tuple(link for link in links if _leads(link[1], views)))
+        for text, links in said
+    ]
+
+
+def _leads(address: str, views: Collection[str]) -> bool:
+    """Whether the page has what a link shows."""
+    return not address.startswith(VIEW) or address.removeprefix(VIEW) in views
 
 
 def _wrong_labels(summary: Summary) -> Iterator[Advice]:
