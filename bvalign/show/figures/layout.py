@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.container import Container
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
@@ -22,7 +24,7 @@ LONE_PANEL = 0.72
 NARROW = 4.5
 """Inches: figures up to this wide are columns."""
 
-CHARACTER, HANDLE, LINE = 0.56, 4.0, 1.3
+CHARACTER, HANDLE, LINE = 0.58, 5.0, 1.3
 """Width of a character and of a legend's handle, and height of a line, in ems."""
 
 
@@ -72,7 +74,7 @@ def lettered(axes: Sequence[Axes]) -> None:
             panel.set_title(f"({letter})", loc="left", fontweight="bold")
 
 
-def legend_below(figure: Figure, handles: Sequence[Artist] | None = None) -> None:
+def legend_below(figure: Figure, handles: Sequence[Artist | Container] | None = None) -> None:
     """Puts one legend below all panels, in as many columns as fit, and makes room for it.
 
     Args:
@@ -85,18 +87,18 @@ def legend_below(figure: Figure, handles: Sequence[Artist] | None = None) -> Non
     if not shown:
         return
     size = _points("legend.fontsize")
-    lines = [label.split("\n") for label in shown]
-    widths = [max(map(len, label)) * CHARACTER + HANDLE for label in lines]
     room = 72 * figure.get_figwidth() / size
+    lines = [wrap(label, int((room - HANDLE) / CHARACTER)) for label in shown]
+    widths = [max(map(len, label)) * CHARACTER + HANDLE for label in lines]
     columns = next(
         number
         for number in range(len(widths), 0, -1)
         if number == 1 or sum(map(max, np.array_split(widths, number))) <= room
     )
     rows = max(sum(part) for part in np.array_split([len(label) for label in lines], columns))
-    figure.legend(
-        handles=list(shown.values()), loc="outside lower center", ncols=columns, frameon=False
-    )
+    labels = ["\n".join(label) for label in lines]
+    style = {"loc": "outside lower center", "ncols": columns, "frameon": False}
+    figure.legend(list(shown.values()), labels, **style)
     figure.set_figheight(figure.get_figheight() + (rows * LINE + 1) * size / 72)
 
 
