@@ -15,6 +15,7 @@ from tests.environment import HOME, of_tests
 from tests.processes import TINY
 
 pytest.register_assert_rewrite("tests.reference")
+pytest_plugins = ["tests.browser"]
 collect_ignore = ["golden/make.py", "golden/two_commits.py"]  # scripts, without doctests
 
 

@@ -1,13 +1,14 @@
 """Analysis and report on disk: `bvalign analyze`, `bvalign report` and the end of a fit."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.commands.analyze import analyze_predictions, asked
-from bvalign.decisions import Options, decide
+from bvalign.decisions import Decisions, Options, decide
+from bvalign.decisions.wrong_labels import REVIEW
 from bvalign.memory import return_freed_memory
 from bvalign.predictions import Names, open_predictions
 from bvalign.show.report import print_main_numbers, write_report
@@ -27,7 +28,7 @@ def analyze_and_report(
     options: Options = Options(),  # noqa: B008 (immutable)
     sources: object = None,
     samples: bool = True,
-) -> Analysis | UnlabelledAnalysis:
+) -> tuple[Analysis | UnlabelledAnalysis, Decisions]:
     """Analyses predictions, writes the report and prints the main numbers.
 
     Args:
@@ -41,6 +42,9 @@ def analyze_and_report(
         sources: labelled predictions of the same members, as for `bvalign.analyze`.
         samples: whether to write samples.csv.
 
+    Returns:
+        The analysis, and what answers each question; of the latter only rank zero has any.
+
     Raises:
         ValueError: the predictions cannot be read.
     """
@@ -53,14 +57,28 @@ def analyze_and_report(
     options = asked(options, (predictions, origin), sources, names)
     analysis = analyze_predictions(predictions, place)
     return_freed_memory()
+    decisions: Decisions = {}
     if place[0] == 0:
-        given = {"decisions": decide(analysis, options), "samples": samples}
+        decisions = decide(analysis, options)
+        given = {"decisions": decisions, "samples": samples}
         write_report(analysis, predictions, origin, Path(out), **given)
         print_main_numbers(analysis)
-        for decision in given["decisions"].values():
+        for decision in decisions.values():
             print(decision)
+        for line in _lists(decisions, Path(out)):
+            print(line)
         print(f"report: {Path(out) / 'report.html'}")
-    return analysis
+    return analysis, decisions
+
+
+def _lists(decisions: Decisions, out: Path) -> Iterator[str]:
+    """Says where the samples are that an answer counts."""
+    found = decisions.get("systematic")
+    if found is not None and found.systematic:
+        yield f"systematic errors: {out / 'report.html'}#view=systematic"
+    labels = decisions.get("wrong_labels")
+    if labels is not None and len(labels.suspicious()):
+        yield f"labels to review: {out / REVIEW}"
 
 
 def _make_folder(out: Path) -> None:

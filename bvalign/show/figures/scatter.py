@@ -74,6 +74,7 @@ def alignment_scatter(
         plot_panel(axes, panel, correct, **size, log=log)
     lettered(grid)
     legend_below(figure)
+    figure.get_layout_engine().set(w_pad=0.09)  # square panels hide labels at their corners from it
     return figure
 
 
