@@ -5,7 +5,7 @@ from matplotlib.colors import same_color
 
 from bvalign.analysis.intervals import Estimate
 from bvalign.show.figures.runs import PairedDifference, RunSlopes, paired_differences, slopes
-from bvalign.show.figures.style import CORRECT, FIT
+from bvalign.show.figures.style import CORRECT, FIT, HALO
 
 WHOLE = Estimate(0.8, (0.7, 0.9), (0.75, 0.85), (0.72, 0.88))
 ALONE_OVER_SAMPLES = Estimate(0.9, None, (0.85, 0.95))
@@ -36,7 +36,7 @@ def test_slope_and_offset_of_every_run_stand_side_by_side():
     assert "flagged: do not quote" in legend(figure)
     assert "over samples alone" in legend(figure)
     markers = [line for line in right.lines if line.get_marker() == "o"]
-    assert [line.get_markerfacecolor() for line in markers] == [FIT, "white"]
+    assert [line.get_markerfacecolor() for line in markers] == [FIT, HALO]
     (old,) = [line for line in left.lines if list(line.get_xdata()) == [0.85, 0.95]][1:]
     assert old.get_linestyle() == "--"
     only = drawn(slopes({"old": runs["old"]}))
