@@ -32,9 +32,7 @@ class Scenario(NamedTuple):
     mask: Bool[np.ndarray, " samples"]
 
 
-def scenarios(
-    analysis: Analysis | UnlabelledAnalysis, decisions: Decisions
-) -> dict[str, Scenario]:
+def scenarios(analysis: Analysis | UnlabelledAnalysis, decisions: Decisions) -> dict[str, Scenario]:
     """Returns the scenarios that some sample meets, by their key in the address.
 
     Args:
@@ -59,9 +57,11 @@ def _labelled(analysis: Analysis) -> dict[str, Scenario]:
         "split-votes": _split(analysis),
     }
     distance = scores(analysis).off_line
-    spread = math.sqrt(np.square(distance[np.isfinite(distance)]).mean()) if (
-        np.isfinite(distance).any()
-    ) else math.nan
+    spread = (
+        math.sqrt(np.square(distance[np.isfinite(distance)]).mean())
+        if (np.isfinite(distance).any())
+        else math.nan
+    )
     with np.errstate(invalid="ignore"):
         off = np.abs(distance) > DEVIATIONS * spread
     found["off-line"] = Scenario(

@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bvalign.analysis.slopes import FLAGS
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.decisions import Decisions
 from bvalign.predictions import Predictions
-from bvalign.show.quantities import QUANTITIES
+from bvalign.show.quantities import QUANTITIES, title
 from bvalign.show.report.explorer.explored import explore
 from bvalign.show.report.page.contents import contents
-from bvalign.show.report.page.galleries import galleries, least_sure, scores
+from bvalign.show.report.page.galleries import galleries
+from bvalign.show.report.page.numbers import all_numbers
+from bvalign.show.report.page.sentences import of_alignment, of_risk
 from bvalign.show.report.page.template import render
 from bvalign.show.report.page.tiles import tiles
 from bvalign.show.report.page.what_to_do import what_to_do
@@ -45,21 +46,20 @@ def page(
     more = {
         "size": _size(summary),
         "tiles": tiles(summary),
-        "what_to_do": what_to_do(summary),
         "contents": contents(summary, figures),
-        "flags": FLAGS,
+        "of_alignment": [*of_alignment(summary)] if summary["labels"] else [],
+        "of_risk": [*of_risk(summary)] if summary["labels"] else [],
+        "all_numbers": all_numbers(summary),
         "glossary": QUANTITIES,
+        "title_of": title,
         "soft": bool(summary.get("soft_labels")),
         "without_labels": found,
         "quantities": {k: v for k, v in found.items() if "methods" in (v or ())},
     }
     explored = explore(analysis, predictions, decisions, left)
     more |= explored.variables
-    if isinstance(analysis, UnlabelledAnalysis):
-        more["extremes"] = least_sure(analysis, predictions)
-    else:
-        shown = (explored.shown, explored.sprites)
-        more["extremes"] = galleries(analysis, predictions, scores(analysis), *shown)
+    more["extremes"] = galleries(analysis, predictions, explored.shown, explored.sprites)
+    more["what_to_do"] = what_to_do(summary, explored.variables["scenarios"])
     return render("page/report.html.j2", summary, "", figures, captions, **more)
 
 
