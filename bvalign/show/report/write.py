@@ -65,13 +65,16 @@ def write_report(
         (out / name).unlink(missing_ok=True)
     plots = report.plot(analysis) | charts(decisions, analysis.num_samples, analysis.num_members)
     captions = {name: plot.caption for name, plot in plots.items()}
-    html = page(analysis, predictions, summary, draw(plots), captions, decisions=decisions)
-    write_atomic(out / "report.html", html)
+    beside = ["summary.json", *["samples.csv"] * samples, *files]
     labels = decisions.get("wrong_labels")
     if labels is not None and len(labels.suspicious()):
         write_atomic(out / REVIEW, review_page(labels, analysis, predictions, summary))
+        beside.append(REVIEW)
     else:
         (out / REVIEW).unlink(missing_ok=True)
+    about = {"decisions": decisions, "files": beside}
+    html = page(analysis, predictions, summary, draw(plots), captions, **about)
+    write_atomic(out / "report.html", html)
 
 
 def draw(plots: dict[str, Plot]) -> dict[str, str]:
