@@ -49,9 +49,9 @@ def test_two_members_are_drawn_and_one_is_not(drawn):
 @pytest.mark.parametrize(
     ("option", "value", "stages"),
     [
-        ("fast_dev_run", 1, []),
+        ("fast_dev_run", True, []),
         ("limit_test_batches", 1, ["val/alignment"]),
-        ("limit_val_batches", 0.5, ["test/alignment"]),
+        ("limit_val_batches", 1, ["test/alignment"]),
     ],
 )
 def test_a_part_of_the_samples_is_not_drawn_and_a_line_says_why(
