@@ -41,7 +41,7 @@ def apply_and_write(
     index = Column(torch.from_numpy(predictions.index), Unit("row of the data set"))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_samples(out, {"index": index} | applied.columns)
+        write_samples(out, {"index": index} | applied.columns, predictions.sample_names)
     except OSError as error:
         raise ValueError(
             f"{out} cannot be written ({error.strerror}); --out FILE.csv names another"

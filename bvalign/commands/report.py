@@ -1,13 +1,14 @@
 """Analysis and report on disk: `bvalign analyze`, `bvalign report` and the end of a fit."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.commands.analyze import analyze_predictions, asked
 from bvalign.decisions import Decisions, Options, decide
+from bvalign.decisions.wrong_labels import REVIEW
 from bvalign.memory import return_freed_memory
 from bvalign.predictions import Names, open_predictions
 from bvalign.show.report import print_main_numbers, write_report
@@ -64,8 +65,20 @@ def analyze_and_report(
         print_main_numbers(analysis)
         for decision in decisions.values():
             print(decision)
+        for line in _lists(decisions, Path(out)):
+            print(line)
         print(f"report: {Path(out) / 'report.html'}")
     return analysis, decisions
+
+
+def _lists(decisions: Decisions, out: Path) -> Iterator[str]:
+    """Says where the samples are that an answer counts."""
+    found = decisions.get("systematic")
+    if found is not None and found.systematic:
+        yield f"systematic errors: {out / 'report.html'}#view=systematic"
+    labels = decisions.get("wrong_labels")
+    if labels is not None and len(labels.suspicious()):
+        yield f"labels to review: {out / REVIEW}"
 
 
 def _make_folder(out: Path) -> None:

@@ -224,8 +224,8 @@ def _reason(analysis: Analysis, contradicted: int) -> str | None:
         return f"the model needs {LEAST_SAMPLES} samples, and there are {size}"
     if contradicted >= size * (1 - 1 / classes):
         return (
-            f"the ensemble contradicts {contradicted:,} of {size:,} labels, as many as by chance; "
-            "are they in the order of the predictions?"
+            f"the ensemble contradicts {contradicted:,} of {size:,} labels, as many as by chance: "
+            "they may be in another order than the samples, or classes in another than the columns"
         )
     return None
 

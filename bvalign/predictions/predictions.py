@@ -46,6 +46,7 @@ class Predictions:
         unlabelled: the samples that have no label, where some have one; None otherwise.
         num_unseen: of training samples, how many members have not seen each, of which a fixed
             number judges it; None of other samples.
+        sample_names: of samples that have names, not numbers, in the source; None otherwise.
     """
 
     read: Callable[[int, int], Float[Tensor, "members block classes"]]
@@ -65,6 +66,7 @@ class Predictions:
     groups: Mapping[str, Groups] = field(default_factory=dict)
     unlabelled: "Predictions | None" = None
     num_unseen: Int64[np.ndarray, " samples"] | None = None
+    sample_names: tuple[str, ...] | None = None
 
     @property
     def num_samples(self) -> int:

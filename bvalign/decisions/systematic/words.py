@@ -30,7 +30,7 @@ def answer(size: tuple[int, int], numbers: Numbers, groups: Sequence[Group]) -> 
         numbers: of all samples.
         groups: of all columns.
     """
-    return " ".join([_kinds(*size, numbers), *_groups(groups)])
+    return " ".join([_kinds(*size, numbers), *_groups(groups, numbers["error_rate"].value)])
 
 
 def baseline(checked: HeldBack | None) -> str:
@@ -114,11 +114,13 @@ def _kinds(members: int, samples: int, numbers: Numbers) -> str:
     )
 
 
-def _groups(groups: Sequence[Group]) -> list[str]:
+def _groups(groups: Sequence[Group], overall: float) -> list[str]:
+    """Says which groups stand out; those that are worse than all samples come first."""
     tested = [group for group in groups if group.adjusted is not None]
     if not tested:
         return []
-    out = sorted((g for g in tested if g.stands_out), key=lambda group: group.p_value)
+    out = [group for group in tested if group.stands_out]
+    out.sort(key=lambda g: (g.numbers["error_rate"].value <= overall, g.p_value))
     columns = ", ".join(dict.fromkeys(group.column for group in tested))
     about = f"{len(out)} of {len(tested)} groups (by {columns}) stand out from the rest"
     named = [
@@ -127,7 +129,7 @@ def _groups(groups: Sequence[Group]) -> list[str]:
     ]
     if len(out) > MOST_NAMED:
         named.append(f"{len(out) - MOST_NAMED} more in groups.json")
-    rest = [f"Error rates of a member: {'; '.join(named)}."] if named else []
+    rest = [f"Error rates of a member ({overall:.1%} of all): {'; '.join(named)}."] if named else []
     return [f"{about} at a false discovery rate of {FALSE_DISCOVERIES:.0%}.", *rest]
 
 

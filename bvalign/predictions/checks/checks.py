@@ -70,6 +70,7 @@ def _checked(scores: Scores, clusters_file: Path | None) -> Predictions:
     in_order = bool((order == np.arange(num_samples)).all())
     clusters = find_clusters(scores.clusters, clusters_file, order)
     groups, groups_note = find_groups(scores.path, scores.groups, order)
+    named = scores.sample_names
     labels = scores.labels
     if labels is not None:
         labels = _common(scores, "labels", labels, members)
@@ -103,6 +104,7 @@ def _checked(scores: Scores, clusters_file: Path | None) -> Predictions:
         num_options=None if scores.num_options is None else scores.num_options[order],
         soft_labels=None if scores.soft_labels is None else scores.soft_labels[order],
         answers=None if scores.answers is None else scores.answers[order],
+        sample_names=None if named is None else tuple(named[order].tolist()),
         **check_shown(scores.path, _with_names(scores), order, num_classes),
     )
     return predictions if scores.key == "votes" else without_copies(predictions, scores.dtypes)

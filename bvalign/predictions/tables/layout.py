@@ -81,6 +81,8 @@ def find_layout(path: Path, types: Mapping[str, pa.DataType], names: Names) -> L
     """
     member = find_name(path, "member", MEMBER, types, names.member)
     sample = find_name(path, "sample", SAMPLE, types, names.sample)
+    if member and sample is None:
+        sample = _one_id(types)
     label = find_name(path, "label", LABEL, types, names.label)
     cluster = find_name(path, "cluster", CLUSTER, types, None)
     text = next((name for name in types if name.lower() in TEXT), None)
@@ -102,6 +104,12 @@ def find_layout(path: Path, types: Mapping[str, pa.DataType], names: Names) -> L
     notes += [f"not used: {', '.join(unused)}"] if unused else []
     ids = (member, sample, label, cluster, groups, text)
     return Layout(key, *ids, scores, classes, tuple(notes))
+
+
+def _one_id(types: Mapping[str, pa.DataType]) -> str | None:
+    """The only column called after an id, such as `customer_id`, if it is not one of members."""
+    ids = [name for name in types if name.lower().endswith("_id")]
+    return ids[0] if len(ids) == 1 and ids[0].lower()[:-3] not in (*MEMBER, *LABEL) else None
 
 
 def _find_scores(

@@ -91,6 +91,16 @@ def test_members_with_other_samples_are_named(tmp_path, kind):
         read(write(tmp_path, full, kind))
 
 
+def test_an_id_of_another_name_is_that_of_the_samples(tmp_path):
+    named = {k if k != "sample" else "customer_id": column for k, column in table().items()}
+    named["customer_id"] = [f"C{n}" for n in named["customer_id"]]
+    predictions, _ = read(write(tmp_path, named, "csv"))
+    assert predictions.sample_names == tuple(sorted({*named["customer_id"]}))
+    assert "sample is 'customer_id'" in predictions.notes[0]
+    with pytest.raises(ValueError, match="choose it with --sample"):
+        read(write(tmp_path, named | {"order_id": named["customer_id"]}, "csv"))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_bad_columns_are_told(tmp_path, kind):
     full = table()

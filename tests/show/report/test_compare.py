@@ -330,6 +330,18 @@ def test_the_command_writes_page_table_and_figures(bvalign, monkeypatch, capsys)
     assert {f.name for f in Path("out/all/figures").iterdir()} == figures
 
 
+def test_names_of_samples_do_not_matter(tmp_path):
+    report(tmp_path / "a")
+    report(tmp_path / "b")
+    lines = (tmp_path / "a/samples.csv").read_text().splitlines()
+    named = [line.replace(",", f',"{n}, #{n}",', 1) for n, line in enumerate(lines[1:])]
+    header = lines[0].replace(",", ",sample,", 1)
+    (tmp_path / "a/samples.csv").write_text("\n".join([header, *named]) + "\n")
+    named, plain = read_reports([tmp_path / "a", tmp_path / "b"])
+    for name, column in plain.columns.items():
+        np.testing.assert_array_equal(named.columns[name], column)
+
+
 def damaged(folder, name, text):
     folder = report(folder)
     (folder / name).write_text(text)

@@ -47,6 +47,14 @@ def test_chunks_join_without_a_seam(monkeypatch, number):
         np.testing.assert_array_equal(found, columns[name].values.numpy())  # to the last digit
 
 
+def test_names_of_samples_follow_the_index():
+    names = ["plain", 'with "quotes"', "a, comma", "#7", "two\nlines"]
+    write_samples(Path("samples.csv"), columns_of(5), names)
+    rows = read(Path("samples.csv"))
+    assert list(rows[0])[:3] == ["index", "sample", "correct"]
+    assert [row["sample"] for row in rows] == names
+
+
 def test_columns_of_other_lengths_are_a_bug():
     columns = columns_of(5) | {"short": Column(torch.zeros(4), Unit(""))}
     with pytest.raises(ValueError, match="shorter"):

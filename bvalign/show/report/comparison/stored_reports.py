@@ -145,7 +145,9 @@ def _read_columns(path: Path, *, old: bool) -> dict[str, Shaped[np.ndarray, " sa
             names = [*COLUMNS, *(() if old else INFLUENCES)]
             names += [name for name in (CLUSTER, NOISE, PREDICTION) if name in header]
             places = [header.index(name) for name in names]
-            values = np.loadtxt(file, delimiter=",", usecols=places, ndmin=2).T
+            values = np.loadtxt(
+                file, delimiter=",", usecols=places, ndmin=2, comments=None, quotechar='"'
+            ).T
     except ValueError as error:
         raise ValueError(f"{path}: damaged ({error}); write the report again") from error
     columns = dict(zip(names, values, strict=True))
