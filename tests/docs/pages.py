@@ -13,7 +13,8 @@ from typing import NamedTuple
 from tests import ROOT
 
 FENCE = re.compile(
-    r"(?:^<!-- (not run|walkthrough): ([^\n]*?) -->\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+    r"(?:^<!-- (not run|walkthrough): ([^\n]*?) -->\n)?^```(\w+)\n(.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
 
 

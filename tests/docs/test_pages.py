@@ -25,15 +25,13 @@ GIVEN = {
     "docs/decisions/without_labels.md": lambda _: inputs.shifted(),
     "docs/decisions/answers.md": inputs.evaluations,
     "docs/lightning.md": None,
-    "docs/language-models.md": None,
 }
 """Pages that are run from the first block to the last, and what their readers have."""
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_figures")
-@pytest.mark.parametrize(
-    "page", [pytest.param(p, marks=[pytest.mark.slow] if p != "README.md" else []) for p in GIVEN]
-)
+@pytest.mark.parametrize("page", GIVEN)
 def test_a_page_runs(bvalign, page):
     if GIVEN[page]:
         GIVEN[page](bvalign)
