@@ -108,9 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         "runs", type=path, nargs="+", help="run directories, or folders of reports"
     )
     compare.add_argument("--out", type=path, required=True, help="folder for the comparison")
-    for command in (analyze, report, compare):
-        command.add_argument("--pdf", action="store_true", help="figures also as PDF, for papers")
-    compare.set_defaults(run=lambda a: _compare(a.runs, a.out, a.pdf))
+    compare.set_defaults(run=lambda a: _compare(a.runs, a.out))
     return parser
 
 
@@ -163,11 +161,11 @@ def _apply(options: argparse.Namespace) -> None:
     apply_and_write(options.rule, options.predictions, options.out, **given)
 
 
-def _compare(runs: list[Path], out: Path, pdf: bool) -> None:
+def _compare(runs: list[Path], out: Path) -> None:
     with quick_imports():
         from bvalign.commands.compare import compare_runs
 
-    compare_runs(runs, out, pdf=pdf)
+    compare_runs(runs, out)
 
 
 def _report(
@@ -186,7 +184,6 @@ def _report(
         options=Options(dict(options.target), options.max_error, options.confidence),
         sources=getattr(options, "source", None),
         samples=not options.no_samples,
-        pdf=options.pdf,
     )
 
 

@@ -1,104 +1,66 @@
-"""Chromium without a window, and what a page holds after its scripts have run."""
+"""Chromium without a window: fixtures that open pages as a reader does, without a network."""
 
-import html.parser
-import re
+import os
 import shutil
-import subprocess
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
+NEEDED = "BVALIGN_TESTS_NEED_CHROMIUM"
+"""Where this variable is set, tests fail without Chromium instead of being skipped."""
+
+DESKTOP, PHONE = (1400, 900), (420, 900)
+OWN = ("file:", "data:", "blob:", "about:")
 
 
 def in_chromium(test):
     """Marks a test that opens a page in a browser."""
+    skipped = CHROMIUM is None and NEEDED not in os.environ
     reason = "no chromium on PATH; install it: apt-get install chromium"
-    return pytest.mark.slow(pytest.mark.skipif(CHROMIUM is None, reason=reason)(test))
+    return pytest.mark.slow(pytest.mark.skipif(skipped, reason=reason)(test))
 
 
-OPTIONS = (
-    "--headless --no-sandbox --disable-gpu --no-first-run --enable-logging=stderr "
-    "--virtual-time-budget=30000 --dump-dom"
-).split()
-NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND"
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, for the tests of a file: Playwright's event loop runs until it is stopped."""
+    from playwright.sync_api import sync_playwright
+
+    assert CHROMIUM, f"no chromium on PATH, and {NEEDED} is set: apt-get install chromium"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM)
+        yield chromium
+        chromium.close()
 
 
-class Page(NamedTuple):
-    """A page as the reader sees it."""
+@pytest.fixture
+def open_page(browser):
+    """Opens a file as a page whose scripts have run; complaints and requests fail the test."""
+    contexts, said = [], []
 
-    elements: dict[str, dict[str, str]]  # id -> attributes
-    texts: dict[str, str]  # id -> all text inside
-    console: list[str]  # lines of its scripts, the renderer's own left out
+    def complain(message):
+        if message.type in ("error", "warning") and "WebGL" not in message.text:  # no GPU
+            said.append(message.text)
 
-    def thumbnail(self) -> tuple[int, int, int]:
-        """Sheet, row and column of the image in the panel of one sample."""
-        panel = self.elements["sample"]["inner"]
-        sheet, row, column = re.search(
-            r"sheet-(\d+) .*?--row: (\d+); --column: (\d+)", panel
-        ).groups()
-        return int(sheet), int(row), int(column)
+    def request(asked):
+        if not asked.url.startswith(OWN):
+            said.append(f"asked for {asked.url}")
 
+    def open_(path, fragment="", *, size=DESKTOP, scheme="light"):
+        """Opens `path#fragment` in a window of (width, height) with a color scheme."""
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, offline=True
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", complain)
+        page.on("pageerror", lambda error: said.append(f"{error}"))
+        page.on("request", request)
+        page.goto(f"file://{path.absolute()}#{fragment}")
+        return page
 
-def open_page(path: Path, fragment: str = "", script: str = "") -> Page:
-    """Opens a file and waits until its scripts have run.
-
-    Args:
-        path: of the page.
-        fragment: after the `#`.
-        script: JavaScript that runs at the end of the page, as a user would act.
-    """
-    if script:
-        acted = path.with_name("acted.html")
-        text = path.read_text().replace("</body>", f"<script>{script}</script></body>")
-        acted.write_text(text)
-        path = acted
-    command = [CHROMIUM, *OPTIONS, NO_NETWORK, f"--user-data-dir={path.parent / 'profile'}"]
-    done = subprocess.run(
-        [*command, f"file://{path.absolute()}#{fragment}"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    found = _Elements()
-    found.feed(done.stdout)
-    console = [
-        line
-        for line in done.stderr.splitlines()
-        if "CONSOLE" in line and "WebGL" not in line  # software drawing, on a machine without GPU
-    ]
-    return Page(found.attributes, found.texts, console)
-
-
-class _Elements(html.parser.HTMLParser):
-    """Attributes and texts of elements that have an id."""
-
-    VOID = frozenset("meta link img br input hr path circle rect".split())
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.attributes, self.texts, self.open = {}, {}, []
-
-    def handle_starttag(self, tag, attrs):
-        attributes = dict(attrs)
-        inside = [name for _, name in self.open if name]
-        for name in inside:
-            self.attributes[name]["inner"] += " " + " ".join(f"{v}" for v in attributes.values())
-        name = attributes.get("id")
-        if name:
-            self.attributes[name], self.texts[name] = {**attributes, "inner": ""}, ""
-        if tag not in self.VOID:
-            self.open.append((tag, name))
-
-    def handle_endtag(self, tag):
-        while self.open and self.open.pop()[0] != tag:
-            pass
-
-    def handle_data(self, data):
-        for _, name in self.open:
-            if name:
-                self.texts[name] += data + " "
+    yield open_
+    for context in contexts:
+        context.close()
+    assert said == []

@@ -15,6 +15,7 @@ from tests.environment import HOME, of_tests
 from tests.processes import TINY
 
 pytest.register_assert_rewrite("tests.reference")
+pytest_plugins = ["tests.browser"]
 collect_ignore = ["golden/make.py", "golden/two_commits.py"]  # scripts, without doctests
 
 
@@ -62,11 +63,8 @@ def _alone(tmp_path, monkeypatch):
 
 @pytest.fixture
 def bvalign(monkeypatch):
-    """Runs `bvalign ARGUMENTS` in this process; figures are small, which is quicker."""
+    """Runs `bvalign ARGUMENTS` in this process."""
     from bvalign.cli import main
-    from bvalign.show.report import write
-
-    monkeypatch.setitem(write.DPI, "png", 40)
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["bvalign", *map(str, arguments)])
@@ -80,7 +78,7 @@ def without_figures(monkeypatch):
     """Reports without their figures, which are most of the time of a tiny fit."""
     from bvalign.show.report import write
 
-    monkeypatch.setattr(write, "save_figure", lambda *_, **__: b"")
+    monkeypatch.setattr(write, "svg", lambda *_: "")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`bvalign` as a process of its own that saves no figures of the report: half of a tiny fit."""
+"""`bvalign` as a process of its own that draws no figures of the report: half of a tiny fit."""
 
 from bvalign.cli import main
 from bvalign.quick_imports import quick_imports
@@ -7,5 +7,5 @@ with quick_imports():
     from bvalign.show.report import write
 
 if __name__ == "__main__":
-    write.save_figure = lambda *_, **__: b""
+    write.svg = lambda *_: ""
     main()

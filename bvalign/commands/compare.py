@@ -1,4 +1,4 @@
-"""`bvalign compare`: several reports as one page, a CSV and figures."""
+"""`bvalign compare`: several reports as one page and a CSV."""
 
 import csv
 import io
@@ -13,27 +13,23 @@ from bvalign.show.report import (
     comparison_page,
     csv_rows,
     read_reports,
-    save_figure,
 )
 
 
-def compare_runs(folders: Sequence[Path | str], out: Path | str, *, pdf: bool = False) -> None:
-    """Writes compare.html, compare.csv, compare.json and figures/, and prints the path.
+def compare_runs(folders: Sequence[Path | str], out: Path | str) -> None:
+    """Writes compare.html, compare.csv and compare.json, and prints the path.
 
     Args:
         folders: run directories, or folders that `bvalign analyze` wrote.
         out: a folder, created if missing.
-        pdf: figures also as PDF.
     """
     out, reports = Path(out), read_reports([Path(folder) for folder in folders])
     comparison = compare_reports(reports)
-    (out / "figures").mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / "compare.json", (json.dumps(comparison, indent=1) + "\n").encode())
     rows = io.StringIO()
     csv.writer(rows, lineterminator="\n").writerows(csv_rows(comparison["runs"]))
     write_atomic(out / "compare.csv", rows.getvalue().encode())
-    images = {}
-    for name, figure in comparison_figures(reports, comparison).items():
-        images[name] = save_figure(figure, out / "figures" / name, pdf=pdf)
-    write_atomic(out / "compare.html", comparison_page(reports, comparison, images))
+    plots = comparison_figures(reports, comparison)
+    write_atomic(out / "compare.html", comparison_page(reports, comparison, plots))
     print(f"comparison of {len(reports)} runs: {out / 'compare.html'}")

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -21,9 +20,12 @@ from bvalign.commands.analyze import ALONE
 from bvalign.commands.first_start import pack_size_of_new_run
 from bvalign.commands.home import with_home
 from bvalign.commands.one_line import OneLineParser, told_in_one_line
+from bvalign.commands.place import OVERWRITE, Place, describe
 from bvalign.commands.report import analyze_and_report
 from bvalign.commands.train_predictions import StoredPredictions
 from bvalign.commands.trainers import (
+    TRAINER_DEFAULTS,
+    checked_seed,
     class_of,
     hardware,
     make_trainer,
@@ -42,7 +44,7 @@ from bvalign.predictions import RunDirectory
 from bvalign.predictions.run.claims import one_at_a_time
 from bvalign.provenance import provenance
 from bvalign.show.callbacks import AlignmentScatter, MembersProgress
-from bvalign.show.loggers import WandbRun, use_wandb
+from bvalign.show.loggers import WandbRun, log_to_run, use_wandb
 
 
 class EnsembleCLI(LightningCLI):
@@ -63,15 +65,7 @@ class EnsembleCLI(LightningCLI):
             load_from_checkpoint_support=False,
             parser_kwargs={"prog": "bvalign"},
             parser_class=OneLineParser,
-            trainer_defaults={
-                "max_epochs": 20,
-                "log_every_n_steps": 1,
-                "check_val_every_n_epoch": 5,
-                "num_sanity_val_steps": 0,
-                "enable_checkpointing": False,
-                "enable_model_summary": False,
-                "use_distributed_sampler": False,
-            },
+            trainer_defaults=TRAINER_DEFAULTS,
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -79,7 +73,7 @@ class EnsembleCLI(LightningCLI):
         parser.add_class_arguments(WandbRun, "wandb")
         parser.add_class_arguments(CheckpointMembers, "checkpoints")
         parser.add_class_arguments(StoredPredictions, "predictions")
-        parser.link_arguments("seed_everything", "model.seed", compute_fn=_seed)
+        parser.link_arguments("seed_everything", "model.seed", compute_fn=checked_seed)
         parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
         parser.link_arguments("data.image_shape", "model.image_shape", apply_on="instantiate")
 
@@ -91,19 +85,27 @@ class EnsembleCLI(LightningCLI):
             "test": skipped | {"ckpt_path", "weights_only"},
         }
 
+    def _prepare_subcommand_parser(
+        self, klass: type, subcommand: str, **kwargs: Any
+    ) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand == "fit":
+            parser.add_argument("--overwrite", action="store_true", help=OVERWRITE)
+        return parser
+
     def before_instantiate_classes(self) -> None:
-        """Fills in the run directory, and makes W&B keep its files there."""
+        """Checks the Trainer's arguments, and names the run directory and the logger."""
         config = self.config[self.subcommand] = with_home(self.config[self.subcommand])
         refuse_settings(vars(config.trainer))
         refuse_callback_classes(config.trainer.callbacks)
         if config.trainer.deterministic:
             config.trainer.benchmark = None  # which Lightning then turns off
-        if config.trainer.default_root_dir is None:
-            data = class_of(config.data.class_path).name
-            config.trainer.default_root_dir = f"runs/{data}-{config.model.arch}"
+        given = config.trainer.default_root_dir
+        data = class_of(config.data.class_path).name
+        self.place = Place(Path(given or f"runs/{data}-{config.model.arch}"), given is not None)
+        config.trainer.default_root_dir = str(self.place.root)
         self._dump_config()  # config.yaml serves other runs too, so it has no W&B id
-        root = Path(config.trainer.default_root_dir)
-        self.wandb_lock = use_wandb(config.trainer, root, self.subcommand)
+        use_wandb(config.trainer)
 
     @told_in_one_line()
     def instantiate_classes(self) -> None:
@@ -119,10 +121,13 @@ class EnsembleCLI(LightningCLI):
     @told_in_one_line()
     def test(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
         """Evaluates the finished members of a run again, from their weights."""
-        run = RunDirectory(self.trainer.default_root_dir)
+        datamodule.prepare_data()
+        datamodule.setup()
+        run = self.place.existing(self._identity(model, datamodule))
         members, _ = run.finished()
         if not members:
             raise ValueError(f"{run.root}: no member is finished yet; `bvalign fit` trains them")
+        self._log_to(run.root)
         model.assign(members)
         model.configure_model()
         for member in model.members:
@@ -137,11 +142,14 @@ class EnsembleCLI(LightningCLI):
         return make_trainer(self._trainer_config(), callbacks, **kwargs)
 
     def _train_and_report(self, model: Ensemble, datamodule: EnsembleDataModule) -> None:
-        strategy, root = self.trainer.strategy, Path(self.trainer.default_root_dir)
-        with one_at_a_time(root):  # one process downloads, the others wait
+        strategy = self.trainer.strategy
+        with one_at_a_time(self.place.root):  # one process downloads, the others wait
             datamodule.prepare_data()
         datamodule.setup()
-        run = on_rank_zero(strategy, lambda: self._open_run(root, model, datamodule))
+        run = on_rank_zero(strategy, lambda: self._open_run(model, datamodule))
+        self._log_to(run.root)
+        if run.missing(retry=model.on_diverged == "retry") or not self._wandb.has_logged(run):
+            self._wandb.start(self.loggers, run, self.config_dump)
         bar = MembersProgress(run.num_members)
         try:
             train_members(
@@ -169,43 +177,45 @@ class EnsembleCLI(LightningCLI):
         if strategy.is_global_zero:
             self._report(run, model)
 
-    def _open_run(
-        self, root: Path, model: Ensemble, datamodule: EnsembleDataModule
-    ) -> RunDirectory:
+    def _open_run(self, model: Ensemble, datamodule: EnsembleDataModule) -> RunDirectory:
         """Creates or joins the run on disk, saves samples and configuration, prints the state."""
         strategy = self.trainer.strategy
+        identity = self._identity(model, datamodule)
+        if self.config[self.subcommand].overwrite:
+            self.place.clear(identity)
         pack_size = even_pack_size(model.num_members, model.pack_size, seats(strategy))
-        if not (root / "run.json").exists():
+        if not (self.place.find(identity) / "run.json").exists():
             pack_size = pack_size_of_new_run(model, datamodule, self.trainer, pack_size)
         samples = datamodule.samples()
-        run = RunDirectory.open(
-            root,
-            {
-                "data": datamodule.identity(),
-                "model": model.identity(),
-                "trainer": trainer_identity(self._trainer_config()),
-            },
-            model.num_members,
-            pack_size,
-            provenance(strategy.root_device),
-        )
-        done, problems = run.finished()
-        for problem in problems:
-            print(f"{problem}: trained again", file=sys.stderr)
-        run.save_samples(samples)
-        for note in samples.notes:
-            print(note, file=sys.stderr)
-        config = self._config_yaml()
-        with one_at_a_time(root):
-            (root / "config.yaml").write_text(config)
+        of_device = provenance(strategy.root_device)
+        run = self.place.open(identity, model.num_members, pack_size, of_device)
+        done = describe(run, samples, self.config_dump)
         print(
-            f"{root}: {len(done)} of {run.num_members} members finished; {model.arch} on "
+            f"{run.root}: {len(done)} of {run.num_members} members finished; {model.arch} on "
             f"{datamodule.name}, {hardware(self.trainer)}, {torch.get_num_threads()} threads",
             file=sys.stderr,
         )
-        if run.missing(retry=model.on_diverged == "retry"):
-            self._wandb.start(self.trainer.loggers, run, yaml.safe_load(config))
         return run
+
+    def _identity(
+        self, model: Ensemble, datamodule: EnsembleDataModule
+    ) -> dict[str, dict[str, object]]:
+        return {
+            "data": datamodule.identity(),
+            "model": model.identity(),
+            "trainer": trainer_identity(self._trainer_config()),
+        }
+
+    def _log_to(self, root: Path) -> None:
+        """Makes later Trainers write and log to the run directory."""
+        config = self.config_init[self.subcommand].trainer
+        config.default_root_dir = str(root)
+        configured = self.config[self.subcommand].trainer.logger
+        data, arch = self.datamodule.name, self.model.arch
+        self.loggers, self.wandb_lock = log_to_run(
+            configured, config.logger, root, self.subcommand, (data, arch)
+        )
+        config.logger = self.loggers or False
 
     def _report(self, run: RunDirectory, model: Ensemble) -> None:
         """Writes the report, in the process that finishes the last member."""
@@ -219,8 +229,8 @@ class EnsembleCLI(LightningCLI):
             return
         with run.reporting() as ours:
             if ours:
-                analysis = analyze_and_report(run.root, run.root, place=ALONE)
-                self._wandb.finish(self.trainer.loggers, run, analysis)
+                found = analyze_and_report(run.root, run.root, place=ALONE)
+                self._wandb.finish(self.loggers, run, *found)
 
     @property
     def _wandb(self) -> WandbRun:
@@ -232,16 +242,3 @@ class EnsembleCLI(LightningCLI):
 
     def _trainer_config(self) -> dict[str, Any]:
         return dict(self.config_init[self.subcommand].trainer)
-
-    def _config_yaml(self) -> str:
-        self._dump_config()
-        return yaml.safe_dump(self.config_dump, sort_keys=False)
-
-
-def _seed(seed: bool | int) -> int:
-    if isinstance(seed, bool) or not 0 <= seed < 2**32:
-        raise ValueError(
-            "seed_everything must be a number from 0 to 4294967295: the seed is part of the run's "
-            "identity"
-        )
-    return seed

@@ -28,8 +28,7 @@ def analyze_and_report(
     options: Options = Options(),  # noqa: B008 (immutable)
     sources: object = None,
     samples: bool = True,
-    pdf: bool = False,
-) -> Analysis | UnlabelledAnalysis:
+) -> tuple[Analysis | UnlabelledAnalysis, Decisions]:
     """Analyses predictions, writes the report and prints the main numbers.
 
     Args:
@@ -42,7 +41,9 @@ def analyze_and_report(
         options: what is asked of the analysis.
         sources: labelled predictions of the same members, as for `bvalign.analyze`.
         samples: whether to write samples.csv.
-        pdf: figures also as PDF.
+
+    Returns:
+        The analysis, and what answers each question; of the latter only rank zero has any.
 
     Raises:
         ValueError: the predictions cannot be read.
@@ -56,16 +57,18 @@ def analyze_and_report(
     options = asked(options, (predictions, origin), sources, names)
     analysis = analyze_predictions(predictions, place)
     return_freed_memory()
+    decisions: Decisions = {}
     if place[0] == 0:
-        given = {"decisions": decide(analysis, options), "samples": samples, "pdf": pdf}
+        decisions = decide(analysis, options)
+        given = {"decisions": decisions, "samples": samples}
         write_report(analysis, predictions, origin, Path(out), **given)
         print_main_numbers(analysis)
-        for decision in given["decisions"].values():
+        for decision in decisions.values():
             print(decision)
-        for line in _lists(given["decisions"], Path(out)):
+        for line in _lists(decisions, Path(out)):
             print(line)
         print(f"report: {Path(out) / 'report.html'}")
-    return analysis
+    return analysis, decisions
 
 
 def _lists(decisions: Decisions, out: Path) -> Iterator[str]:

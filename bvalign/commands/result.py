@@ -43,13 +43,12 @@ class Reported:
             columns |= decision.columns()
         return columns
 
-    def report(self, out: Path | str, *, samples: bool = True, pdf: bool = False) -> Path:
-        """Writes report.html, summary.json, samples.csv and figures/, as `bvalign analyze` does.
+    def report(self, out: Path | str, *, samples: bool = True) -> Path:
+        """Writes report.html, summary.json and samples.csv, as `bvalign analyze` does.
 
         Args:
             out: a folder, created if missing.
             samples: whether to write samples.csv.
-            pdf: figures also as PDF.
 
         Returns:
             The path of report.html.
@@ -57,7 +56,7 @@ class Reported:
         from bvalign.show.report import write_report
 
         out = Path(out).expanduser()
-        given = {"decisions": self.decisions, "samples": samples, "pdf": pdf}
+        given = {"decisions": self.decisions, "samples": samples}
         write_report(self, self.predictions, self.origin, out, **given)
         return out / "report.html"
 
@@ -72,9 +71,9 @@ class Result(Reported, Analysis):
         Args:
             ax: axes to plot on, without the panel of unbiased values; by default a new figure.
         """
-        from bvalign.show.report.labelled import alignment
+        from bvalign.show.figures.plots import alignment_figure
 
-        return alignment(self, ax)
+        return alignment_figure(self, ax)
 
     def _repr_html_(self) -> str:
         """The table that commands print, for notebooks."""
@@ -100,9 +99,9 @@ class UnlabelledResult(Reported, UnlabelledAnalysis):
         Raises:
             ValueError: there is one member.
         """
-        from bvalign.show.report.unlabelled import variance
+        from bvalign.show.figures.plots import variance_figure
 
-        return variance(self, ax)
+        return variance_figure(self, ax)
 
 
 def result_of(

@@ -15,6 +15,17 @@ from bvalign.ensemble.strategy import MemberParallelStrategy
 from bvalign.ensemble.trainer_settings import refuse_callbacks, refuse_plugins
 from bvalign.float64 import float64_device
 
+TRAINER_DEFAULTS = {
+    "max_epochs": 20,
+    "log_every_n_steps": 1,
+    "check_val_every_n_epoch": 5,
+    "num_sanity_val_steps": 0,
+    "enable_checkpointing": False,
+    "enable_model_summary": False,
+    "use_distributed_sampler": False,
+}
+"""Of the arguments that differ from Lightning's own."""
+
 NOISY_LOGGERS = (
     "pytorch.utilities.rank_zero",  # announces every Trainer, and a run has one per pack
     "pytorch.trainer.connectors.checkpoint_connector",  # on a default; checkpoints are our own
@@ -71,6 +82,20 @@ def hardware(trainer: Trainer) -> str:
         f"{ranks if trainer.world_size > 1 else ''}{device}"
         f"{' without float64 (statistics are computed on the CPU)' if elsewhere else ''}"
     )
+
+
+def checked_seed(seed: bool | int) -> int:
+    """Returns the seed if it can be part of a run's identity.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if isinstance(seed, bool) or not 0 <= seed < 2**32:
+        raise ValueError(
+            "seed_everything must be a number from 0 to 4294967295: the seed is part of the run's "
+            "identity"
+        )
+    return seed
 
 
 def class_of(path: str) -> type:

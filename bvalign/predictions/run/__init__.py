@@ -5,6 +5,8 @@ from bvalign.predictions.run.directory import RunDirectory
 from bvalign.predictions.run.history import Curves, training_curves
 from bvalign.predictions.run.identity import flatten
 from bvalign.predictions.run.member import FinishedMember, MemberFolder, MemberState
+from bvalign.predictions.run.overwrite import remove_run
+from bvalign.predictions.run.own_directory import own_directory
 from bvalign.predictions.run.samples import Samples, Split
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "Work",
     "flatten",
     "one_at_a_time",
+    "own_directory",
+    "remove_run",
     "settle_plan",
     "training_curves",
 ]

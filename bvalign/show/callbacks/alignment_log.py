@@ -1,8 +1,10 @@
 """What callbacks log of a decomposition: its means, the line, and the scatter."""
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger
 
 from bvalign.analysis.decompositions import Decomposition
@@ -24,6 +26,31 @@ def alignment_scalars(values: Decomposition) -> tuple[dict[str, float], Line | N
     return scalars, Line("ols", fit["slope"], fit["intercept"]) if exists else None
 
 
+def why_incomplete(trainer: Trainer, stage: str) -> str | None:
+    """Says why this Trainer does not show all samples to a stage; None if it does.
+
+    Args:
+        trainer: within the stage.
+        stage: test, validate or predict.
+    """
+    limited = {"test": "limit_test_batches", "validate": "limit_val_batches"}
+    name = limited.get(stage, "limit_predict_batches")
+    limit = getattr(trainer, name)
+    if trainer.sanity_checking:
+        return "the sanity check sees a few batches"
+    if trainer.fast_dev_run:
+        return f"fast_dev_run={trainer.fast_dev_run} sees a few batches"
+    if limit == 1.0 and isinstance(limit, float):
+        return None
+    return f"{name}={limit} may leave out samples"
+
+
+def tell(callback: object, why: str, trainer: Trainer) -> None:
+    """Says in one line, from rank zero, that a callback keeps and draws nothing."""
+    if trainer.is_global_zero:
+        print(f"{type(callback).__name__}: {why}, so nothing is kept or drawn", file=sys.stderr)
+
+
 def log_scatter(
     key: str,
     values: Decomposition,
@@ -32,9 +59,12 @@ def log_scatter(
     loggers: Sequence[Logger],
     step: int,
 ) -> None:
-    """Draws the scatter for the loggers that can show one; on rank zero."""
+    """Draws the scatter for the loggers that can show one; on rank zero.
+
+    One member has no variance, so there is nothing to draw.
+    """
     able = [logger for logger in loggers if isinstance(logger, ABLE)]
-    if not able:
+    if not able or values.count[0] == 1:
         return
     bias_sq, variance, correct = (
         v.cpu().numpy() for v in (values.bias_sq, values.variance, values.correct)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
@@ -12,7 +13,12 @@ from bvalign.analysis.decompositions import Decomposition, columns_of
 from bvalign.analysis.decompositions.metrics import BiasVariance
 from bvalign.float64 import float64_device
 from bvalign.predictions import RunDirectory
-from bvalign.show.callbacks.alignment_log import alignment_scalars, log_scatter
+from bvalign.show.callbacks.alignment_log import (
+    alignment_scalars,
+    log_scatter,
+    tell,
+    why_incomplete,
+)
 from bvalign.show.loggers import log_samples
 
 KEYS = ("member", "index", "target", "logits")
@@ -26,13 +32,16 @@ class AlignmentScatter(Callback):
     accumulates members over packs, starting from those that the run has finished. Steps must return
     a dict of member, index, target and logits, and the datamodule must have `num_test_samples` and
     `num_classes`, as those of bvalign do; `CollectLogits` asks nothing of a module of your own.
+    Where a stage does not see all samples (a sanity check, `fast_dev_run`, `limit_test_batches`),
+    nothing is logged, and one line says why.
 
     | logged key | meaning |
     | --- | --- |
     | `val/accuracy`, `test/accuracy` | fraction of samples that the mean prediction gets right |
     | `val/bias_sq`, `val/variance`, `val/risk`, `test/...` | means over samples, plug-in |
     | `val/alignment/slope`, `intercept`, `r_squared`, `test/...` | OLS, correct samples, plug-in |
-    | `val/alignment`, `test/alignment` | the scatter: a W&B image, a TensorBoard figure |
+    | `val/alignment`, `test/alignment` | the scatter, from two members on: a W&B image, or a
+      TensorBoard figure |
     | `test/samples` | a W&B table, one row per test sample; with a run, `WandbRun` logs it |
 
     Args:
@@ -43,15 +52,18 @@ class AlignmentScatter(Callback):
     def __init__(self, run: RunDirectory | None = None, max_rows: int = 10_000) -> None:
         self.run, self.max_rows = run, max_rows
         self.metrics: dict[str, BiasVariance] = {}
+        self.complete = True  # whether this stage covers all samples
+        self._told: set[str] = set()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if "val" in self.metrics:
-            self.metrics["val"].reset()  # a metric refers to itself: a new one would add to memory
-        else:
-            self.metrics["val"] = _new_metric(trainer)
+        if self._sees_all(trainer, "validate"):
+            if "val" in self.metrics:
+                self.metrics["val"].reset()  # a metric refers to itself: a new one adds to memory
+            else:
+                self.metrics["val"] = _new_metric(trainer)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if "test" not in self.metrics:
+        if self._sees_all(trainer, "test") and "test" not in self.metrics:
             self.metrics["test"] = _new_metric(trainer)
             if self.run is not None and trainer.is_global_zero:
                 self._include_finished()
@@ -59,27 +71,50 @@ class AlignmentScatter(Callback):
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], *_: Any
     ) -> None:
-        self._update("val", outputs)
+        if self.complete:
+            self._update("val", outputs)
 
     def on_test_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], *_: Any
     ) -> None:
-        self._update("test", outputs)
+        if self.complete:
+            self._update("test", outputs)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.sanity_checking:
+        if self.complete:
             self._log("val", trainer, pl_module)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not self.complete:
+            return
         values = self._log("test", trainer, pl_module)
-        if self.run is None and trainer.is_global_zero:
-            target = self.metrics["test"].target
-            columns = {"index": torch.arange(len(target)), "label": target}
-            columns |= {name: column.values for name, column in columns_of(values).items()}
-            for logger in trainer.loggers:
-                if isinstance(logger, WandbLogger):
-                    arrays = {name: column.cpu().numpy() for name, column in columns.items()}
-                    log_samples(logger, arrays, max_rows=self.max_rows)
+        if self.run is None:
+            columns = _columns(self.metrics["test"], values)
+            if trainer.is_global_zero:
+                self._log_samples(trainer, columns)
+
+    def _sees_all(self, trainer: Trainer, stage: str) -> bool:
+        """Finds out whether the stage covers all samples; says why it does not, once."""
+        why = why_incomplete(trainer, stage)
+        if why and why not in self._told:
+            tell(self, why, trainer)
+            self._told.add(why)
+        self.complete = why is None
+        return self.complete
+
+    def _log_samples(self, trainer: Trainer, columns: dict[str, Tensor]) -> None:
+        loggers = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
+        arrays = {name: column.cpu().numpy() for name, column in columns.items()}
+        given, shown = getattr(trainer.datamodule, "samples", None), (None, None)
+        if loggers and given is not None:
+            samples = given()
+            names, shown = (
+                np.array(samples.class_names, dtype=object),
+                (samples.images, samples.texts),
+            )
+            arrays |= {key: names[arrays[key]] for key in ("label", "prediction")}
+        for logger in loggers:
+            log_samples(logger, arrays, *shown, self.max_rows)
 
     def _update(self, stage: str, outputs: dict[str, Tensor]) -> None:
         if not isinstance(outputs, dict) or not set(KEYS) <= outputs.keys():
@@ -127,6 +162,18 @@ def _new_metric(trainer: Trainer) -> BiasVariance:
         )
     with float64_device(trainer.strategy.root_device):  # its states are megabytes
         return BiasVariance(data.num_test_samples, data.num_classes, dist_sync_fn=_gathered)
+
+
+def _columns(metric: BiasVariance, values: Decomposition) -> dict[str, Tensor]:
+    """The columns of `test/samples`, on every rank: a collective call."""
+    with metric.sync_context(dist_sync_fn=_gathered):
+        summed, target = metric.prob_sum, metric.target
+        if summed.ndim == 3:  # synchronised: one for each rank
+            summed, target = summed.sum(dim=0), target.amax(dim=0)
+        columns = {"index": torch.arange(len(target)), "label": target}
+        columns["prediction"] = summed.argmax(dim=-1)
+    shown = {k: c.values for k, c in columns_of(values).items() if c.unit.shown}
+    return columns | shown
 
 
 def _gathered(value: Tensor, group: Any = None) -> list[Tensor]:

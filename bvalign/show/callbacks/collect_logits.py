@@ -15,7 +15,12 @@ from torch import Tensor
 from bvalign.analysis.decompositions.metrics import BiasVariance
 from bvalign.atomic import write_atomic
 from bvalign.predictions import open_predictions
-from bvalign.show.callbacks.alignment_log import alignment_scalars, log_scatter
+from bvalign.show.callbacks.alignment_log import (
+    alignment_scalars,
+    log_scatter,
+    tell,
+    why_incomplete,
+)
 from bvalign.show.callbacks.sample_ids import sample_ids
 
 LOADERS = {
@@ -39,10 +44,10 @@ class CollectLogits(Callback):
     For an ensemble of your own: the same training once for each seed. Each `trainer.test` writes
     one file to the folder, which `bvalign analyze FOLDER` reads; members may be trained by several
     processes. Nothing is asked of the module. With several devices, samples that the sampler
-    repeats are kept once. A `fast_dev_run` keeps nothing; of logits with NaN or inf one line says
-    that they are not kept. Logits are as exact as your step: on an NVIDIA GPU, PyTorch rounds the
-    input of convolutions to TF32, unless `trainer.test` is called `with ieee_float32()` (of
-    `bvalign.float32`).
+    repeats are kept once. Under `fast_dev_run`, `limit_test_batches` and the like, and of logits
+    with NaN or inf, nothing is kept, and one line says so. Logits are as exact as your step: on an
+    NVIDIA GPU, PyTorch rounds the input of convolutions to TF32, unless `trainer.test` is called
+    `with ieee_float32()` (of `bvalign.float32`).
 
     | logged key | meaning |
     | --- | --- |
@@ -82,10 +87,15 @@ class CollectLogits(Callback):
         self.metric: BiasVariance | None = None
         self._parts: list[Part] = []
         self._ids: Iterator[int] | None = None
+        self._keeps = True  # whether the stage covers all samples
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuses a member that is kept already."""
         self._parts, self._ids = [], None
+        why = why_incomplete(trainer, stage) if stage == self.stage else None
+        self._keeps = why is None
+        if why:
+            tell(self, why, trainer)
         if stage in ("fit", self.stage) and not trainer.fast_dev_run and self._path().exists():
             raise ValueError(
                 f"{self._path()} is there already; members are named by seed_everything(seed) or "
@@ -101,7 +111,7 @@ class CollectLogits(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        if trainer.state.fn != self.stage or trainer.fast_dev_run:
+        if trainer.state.fn != self.stage or not self._keeps:
             return
         if dataloader_idx:
             raise ValueError(f"CollectLogits keeps one {self.stage} set, got a second loader")
@@ -119,7 +129,7 @@ class CollectLogits(Callback):
     on_validation_batch_end = on_predict_batch_end = on_test_batch_end
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.state.fn != self.stage or trainer.fast_dev_run:
+        if trainer.state.fn != self.stage or not self._keeps:
             return
         parts, self._parts = _of_all_ranks(self._parts, trainer.world_size), []
         if trainer.is_global_zero:
@@ -197,9 +207,8 @@ class CollectLogits(Callback):
         scalars["ensemble/members"] = len(predictions.members)
         for logger in trainer.loggers:
             logger.log_metrics(scalars, step=trainer.global_step)
-        if len(predictions.members) > 1:
-            key, classes = "ensemble/alignment", predictions.num_classes
-            log_scatter(key, values, line, classes, trainer.loggers, trainer.global_step)
+        key, classes = "ensemble/alignment", predictions.num_classes
+        log_scatter(key, values, line, classes, trainer.loggers, trainer.global_step)
 
 
 def _of_all_ranks(parts: list[Part], world_size: int) -> list[Part]:

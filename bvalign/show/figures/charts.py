@@ -1,16 +1,18 @@
 """Small figures of the cards of decisions."""
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bvalign.decisions import Chart, Curve
-from bvalign.show.figures.style import BOUND, CORRECT, GRID, OTHER_LINE, WRONG, whole_decades
+from bvalign.show.figures.layout import finish, legend_below, panels
+from bvalign.show.figures.style import BOUND, CORRECT, OTHER_LINE, WRONG, whole_decades
 
 COLOURS = (CORRECT, WRONG, OTHER_LINE, "#CC79A7", "#E69F00", "#56B4E9")
 STYLES = {"line": "-", "dashed": "--", "points": "none"}
-WIDTH, HEIGHT, ROW = 4.6, 2.9, 0.26
-"""Inches: of every chart, of one without names, and for each name."""
+ASPECT, ROW = 0.62, 2.1
+"""Height of a chart over its width, and of each name on its axis in ems."""
 
 
 def chart(data: Chart) -> Figure:
@@ -19,9 +21,9 @@ def chart(data: Chart) -> Figure:
     Args:
         data: of one card.
     """
-    height = max(HEIGHT, 1.0 + ROW * len(data.ticks))
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = panels(1, ASPECT)
+    rows = (len(data.ticks) + 3) * ROW * mpl.rcParams["font.size"] / 72
+    figure.set_figheight(max(figure.get_figheight(), rows))
     for curve, colour in zip(data.curves, _colours(data.curves), strict=True):
         _plot(axes, curve, colour, named=bool(data.ticks))
     if data.ticks:
@@ -34,12 +36,9 @@ def chart(data: Chart) -> Figure:
     if data.log_y:
         axes.set_yscale("log")
     whole_decades(axes)
-    axes.set(xlabel=data.x_label, ylabel=data.y_label)
-    axes.grid(**GRID)
-    axes.set_axisbelow(True)
+    finish(axes, data.x_label, data.y_label)
     axes.spines[["top", "right"]].set_visible(False)
-    if any(curve.name for curve in data.curves):
-        axes.legend(frameon=False, fontsize="small")
+    legend_below(figure)
     return figure
 
 
@@ -48,18 +47,18 @@ def _plot(axes: object, curve: Curve, colour: str, *, named: bool) -> None:
     style = {"color": colour, "linestyle": STYLES[curve.style], "label": curve.name or None}
     x, y = np.asarray(curve.x, dtype=float), np.asarray(curve.y, dtype=float)
     if curve.style == "points":
-        axes.plot(x, y, marker="o", markersize=4, **style)
+        axes.plot(x, y, marker="o", **style)
     else:
-        axes.plot(x, y, linewidth=1.6, **style)
+        axes.plot(x, y, **style)
     if curve.low is None:
         return
     low, high = (np.asarray(ends, dtype=float) for ends in (curve.low, curve.high))
     if curve.style != "points":
         axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
     elif named:
-        axes.hlines(y, low, high, color=colour, linewidth=1.4)
+        axes.hlines(y, low, high, color=colour)
     else:
-        axes.vlines(x, low, high, color=colour, linewidth=1.4)
+        axes.vlines(x, low, high, color=colour)
 
 
 def _colours(curves: tuple[Curve, ...]) -> list[str]:

@@ -10,9 +10,9 @@ from bvalign.analysis.intervals import Estimate, stored
 from bvalign.analysis.summary import Analysis
 
 TITLES = {
-    "logit_slope": "population (logit_slope)",
-    "ols": "these members (ols)",
-    "cross_half": "a check (cross_half)",
+    "logit_slope": "population",
+    "ols": "these members",
+    "cross_half": "check by halves",
 }
 """Estimator -> what its line describes, in every legend."""
 
@@ -29,15 +29,10 @@ class Line(NamedTuple):
     flags: tuple[str, ...] = ()  # reasons not to quote either
 
     def __str__(self) -> str:
-        """The label of the line in every legend."""
-        alone = " over samples alone" if self.samples_alone else ""
-        ends = "" if self.interval is None else f", 95%{alone} {_ends(self.interval)}"
-        text = f"{TITLES.get(self.name, self.name)}: slope {self.slope:.3f}{ends}"
-        if self.offset is not None and self.offset.value is not None:
-            text += f"; offset {self.offset.value:.3f}"
-            if self.offset.interval:
-                text += f", 95% {_ends(self.offset.interval)}"
-        return f"{text}; do not quote: {', '.join(self.flags)}" if self.flags else text
+        """The label of the line in every legend; the rest is for the caption."""
+        ends = "" if self.interval is None else " ({:.3f} to {:.3f})".format(*self.interval)
+        warning = ", do not quote" if self.flags else ""
+        return f"{TITLES.get(self.name, self.name)}: slope {self.slope:.3f}{ends}{warning}"
 
     def at(self, bias_sq: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
         """Predicts the variance; clipped, so that an absurdly steep line stays finite."""
@@ -120,7 +115,3 @@ def _line(
         return None
     alone = slope.interval is None and slope.interval_samples is not None
     return Line(name, slope.value, intercept, slope.quoted_interval, alone, offset, flags)
-
-
-def _ends(interval: tuple[float, float]) -> str:
-    return "{:.3f} to {:.3f}".format(*interval)

@@ -1,20 +1,28 @@
 """Figures that compare runs: scatters on common axes, slopes and differences with intervals."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import NamedTuple
 
+import matplotlib as mpl
 import numpy as np
 from jaxtyping import Bool
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from bvalign.analysis.intervals import Estimate
+from bvalign.show.figures.layout import legend_below, panels
 from bvalign.show.figures.lines import TITLES
 from bvalign.show.figures.scatter import Panel, log_limits, plot_panel
-from bvalign.show.figures.style import BOUND, CORRECT, FIT, GRID, LINES, OTHER_LINE
+from bvalign.show.figures.style import BOUND, CORRECT, FIT, GRID, HALO, LINES, OTHER_LINE
+from bvalign.show.quantities import title
 
-PANELS_PER_ROW = NUMBERS_PER_ROW = 3
+PANELS_PER_ROW, WIDE, LEAST_PANEL = 3, 8, 14
+"""Panels in a row, one more in figures from WIDE inches; ems of the smallest."""
+
 ALONE = (0, (2, 1.5))
 """Line style of intervals over samples alone."""
 
@@ -25,7 +33,8 @@ PARTS = {
 }
 """Parts of the variance of a difference, and their colours (Okabe and Ito's palette)."""
 
-NAME_LENGTH = 34
+NAME_LENGTH = 24
+"""Characters of a line of a name."""
 
 
 class RunScatter(NamedTuple):
@@ -60,18 +69,25 @@ def alignment_multiples(runs: Mapping[str, RunScatter]) -> Figure:
     Args:
         runs: at least one, by name.
     """
-    width = min(PANELS_PER_ROW, len(runs))
-    height = math.ceil(len(runs) / width)
-    figure = Figure(figsize=(5.2 * width, 5.4 * height), layout="constrained")
-    grid = figure.subplots(height, width, squeeze=False).ravel()
+    narrow = mpl.rcParams["figure.figsize"][0] < WIDE
+    most, least = (PANELS_PER_ROW if narrow else PANELS_PER_ROW + 1), LEAST_PANEL
+    options = {"sharex": True, "sharey": True}
+    figure, grid = panels(len(runs), 1.05, most=most, least=least, **options)
     ends = [log_limits(run.panel) for run in runs.values()]
     limits = min(low for low, _ in ends), max(high for _, high in ends)
-    for axes, (name, run) in zip(grid, runs.items(), strict=False):
+    for axes, (name, run) in zip(grid, runs.items(), strict=True):
         size = {"num_members": run.num_members, "num_classes": run.num_classes}
-        title = f"{shortened(name)}\n"
-        plot_panel(axes, run.panel, run.correct, **size, title=title, limits=limits)
-    for axes in grid[len(runs) :]:
-        axes.remove()
+        plot_panel(axes, run.panel, run.correct, **size, limits=limits)
+        axes.set(xlabel="", ylabel="")
+        axes.set_title(wrapped(name), fontsize=mpl.rcParams["xtick.labelsize"])
+        for handle in axes.get_legend_handles_labels()[0]:  # numbers of one run say nothing here
+            handle.set_label(re.sub(r"( \(|: ).*", "", handle.get_label()))
+        axes.tick_params(labelleft=axes.get_subplotspec().is_first_col())
+        if axes in grid[-axes.get_gridspec().ncols :]:
+            axes.tick_params(labelbottom=True)
+    figure.supxlabel(f"{title('bias_sq')}, plug-in (squared probability)", fontsize="medium")
+    figure.supylabel(f"{title('variance')}, plug-in (squared probability)", fontsize="medium")
+    legend_below(figure)
     return figure
 
 
@@ -81,28 +97,29 @@ def slopes(runs: Mapping[str, RunSlopes]) -> Figure:
     Args:
         runs: at least one, by name.
     """
-    panels = [("slope of log variance on log squared bias", 1, "slope one", ("slope", "ols"))]
+    parts = [("slope of log variance\non log squared bias", 1, "slope one", ("slope", "ols"))]
     if any(run.offset.value is not None for run in runs.values()):
-        panels.append(("offset: mean of log variance - log squared bias", 0, None, ("offset",)))
-    figure = Figure(figsize=(2.4 + 4.2 * len(panels), 1.9 + 0.5 * len(runs)), layout="constrained")
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for panel, (title, reference, name, fields) in zip(axes, panels, strict=True):
+        name = "offset: mean of log variance\nminus log squared bias"
+        parts.append((name, 0, None, ("offset",)))
+    figure, grid = panels(len(parts), 0.5, least=LEAST_PANEL, sharey=True)
+    figure.set_figheight(_height(len(runs)))
+    for panel, (label, reference, name, fields) in zip(grid, parts, strict=True):
         for height, run in enumerate(runs.values()):
             for place, field in enumerate(fields):
                 y = height + 0.24 * (place - (len(fields) - 1) / 2)
                 colour = OTHER_LINE if field == "ols" else LINES["logit_slope"]
                 open_marker = run.flagged and field != "ols"
                 _plot_interval(panel, getattr(run, field), y, colour, open_marker=open_marker)
-        panel.axvline(reference, color=BOUND, ls="--", lw=1, label=name)
-        _rows(panel, list(runs), f"{title} (bars: 95%)")
-    first = axes[0]
+        panel.axvline(reference, color=BOUND, ls="--", label=name)
+        _rows(panel, list(runs), label)
+    first = grid[0]
     first.plot([], [], "o", color=LINES["logit_slope"], label=TITLES["logit_slope"])
     first.plot([], [], "o", color=OTHER_LINE, label=TITLES["ols"])
     if any(run.flagged for run in runs.values()):
-        first.plot([], [], "o", color=FIT, mfc="white", label="flagged: do not quote")
+        first.plot([], [], "o", color=FIT, mfc=HALO, label="flagged: do not quote")
     if any(_alone(number) for run in runs.values() for number in run[:3]):
         first.plot([], [], ls=ALONE, color=FIT, label="over samples alone")
-    figure.legend(loc="outside upper center", ncols=5, fontsize=8)
+    legend_below(figure)
     return figure
 
 
@@ -113,16 +130,12 @@ def paired_differences(pairs: Mapping[str, Mapping[str, PairedDifference]]) -> F
         pairs: pair -> number -> its difference; the numbers are the same for all pairs.
     """
     numbers = list(next(iter(pairs.values())))
-    bands = math.ceil(len(numbers) / NUMBERS_PER_ROW)
-    figure = Figure(figsize=(13, 0.8 + bands * (1.3 + 0.42 * len(pairs))), layout="constrained")
-    grid = figure.subplots(
-        bands,
-        2 * NUMBERS_PER_ROW,
-        squeeze=False,
-        width_ratios=[5, 2] * NUMBERS_PER_ROW,
-        sharey=True,
-    )
-    cells = grid.reshape(-1, 2)
+    width = mpl.rcParams["figure.figsize"][0]
+    columns = min(len(numbers), 2 if width < WIDE else 3)
+    bands = math.ceil(len(numbers) / columns)
+    figure = Figure(figsize=(width, bands * _height(len(pairs))), layout="constrained")
+    options = {"squeeze": False, "width_ratios": [5, 2] * columns, "sharey": True}
+    cells = figure.subplots(bands, 2 * columns, **options).reshape(-1, 2)
     for number, (axes, shares) in zip(numbers, cells, strict=False):
         for height, found in enumerate(pair[number] for pair in pairs.values()):
             _plot_interval(axes, found.difference, float(height), CORRECT if found.apart else FIT)
@@ -130,21 +143,28 @@ def paired_differences(pairs: Mapping[str, Mapping[str, PairedDifference]]) -> F
             for part, colour in zip(found.shares, PARTS.values(), strict=False):
                 shares.barh(height, part, left=start, height=0.5, color=colour)
                 start += part
-        axes.axvline(0, color=BOUND, ls="--", lw=1)
-        _rows(axes, list(pairs), number)
+        axes.axvline(0, color=BOUND, ls="--")
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        _rows(axes, list(pairs), number.replace(" (", "\n("))
         shares.set_xlim(0, 1)
         shares.set_xticks([0, 1], ["0", "1"])
-        shares.set_xlabel("share of variance", fontsize=8)
+        shares.set_xlabel("share of\nvariance")
     for axes in cells[len(numbers) :].ravel():
         axes.remove()
+    first = figure.axes[0]
     for part, colour in PARTS.items():
-        grid[0, 0].plot([], [], "s", color=colour, label=part)
-    grid[0, 0].plot([], [], "o-", color=CORRECT, label="told apart")
-    grid[0, 0].plot([], [], "o-", color=FIT, label="not told apart")
+        first.plot([], [], "s", color=colour, label=f"variance from {part}")
+    first.plot([], [], "o-", color=CORRECT, label="told apart")
+    first.plot([], [], "o-", color=FIT, label="not told apart")
     if any(_alone(found.difference) for pair in pairs.values() for found in pair.values()):
-        grid[0, 0].plot([], [], ls=ALONE, color=FIT, label="over samples alone")
-    figure.legend(loc="outside upper center", ncols=6, fontsize=8)
+        first.plot([], [], ls=ALONE, color=FIT, label="over samples alone")
+    legend_below(figure)
     return figure
+
+
+def _height(rows: int) -> float:
+    """Height in inches of a panel of so many named rows, with its labels."""
+    return (2.2 * rows + 5.5) * mpl.rcParams["font.size"] / 72
 
 
 def _plot_interval(
@@ -155,10 +175,9 @@ def _plot_interval(
         return
     if ends := number.quoted_interval:
         style = ALONE if _alone(number) else "-"
-        axes.plot(ends, [height] * 2, "|", color=colour, ms=7)
-        axes.plot(ends, [height] * 2, color=colour, ls=style, lw=1.5)
-    face = "white" if open_marker else colour
-    axes.plot(number.value, height, "o", color=colour, mfc=face)
+        axes.plot(ends, [height] * 2, "|", color=colour)
+        axes.plot(ends, [height] * 2, color=colour, ls=style)
+    axes.plot(number.value, height, "o", color=colour, mfc=HALO if open_marker else colour)
 
 
 def _alone(number: Estimate) -> bool:
@@ -166,16 +185,20 @@ def _alone(number: Estimate) -> bool:
 
 
 def _rows(axes: Axes, names: Sequence[str], x: str) -> None:
-    axes.set_yticks(range(len(names)), [shortened(name) for name in names])
+    axes.set_yticks(range(len(names)), [wrapped(name) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel(x)
     axes.grid(True, axis="x", **GRID)
     axes.set_axisbelow(True)
 
 
-def shortened(name: str) -> str:
-    """Cuts the middle out of a long name."""
-    if len(name) <= NAME_LENGTH:
-        return name
-    half = (NAME_LENGTH - 1) // 2
-    return f"{name[:half]}…{name[-half:]}"
+def wrapped(name: str) -> str:
+    r"""Breaks a long name into two lines, and cuts the middle out of one that needs more.
+
+    >>> wrapped("width=32, depth=4, arch=resnet")
+    'width=32, depth=4,\\narch=resnet'
+    """
+    half = NAME_LENGTH - 1
+    if len(name) > 2 * NAME_LENGTH - 2:
+        name = f"{name[:half]}…{name[-half:]}"
+    return "\n".join(wrap(name, NAME_LENGTH, max_lines=2, placeholder="…"))

@@ -4,9 +4,9 @@ Samples that the ensemble gets right are blue, those it gets wrong vermilion.
 """
 
 from collections.abc import Sequence
-from textwrap import fill
 from typing import Literal, NamedTuple
 
+import matplotlib as mpl
 import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
@@ -14,27 +14,31 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from bvalign.show.figures.layout import finish, legend_below, lettered
+from bvalign.show.figures.layout import panels as in_panels
 from bvalign.show.figures.lines import Line
 from bvalign.show.figures.style import (
+    AREA,
     BOUND,
     CORRECT,
     FIT,
-    GRID,
+    HALO,
     LINES,
     OTHER_LINE,
     WRONG,
     whole_decades,
 )
+from bvalign.show.quantities import title
 
 SHADES = {
     CORRECT: LinearSegmentedColormap.from_list("correct", ["#4FA3D9", CORRECT, "#00263D"]),
     WRONG: LinearSegmentedColormap.from_list("wrong", ["#E8752A", WRONG, "#5A2700"]),
 }
 DECADES_SHOWN = 14
-"""Decades that a log axis shows below its largest value; the title counts the samples below."""
+"""Decades that a log axis shows below its largest value; the caption counts the samples below."""
 
-LABEL_WIDTH = 64
-"""Characters of a line of the legend."""
+MOST_VECTORS = 5000
+"""Points of a cloud that are drawn one by one; more of them are a picture inside the figure."""
 
 
 class Panel(NamedTuple):
@@ -64,11 +68,12 @@ def alignment_scatter(
         num_classes: K, for the feasible region.
         log: log axes that span the same decades, so that slope one is the diagonal; else linear.
     """
-    figure = Figure(figsize=(6.2 * len(panels), 6.3), layout="constrained")
+    figure, grid = in_panels(len(panels), 1.0 if log else 0.75)
     size = {"num_members": num_members, "num_classes": num_classes}
-    for panel, axes in zip(panels, figure.subplots(1, len(panels), squeeze=False)[0], strict=True):
-        title = f"{panel.estimator}: "
-        plot_panel(axes, panel, correct, **size, log=log, title=title)
+    for panel, axes in zip(panels, grid, strict=True):
+        plot_panel(axes, panel, correct, **size, log=log)
+    lettered(grid)
+    legend_below(figure)
     return figure
 
 
@@ -80,10 +85,9 @@ def plot_panel(
     num_members: int,
     num_classes: int,
     log: bool = True,
-    title: str = "",
     limits: tuple[float, float] | None = None,
 ) -> None:
-    """Plots one scatter with bounds, lines and legend.
+    """Plots one scatter with bounds and lines, which have labels for a legend.
 
     Args:
         axes: of the panel.
@@ -92,25 +96,18 @@ def plot_panel(
         num_members: M.
         num_classes: K.
         log: log axes; else linear.
-        title: in front of N and M.
         limits: of both log axes; by default `log_limits` of the panel.
     """
-    hidden = _plot_cloud(axes, panel, correct, log, limits)
+    _plot_cloud(axes, panel, correct, log, limits)
     _plot_bounds(axes, num_members, num_classes, bounded=panel.bounded)
-    _plot_lines(axes, panel, correct)
-    axes.set_xlabel("squared bias (squared probability)")
-    axes.set_ylabel("variance (squared probability)")
-    note = f", {hidden} not shown (zero or > {DECADES_SHOWN} decades down)" if hidden else ""
-    axes.set_title(f"{title}N = {len(correct)}, M = {num_members}{note}", fontsize=10)
-    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.11), "ncols": 3}
-    axes.legend(**({"loc": "upper left"} if log else below), fontsize=8, framealpha=0.9)
-    axes.grid(True, **GRID)
-    axes.set_axisbelow(True)
+    _plot_lines(axes, panel, correct, (num_members, num_classes))
+    kind = f", {panel.estimator}\n(squared probability)"
+    finish(axes, title("bias_sq") + kind, title("variance") + kind)
 
 
 def log_limits(panel: Panel) -> tuple[float, float]:
     """Returns the limits of both log axes: the same, so that slope one is the diagonal."""
-    x, y = (values[_shown(panel, log=True)] for values in (panel.bias_sq, panel.variance))
+    x, y = (values[shown(panel)] for values in (panel.bias_sq, panel.variance))
     both = np.concatenate([x, y]) if len(x) else np.ones(1)
     return float(both.min()) / 2, float(both.max()) * 3
 
@@ -130,13 +127,13 @@ def feasible_variance(
     return np.minimum(simplex, (num_members - 1) * bias_sq)
 
 
-def _shown(panel: Panel, *, log: bool) -> Bool[np.ndarray, " samples"]:
+def shown(panel: Panel, *, log: bool = True) -> Bool[np.ndarray, " samples"]:
     """Selects the samples that the axes can show."""
-    shown = np.isfinite(panel.bias_sq) & np.isfinite(panel.variance)
+    able = np.isfinite(panel.bias_sq) & np.isfinite(panel.variance)
     if log:
         for values in (panel.bias_sq, panel.variance):
-            shown &= values > 10.0**-DECADES_SHOWN * np.nanmax(values, initial=0)
-    return shown
+            able &= values > 10.0**-DECADES_SHOWN * np.nanmax(values, initial=0)
+    return able
 
 
 def _plot_cloud(
@@ -145,12 +142,12 @@ def _plot_cloud(
     correct: Bool[np.ndarray, " samples"],
     log: bool,
     limits: tuple[float, float] | None,
-) -> int:
-    """Plots the points and sets the limits; returns the number of samples that are not shown."""
-    shown = _shown(panel, log=log)
-    x, y, right = panel.bias_sq[shown], panel.variance[shown], correct[shown]
-    _plot_points(axes, x[right], y[right], CORRECT, f"correct ({int(correct.sum())})", log)
-    _plot_points(axes, x[~right], y[~right], WRONG, f"wrong ({int((~correct).sum())})", log)
+) -> None:
+    """Plots the points and sets the limits."""
+    seen = shown(panel, log=log)
+    x, y, right = panel.bias_sq[seen], panel.variance[seen], correct[seen]
+    _plot_points(axes, x[right], y[right], CORRECT, f"correct ({int(correct.sum()):,})", log)
+    _plot_points(axes, x[~right], y[~right], WRONG, f"wrong ({int((~correct).sum()):,})", log)
     if log:
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -161,7 +158,6 @@ def _plot_cloud(
     else:
         axes.set_xlim(0, 1.05 * x.max(initial=0) or 1.0)
         axes.set_ylim(0, 1.1 * y.max(initial=0) or 1.0)
-    return len(correct) - int(shown.sum())
 
 
 def _plot_points(
@@ -188,50 +184,60 @@ def _plot_points(
         cmap=SHADES[colour],
         vmin=0,
         vmax=1,
-        s=max(3.0, 16 - 2.5 * np.log10(max(len(x), 1))),
+        s=point_area(len(x)),
         linewidths=0,
-        rasterized=True,
+        rasterized=len(x) > MOST_VECTORS,
         zorder=3 if colour == WRONG else 2,
     )
-    axes.scatter([], [], color=colour, s=20, label=name)
+    axes.plot([], [], "o", color=colour, label=name)
+
+
+def point_area(number: int) -> float:
+    """Area of each of so many points, in square points; smaller the more there are."""
+    scale = mpl.rcParams["lines.linewidth"] / 1.5
+    return scale * max(3.0, 16 - 2.5 * np.log10(max(number, 1)))
 
 
 def _plot_bounds(axes: Axes, num_members: int, num_classes: int, *, bounded: bool) -> None:
     low, high = axes.get_xlim()
-    limits = axes.get_ylim()
+    limits, thin = axes.get_ylim(), 0.7 * mpl.rcParams["lines.linewidth"]
     grid = np.geomspace(max(low, 1e-300), high, 400) if axes.get_xscale() == "log" else None
     b = np.linspace(low, high, 800) if grid is None else grid
-    axes.plot(b, b, color=FIT, lw=1, ls="--", label="variance = bias²")
+    axes.plot(b, b, color=FIT, lw=thin, ls="--", label="variance = squared bias")
     if bounded:
         if num_members > 2:
-            text = f"finite-M ceiling: variance = {num_members - 1} bias²"
-            axes.plot(b, (num_members - 1) * b, color=BOUND, lw=1.2, label=text)
+            text = f"ceiling: {num_members - 1} × squared bias"
+            axes.plot(b, (num_members - 1) * b, color=BOUND, lw=thin, label=text)
         top = feasible_variance(b, num_members, num_classes)
-        axes.fill_between(
-            b, top, limits[1], color="#B0B0B0", alpha=0.25, lw=0, label="not feasible", zorder=0
-        )
+        style = {"color": AREA, "alpha": 0.25, "lw": 0, "zorder": 0}
+        axes.fill_between(b, top, limits[1], label="not feasible", **style)
     axes.set_xlim(low, high)
     axes.set_ylim(*limits)
 
 
-def _plot_lines(axes: Axes, panel: Panel, correct: Bool[np.ndarray, " samples"]) -> None:
+def _plot_lines(
+    axes: Axes, panel: Panel, correct: Bool[np.ndarray, " samples"], size: tuple[int, int]
+) -> None:
+    """Plots the lines where there are correct samples, and nowhere that no ensemble can reach."""
     x = panel.bias_sq[correct & (panel.bias_sq > 0) & (panel.variance > 0)]
     if not len(x):
         return
     b = np.geomspace(x.min(), x.max(), 200)
-    centre = float(np.log(x).mean())
+    centre, width = float(np.log(x).mean()), mpl.rcParams["lines.linewidth"]
+    top = feasible_variance(b, *size) if panel.bounded else np.full_like(b, np.inf)
     for number, line in enumerate(panel.lines):
-        colour = LINES.get(line.name, OTHER_LINE)
+        colour, y = LINES.get(line.name, OTHER_LINE), line.at(b)
         band = None if number else line.band(b, centre)
         if band is not None:
-            axes.fill_between(b, *band, color=colour, alpha=0.2, lw=0, zorder=4)
+            low, high = (np.minimum(edge, top) for edge in band)
+            axes.fill_between(b, low, high, color=colour, alpha=0.2, lw=0, zorder=4)
         axes.plot(
             b,
-            line.at(b),
+            np.where(y <= top, y, np.nan),
             color=colour,
-            lw=1.8,
+            lw=width,
             ls=":" if line.flags else "-",
-            label="\n   ".join(fill(part, LABEL_WIDTH) for part in str(line).split("; ")),
+            label=str(line),
             zorder=5,
-            path_effects=[withStroke(linewidth=3.2, foreground="white")],
+            path_effects=[withStroke(linewidth=2 * width, foreground=HALO)],
         )

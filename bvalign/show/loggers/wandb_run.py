@@ -1,8 +1,8 @@
 """The configuration and the results of an ensemble in its W&B run."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -10,18 +10,18 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from bvalign.analysis.summary import Analysis
+from bvalign.decisions import Decisions
 from bvalign.predictions import Predictions, RunDirectory
 from bvalign.predictions.run.history import Curves, training_curves
 from bvalign.show.figures import curves_band
 from bvalign.show.loggers.figures import log_figure
-from bvalign.show.loggers.wandb_tables import log_points, log_samples
+from bvalign.show.loggers.wandb_numbers import nested, options, results
+from bvalign.show.loggers.wandb_samples import log_points, log_samples
+from bvalign.show.loggers.wandb_setup import in_sweep
 
 STEPS_PER_START = 1_000_000
 """Offset of the steps of each further start of an offline W&B run: offline, W&B cannot know where
 the last start stopped, and it drops steps that come twice."""
-
-FIRST_COLUMNS = ("index", "label", "prediction", "correct")
-"""Of the W&B table of samples."""
 
 
 class WandbRun:
@@ -29,18 +29,23 @@ class WandbRun:
 
     | logged key | meaning |
     | --- | --- |
-    | `config` | `identity`, `provenance`, and `cli`, the whole configuration |
-    | `test/samples` | a W&B table, one row per test sample: image, label, prediction, values |
-    | `test/alignment_points` | log10 variance over log10 squared bias, plotted in the browser |
+    | `config` | `identity`, `provenance`, and `cli`, the whole configuration; beside them its
+      values under the names of the options, as `model.width`, which are those of a sweep |
+    | `test/samples` | a W&B table, one row per test sample: image or text, label, prediction,
+      values |
+    | `test/alignment_points` | variance over squared bias, coloured by correct or wrong, to hover |
     | `members/train_loss/mean`, `low`, `high` | over all members, at each `members/epoch`; low and
       high are the 10% and 90% quantiles |
     | `members/val_accuracy/mean`, `low`, `high` | the same, where validated |
     | `members/curves` | an image of both: mean and band |
-    | `result/accuracy`, `bias_sq`, `variance`, `risk` | of all members, in the run's summary;
-      `result/noise` too with soft labels |
+    | `result/num_members` | members behind the results, which are in the run's summary |
+    | `result/accuracy`, `member_accuracy` | of the ensemble, and of a random member |
+    | `result/bias_sq`, `variance`, `risk` | of all members; `result/noise` too with soft labels |
+    | `result/variance_share` | fraction of the risk that is variance |
     | `result/slope`, `result/offset` | of the population: quote both if `result/quotable` |
     | `result/ols` | slope of these members, the paper's |
-    | `result/slope_low`, `result/slope_high`, ... | ends of the 95% interval of each of the three |
+    | `decisions/members`, `systematic`, ... | the number of each decision, by its key |
+    | `..._low`, `..._high` | ends of the 95% interval of each of these numbers |
 
     Args:
         log_report: whether to log report.html, summary.json and samples.csv as an artifact.
@@ -67,31 +72,46 @@ class WandbRun:
         """
         provenance = {k: v for k, v in run.info.items() if k not in ("identity", "schema", "packs")}
         for logger in _on_rank_zero(loggers):
-            identity = _nested(run.identity)
-            logger.log_hyperparams({"identity": identity, "provenance": provenance, "cli": cli})
+            identity = nested(run.identity)
+            of_agent = set(logger.experiment.config.keys()) if in_sweep() else set()
+            whole = {"identity": identity, "provenance": provenance, "cli": cli, **options(cli)}
+            logger.log_hyperparams({k: v for k, v in whole.items() if k not in of_agent})
             experiment = logger.experiment
             experiment.define_metric("members/*", step_metric="members/epoch")
             starts = len(list(Path(run.root, "wandb").glob(f"*run-*-{experiment.id}")))
             if starts > 1 and experiment.offline:
                 experiment.log({}, step=(starts - 1) * STEPS_PER_START)
+            if not experiment.offline:
+                print(f"W&B: {experiment.url}", file=sys.stderr)
 
-    def finish(self, loggers: Sequence[Logger], run: RunDirectory, analysis: Analysis) -> None:
+    def has_logged(self, run: RunDirectory) -> bool:
+        """Tells whether there is nothing to log of a run; a trial of a sweep always logs."""
+        logged = run.root / "wandb" / "members_logged"
+        members = str(len(run.finished()[0]))
+        return not in_sweep() and logged.exists() and logged.read_text() == members
+
+    def finish(
+        self,
+        loggers: Sequence[Logger],
+        run: RunDirectory,
+        analysis: Analysis,
+        decisions: Decisions,
+    ) -> None:
         """Logs the results of all members and ends the W&B run; once per number of members."""
-        logged, members = run.root / "wandb" / "members_logged", str(analysis.num_members)
-        if run.missing() or (logged.exists() and logged.read_text() == members):
+        if run.missing() or self.has_logged(run):
             return
         for logger in _on_rank_zero(loggers):
             predictions = run.predictions()
             folders = [run.member(member).path for member in predictions.members]
             _log_curves(logger, training_curves(folders))
-            log_samples(
-                logger, shown_columns(analysis, predictions), predictions.images, self.max_rows
-            )
-            log_points(logger, analysis["bias_sq"], analysis["variance"], self.max_rows)
-            logger.experiment.summary.update(_result(analysis))
+            columns = shown_columns(analysis, predictions)
+            shown = (predictions.images, predictions.texts)
+            log_samples(logger, columns, *shown, self.max_rows)
+            log_points(logger, columns, self.max_rows)
+            logger.experiment.summary.update(results(analysis, decisions))
             self._log_files(logger, run)
             logger.experiment.finish()
-            logged.write_text(members)
+            (run.root / "wandb" / "members_logged").write_text(str(analysis.num_members))
 
     def _log_files(self, logger: WandbLogger, run: RunDirectory) -> None:
         import wandb
@@ -116,18 +136,6 @@ def _on_rank_zero(loggers: Sequence[Logger]) -> Iterator[WandbLogger]:
         yield from (logger for logger in loggers if isinstance(logger, WandbLogger))
 
 
-def _nested(flat: dict[str, object]) -> dict[str, object]:
-    """Turns {"model.lr": 0.1} into {"model": {"lr": 0.1}}, since W&B filters by dots."""
-    nested: dict[str, Any] = {}
-    for key, value in flat.items():
-        *path, last = key.split(".")
-        at = nested
-        for part in path:
-            at = at.setdefault(part, {})
-        at[last] = value
-    return nested
-
-
 def _log_curves(logger: WandbLogger, curves: Curves) -> None:
     measured = {k: v for k, v in curves.values.items() if np.isfinite(v).any()}
     if not measured:
@@ -150,21 +158,4 @@ def shown_columns(
     """Returns the columns of samples.csv that are marked as shown, with classes by name."""
     names = np.array(predictions.class_names or range(analysis.num_classes), dtype=object)
     columns = {k: c.values.numpy() for k, c in analysis.columns().items() if c.unit.shown}
-    columns |= {key: names[columns[key]] for key in ("label", "prediction")}
-    return {key: columns[key] for key in FIRST_COLUMNS} | columns
-
-
-def _result(analysis: Analysis) -> dict[str, float]:
-    means, found = analysis.means, analysis.alignment
-    population = found.logit_slope
-    keys = ("noise", "bias_sq", "variance", "risk")
-    numbers = {key: means[key].value for key in keys if key in means}
-    numbers |= {"accuracy": analysis.accuracy.value, "quotable": population.quotable}
-    for name, number in (
-        ("slope", population.slope),
-        ("offset", population.offset),
-        ("ols", found.ols["slope"]),
-    ):
-        low, high = number.quoted_interval or (None, None)
-        numbers |= {name: number.value, f"{name}_low": low, f"{name}_high": high}
-    return {f"result/{key}": value for key, value in numbers.items() if value is not None}
+    return columns | {key: names[columns[key]] for key in ("label", "prediction")}

@@ -2,43 +2,72 @@
 
 The W&B id is kept in `wandb/id` of the run directory, so that the same command resumes the same W&B
 run. A second process that trains members of the same ensemble at the same time gets its own W&B run
-in the same group.
+in the same group. In a sweep, the W&B run is the one that the agent has made.
 """
 
+import importlib
 import os
 import secrets
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 from jsonargparse import Namespace
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from bvalign.atomic import write_atomic
 
+OF_ENVIRONMENT = {
+    "group": "WANDB_RUN_GROUP",
+    "job_type": "WANDB_JOB_TYPE",
+    "name": "WANDB_NAME",
+    "tags": "WANDB_TAGS",
+}
+"""What users may also choose in variables of W&B."""
 
-def use_wandb(trainer: Any, root: Path, command: str = "fit") -> FileLock | None:
+
+def in_sweep() -> bool:
+    """Tells whether an agent of a sweep of W&B has started this process."""
+    return bool(os.environ.get("WANDB_SWEEP_ID"))
+
+
+def use_wandb(trainer: Any) -> None:
     """Configures W&B as the logger unless another one is configured.
 
     Args:
-        trainer: the Trainer's configuration; its logger is filled in, and W&B loggers are set
-            offline without a login or a connection to the server.
-        root: the run directory.
-        command: any other than `fit` gets its own W&B run in the group each time.
-
-    Returns:
-        A lock to hold while this process may log; it keeps other processes from the same W&B run.
+        trainer: the Trainer's configuration; its logger is filled in.
     """
     if trainer.logger in (None, True):
+        project = os.environ.get("WANDB_PROJECT", "bvalign")
         trainer.logger = Namespace(
             class_path="lightning.pytorch.loggers.WandbLogger",
-            init_args=Namespace(project="bvalign", save_dir="."),
+            init_args=Namespace(project=project, save_dir="."),
         )
-    loggers = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
-    ours = [x for x in loggers if x and x.class_path.endswith("WandbLogger")]
+
+
+def log_to_run(
+    configured: Any, made: Any, root: Path, command: str = "fit", tags: Sequence[str] = ()
+) -> tuple[list[Logger], FileLock | None]:
+    """Points W&B loggers at a run directory, offline without a login or a connection.
+
+    Args:
+        configured: the Trainer's configuration of its logger or loggers.
+        made: the same instantiated; no W&B run has begun.
+        root: the run directory.
+        command: any other than `fit` gets its own W&B run in the group each time.
+        tags: of the W&B run.
+
+    Returns:
+        The loggers, and a lock to hold while this process may log; it keeps other processes from
+        the same W&B run.
+    """
+    loggers, configs = _list(made), _list(configured)
+    ours = [place for place, one in enumerate(configs) if _is_wandb(one)]
     if not ours or rank_zero_only.rank:  # other ranks never log
-        return None
+        return loggers, None
     folder = root / "wandb"
     folder.mkdir(parents=True, exist_ok=True)
     _keep_files_in(root)
@@ -47,19 +76,51 @@ def use_wandb(trainer: Any, root: Path, command: str = "fit") -> FileLock | None
     if command == "fit":
         number, lock = _free_number(folder)
         suffix = f"-{number}" if number else ""
-    for logger in ours:
-        _fill(logger.init_args, "id", group + suffix, unless=("id", "version"))
-        _fill(logger.init_args, "name", root.name + suffix, unless=("name",))
-        if logger.init_args.get("save_dir") == ".":
-            logger.init_args["save_dir"] = str(root)
-        more = dict(logger.get("dict_kwargs") or {})
-        logger["dict_kwargs"] = {"group": f"{root.name}-{group}", "job_type": command, **more}
+    defaults = {
+        "id": group + suffix,
+        "name": root.name + suffix,
+        "group": f"{root.name}-{group}",
+        "job_type": command,
+        "tags": list(tags),
+    }
     reason = None if "WANDB_MODE" in os.environ else _why_offline()
+    for place in ours:
+        loggers[place] = _wandb_logger(configs[place], defaults, root, offline=bool(reason))
     if reason:
-        for logger in ours:
-            logger.init_args["offline"] = True
         print(f"W&B: {reason}; logging offline, `wandb sync` uploads it later", file=sys.stderr)
-    return lock
+    return loggers, lock
+
+
+def _list(one_or_several: Any) -> list[Any]:
+    if isinstance(one_or_several, list):
+        return list(one_or_several)
+    return [one_or_several] if one_or_several else []
+
+
+def _is_wandb(configured: Any) -> bool:
+    return getattr(configured, "class_path", "").endswith("WandbLogger")
+
+
+def _wandb_logger(
+    configured: Namespace, defaults: Mapping[str, object], root: Path, *, offline: bool
+) -> Logger:
+    """Makes a configured logger with the defaults that the user leaves open."""
+    arguments = vars(configured.init_args) | dict(configured.get("dict_kwargs") or {})
+    if arguments.get("version"):
+        arguments["id"] = arguments["version"]
+    for key, value in defaults.items():
+        if not arguments.get(key) and OF_ENVIRONMENT.get(key, "") not in os.environ:
+            arguments[key] = value
+    if arguments.get("save_dir") == ".":
+        arguments["save_dir"] = str(root)
+    module, _, name = configured.class_path.rpartition(".")
+    logger = getattr(importlib.import_module(module), name)(
+        **arguments | ({"offline": True} if offline else {})
+    )
+    # W&B warns of what Lightning passes without being asked, and in a sweep of what is the agent's
+    for key in ("anonymous", *(("project", "entity", "id") if in_sweep() else ())):
+        logger._wandb_init.pop(key, None)
+    return logger
 
 
 def _keep_files_in(root: Path) -> None:
@@ -67,11 +128,6 @@ def _keep_files_in(root: Path) -> None:
         path = root if name == "DIR" else root / "wandb"
         os.environ.setdefault(f"WANDB_{name}", str(path.absolute()))
     os.environ.setdefault("WANDB_SILENT", "true")
-
-
-def _fill(arguments: Any, key: str, value: str, *, unless: tuple[str, ...]) -> None:
-    if not any(arguments.get(name) for name in unless):
-        arguments[key] = value
 
 
 def _group(folder: Path) -> str:

@@ -1,10 +1,10 @@
-"""The files of a report: summary.json, samples.csv, figures and HTML pages."""
+"""The files of a report: summary.json, samples.csv and HTML pages."""
 
 from bvalign.show.report.comparison.comparison import compare_reports, csv_rows
 from bvalign.show.report.comparison.page import comparison_figures, comparison_page
 from bvalign.show.report.comparison.stored_reports import read_reports
 from bvalign.show.report.terminal import print_main_numbers
-from bvalign.show.report.write import save_figure, write_report
+from bvalign.show.report.write import write_report
 
 __all__ = [
     "compare_reports",
@@ -13,6 +13,5 @@ __all__ = [
     "csv_rows",
     "print_main_numbers",
     "read_reports",
-    "save_figure",
     "write_report",
 ]

@@ -1,9 +1,8 @@
 """The section "Decide" of a report: the cards as plain data, and their charts."""
 
-from matplotlib.figure import Figure
-
 from bvalign.decisions import Card, Decisions
-from bvalign.show.figures.charts import chart
+from bvalign.show.figures.plot import Plot
+from bvalign.show.figures.plots import chart_plot
 from bvalign.show.report.page.template import CHART
 from bvalign.show.report.summary_json import plain
 
@@ -21,10 +20,19 @@ def cards(decisions: Decisions) -> dict[str, dict[str, object]]:
     }
 
 
-def charts(decisions: Decisions) -> dict[str, Figure]:
-    """Plots the chart of each card that has one, by file name."""
-    plots = {key: decision.card().chart for key, decision in decisions.items()}
-    return {CHART + key: chart(data) for key, data in plots.items() if data is not None}
+def charts(decisions: Decisions, num_samples: int, num_members: int) -> dict[str, Plot]:
+    """Describes the chart of each card that has one, by file name.
+
+    Args:
+        decisions: what the analysis answers.
+        num_samples: N.
+        num_members: M.
+    """
+    plots = {
+        CHART + key: chart_plot(decision.card(), num_samples, num_members)
+        for key, decision in decisions.items()
+    }
+    return {name: plot for name, plot in plots.items() if plot is not None}
 
 
 def _said(card: Card) -> dict[str, object]:

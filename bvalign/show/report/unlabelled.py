@@ -1,12 +1,9 @@
-"""The report of predictions without labels: numbers, figures and page."""
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+"""The report of predictions without labels: numbers and figures."""
 
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.predictions import Predictions
-from bvalign.show.figures import samples as figures
-from bvalign.show.report.page.template import SAMPLES_SHOWN, class_names, render, thumbnail
+from bvalign.show.figures.plot import Plot
+from bvalign.show.figures.plots import unlabelled_plots
 from bvalign.show.report.summary_json import (
     SCHEMA,
     explained,
@@ -20,12 +17,6 @@ NEEDS_LABELS = (
     "error_rate bias_01 net_variance_01 variance_share alignment "
     "excess ratio calibration collapse weighted num_drawn"
 ).split()
-CAPTIONS = {
-    "variance": "One point per sample: the variance of the members over the uncertainty of their "
-    "mean prediction. No ensemble of this many members and classes can reach the grey region.",
-    "disagreement": "The fraction of pairs of members that predict different classes, sample by "
-    "sample. If vote shares are calibrated, its mean is the error rate of a member.",
-}
 
 
 def summarise(
@@ -46,92 +37,6 @@ def summarise(
     } | how_it_was_made(predictions, origin)
 
 
-def variance(analysis: UnlabelledAnalysis, axes: Axes | None = None) -> Figure:
-    """Plots variance over confidence.
-
-    Args:
-        analysis: the results.
-        axes: to plot on; by default those of a new figure.
-
-    Raises:
-        ValueError: there is one member.
-    """
-    if analysis.num_members == 1:
-        raise ValueError("one member has no variance; a plot needs two members, or labels")
-    return figures.variance_over_confidence(
-        analysis["error_label_free"],
-        analysis["variance"],
-        analysis["disagreement"],
-        num_members=analysis.num_members,
-        num_classes=analysis.num_classes,
-        axes=axes,
-    )
-
-
-def plot(analysis: UnlabelledAnalysis) -> dict[str, Figure]:
-    """Plots the figures of the report, by file name; none for one member."""
-    if analysis.num_members == 1:
-        return {}
-    return {
-        "variance": variance(analysis),
-        "disagreement": figures.disagreement_histogram(
-            analysis["disagreement"], num_members=analysis.num_members
-        ),
-    }
-
-
-def page(
-    analysis: UnlabelledAnalysis,
-    predictions: Predictions,
-    summary: dict[str, object],
-    figures: dict[str, bytes],
-) -> bytes:
-    """Renders the HTML.
-
-    Args:
-        analysis: the results.
-        predictions: class names and images are read.
-        summary: as in summary.json.
-        figures: PNG by name.
-    """
-    extremes = _extremes(analysis, predictions)
-    template = "page/unlabelled.html.j2"
-    found = summary.get("without_labels", {})
-    more = {
-        "extremes": extremes,
-        "without_labels": found,
-        "quantities": {k: v for k, v in found.items() if "methods" in (v or ())},
-    }
-    card = summary.get("decisions", {}).get("without_labels")
-    estimated = card is not None and card["number"]["value"] is not None
-    headline = "\n".join([*([card["answer"]] if estimated else []), repr(analysis)])
-    return render(template, summary, headline, figures, CAPTIONS, **more)
-
-
-def _extremes(analysis: UnlabelledAnalysis, predictions: Predictions) -> list[dict[str, object]]:
-    names, columns = class_names(predictions), analysis.columns()
-    scores = {"Least confident: the mean prediction is unsure": "error_label_free"}
-    if analysis.num_members > 1:
-        scores = {"Most variable: the members disagree": "variance", **scores}
-    shown = [name for name, column in columns.items() if column.unit.shown and name != "index"]
-
-    def card(row: int) -> dict[str, object]:
-        return {
-            "index": int(analysis.index[row]),
-            "prediction": names[int(columns["prediction"].values[row])],
-            "image": thumbnail(predictions.images, row),
-            "values": [
-                (name, plain(columns[name].values[row]), columns[name].unit.name) for name in shown
-            ],
-        }
-
-    return [
-        {
-            "title": title,
-            "samples": [
-                card(row)
-                for row in columns[name].values.argsort(descending=True)[:SAMPLES_SHOWN].tolist()
-            ],
-        }
-        for title, name in scores.items()
-    ]
+def plot(analysis: UnlabelledAnalysis) -> dict[str, Plot]:
+    """Describes the figures of the report, by file name; none for one member."""
+    return unlabelled_plots(analysis)

@@ -1,28 +1,26 @@
 """Writing of reports: each file completely or not at all."""
 
-import io
 import json
 from pathlib import Path
 from types import MappingProxyType
-
-import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.atomic import write_atomic
 from bvalign.decisions import Decisions
 from bvalign.predictions import Predictions
+from bvalign.show.figures.plot import Plot
+from bvalign.show.figures.svg import svg
 from bvalign.show.report import labelled, unlabelled
 from bvalign.show.report.decide import OF_DECISIONS, cards, charts
+from bvalign.show.report.page.report import page
+from bvalign.show.report.page.template import CHART
 from bvalign.show.report.review.page import REVIEW, review_page
 from bvalign.show.report.samples_csv import write_samples
 from bvalign.show.report.summary_json import how_it_was_made, plain
 
-DPI = {"png": 150, "pdf": 200}
-"""Dots per inch of each format; in a PDF those of its rasterized points."""
+CHART_WIDTH = 4.6
+"""Inches of the chart of a card, several of which stand side by side."""
 
 
 def write_report(
@@ -33,9 +31,8 @@ def write_report(
     *,
     decisions: Decisions = MappingProxyType({}),
     samples: bool = True,
-    pdf: bool = False,
 ) -> None:
-    """Writes summary.json, samples.csv, figures/, report.html and, for doubtful labels, REVIEW.
+    """Writes summary.json, samples.csv, report.html and, for doubtful labels, REVIEW.
 
     Args:
         analysis: of `predictions`.
@@ -45,7 +42,6 @@ def write_report(
         decisions: what the analysis answers.
         samples: whether to write samples.csv; without, one of before is removed, as it would not
             belong to the other files.
-        pdf: see `save_figure`.
     """
     report = unlabelled if isinstance(analysis, UnlabelledAnalysis) else labelled
     summary = report.summarise(analysis, predictions, origin)
@@ -56,7 +52,7 @@ def write_report(
     for decision in decisions.values():
         columns |= decision.columns()
         files |= decision.files()
-    (out / "figures").mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     if samples:
         write_samples(out / "samples.csv", columns, predictions.sample_names)
@@ -67,10 +63,10 @@ def write_report(
         write_atomic(out / name, (json.dumps(plain(content) | made, indent=1) + "\n").encode())
     for name in OF_DECISIONS - files.keys():  # one of before is not of these predictions
         (out / name).unlink(missing_ok=True)
-    images = {}
-    for name, figure in (report.plot(analysis) | charts(decisions)).items():
-        images[name] = save_figure(figure, out / "figures" / name, pdf=pdf)
-    write_atomic(out / "report.html", report.page(analysis, predictions, summary, images))
+    plots = report.plot(analysis) | charts(decisions, analysis.num_samples, analysis.num_members)
+    captions = {name: plot.caption for name, plot in plots.items()}
+    html = page(analysis, predictions, summary, draw(plots), captions)
+    write_atomic(out / "report.html", html)
     labels = decisions.get("wrong_labels")
     if labels is not None and len(labels.suspicious()):
         write_atomic(out / REVIEW, review_page(labels, analysis, predictions, summary))
@@ -78,35 +74,9 @@ def write_report(
         (out / REVIEW).unlink(missing_ok=True)
 
 
-def save_figure(figure: Figure, path: Path, *, pdf: bool = False) -> bytes:
-    """Saves a figure as PNG for pages; returns the PNG.
-
-    Args:
-        figure: its layout is fixed from now on.
-        path: without a suffix.
-        pdf: also as PDF for papers, which takes as long again. Without it, a PDF that an earlier
-            report left there is removed, as it need not show the same numbers.
-    """
-    figure.set_dpi(DPI["png"])  # laid out and drawn at the same size, text is measured once
-    if engine := figure.get_layout_engine():  # lays out once for all formats
-        engine.execute(figure)
-        figure.set_layout_engine(None)  # "none" would lay out again: 1.5 times the time
-    png = _png(figure)
-    write_atomic(path.with_suffix(".png"), png)
-    if pdf:
-        content = io.BytesIO()
-        # without a date, the same numbers give the same file
-        figure.savefig(content, format="pdf", dpi=DPI["pdf"], metadata={"CreationDate": None})
-        write_atomic(path.with_suffix(".pdf"), content.getvalue())
-    else:
-        path.with_suffix(".pdf").unlink(missing_ok=True)
-    return png
-
-
-def _png(figure: Figure) -> bytes:
-    """Draws a figure; without savefig's alpha channel the file is smaller and done in half."""
-    canvas, content = FigureCanvasAgg(figure), io.BytesIO()
-    canvas.draw()
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
-    image.save(content, format="png", dpi=(DPI["png"],) * 2, compress_level=3)
-    return content.getvalue()
+def draw(plots: dict[str, Plot]) -> dict[str, str]:
+    """Draws the figures of a page, by name."""
+    return {
+        name: svg(plot, name, CHART_WIDTH if name.startswith(CHART) else None)
+        for name, plot in plots.items()
+    }

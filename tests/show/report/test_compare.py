@@ -294,12 +294,12 @@ def test_other_samples_of_the_same_data_are_not_matched():
 
 def test_the_command_writes_page_table_and_figures(bvalign, monkeypatch, capsys):
     with monkeypatch.context() as analyses:
-        analyses.setattr(write, "save_figure", lambda *_, **__: b"")
+        analyses.setattr(write, "svg", lambda *_: "")
         for name, samples, sigma in (("one", 120, 1.0), ("two", 90, 1.0), ("three", 120, 1.2)):
             logits, target = aligned_ensemble(members=6, samples=samples, sigma=sigma)
             save_npz(Path("p.npz"), logits.float(), target)
             bvalign("analyze", "p.npz", "--out", name)
-    bvalign("compare", "one", "two", "three", "--out", "out/all", "--pdf")
+    bvalign("compare", "one", "two", "three", "--out", "out/all")
     assert capsys.readouterr().out.endswith("comparison of 3 runs: out/all/compare.html\n")
     page = html.unescape(Path("out/all/compare.html").read_text())
     assert "No difference of one and two: tested on different samples" in page

@@ -2,12 +2,12 @@
 
 import base64
 import io
-import json
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from bvalign.show.report.page.labelled import captions
 from PIL import Image
 
 from bvalign import analyze, open_predictions, write_report
@@ -15,11 +15,13 @@ from bvalign.show.figures.scatter import Panel, alignment_scatter
 from bvalign.show.report import write
 from bvalign.show.report.explorer import data as interactive
 from bvalign.show.report.page.galleries import extremes_first, scores
-from bvalign.show.report.page.labelled import MOST_BYTES, page
+from bvalign.show.report.page.report import MOST_BYTES, page
 from bvalign.show.report.page.thumbnails import PER_ROW
 from bvalign.show.report.summary_json import summarise
-from tests.browser import in_chromium, open_page
+from tests.browser import in_chromium
 from tests.ensembles import aligned_ensemble, predictions_of
+
+pytestmark = pytest.mark.xdist_group("page")  # one worker starts the browser
 
 EVIL = ("<script>document.title = 'broken'</script>", "</script><b>", "ship & co", "'\"", "{{ 7 }}")
 SIDE = 6
@@ -40,7 +42,7 @@ def images(samples=150, side=SIDE, channels=3, seed=0):
 def html(source, analysis=None):
     analysis = analysis or analyze(source)
     summary = summarise(analysis, source, {"source": "test"})
-    return page(analysis, source, summary, {"alignment_log": b""}).decode()
+    return page(analysis, source, summary, {"alignment_log": b""}, captions(analysis)).decode()
 
 
 @pytest.fixture(scope="module")
@@ -61,28 +63,34 @@ def sheet_pixels(path, number):
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri))).convert("RGB"))
 
 
-def shown_pixels(path, found):
-    sheet, row, column = found.thumbnail()
+def shown_pixels(path, page):
+    """The image in the panel of one sample."""
+    panel = page.locator("#sample").inner_html()
+    numbers = re.search(r"sheet-(\d+).*?--row: (\d+); --column: (\d+)", panel).groups()
+    sheet, row, column = map(int, numbers)
     pixels = sheet_pixels(path, sheet)
     return pixels[row * SIDE : (row + 1) * SIDE, column * SIDE : (column + 1) * SIDE]
 
 
+def selected(page):
+    return page.locator("#sample").get_attribute("data-index")
+
+
 @in_chromium
-def test_the_address_selects_a_sample_and_shows_its_own_image(pictured):
+def test_the_address_selects_a_sample_and_shows_its_own_image(pictured, open_page):
     path, source, analysis = pictured
     for row in extremes_first(scores(analysis))[[64, 149]].tolist():
-        found = open_page(path, f"select={100 + row}")
-        assert found.console == []
-        assert found.elements["sample"]["data-index"] == str(100 + row)
+        opened = open_page(path, f"select={100 + row}")
+        assert selected(opened) == str(100 + row)
         np.testing.assert_array_equal(
-            shown_pixels(path, found), np.moveaxis(source.images[row], 0, -1)
+            shown_pixels(path, opened), np.moveaxis(source.images[row], 0, -1)
         )
-        text = found.texts["sample"]
+        text = opened.inner_text("#sample")
         assert EVIL[int(analysis.table.target[row])] in text
         value = float(analysis.table.decomposition.bias_sq[row])
-        shown = re.search(r"bias² (\S+)", text).group(1)
+        shown = re.search(r"bias²\s+(\S+)", text).group(1)
         assert float(shown) == pytest.approx(value, rel=0.01)
-        votes = [int(n) for n in re.findall(r"% (\d+)", text)]
+        votes = [int(n) for n in re.findall(r"%\s+(\d+)", text)]
         assert sum(votes) == 6
 
 
@@ -107,13 +115,12 @@ def test_the_data_of_the_card_has_every_shown_column_with_its_unit(pictured):
 
 
 @in_chromium
-def test_the_card_lists_every_shown_column(pictured):
+def test_the_card_lists_every_shown_column(pictured, open_page):
     path, _, analysis = pictured
-    act = """const facts = [...document.querySelectorAll("#sample dt")].map(
-      name => [name.textContent, name.nextSibling.textContent, name.nextSibling.title]);
-    document.getElementById("plot").dataset.facts = JSON.stringify(facts);"""
-    page = open_page(path, "select=120", act)
-    facts = json.loads(page.elements["plot"]["data-facts"])
+    facts = open_page(path, "select=120").eval_on_selector_all(
+        "#sample dt",
+        "names => names.map(n => [n.textContent, n.nextSibling.textContent, n.nextSibling.title])",
+    )
     assert [name for name, *_ in facts[:2]] == ["label", "mean prediction"]
     columns, wording = analysis.columns(), {"bias²": "bias_sq"}
     on_card = {wording.get(name, name): rest for name, *rest in facts[2:]}
@@ -123,105 +130,91 @@ def test_the_card_lists_every_shown_column(pictured):
         assert unit == columns[name].unit.name
 
 
-RECORD = """const plot = document.getElementById("plot"), seen = [];
-const record = () => seen.push(document.getElementById("sample").dataset.index || "none");
-const at = row => ({points: [{customdata: row}]});
-const press = key => plot.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
-"""
-
-
 @in_chromium
-def test_hovering_previews_and_clicking_keeps(pictured):
+def test_hovering_previews_and_clicking_keeps(pictured, open_page):
     path, source, _ = pictured
-    act = """plot.emit("plotly_hover", at(5)); record(); plot.emit("plotly_unhover", {}); record();
-    plot.emit("plotly_click", at(5)); plot.emit("plotly_unhover", {});
-    plot.dataset.seen = seen.join(" ");"""
-    found = open_page(path, "select=120", RECORD + act)
-    hovered, left = found.elements["plot"]["data-seen"].split()
-    assert (left, found.elements["sample"]["data-index"]) == ("120", hovered)
-    assert hovered != "120"
+    opened = open_page(path, "select=120")
+    act = """([event, row]) => document.getElementById("plot").emit(
+      `plotly_${event}`, {points: [{customdata: row}]})"""
+    opened.evaluate(act, ["hover", 5])
+    hovered = selected(opened)
+    opened.evaluate(act, ["unhover", 5])
+    assert selected(opened) == "120" != hovered
+    opened.evaluate(act, ["click", 5])
+    opened.evaluate(act, ["unhover", 5])
+    assert selected(opened) == hovered
     own = np.moveaxis(source.images[int(hovered) - 100], 0, -1)
-    np.testing.assert_array_equal(shown_pixels(path, found), own)
-    assert found.console == []
+    np.testing.assert_array_equal(shown_pixels(path, opened), own)
 
 
 @in_chromium
-def test_filters_change_the_count(pictured):
+def test_filters_change_the_count(pictured, open_page):
     path, _, analysis = pictured
     correct, target = analysis.table.decomposition.correct, analysis.table.target
-    expected = {
-        "class=3": (target == 3).sum(),
-        "class=3&outcome=wrong": ((target == 3) & ~correct).sum(),
-        "outcome=correct": correct.sum(),
-        "class=2&axes=linear&values=unbiased": (target == 2).sum(),
-        "": 150,
-    }
-    act = f"""const form = document.getElementById("filters"), counts = [];
-    for (const wanted of {[*expected]}) {{
-      for (const select of form.querySelectorAll("select")) {{
-        select.value = new URLSearchParams(wanted).get(select.name) ?? select.options[0].value;
-      }}
-      form.elements.class.dispatchEvent(new Event("input", {{bubbles: true}}));
-      counts.push(document.getElementById("count").textContent + location.hash);
-    }}
-    document.getElementById("plot").dataset.counts = counts.join("|");"""
-    found = open_page(path, "", act)
-    counts = found.elements["plot"]["data-counts"].split("|")
-    for (fragment, number), text in zip(expected.items(), counts, strict=True):
-        shown, more, address = re.fullmatch(
-            r"(\d+) of 150 samples shown(?:; (\d+) more .* axes)?#?(.*)", text
+    opened = open_page(path)
+    for chosen, number in [
+        ({"class": "3"}, (target == 3).sum()),
+        ({"class": "3", "outcome": "wrong"}, ((target == 3) & ~correct).sum()),
+        ({"outcome": "correct"}, correct.sum()),
+        ({"class": "2", "axes": "linear", "values": "unbiased"}, (target == 2).sum()),
+        ({}, 150),
+    ]:
+        opened.click("#filters [type=reset]")
+        for name, value in chosen.items():
+            opened.select_option(f"#filters [name={name}]", value)
+        shown, more = re.fullmatch(
+            r"(\d+) of 150 samples shown(?:; (\d+) more .* axes)?", opened.inner_text("#count")
         ).groups()
-        assert int(shown) + int(more or 0) == int(number), fragment
-        assert address == fragment
-    assert found.console == []
+        assert int(shown) + int(more or 0) == int(number), chosen
+        assert opened.url.partition("#")[2] == "&".join(f"{k}={v}" for k, v in chosen.items())
 
 
 @in_chromium
-def test_the_address_sets_the_filters(pictured):
+def test_the_address_sets_the_filters(pictured, open_page):
     path, _, analysis = pictured
-    found = open_page(path, "class=3&axes=linear")
-    assert found.texts["count"] == f"{int((analysis['label'] == 3).sum())} of 150 samples shown "
-    assert found.elements["sample"]["data-index"] == ""
+    opened = open_page(path, "class=3&axes=linear")
+    number = int((analysis["label"] == 3).sum())
+    assert opened.inner_text("#count") == f"{number} of 150 samples shown"
+    assert selected(opened) == ""
 
 
 @in_chromium
-def test_keys_go_through_the_samples_by_squared_bias(pictured):
+def test_keys_go_through_the_samples_by_squared_bias(pictured, open_page):
     path, _, analysis = pictured
     order = (100 + analysis.table.decomposition.bias_sq.argsort()).tolist()
-    act = """for (const key of ["ArrowRight", "ArrowRight", "ArrowLeft", "PageUp", "Escape"]) {
-      press(key); record(); }
-    plot.dataset.seen = seen.join(" ");"""
-    found = open_page(path, f"select={order[70]}", RECORD + act)
-    steps = [str(order[k]) for k in (71, 72, 71, 121)]
-    assert found.elements["plot"]["data-seen"].split() == [*steps, "none"]
+    opened = open_page(path, f"select={order[70]}")
+    opened.focus("#plot")
+    steps = {"ArrowRight": 71, "ArrowRight+": 72, "ArrowLeft": 71, "PageUp": 121}
+    for key, place in steps.items():
+        opened.keyboard.press(key.rstrip("+"))
+        assert selected(opened) == str(order[place])
+    opened.keyboard.press("Escape")
+    assert selected(opened) == ""
 
 
 @in_chromium
-def test_cards_of_a_gallery_are_one_stop_and_arrows_go_on(pictured):
+def test_cards_of_a_gallery_are_one_stop_and_arrows_go_on(pictured, open_page):
     path, _, analysis = pictured
     order = analysis.table.decomposition.bias_sq.argsort(descending=True).tolist()
-    act = """const card = document.querySelector(".gallery button"); card.focus();
-    card.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight", bubbles: true}));
-    document.activeElement.click();
-    document.getElementById("plot").dataset.stops =
-      document.querySelectorAll(".gallery button[tabindex='0']").length;"""
-    found = open_page(path, "", act)
-    assert found.elements["sample"]["data-index"] == str(100 + order[1])
-    assert found.elements["plot"]["data-stops"] == "3"
+    opened = open_page(path)
+    opened.locator(".gallery button").first.focus()
+    opened.keyboard.press("ArrowRight")
+    opened.keyboard.press("Enter")
+    assert selected(opened) == str(100 + order[1])
+    assert opened.locator(".gallery button[tabindex='0']").count() == 3
 
 
 @in_chromium
-def test_names_and_texts_with_html_are_shown_as_they_are(pictured, tmp_path):
+def test_names_and_texts_with_html_are_shown_as_they_are(pictured, tmp_path, open_page):
     path, *_ = pictured
     text = path.read_text()
     assert "<script>document.title" not in text
     texts = tuple(f"<img src=x onerror=alert({i})> {i}</script>" for i in range(150))
     source = predictions(texts=texts, class_names=EVIL)
     (tmp_path / "texts.html").write_text(html(source))
-    found = open_page(tmp_path / "texts.html", "select=107")
-    assert found.console == []
-    assert texts[7] in found.texts["sample"]
-    assert "onerror" not in found.elements["sample"]["inner"]
+    opened = open_page(tmp_path / "texts.html", "select=107")
+    assert texts[7] in opened.inner_text("#sample")
+    assert opened.locator("#sample img").count() == 0
 
 
 def test_nothing_is_fetched(pictured):
@@ -233,21 +226,20 @@ def test_nothing_is_fetched(pictured):
 
 
 @in_chromium
-def test_many_samples_are_a_density_with_the_extremes_as_points(tmp_path, monkeypatch):
+def test_many_samples_are_a_density_with_the_extremes_as_points(tmp_path, monkeypatch, open_page):
     monkeypatch.setattr(interactive, "MOST_POINTS", 100)
     monkeypatch.setattr(interactive, "EXTREME_POINTS", 30)
     path = tmp_path / "dense.html"
     path.write_text(html(predictions()))
-    look = """const plot = document.getElementById("plot");
-    plot.dataset.kinds = plot.data.map(trace => trace.type).join(" ");
-    plot.dataset.points = plot.data[1].x.length + plot.data[2].x.length;
-    const counts = plot.data[0].z.flat().filter(z => z !== null).map(z => 10 ** z);
-    plot.dataset.total = Math.round(counts.reduce((a, b) => a + b));"""
-    found = open_page(path, "select=119&axes=linear", look)
-    assert found.elements["plot"]["data-kinds"].split()[0] == "heatmap"
-    assert found.elements["plot"]["data-points"] == "30"
-    assert found.elements["plot"]["data-total"] == "150"
-    assert found.elements["sample"]["data-index"] == "119"
+    opened = open_page(path, "select=119&axes=linear")
+    kinds, points, total = opened.evaluate("""() => {
+      const data = document.getElementById("plot").data;
+      const counts = data[0].z.flat().filter(z => z !== null).map(z => 10 ** z);
+      return [data.map(trace => trace.type), data[1].x.length + data[2].x.length,
+        counts.reduce((a, b) => a + b)];
+    }""")
+    assert (kinds[0], points, round(total)) == ("heatmap", 30, 150)
+    assert selected(opened) == "119"
 
 
 def test_a_page_of_more_samples_than_it_can_hold_says_so(monkeypatch):

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from bvalign.show.report.comparison.differences import differences, labels_differ
+from bvalign.show.report.comparison.names import run_names
 from bvalign.show.report.comparison.stored_reports import NOISE, Report, main_numbers
 from bvalign.show.report.page.galleries import distance_to_line, largest
 from bvalign.show.report.summary_json import SCHEMA
@@ -20,7 +21,8 @@ def compare_reports(reports: Sequence[Report]) -> dict[str, object]:
     """Computes all numbers, ready for JSON; docs/summary.md explains each."""
     identities = [report.summary["identity"] for report in reports]
     keys = sorted(set().union(*identities))
-    names = [report.name for report in reports]
+    folders = [report.name for report in reports]
+    names = run_names(identities, folders)
     pairs, unpaired = [], []
     for a, b in combinations(reports, 2):
         if reason := _mismatch(a, b):
@@ -29,9 +31,9 @@ def compare_reports(reports: Sequence[Report]) -> dict[str, object]:
             pairs.append(_pair(a, b))
     return {
         "schema": SCHEMA,
-        "runs": [_row(report) for report in reports],
+        "runs": [_row(*named) for named in zip(reports, names, strict=True)],
         "differs": {
-            key: dict(zip(names, (identity.get(key) for identity in identities), strict=True))
+            key: dict(zip(folders, (identity.get(key) for identity in identities), strict=True))
             for key in keys
             if any(identity.get(key) != identities[0].get(key) for identity in identities)
         },
@@ -50,23 +52,24 @@ def csv_rows(runs: Sequence[dict[str, object]]) -> Iterator[list[str]]:
         ]
 
 
-def _row(report: Report) -> dict[str, object]:
+def _row(report: Report, name: str) -> dict[str, object]:
     summary = report.summary
     row = {
         "run": report.name,
+        "name": name,
         "data": summary["data"]["name"],
         "members": summary["num_members"],
         "samples": summary["num_samples"],
     }
-    for name, number in main_numbers(summary).items():
+    for key, number in main_numbers(summary).items():
         ends = number.quoted_interval
         over = None if ends is None else "samples and members" if number.interval else "samples"
         low, high = ends or (None, None)
         row |= {
-            name: number.value,
-            f"{name}_low": low,
-            f"{name}_high": high,
-            f"{name}_over": over,
+            key: number.value,
+            f"{key}_low": low,
+            f"{key}_high": high,
+            f"{key}_over": over,
         }
     return row | {"flags": " ".join(summary["alignment"].get("logit_slope", {}).get("flags", ()))}
 

@@ -62,51 +62,37 @@ def in_a_sentence(
 
 def _sentences(found: Difference, sizes: Sizes, needed: dict[str, object] | None) -> Iterator[str]:
     alone = found.members is None
+    interval = "The 95% interval over samples alone" if alone else "The 95% interval"
     if needed is None:
-        others = " for these members; other members could change it" if alone else ""
-        yield f"Told apart{others}."
+        yield f"{interval} excludes zero{'; other members could change that' if alone else ''}."
         return
-    yield "Not told apart."
+    yield f"{interval} includes zero."
     if not found.value:
-        yield "There is no difference, so no number of samples or members would do."
+        yield "The two are equal, so no number of samples or members would resolve a difference."
         return
-    projection = "Projected, if the difference stays as it is:"
     samples = needed["samples"] and _samples(needed["samples"], sizes)
     members = needed["members"] and _members(needed["members"], sizes)
-    both = needed["both"]
-    if alone:
-        yield (
-            f"{projection} {samples or 'no number of samples'} would do for these members; the "
-            "members' part is unknown."
-        )
+    if alone and samples:
+        more = f"{samples} would resolve it for these members; the part of the members is unknown"
+    elif alone:
+        more = "no number of samples would resolve it for these members"
     elif samples and members:
-        yield f"{projection} {samples} would do, or {members}."
+        more = f"{samples} would resolve it, or {members}"
     elif samples:
-        yield (
-            f"{projection} {samples} would do; no number of members alone, as the samples' part is "
-            "too large."
-        )
+        more = f"{samples} would resolve it; more members alone would not"
     elif members:
-        yield (
-            f"{projection} {members} would do; no number of samples alone, as the members' part is "
-            "too large."
-        )
-    elif both:
-        together = _samples(both["samples"], sizes), _members(both["members"], sizes)
-        yield (
-            f"{projection} neither more samples nor more members alone would do; together, "
-            f"{together[0]} and {together[1]}."
-        )
+        more = f"{members} would resolve it; more samples alone would not"
+    elif both := needed["both"]:
+        together = f"{_samples(both['samples'], sizes)} with {_members(both['members'], sizes)}"
+        more = f"{together} would resolve it; either alone would not"
     else:
-        yield (
-            "No number of samples or members would do, as noise that no member has shown may "
-            "explain the difference."
-        )
+        more = "no number of samples or members is sure to resolve it, as it may be noise"
+    yield f"If the difference stays as it is, {more}."
 
 
 def _warning(flags: Sequence[str]) -> Iterator[str]:
     if flags:
-        yield f"Do not quote it ({'; '.join(flags)})."
+        yield f"Do not quote the difference ({'; '.join(flags)})."
 
 
 def _samples(number: int, sizes: Sizes) -> str:

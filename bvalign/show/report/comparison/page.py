@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from matplotlib.figure import Figure
-
 from bvalign.analysis.intervals import stored
-from bvalign.show.figures import Panel, RunScatter, alignment_multiples, summary_lines
-from bvalign.show.figures.runs import PairedDifference, RunSlopes, paired_differences, slopes
+from bvalign.show.figures import Panel, Plot, RunScatter, summary_lines, svg
+from bvalign.show.figures.plots import differences_plot, scatters_plot, slopes_of_runs_plot
+from bvalign.show.figures.runs import PairedDifference, RunSlopes
 from bvalign.show.report.comparison.differences import TITLES
 from bvalign.show.report.comparison.stored_reports import Report, main_numbers
 from bvalign.show.report.page.template import render
@@ -23,36 +22,29 @@ UNITS = {
 }
 """Of the numbers that are no squared probability."""
 
-CAPTIONS = {
-    "alignment": "One point per test sample, plug-in values, the same axes for all runs. Lines "
-    "are those of the samples that the ensemble gets right.",
-    "slopes": "Slope and offset of the population, and the slope of these members. Whether two "
-    "runs differ is in the paired differences: intervals that overlap do not say.",
-    "differences": "Δ is the first run minus the second, over the same samples, with 95% "
-    "intervals, and the shares of its variance: more samples reduce one, more members of either "
-    f"run the others. At most {MOST_PAIRS} pairs; the tables have all.",
-}
+PAGE_WIDTH = 10.5
+"""Inches of 96 pixels of the figures of a page."""
 
 
 def comparison_page(
-    reports: Sequence[Report], comparison: dict[str, object], figures: dict[str, bytes]
+    reports: Sequence[Report], comparison: dict[str, object], plots: dict[str, Plot]
 ) -> bytes:
     """Renders the HTML.
 
     Args:
         reports: those that are compared.
         comparison: the result of `compare_reports`.
-        figures: PNG by name.
+        plots: the result of `comparison_figures`.
     """
     made = _made(reports)
+    figures = {name: svg(plot, name, PAGE_WIDTH) for name, plot in plots.items()}
+    captions = {name: plot.caption for name, plot in plots.items()}
     more = {"comparison": comparison, "titles": TITLES, "shares": _percentages}
-    return render("comparison/compare.html.j2", made, "", figures, CAPTIONS, **more)
+    return render("comparison/compare.html.j2", made, "", figures, captions, **more)
 
 
-def comparison_figures(
-    reports: Sequence[Report], comparison: dict[str, object]
-) -> dict[str, Figure]:
-    """Plots the figures, by file name.
+def comparison_figures(reports: Sequence[Report], comparison: dict[str, object]) -> dict[str, Plot]:
+    """Describes the figures, by file name.
 
     Args:
         reports: those that are compared.
@@ -74,7 +66,7 @@ def comparison_figures(
         )
         for report in reports
     }
-    figures = {"alignment": alignment_multiples(scatters)}
+    plots = {"alignment": scatters_plot(scatters)}
     sloped = {
         run["run"]: RunSlopes(
             *(numbers[run["run"]][name] for name in ("slope", "offset", "ols")), bool(run["flags"])
@@ -82,14 +74,14 @@ def comparison_figures(
         for run in comparison["runs"]
     }
     if any(number.value is not None for run in sloped.values() for number in run[:3]):
-        figures["slopes"] = slopes(sloped)
+        plots["slopes"] = slopes_of_runs_plot(sloped)
     pairs = {
         " − ".join(pair["runs"]): {
             _axis(name): _paired(found) for name, found in pair["differences"].items()
         }
-        for pair in comparison["pairs"][:MOST_PAIRS]
+        for pair in comparison["pairs"]
     }
-    return figures | ({"differences": paired_differences(pairs)} if pairs else {})
+    return plots | ({"differences": differences_plot(pairs, MOST_PAIRS)} if pairs else {})
 
 
 def _axis(name: str) -> str:

@@ -19,7 +19,7 @@ ERRORS = "error_rate"
 UNBIASED = {"bias_sq": "bias_sq_unbiased", "variance": "variance_unbiased"}
 COLUMNS = ("index", "label", "correct", "bias_sq", "variance", "risk", ERRORS, *UNBIASED.values())
 INFLUENCES = ("slope_influence", "offset_influence")
-CLUSTER, NOISE = "cluster", "noise"
+CLUSTER, NOISE, PREDICTION = "cluster", "noise", "prediction"
 MEANS = ("risk", "bias_sq", "variance")
 LINES = ("ols", "cross_half")
 
@@ -33,6 +33,7 @@ class Report(NamedTuple):
     name: str
     summary: dict[str, object]
     samples: dict[str, Shaped[np.ndarray, " samples"]]  # columns by name
+    folder: Path = Path()
 
 
 def read_reports(folders: Sequence[Path]) -> list[Report]:
@@ -134,7 +135,7 @@ def _read(folder: Path, name: str) -> Report:
         )
     if not summary["labels"]:
         raise ValueError(f"{paths[0]}: compare needs bias_sq, but this is a report without labels")
-    return Report(name, summary, _read_columns(paths[1], old=schema == OLD_SCHEMA))
+    return Report(name, summary, _read_columns(paths[1], old=schema == OLD_SCHEMA), folder)
 
 
 def _read_columns(path: Path, *, old: bool) -> dict[str, Shaped[np.ndarray, " samples"]]:
@@ -142,7 +143,7 @@ def _read_columns(path: Path, *, old: bool) -> dict[str, Shaped[np.ndarray, " sa
         with path.open() as file:
             header = file.readline().rstrip("\n").split(",")
             names = [*COLUMNS, *(() if old else INFLUENCES)]
-            names += [name for name in (CLUSTER, NOISE) if name in header]
+            names += [name for name in (CLUSTER, NOISE, PREDICTION) if name in header]
             places = [header.index(name) for name in names]
             values = np.loadtxt(
                 file, delimiter=",", usecols=places, ndmin=2, comments=None, quotechar='"'

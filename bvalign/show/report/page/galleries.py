@@ -8,10 +8,12 @@ from jaxtyping import Bool, Float, Int
 
 from bvalign.analysis.decompositions import Column
 from bvalign.analysis.summary import Analysis
+from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.predictions import Predictions
 from bvalign.show.figures import fitted_lines
-from bvalign.show.report.page.template import SAMPLES_SHOWN, class_names, cut
+from bvalign.show.report.page.template import SAMPLES_SHOWN, class_names, cut, thumbnail
 from bvalign.show.report.page.thumbnails import PER_ROW, PER_SHEET, Sprites
+from bvalign.show.report.summary_json import plain
 
 GALLERIES = {
     "bias_sq": (
@@ -113,6 +115,36 @@ def galleries(
         title, explanation = GALLERIES[name]
         filled.append({"title": title, "explanation": explanation, "samples": cards})
     return filled
+
+
+def least_sure(analysis: UnlabelledAnalysis, predictions: Predictions) -> list[dict[str, object]]:
+    """Collects the galleries of samples without labels for the template."""
+    names, columns = class_names(predictions), analysis.columns()
+    scores = {"Least confident: the mean prediction is unsure": "error_label_free"}
+    if analysis.num_members > 1:
+        scores = {"Most variable: the members disagree": "variance", **scores}
+    shown = [name for name, column in columns.items() if column.unit.shown and name != "index"]
+
+    def card(row: int) -> dict[str, object]:
+        return {
+            "index": int(analysis.index[row]),
+            "prediction": names[int(columns["prediction"].values[row])],
+            "image": thumbnail(predictions.images, row),
+            "values": [
+                (name, plain(columns[name].values[row]), columns[name].unit.name) for name in shown
+            ],
+        }
+
+    return [
+        {
+            "title": title,
+            "samples": [
+                card(row)
+                for row in columns[name].values.argsort(descending=True)[:SAMPLES_SHOWN].tolist()
+            ],
+        }
+        for title, name in scores.items()
+    ]
 
 
 def _card(

@@ -23,7 +23,7 @@ def render(
     template: str,
     summary: dict[str, object],
     headline: str,
-    figures: dict[str, bytes],
+    figures: dict[str, str],
     captions: dict[str, str],
     **more: object,
 ) -> bytes:
@@ -33,8 +33,8 @@ def render(
         template: name of a file that extends base.html.j2.
         summary: as in summary.json.
         headline: the main results, one paragraph per line.
-        figures: PNG by name, with the charts of decisions.
-        captions: by the same names; charts have none.
+        figures: SVG by name, with the charts of decisions.
+        captions: by the same names.
         more: variables of this template alone.
     """
     loader = PackageLoader("bvalign", "show/report")
@@ -56,13 +56,13 @@ def render(
             "Software that wrote this page": summary["versions"],
         },
         figures=[
-            {"name": name, "caption": captions[name], "source": _data_uri(content)}
+            {"name": name, "caption": captions[name], "svg": content}
             for name, content in figures.items()
-            if name in captions
+            if not name.startswith(CHART)
         ],
         decisions=summary.get("decisions", {}),
         charts={
-            name.removeprefix(CHART): _data_uri(content)
+            name.removeprefix(CHART): content
             for name, content in figures.items()
             if name.startswith(CHART)
         },

@@ -1,0 +1,64 @@
+"""Removal of a run from its directory, so that the next one starts from nothing."""
+
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from bvalign.predictions.run.claims import PackLock, one_at_a_time
+
+OF_A_RUN = (
+    "run.json",
+    "config.yaml",
+    "samples.npz",
+    "samples-train.npz",
+    "members",
+    "collapse.csv",
+    "summary.json",
+    "samples.csv",
+    "report.html",
+    "wandb/id",
+    "wandb/members_logged",
+)
+"""Files and folders of a run and its report; what W&B wrote stays, as it may still be uploaded."""
+
+
+def remove_run(root: Path) -> str | None:
+    """Removes the run and its report from a directory; other files stay.
+
+    Args:
+        root: the directory, with or without a run.
+
+    Returns:
+        What was removed, in words; None if there was nothing.
+
+    Raises:
+        ValueError: another process trains members there, or writes their report.
+    """
+    if not any((root / name).exists() for name in OF_A_RUN):
+        return None
+    with one_at_a_time(root), ExitStack() as held:
+        for path in sorted(root.glob("packs/*.lock")):
+            lock = PackLock(path)
+            if not lock.acquire():
+                raise ValueError(_busy(root, f"trains members of pack {path.stem}"))
+            held.enter_context(lock)
+        try:
+            held.enter_context(FileLock(root / "report.lock").acquire(blocking=False))
+        except Timeout:
+            raise ValueError(_busy(root, "writes the report")) from None
+        trained = len(list(root.glob("members/*/logits.safetensors")))
+        begun = len(list(root.glob("members/*"))) - trained
+        for name in OF_A_RUN:
+            path = root / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    members = f"{trained} finished member{'s' * (trained != 1)}"
+    return f"{members} and {begun} unfinished (weights, logits, checkpoints), and the report"
+
+
+def _busy(root: Path, what: str) -> str:
+    return f"--overwrite: another process {what} in {root}; end it first, or choose another folder"
