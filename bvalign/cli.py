@@ -1,7 +1,7 @@
 """The command line: it runs the command, and prints one clear line if the command fails.
 
-`analyze`, `report`, `apply` and `compare` train nothing, so they start without Lightning, and their
-`--help` does not import torch. The training commands are in `commands/fit.py`.
+`analyze`, `report`, `figures`, `apply` and `compare` train nothing, so they start without
+Lightning, and their `--help` does not import torch. The training commands are in `commands/fit.py`.
 """
 
 import argparse
@@ -15,8 +15,10 @@ from bvalign import __version__
 from bvalign.commands.arguments import (
     add_asked,
     add_clusters,
+    add_drawing,
     add_groups,
     add_names,
+    add_source,
     names_of,
     path,
 )
@@ -33,6 +35,7 @@ EPILOG = """examples:
   bvalign fit --config configs/digits.yaml --model.members=64 --model.arch=cnn
   bvalign analyze predictions.npz --out out/
   bvalign apply out/abstain.json new.npz --out accepted.csv
+  bvalign figures runs/digits-cnn --style neurips --only alignment,ratio
   bvalign compare runs/digits-cnn runs/digits-mlp --out compare/
 """
 
@@ -93,16 +96,18 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="write the report of a run directory again")
     report.add_argument("run_directory", type=path, help="a run directory")
     report.set_defaults(run=lambda a: _report(a.run_directory, a.run_directory, a))
-    for command in (analyze, report):
+    figures = _add_figures(commands)
+    for command in (analyze, report, figures):
         add_asked(command)
+    for command in (analyze, report):
         command.add_argument(
             "--no-samples",
             action="store_true",
             help="write no samples.csv, which takes about half a kilobyte a sample; one of before "
             "is removed",
         )
-    add_clusters(analyze, report, apply)
-    add_groups(analyze, report)
+    add_clusters(analyze, report, apply, figures)
+    add_groups(analyze, report, figures)
     compare = commands.add_parser("compare", help="compare the reports of several runs")
     compare.add_argument(
         "runs", type=path, nargs="+", help="run directories, or folders of reports"
@@ -110,6 +115,45 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--out", type=path, required=True, help="folder for the comparison")
     compare.set_defaults(run=lambda a: _compare(a.runs, a.out))
     return parser
+
+
+def _add_figures(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    figures = commands.add_parser(
+        "figures",
+        help="draw the figures of predictions for a paper, with captions and tables",
+        description="Writes each figure with its caption (NAME.txt) and its numbers (NAME.csv), "
+        "table.tex (booktabs) and main_numbers.csv, rounded to what the intervals support.",
+        epilog="What your own matplotlibrc sets, such as font.family or text.usetex, wins over the "
+        "style, all but figure.figsize: --width says that.",
+    )
+    figures.add_argument(
+        "sources",
+        type=path,
+        nargs="+",
+        metavar="SOURCE",
+        help="a run directory or predictions, as for `analyze`; several run directories or folders "
+        "of reports give the figures of `compare`",
+    )
+    add_drawing(figures)
+    add_names(figures)
+    add_source(figures)
+    figures.set_defaults(run=_figures)
+    return figures
+
+
+def _figures(options: argparse.Namespace) -> None:
+    with quick_imports():
+        from bvalign.commands.figures import draw_figures
+
+    draw_figures(
+        options.sources,
+        options.out,
+        only=options.only,
+        style=options.style,
+        width=options.width,
+        formats=options.format,
+        **_reading(options),
+    )
 
 
 def _add_analyze(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -127,17 +171,9 @@ def _add_analyze(commands: argparse._SubParsersAction) -> argparse.ArgumentParse
         "docs/predictions.md",
     )
     add_names(analyze)
-    analyze.add_argument(
-        "--source",
-        type=path,
-        nargs="+",
-        metavar="LABELLED",
-        help="labelled predictions of the same members, such as those of the test set: error rates "
-        "and risk of predictions without labels are estimated from them; the first is fitted on, "
-        "others tell how far the estimates may be off; see docs/decisions/without_labels.md",
-    )
+    add_source(analyze)
     analyze.add_argument("--out", type=path, required=True, help="folder for the report")
-    analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a, names_of(a)))
+    analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a))
     return analyze
 
 
@@ -168,23 +204,25 @@ def _compare(runs: list[Path], out: Path) -> None:
     compare_runs(runs, out)
 
 
-def _report(
-    source: Path, out: Path, options: argparse.Namespace, names: dict[str, str] | None = None
-) -> None:
+def _report(source: Path, out: Path, options: argparse.Namespace) -> None:
     with quick_imports():
         from bvalign.commands.report import analyze_and_report
+
+    analyze_and_report(source, out, samples=not options.no_samples, **_reading(options))
+
+
+def _reading(options: argparse.Namespace) -> dict[str, object]:
+    """What is asked of predictions and how they are read, of a command that analyses them."""
+    with quick_imports():
         from bvalign.decisions import Options
 
-    analyze_and_report(
-        source,
-        out,
-        clusters=options.clusters,
-        groups=options.groups,
-        names=names,
-        options=Options(dict(options.target), options.max_error, options.confidence),
-        sources=getattr(options, "source", None),
-        samples=not options.no_samples,
-    )
+    return {
+        "clusters": options.clusters,
+        "groups": options.groups,
+        "names": names_of(options) if "member" in options else None,
+        "options": Options(dict(options.target), options.max_error, options.confidence),
+        "sources": getattr(options, "source", None),
+    }
 
 
 def _rank() -> str:

@@ -104,6 +104,8 @@ def table(results: dict[str, object]) -> str:
     """The results as Markdown."""
     made = results["made_with"]
     lines = [
+        "# Speed of analyze",
+        "",
         f"Made by `python benchmarks/analysis/run.py` on {made['device']}, {made['threads']} "
         f"threads, torch {made['versions']['torch']}, {results['rounds']} rounds (median).",
         "",

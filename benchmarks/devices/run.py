@@ -70,6 +70,8 @@ def main() -> None:
         rows.append({"way": way, "whole": whole, "training": training, "rounds": times})
     alone = rows[0]
     lines = [
+        "# Several devices",
+        "",
         "Seconds, medians; speed-up over one process. Made by `python benchmarks/devices/run.py`.",
         "",
         "| trained by | whole run | speed-up | in training | speed-up |",

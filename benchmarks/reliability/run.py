@@ -209,6 +209,8 @@ def study(kills: int, folder: Path) -> dict[str, object]:
 
 def markdown(results: dict[str, object]) -> str:
     lines = [
+        "# Interruptions",
+        "",
         f"{results['members']} members without interruption: {results['uninterrupted_seconds']} s. "
         "Made by `python benchmarks/reliability/run.py`, whose docstring says what is done.",
         "",

@@ -19,6 +19,9 @@ NAMES = {
 }  # fmt: skip
 """Options of `analyze` that choose among what a source contains, or name what is guessed."""
 
+VENUES, FORMATS = ("iclr", "neurips", "icml", "nature", "poster"), ("pdf", "png", "svg")
+LEAST_INCHES, MOST_INCHES = 2, 60
+
 
 def add_names(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("names, where they cannot be guessed")
@@ -67,6 +70,68 @@ def add_asked(command: argparse.ArgumentParser) -> None:
         help="how many members reach a wanted risk, error, accuracy or cross_entropy, as risk=0.1; "
         "may be given several times",
     )
+
+
+def add_source(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--source",
+        type=path,
+        nargs="+",
+        metavar="LABELLED",
+        help="labelled predictions of the same members, such as those of the test set: error rates "
+        "and risk of predictions without labels are estimated from them; the first is fitted on, "
+        "others tell how far the estimates may be off; see docs/decisions/without_labels.md",
+    )
+
+
+def add_drawing(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--style", choices=VENUES, default=VENUES[0], help="fonts and sizes (default: %(default)s)"
+    )
+    command.add_argument(
+        "--width",
+        type=_width,
+        metavar="INCHES",
+        help="of each figure; by default that of the text: 5.5 for iclr and neurips, 6.75 for icml "
+        "(3.25 is a column), 7.2 for nature (3.5 is a column), 12 for a poster",
+    )
+    command.add_argument(
+        "--only",
+        type=_listed,
+        default=(),
+        metavar="NAME,...",
+        help="names of figures, or their beginnings, as alignment,decide (default: all)",
+    )
+    command.add_argument(
+        "--format",
+        type=_formats,
+        default=("pdf",),
+        metavar="FORMAT,...",
+        help=f"any of {', '.join(FORMATS)} (default: pdf); points are vectors up to 5,000 of them, "
+        "a picture of 300 dots per inch beyond",
+    )
+    command.add_argument(
+        "--out", type=path, help="folder (default: figures/ in a run directory, else here)"
+    )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.replace(" ", "").split(",") if part)
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    for name in (formats := _listed(text)):
+        if name not in FORMATS:
+            raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(FORMATS)}")
+    return formats
+
+
+def _width(text: str) -> float:
+    if not MOST_INCHES >= (width := float(text)) >= LEAST_INCHES:
+        raise argparse.ArgumentTypeError(
+            f"{text} inches; a figure is {LEAST_INCHES} to {MOST_INCHES} inches wide"
+        )
+    return width
 
 
 def add_groups(*commands: argparse.ArgumentParser) -> None:

@@ -31,5 +31,5 @@ def compare_runs(folders: Sequence[Path | str], out: Path | str) -> None:
     csv.writer(rows, lineterminator="\n").writerows(csv_rows(comparison["runs"]))
     write_atomic(out / "compare.csv", rows.getvalue().encode())
     plots = comparison_figures(reports, comparison)
-    write_atomic(out / "compare.html", comparison_page(reports, comparison, plots))
+    write_atomic(out / "compare.html", comparison_page(reports, comparison, plots, out))
     print(f"comparison of {len(reports)} runs: {out / 'compare.html'}")

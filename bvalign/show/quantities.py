@@ -42,6 +42,31 @@ QUANTITIES = {
         "Squared bias plus variance: the Brier score of a random member.",
         "mean ‖p_m − e_y‖²",
     ),
+    "noise": Quantity(
+        "label noise", "The risk that no model can avoid, as the labels themselves vary."
+    ),
+    "error": Quantity("error rate", "The fraction of samples that are predicted wrong."),
+    "slope": Quantity(
+        "population slope",
+        "The slope of log variance on log squared bias over the correct samples, for infinitely "
+        "many members and samples (logit_slope).",
+    ),
+    "offset": Quantity(
+        "population offset",
+        "The mean of log variance minus log squared bias over the correct samples, for infinitely "
+        "many members and samples.",
+    ),
+    "ols": Quantity(
+        "slope of these members",
+        "The least-squares slope of log variance on log squared bias of these members (ols).",
+    ),
+    "confidence": Quantity("confidence", "The largest probability of the mean of the members."),
+    "uncertainty": Quantity(
+        "uncertainty", "The mean over members of 1 minus the sum of their squared probabilities."
+    ),
+    "disagreement": Quantity(
+        "disagreement", "The fraction of pairs of members that predict different classes."
+    ),
 }
 """Key -> name and meaning."""
 

@@ -40,7 +40,7 @@ class MemberPart:
     ) -> None:
         self._rows = {name: row for row, name in enumerate(names)}
         self._totals, self._both = left_out.total / num_samples, left_out.both / num_samples**2
-        self._clusters = clusters
+        self.clusters = clusters
 
     def mean(self, name: str, column: Column) -> Estimate:
         """Mean of a statistic with its intervals.
@@ -50,7 +50,7 @@ class MemberPart:
             column: of all samples.
         """
         values, unit = column.values.double(), column.unit
-        samples, units = samples_variance(values, self._clusters)
+        samples, units = samples_variance(values, self.clusters)
         spread, groups = Spread(samples, units), self._totals.shape[1]
         if groups >= LEAST_GROUPS and name in OF_LABELS:
             spread = Spread(samples, units, 0.0, 0.0, groups)

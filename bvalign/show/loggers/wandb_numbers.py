@@ -8,22 +8,24 @@ from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.summary import Analysis
 from bvalign.decisions import Decisions
 
-OPTIONS = ("data", "model", "trainer", "seed_everything")
+OPTIONS = ("data", "model", "seed_everything")
 """Parts of the configuration that are also logged option by option."""
 
 
-def options(cli: Mapping[str, Any]) -> dict[str, Any]:
+def options(cli: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration under the names that its options have on the command line.
 
     Columns, filters and plots of W&B take such keys, and a sweep sets them.
 
     Args:
         cli: the whole configuration, nested.
+        identity: of the run, flat; of the Trainer's options it has those that decide weights.
 
-    >>> options({"model": {"width": 8, "arch_args": None}, "seed_everything": 0})
-    {'model.width': 8, 'seed_everything': 0}
+    >>> cli = {"model": {"width": 8, "arch_args": None}, "seed_everything": 0}
+    >>> options(cli, {"trainer.max_epochs": 2})
+    {'trainer.max_epochs': 2, 'model.width': 8, 'seed_everything': 0}
     """
-    flat: dict[str, Any] = {}
+    flat = {k: v for k, v in identity.items() if k.startswith("trainer.") and v is not None}
     for part in OPTIONS:
         value = cli.get(part)
         if part == "data" and value:

@@ -72,9 +72,9 @@ class WandbRun:
         """
         provenance = {k: v for k, v in run.info.items() if k not in ("identity", "schema", "packs")}
         for logger in _on_rank_zero(loggers):
-            identity = nested(run.identity)
+            whole = {"identity": nested(run.identity), "provenance": provenance, "cli": cli}
+            whole |= options(cli, run.identity)
             of_agent = set(logger.experiment.config.keys()) if in_sweep() else set()
-            whole = {"identity": identity, "provenance": provenance, "cli": cli, **options(cli)}
             logger.log_hyperparams({k: v for k, v in whole.items() if k not in of_agent})
             experiment = logger.experiment
             experiment.define_metric("members/*", step_metric="members/epoch")

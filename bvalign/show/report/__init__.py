@@ -1,5 +1,6 @@
 """The files of a report: summary.json, samples.csv and HTML pages."""
 
+from bvalign.show.report import labelled, unlabelled
 from bvalign.show.report.comparison.comparison import compare_reports, csv_rows
 from bvalign.show.report.comparison.page import comparison_figures, comparison_page
 from bvalign.show.report.comparison.stored_reports import read_reports
@@ -11,7 +12,9 @@ __all__ = [
     "comparison_figures",
     "comparison_page",
     "csv_rows",
+    "labelled",
     "print_main_numbers",
     "read_reports",
+    "unlabelled",
     "write_report",
 ]

@@ -5,18 +5,12 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
-from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
+from bvalign.show.quantities import title
+from bvalign.show.report.main_numbers import main_numbers
 from bvalign.show.report.page.sentences import cautions
-
-MEANS = {
-    "risk": "risk",
-    "noise": "label noise",
-    "bias_sq": "squared bias",
-    "variance": "variance",
-}
-"""Means in the table, and their names; there is label noise with soft labels only."""
+from bvalign.show.rounding import rounded
 
 
 def print_main_numbers(
@@ -51,27 +45,10 @@ def print_main_numbers(
 
 
 def _rows(analysis: Analysis) -> Iterator[tuple[str, str, str]]:
-    accuracy, means, found = analysis.member_accuracy, analysis.means, analysis.alignment
-    population = found.logit_slope
-    yield _row("accuracy of a member", analysis.mean_member_accuracy, ".4f")
-    if analysis.num_members > 1:
-        ends = f"{float(accuracy.min()):.4f}, {float(accuracy.max()):.4f}"
-        yield "worst and best member", ends, ""
-    yield _row("accuracy of the ensemble", analysis.accuracy, ".4f")
-    for name, words in MEANS.items():
-        if name in means:
-            yield _row(f"mean {words}", means[name], ".4g")
-    yield _row("population slope", population.slope, ".3f")
-    yield _row("population offset", population.offset, ".3f")
-    yield _row("slope of these members (ols)", found.ols["slope"], ".3f")
-
-
-def _row(name: str, number: Estimate, digits: str) -> tuple[str, str, str]:
-    if number.value is None:
-        return name, "none", ""
-    ends = ""
-    if number.quoted_interval:
-        low, high = number.quoted_interval
-        ends = f"{low:{digits}} to {high:{digits}}"
-        ends += "" if number.interval else ", samples alone"
-    return name, f"{number.value:{digits}}", ends
+    for key, number, _ in main_numbers(analysis):
+        value, *ends = rounded(number)
+        alone = "" if number.interval else ", samples alone"
+        yield title(key), value, " to ".join(ends) + alone if ends else ""
+        if key == "member_accuracy" and analysis.num_members > 1:
+            accuracy = analysis.member_accuracy
+            yield "worst and best member", f"{accuracy.min():.4f}, {accuracy.max():.4f}", ""

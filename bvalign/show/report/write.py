@@ -65,7 +65,7 @@ def write_report(
         (out / name).unlink(missing_ok=True)
     plots = report.plot(analysis) | charts(decisions, analysis.num_samples, analysis.num_members)
     captions = {name: plot.caption for name, plot in plots.items()}
-    html = page(analysis, predictions, summary, draw(plots), captions)
+    html = page(analysis, predictions, summary, draw(plots), captions, decisions=decisions)
     write_atomic(out / "report.html", html)
     labels = decisions.get("wrong_labels")
     if labels is not None and len(labels.suspicious()):

@@ -6,12 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jsonargparse import Namespace
-from lightning.pytorch.utilities import rank_zero_only
 
 from bvalign.predictions.run.history import training_curves
-from bvalign.show.loggers import wandb_run, wandb_tables
-from bvalign.show.loggers.wandb_setup import use_wandb
+from bvalign.show.loggers.wandb_numbers import results
 from tests import ROOT
 from tests.analysed import analysed
 from tests.ensembles import aligned_ensemble
@@ -24,7 +21,9 @@ CURVES = [
     f"members/{k}/{v}" for k in ("train_loss", "val_accuracy") for v in ("mean", "low", "high")
 ]
 pytestmark = pytest.mark.xdist_group("wandb")  # one worker trains what several tests look at
-RESULTS = ["accuracy", "bias_sq", "variance", "risk", "ols", "ols_low", "ols_high", "quotable"]
+RESULTS = ("accuracy", "member_accuracy", "bias_sq", "variance", "risk", "ols")
+ALONE = ("num_members", "quotable", "variance_share")  # numbers without an interval
+TABLE = ["index", "label", "prediction", "correct", "bias_sq", "variance", "risk", "disagreement"]
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +35,9 @@ def logged(tmp_path_factory):
     environment = os.environ | {"HOME": str(home), "MPLCONFIGDIR": str(folder / "mpl")}
     options = ["--model.pack_size=2", "--wandb.max_rows=50", "--wandb.log_predictions=true"]
     outputs = []
-    for members in (3, 4):
+    for members, silent in ((3, "false"), (4, "true")):
         command = bvalign_process("fit", *TINY, f"--model.members={members}", *options)
+        environment["WANDB_SILENT"] = silent
         outputs.append(run_process(command, env=environment, cwd=folder).stderr)
     assert [f for f in home.rglob("*") if f.is_file()] == []
     assert {p.name for p in folder.iterdir()} <= {"runs", "home", "mpl"}
@@ -55,6 +55,11 @@ def test_without_a_login_it_is_offline_and_says_so(logged, starts):
     assert len(starts) == 2
 
 
+def test_wandb_warns_of_nothing(logged):
+    assert "wandb: " in logged[1][0]  # it was not silenced
+    assert "WARNING" not in logged[1][0]
+
+
 def test_scalars_images_and_curves_are_under_their_names(starts):
     rows = history(starts[0])
     keys = {key for row in rows for key in row}
@@ -66,7 +71,11 @@ def test_scalars_images_and_curves_are_under_their_names(starts):
     steps = {r["trainer/global_step"] for r in rows if "val/alignment._type" in r}
     assert steps == {r["trainer/global_step"] for r in rows if "val/risk" in r} == {4, 9}
     found = summary(starts[0])
-    assert {f"result/{name}" for name in RESULTS} <= set(found)
+    intervals = {f"result/{name}{end}" for name in RESULTS for end in ("", "_low", "_high")}
+    assert intervals | {f"result/{name}" for name in ALONE} <= set(found)
+    for key in ("members", "systematic", "wrong_labels", "calibrate"):
+        low, high = found[f"decisions/{key}_low"], found[f"decisions/{key}_high"]
+        assert low <= found[f"decisions/{key}"] <= high
     last = [row for row in rows if "test/bias_sq" in row][-1]
     assert found["result/bias_sq"] == pytest.approx(last["test/bias_sq"])
 
@@ -86,20 +95,27 @@ def test_the_table_has_images_and_a_part_of_the_samples(logged):
     assert "shows 50 of 57 samples, chosen at random with seed 0" in logged[1][0]
     paths = sorted(logged[0].glob("wandb/offline-run-*/files/media/table/test/samples_*.json"))
     table = json.loads(paths[0].read_text())
-    assert table["columns"][:5] == ["image", "index", "label", "prediction", "correct"]
-    assert {"bias_sq", "variance", "risk", "disagreement"} <= set(table["columns"])
+    assert table["columns"] == ["image", *TABLE]
     assert len(table["data"]) == 50
     assert [row[1] for row in table["data"]] == sorted({row[1] for row in table["data"]})
     assert {row[0] for row in table["data"]} == {"Image"}
 
 
-def test_the_points_are_logarithms_to_base_ten(logged, starts):
-    paths = logged[0].glob("wandb/offline-run-*/files/media/table/test/alignment_points_*.json")
-    table = json.loads(next(paths).read_text())
-    assert table["columns"] == ["log10 bias_sq", "log10 variance"]
-    assert max(max(row) for row in table["data"]) < np.log10(2)
-    visualised = config(starts[0])["_wandb.visualize.test/alignment_points"]
-    assert visualised["panel_config"]["panelDefId"] == "wandb/scatter/v0"
+def test_points_say_what_they_are_and_are_coloured(logged, starts):
+    path = next(logged[0].glob("wandb/offline-run-*/files/media/plotly/test/*_points_*.json"))
+    drawn = json.loads(path.read_text())
+    rows = [row for row in history(starts[0]) if "test/alignment_points._type" in row]
+    assert rows[-1]["test/alignment_points._type"] == "plotly-file"
+    correct, wrong = drawn["data"]
+    assert correct["marker"]["color"] != wrong["marker"]["color"]
+    assert correct["name"] == f"correct ({len(correct['x'])})"
+    for trace in drawn["data"]:
+        assert isinstance(trace["x"], list)  # not packed, which an older Plotly does not know
+        assert len(trace["x"]) == len(trace["y"]) == len(trace["customdata"]) > 0
+        assert {label == prediction for _, label, prediction in trace["customdata"]} == {
+            trace is correct
+        }
+    assert drawn["layout"]["xaxis"]["type"] == drawn["layout"]["yaxis"]["type"] == "log"
 
 
 def test_report_and_predictions_are_artifacts(starts):
@@ -116,6 +132,9 @@ def test_the_configuration_is_complete(logged, starts):
     assert found["provenance"]["versions"]["torch"]
     assert found["cli"]["model"]["members"] == 3
     assert found["cli"]["data"]["init_args"]["num_test"] == 57
+    flat = {"data": "Digits", "data.num_test": 57, "model.width": 8, "trainer.max_epochs": 2}
+    assert {key: found[key] for key in flat} == flat
+    assert next(r.run for r in starts[0] if r.run.run_id).tags == ["digits", "mlp"]
     # another run may start from config.yaml: it must not name this one
     assert "logger: null" in (logged[0] / "config.yaml").read_text()
 
@@ -129,57 +148,6 @@ def test_the_same_directory_continues_the_same_run(logged, starts):
     assert first.run_group == second.run_group == f"digits-mlp-{identity}"
     ends = [[row["_step"] for row in history(found)] for found in starts]
     assert max(ends[0]) < min(ends[1])
-
-
-def logger_config(*, save_dir="."):
-    init_args = Namespace(project="bvalign", save_dir=save_dir, id=None, name=None, version=None)
-    return Namespace(class_path="lightning.pytorch.loggers.WandbLogger", init_args=init_args)
-
-
-def test_a_process_beside_another_logs_to_its_own_run_of_the_group(monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    trainers = [Namespace(logger=logger_config()) for _ in range(3)]
-    held = [use_wandb(trainer, Path("run")) for trainer in trainers[:2]]
-    ids = [trainer.logger.init_args.id for trainer in trainers[:2]]
-    assert ids[1] == f"{ids[0]}-1"
-    groups = [trainer.logger.dict_kwargs["group"] for trainer in trainers[:2]]
-    assert groups == [f"run-{ids[0]}"] * 2
-    held[0].release()
-    held.append(use_wandb(trainers[2], Path("run")))
-    assert trainers[2].logger.init_args.id == ids[0]
-
-
-def test_testing_again_has_a_run_of_its_own_each_time(monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    trainers = [Namespace(logger=logger_config()) for _ in range(3)]
-    held = use_wandb(trainers[0], Path("run"))
-    fit = trainers[0].logger.init_args.id
-    assert held
-    for trainer in trainers[1:]:
-        assert use_wandb(trainer, Path("run"), "test") is None
-        assert trainer.logger.dict_kwargs == {"group": f"run-{fit}", "job_type": "test"}
-    again = [trainer.logger.init_args.id for trainer in trainers[1:]]
-    assert all(identity.startswith(f"{fit}-test-") for identity in again)
-    assert again[0] != again[1]
-
-
-def test_what_the_user_chose_stays(monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    trainer = Namespace(logger=logger_config(save_dir="mine"))
-    trainer.logger.init_args.id = "abc"
-    trainer.logger.dict_kwargs = {"group": "ours", "tags": ["a"]}
-    assert use_wandb(trainer, Path("run"))
-    assert trainer.logger.init_args.id == "abc"
-    assert trainer.logger.init_args.save_dir == "mine"
-    kept = {"group": "ours", "tags": ["a"], "job_type": "fit"}
-    assert trainer.logger.dict_kwargs == kept
-
-
-def test_rank_one_has_no_wandb_run(monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setattr(rank_zero_only, "rank", 1)
-    assert use_wandb(Namespace(logger=None), Path("run")) is None
-    assert not Path("run").exists()
 
 
 @pytest.mark.slow
@@ -196,22 +164,13 @@ def test_two_ranks_log_to_one_run():
 
 
 def test_every_logged_key_is_documented(starts):
-    readme = (ROOT / "README.md").read_text()
+    page = (ROOT / "docs" / "wandb.md").read_text()
     logged_keys = {key for row in history(starts[0]) for key in row} | set(summary(starts[0]))
     for key in logged_keys:
         name = key.split(".")[0].removesuffix("_table")
         name = name.removesuffix("_low").removesuffix("_high").replace("test/", "val/")
         if "/" in name and not name.startswith("trainer/"):
-            assert f"`{name}`" in readme or f"`{name.replace('val/', 'test/')}`" in readme, key
-
-
-def test_an_unreachable_wandb_is_told_and_trains_offline(bvalign, monkeypatch, capsys):
-    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr("lightning.pytorch.loggers.WandbLogger.experiment", None)
-    with pytest.raises(SystemExit, match="must be at least 1"):
-        bvalign("fit", *TINY, "--model.members=0")
-    assert "http://127.0.0.1:9 cannot be reached; logging offline" in capsys.readouterr().err
+            assert f"`{name}`" in page or f"`{name.replace('val/', 'test/')}`" in page, key
 
 
 def test_a_table_without_rows_is_refused(fit):
@@ -221,19 +180,13 @@ def test_a_table_without_rows_is_refused(fit):
 
 def test_slope_and_offset_are_logged_with_their_intervals():
     analysis = analysed(*aligned_ensemble(members=8, samples=100))
-    found, logged = analysis.alignment.logit_slope, wandb_run._result(analysis)
+    found, logged = analysis.alignment.logit_slope, results(analysis, {})
     for name, number in (("slope", found.slope), ("offset", found.offset)):
         keys = (f"result/{name}{end}" for end in ("", "_low", "_high"))
         assert [logged[key] for key in keys] == [number.value, *number.interval]
     assert logged["result/quotable"] is found.quotable
     assert logged["result/accuracy"] == analysis.accuracy.value
-    two = wandb_run._result(analysed(*aligned_ensemble(members=2, samples=40)))
+    two = results(analysed(*aligned_ensemble(members=2, samples=40)), {})
     assert not two["result/quotable"]
     assert "result/slope" not in two
     assert two["result/ols_low"] < two["result/ols"] < two["result/ols_high"]
-
-
-def test_all_rows_when_they_fit():
-    assert wandb_tables._subsample(5, 5).tolist() == list(range(5))
-    part = wandb_tables._subsample(1000, 10)
-    assert len(set(part.tolist())) == 10

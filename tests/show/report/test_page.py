@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bvalign.show.report.page.labelled import captions
 from PIL import Image
 
 from bvalign import analyze, open_predictions, write_report

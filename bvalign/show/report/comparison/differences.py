@@ -17,17 +17,6 @@ from bvalign.show.report.comparison.stored_reports import (
     unbiased_means,
 )
 
-TITLES = {
-    "accuracy": "accuracy",
-    "member_accuracy": "accuracy of a member",
-    "risk": "mean risk",
-    "bias_sq": "mean bias² (unbiased)",
-    "variance": "mean variance (unbiased)",
-    "slope": "population slope",
-    "offset": "population offset",
-}
-"""Numbers that are compared, and their names on the page."""
-
 COLUMNS = {
     "accuracy": "correct",
     "member_accuracy": ERRORS,
@@ -37,7 +26,8 @@ COLUMNS = {
     "slope": "slope_influence",
     "offset": "offset_influence",
 }
-"""Columns of samples.csv behind them; plug-in values would also differ by the members' number."""
+"""Numbers that are compared, and columns of samples.csv behind them: plug-in values would also
+differ by the number of members."""
 
 PROPORTIONS = ("accuracy", "member_accuracy")
 SLOPES = ("slope", "offset")
@@ -64,7 +54,7 @@ def differences(a: Report, b: Report) -> dict[str, object]:
             name: _undefined(None, OTHER_LABELS)
             if other and name in OF_LABELS
             else _difference((a, b), name, (numbers[0][name], numbers[1][name]), clusters, shared)
-            for name in TITLES
+            for name in COLUMNS
         },
     }
 

@@ -1,5 +1,6 @@
 """Short names of runs, from what differs in their configurations."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 Identity = Mapping[str, object]
@@ -15,7 +16,10 @@ LAST = ("model.seed",)
 
 
 def run_names(identities: Sequence[Identity], folders: Sequence[str]) -> list[str]:
-    """Names runs by the values that tell them apart: all that differ or, if long, only enough.
+    """Names runs by the values that tell them apart.
+
+    All that differ are named or, where that is long, those that most of the runs do not share, or
+    as few as are enough.
 
     Args:
         identities: flat; empty where predictions were made elsewhere.
@@ -27,10 +31,14 @@ def run_names(identities: Sequence[Identity], folders: Sequence[str]) -> list[st
     ['mlp, width 16', 'mlp, width 64', 'cnn, default width']
     """
     keys = _differing(identities)
-    for chosen in (keys, _enough(identities, keys)):
+    for chosen in (
+        [keys] * len(identities),
+        _unusual(identities, keys),
+        [_enough(identities, keys)] * len(identities),
+    ):
         names = [
-            ", ".join(_word(key, identity.get(key)) for key in chosen) if identity else folder
-            for identity, folder in zip(identities, folders, strict=True)
+            ", ".join(_word(key, identity.get(key)) for key in own) if identity else folder
+            for identity, own, folder in zip(identities, chosen, folders, strict=True)
         ]
         if len(set(names)) == len(names) and max(map(len, names)) <= MOST_CHARACTERS:
             return names
@@ -46,6 +54,19 @@ def _differing(identities: Sequence[Identity]) -> list[str]:
         for key in (*FIRST, *middle, *LAST)
         if len({repr(identity.get(key)) for identity in identities}) > 1
     ]
+
+
+def _unusual(identities: Sequence[Identity], keys: Sequence[str]) -> list[list[str]]:
+    """For each run the keys whose value most runs do not share; all where it shares every one."""
+    usual = set()
+    for key in keys:
+        value, number = Counter(repr(identity.get(key)) for identity in identities).most_common(1)[
+            0
+        ]
+        if 2 * number > len(identities):
+            usual.add((key, value))
+    own = [[k for k in keys if (k, repr(identity.get(k))) not in usual] for identity in identities]
+    return [some or list(keys) for some in own]
 
 
 def _enough(identities: Sequence[Identity], keys: Sequence[str]) -> list[str]:

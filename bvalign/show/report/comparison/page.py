@@ -1,33 +1,54 @@
 """The page of a comparison of reports, and its figures."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from bvalign.analysis.intervals import stored
 from bvalign.show.figures import Panel, Plot, RunScatter, summary_lines, svg
 from bvalign.show.figures.plots import differences_plot, scatters_plot, slopes_of_runs_plot
 from bvalign.show.figures.runs import PairedDifference, RunSlopes
-from bvalign.show.report.comparison.differences import TITLES
+from bvalign.show.quantities import title
+from bvalign.show.report.comparison.headline import headline
+from bvalign.show.report.comparison.points import drawn, points
 from bvalign.show.report.comparison.stored_reports import Report, main_numbers
+from bvalign.show.report.comparison.tables import WIDTH, axis, grouped, shares, tables
+from bvalign.show.report.explorer.data import as_script
 from bvalign.show.report.page.template import render
 
 LINES_SHOWN = ("logit_slope", "ols")
 MOST_PAIRS = 12
-"""Pairs of runs in the figure of differences; the table has all."""
+"""Pairs of runs in the file of the figure of differences; the tables of the page have all."""
 
-UNITS = {
-    "accuracy": "fraction",
-    "member_accuracy": "fraction",
-    "slope": "",
-    "offset": "natural log",
+COLUMNS = {
+    **{name: title(name) for name in ("accuracy", "member_accuracy", "risk", "bias_sq")},
+    "variance": title("variance"),
+    "slope": "slope",
+    "offset": "offset",
+    "ols": "slope of these members",
 }
-"""Of the numbers that are no squared probability."""
+"""Numbers in the table of runs, and their headings."""
 
-PAGE_WIDTH = 10.5
+MATRIX_PAIRS = 6
+"""Pairs of runs beyond which a matrix comes before the list of differences."""
+
+CONTENTS = {
+    "summary": "Summary",
+    "numbers": "Runs",
+    "differences": "Paired differences",
+    "figures": "Side by side",
+    "agreement": "Agreement",
+    "appendix": "Appendix",
+}
+
+PAGE_WIDTH = 13.0
 """Inches of 96 pixels of the figures of a page."""
 
 
 def comparison_page(
-    reports: Sequence[Report], comparison: dict[str, object], plots: dict[str, Plot]
+    reports: Sequence[Report],
+    comparison: dict[str, object],
+    plots: dict[str, Plot],
+    out: Path,
 ) -> bytes:
     """Renders the HTML.
 
@@ -35,12 +56,54 @@ def comparison_page(
         reports: those that are compared.
         comparison: the result of `compare_reports`.
         plots: the result of `comparison_figures`.
+        out: folder of the page, for links to the reports.
     """
-    made = _made(reports)
+    from plotly.offline import get_plotlyjs
+
+    found, data = tables(comparison), points(reports, comparison, out)
+    samples = max(len(report.samples["index"]) for report in reports)
+    pairs, unpaired = comparison["pairs"], comparison["unpaired"]
+    names = {run["run"]: run["name"] for run in comparison["runs"]}
+
+    def named(pair: dict[str, object]) -> str:
+        return " and ".join(names[run] for run in pair["runs"])
+
+    more = {
+        "comparison": comparison,
+        "runs": comparison["runs"],
+        "reports": [run["report"] for run in data["runs"]],
+        "contents": CONTENTS,
+        "columns": COLUMNS,
+        "tables": found,
+        "many": len(pairs) > MATRIX_PAIRS,
+        "width": WIDTH,
+        "notes": grouped([(note, named(pair)) for pair in pairs for note in _notes(pair)]),
+        "unpaired": grouped([(f"No difference: {p['reason']}", named(p)) for p in unpaired]),
+        "agreement": _agreement(comparison),
+        "comparison_places": [] if not pairs else [[*names].index(run) for run in pairs[0]["runs"]],
+        "samples": samples,
+        "shown": len(drawn(samples, len(reports))),
+        "plotly": get_plotlyjs(),
+        "page_data": as_script(data),
+    }
+    said = "\n".join(headline(comparison, found))
     figures = {name: svg(plot, name, PAGE_WIDTH) for name, plot in plots.items()}
     captions = {name: plot.caption for name, plot in plots.items()}
-    more = {"comparison": comparison, "titles": TITLES, "shares": _percentages}
-    return render("comparison/compare.html.j2", made, "", figures, captions, **more)
+    return render("comparison/compare.html.j2", _made(reports), said, figures, captions, **more)
+
+
+def _notes(pair: dict[str, object]) -> list[str]:
+    if pair["matched_by"] == "fingerprint":
+        return pair["notes"]
+    matched = f"samples are matched by {pair['matched_by']}, as there is no common fingerprint"
+    return [matched, *pair["notes"]]
+
+
+def _agreement(comparison: dict[str, object]) -> list[tuple[list[int], dict[str, object]]]:
+    """Pairs with the places of their runs, the least alike first."""
+    places = {run["run"]: place for place, run in enumerate(comparison["runs"])}
+    found = [([places[run] for run in pair["runs"]], pair) for pair in comparison["pairs"]]
+    return sorted(found, key=lambda entry: entry[1]["bias_sq_rank_correlation"] or -1.0)
 
 
 def comparison_figures(reports: Sequence[Report], comparison: dict[str, object]) -> dict[str, Plot]:
@@ -50,9 +113,10 @@ def comparison_figures(reports: Sequence[Report], comparison: dict[str, object])
         reports: those that are compared.
         comparison: the result of `compare_reports`.
     """
+    names = {run["run"]: run["name"] for run in comparison["runs"]}
     numbers = {report.name: main_numbers(report.summary) for report in reports}
     scatters = {
-        report.name: RunScatter(
+        names[report.name]: RunScatter(
             Panel(
                 "plug-in",
                 report.samples["bias_sq"],
@@ -68,7 +132,7 @@ def comparison_figures(reports: Sequence[Report], comparison: dict[str, object])
     }
     plots = {"alignment": scatters_plot(scatters)}
     sloped = {
-        run["run"]: RunSlopes(
+        run["name"]: RunSlopes(
             *(numbers[run["run"]][name] for name in ("slope", "offset", "ols")), bool(run["flags"])
         )
         for run in comparison["runs"]
@@ -76,35 +140,17 @@ def comparison_figures(reports: Sequence[Report], comparison: dict[str, object])
     if any(number.value is not None for run in sloped.values() for number in run[:3]):
         plots["slopes"] = slopes_of_runs_plot(sloped)
     pairs = {
-        " − ".join(pair["runs"]): {
-            _axis(name): _paired(found) for name, found in pair["differences"].items()
+        " − ".join(names[run] for run in pair["runs"]): {
+            axis(name): _paired(found) for name, found in pair["differences"].items()
         }
         for pair in comparison["pairs"]
     }
     return plots | ({"differences": differences_plot(pairs, MOST_PAIRS)} if pairs else {})
 
 
-def _axis(name: str) -> str:
-    unit = UNITS.get(name, "squared probability")
-    return f"Δ {TITLES[name]}" + (f" ({unit})" if unit else "")
-
-
 def _paired(found: dict[str, object]) -> PairedDifference:
     """What the figure shows of a difference as in compare.json."""
-    return PairedDifference(stored(found), bool(found["apart"]), _shares(found))
-
-
-def _shares(found: dict[str, object]) -> list[float]:
-    """Shares of the variance of a difference: samples, members of each; none if unknown."""
-    variance = found["variance"]
-    if variance is None or variance["members"] is None:
-        return []
-    parts = [variance["samples"], *variance["members"]]
-    return [part / sum(parts) for part in parts] if sum(parts) else []
-
-
-def _percentages(found: dict[str, object]) -> str:
-    return ", ".join(f"{share:.0%}" for share in _shares(found)) or "unknown"
+    return PairedDifference(stored(found), bool(found["apart"]), shares(found))
 
 
 def _made(reports: Sequence[Report]) -> dict[str, object]:

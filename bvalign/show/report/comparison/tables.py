@@ -27,7 +27,7 @@ class Row(NamedTuple):
     found: Mapping[str, object]  # as in compare.json
     ends: Sequence[float] | None  # of the 95% interval
     alone: bool  # whether that is over samples alone
-    shares: str  # of its variance
+    shares: Sequence[float]  # of its variance: samples, members of each; none if unknown
     drawn: Mapping[str, float] | None  # ends, value and zero on a scale of WIDTH
 
 
@@ -38,6 +38,14 @@ class Differences(NamedTuple):
     unit: str
     rows: Sequence[Row]
     apart: int
+    order: Sequence[int]  # places of the runs, from the highest number to the lowest
+
+    def cell(self, first: int, second: int) -> tuple[float, Row] | None:
+        """The difference of two runs in this order; None for a run and itself or without one."""
+        for row in self.rows:
+            if sorted(row.places) == sorted((first, second)) and row.found["value"] is not None:
+                return row.found["value"] * (1 if row.places == (first, second) else -1), row
+        return None
 
 
 def tables(comparison: Mapping[str, object]) -> dict[str, Differences]:
@@ -48,16 +56,24 @@ def tables(comparison: Mapping[str, object]) -> dict[str, Differences]:
     """
     pairs = comparison["pairs"]
     places = {run["run"]: place for place, run in enumerate(comparison["runs"])}
-    return {
-        name: _table(
-            name,
-            {
-                tuple(places[run] for run in pair["runs"]): pair["differences"][name]
-                for pair in pairs
-            },
+    found = {}
+    for name in pairs[0]["differences"] if pairs else ():
+        own = {
+            tuple(places[run] for run in pair["runs"]): pair["differences"][name] for pair in pairs
+        }
+        values = [run[name] for run in comparison["runs"]]
+        order = sorted(
+            (place for place, value in enumerate(values) if value is not None),
+            key=lambda place, values=values: -values[place],
         )
-        for name in (pairs[0]["differences"] if pairs else ())
-    }
+        found[name] = _table(name, own, order)
+    return found
+
+
+def axis(name: str) -> str:
+    """The label of an axis of differences of a number."""
+    unit = _unit(name)
+    return f"Δ {_heading(name)}" + (f" ({unit})" if unit else "")
 
 
 def grouped(entries: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
@@ -75,7 +91,9 @@ def grouped(entries: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     return found
 
 
-def _table(name: str, found: Mapping[tuple[int, int], Mapping[str, object]]) -> Differences:
+def _table(
+    name: str, found: Mapping[tuple[int, int], Mapping[str, object]], order: Sequence[int]
+) -> Differences:
     ends = [one["interval"] or one["interval_samples"] for one in found.values()]
     both = [end for pair in ends if pair for end in pair]
     scale = (min([0.0, *both]), max([0.0, *both]))
@@ -85,15 +103,22 @@ def _table(name: str, found: Mapping[tuple[int, int], Mapping[str, object]]) -> 
             one,
             pair,
             not one["interval"],
-            ", ".join(f"{share:.0%}" for share in shares(one)) or "unknown",
+            shares(one),
             _drawn(one["value"], pair, scale) if pair else None,
         )
         for (places, one), pair in zip(found.items(), ends, strict=True)
     ]
     rows.sort(key=lambda row: (not row.found["apart"], -abs(row.found["value"] or 0.0)))
-    unit = UNITS.get(name, "squared probability")
-    heading = title(name) + (", unbiased" if name in UNBIASED else "")
-    return Differences(heading, unit, rows, sum(bool(row.found["apart"]) for row in rows))
+    apart = sum(bool(row.found["apart"]) for row in rows)
+    return Differences(_heading(name), _unit(name), rows, apart, order)
+
+
+def _heading(name: str) -> str:
+    return title(name) + (", unbiased" if name in UNBIASED else "")
+
+
+def _unit(name: str) -> str:
+    return UNITS.get(name, "squared probability")
 
 
 def shares(found: Mapping[str, object]) -> list[float]:

@@ -66,9 +66,11 @@ def largest(score: Float[np.ndarray, " samples"], number: int) -> Int[np.ndarray
     return order[: min(number, int(np.isfinite(score).sum()))]
 
 
-def extremes_first(scores: Scores) -> Int[np.ndarray, " samples"]:
+def extremes_first(
+    scores: tuple[Float[np.ndarray, " samples"], ...],
+) -> Int[np.ndarray, " samples"]:
     """Sorts all samples by the best rank that any score gives them."""
-    ranks = np.full((len(scores), len(scores.bias_sq)), len(scores.bias_sq))
+    ranks = np.full((len(scores), len(scores[0])), len(scores[0]))
     for rank, score in zip(ranks, scores, strict=True):
         order = largest(np.abs(score), len(score))
         rank[order] = np.arange(len(order))

@@ -1,20 +1,18 @@
 """The report as one HTML page of at most MOST_BYTES that needs no network, with labels or not."""
 
 from collections.abc import Mapping
-
-import numpy as np
-from jaxtyping import Int
+from types import MappingProxyType
 
 from bvalign.analysis.slopes import FLAGS
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
+from bvalign.decisions import Decisions
 from bvalign.predictions import Predictions
 from bvalign.show.quantities import QUANTITIES
-from bvalign.show.report.explorer.data import as_script, explorer, samples_in_page, texts_in_page
+from bvalign.show.report.explorer.explored import explore
 from bvalign.show.report.page.contents import contents
-from bvalign.show.report.page.galleries import extremes_first, galleries, least_sure, scores
-from bvalign.show.report.page.template import class_names, render
-from bvalign.show.report.page.thumbnails import PER_ROW, PER_SHEET, Sprites, sprites
+from bvalign.show.report.page.galleries import galleries, least_sure, scores
+from bvalign.show.report.page.template import render
 from bvalign.show.report.page.tiles import tiles
 from bvalign.show.report.page.what_to_do import what_to_do
 
@@ -29,6 +27,8 @@ def page(
     summary: dict[str, object],
     figures: dict[str, str],
     captions: Mapping[str, str],
+    *,
+    decisions: Decisions = MappingProxyType({}),
 ) -> bytes:
     """Renders the HTML.
 
@@ -38,6 +38,7 @@ def page(
         summary: as in summary.json.
         figures: SVG by name, with the charts of decisions.
         captions: by the same names.
+        decisions: what the analysis answers.
     """
     left = MOST_BYTES - REST_BYTES - sum(len(content.encode()) for content in figures.values())
     found = summary.get("without_labels", {})
@@ -51,46 +52,15 @@ def page(
         "soft": bool(summary.get("soft_labels")),
         "without_labels": found,
         "quantities": {k: v for k, v in found.items() if "methods" in (v or ())},
-        "class_names": class_names(predictions),
     }
-    more |= _explored(analysis, predictions, left)
-    return render("page/report.html.j2", summary, "", figures, captions, **more)
-
-
-def _explored(
-    analysis: Analysis | UnlabelledAnalysis, predictions: Predictions, left: int
-) -> dict[str, object]:
-    """Variables of the explorer and the galleries, within so many bytes."""
+    explored = explore(analysis, predictions, decisions, left)
+    more |= explored.variables
     if isinstance(analysis, UnlabelledAnalysis):
-        return {
-            "page_data": "",
-            "left_out": 0,
-            "sprites": Sprites(),
-            "extremes": least_sure(analysis, predictions),
-        }
-    from plotly.offline import get_plotlyjs
-
-    scored, plotly = scores(analysis), get_plotlyjs()
-    shown: Int[np.ndarray, " shown"] = samples_in_page(extremes_first(scored))
-    texts = texts_in_page(predictions, shown)
-    data = explorer(analysis, class_names(predictions), shown)
-    left -= len(plotly) + len(as_script(data | {"texts": texts}).encode())
-    sheets = sprites(predictions.images, shown, max(left, 0))
-    data |= {
-        "texts": texts,
-        "kind": "text" if texts else "image" if sheets.sheets else "",
-        "thumbnails": sheets.number,
-        "per_sheet": PER_SHEET,
-        "per_row": PER_ROW,
-    }
-    return {
-        "page_data": as_script(data),
-        "plotly": plotly,
-        "views": data["views"],
-        "left_out": analysis.num_samples - len(shown),
-        "sprites": sheets,
-        "extremes": galleries(analysis, predictions, scored, shown, sheets),
-    }
+        more["extremes"] = least_sure(analysis, predictions)
+    else:
+        shown = (explored.shown, explored.sprites)
+        more["extremes"] = galleries(analysis, predictions, scores(analysis), *shown)
+    return render("page/report.html.j2", summary, "", figures, captions, **more)
 
 
 def _size(summary: dict[str, object]) -> str:

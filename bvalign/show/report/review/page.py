@@ -3,7 +3,7 @@
 from bvalign.analysis.summary import Analysis
 from bvalign.decisions.wrong_labels import REVIEW, WrongLabels
 from bvalign.predictions import Predictions
-from bvalign.show.report.explorer.data import as_script, texts_in_page
+from bvalign.show.report.explorer.texts import as_script, texts_within
 from bvalign.show.report.page.template import class_names, render
 from bvalign.show.report.page.thumbnails import PER_ROW, sprites
 
@@ -12,6 +12,7 @@ __all__ = ["REVIEW", "review_page"]
 MOST_BYTES = 5_000_000
 """Of all images together."""
 
+TEXT_BYTES = 2**20
 SIDE = 160
 """Pixels of the longer side of an image; a judgement needs more than a thumbnail."""
 
@@ -33,7 +34,9 @@ def review_page(
     rows, lead = found.suspicious(), analysis.table.leading
     order = rows.numpy()
     sheets = sprites(predictions.images, order, MOST_BYTES, largest=SIDE)
-    texts, data = texts_in_page(predictions, order), summary["data"]
+    data, texts = summary["data"], []
+    if predictions.texts is not None:
+        texts = texts_within([predictions.texts[row] for row in order.tolist()], TEXT_BYTES).texts
     columns = {
         "index": found.index,
         "label": found.label,
