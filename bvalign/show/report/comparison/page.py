@@ -12,7 +12,7 @@ from bvalign.show.report.comparison.headline import headline
 from bvalign.show.report.comparison.points import drawn, points
 from bvalign.show.report.comparison.stored_reports import Report, main_numbers
 from bvalign.show.report.comparison.tables import WIDTH, axis, grouped, shares, tables
-from bvalign.show.report.explorer.data import as_script
+from bvalign.show.report.explorer.texts import as_script
 from bvalign.show.report.page.template import render
 
 LINES_SHOWN = ("logit_slope", "ols")
