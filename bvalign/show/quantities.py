@@ -76,6 +76,17 @@ SQUARED = {
     "log_variance_error": Quantity(
         "error of log variance", "Its standard error over members, natural logarithm."
     ),
+    "error": Quantity("error rate", "The fraction of samples that are predicted wrong."),
+    "slope": Quantity(
+        "population slope",
+        "The slope of log variance on log squared bias over the correct samples, for infinitely "
+        "many members and samples (logit_slope).",
+    ),
+    "offset": Quantity(
+        "population offset",
+        "The mean of log variance minus log squared bias over the correct samples, for infinitely "
+        "many members and samples.",
+    ),
 }
 """The decomposition of the squared loss."""
 

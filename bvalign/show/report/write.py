@@ -19,7 +19,7 @@ from bvalign.show.report.review.page import REVIEW, review_page
 from bvalign.show.report.samples_csv import write_samples
 from bvalign.show.report.summary_json import how_it_was_made, plain
 
-CHART_WIDTH = 4.6
+CHART_WIDTH = 4.4
 """Inches of the chart of a card, several of which stand side by side."""
 
 
