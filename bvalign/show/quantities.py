@@ -153,12 +153,12 @@ CALIBRATION = {
     "calibration_residual_unbiased": Quantity(
         "calibration residual, unbiased", "The same at infinitely many members."
     ),
-    "top_label": Quantity("of the predicted class", "Confidence against accuracy, class by class."),
+    "top_label": Quantity("by predicted class", "Confidence against accuracy, class by class."),
     "class_wise": Quantity("class by class", "Each class's probability against its frequency."),
     "class_aggregated": Quantity(
         "all classes together", "Probabilities of all classes together against their frequency."
     ),
-    "canonical": Quantity("of the whole prediction", "All probabilities of a sample at once."),
+    "canonical": Quantity("whole prediction", "All probabilities of a sample at once."),
 }
 
 OF_ENSEMBLES = {

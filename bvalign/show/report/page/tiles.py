@@ -128,7 +128,7 @@ def _members(summary: Summary) -> Iterator[Tile]:
             "What more members bring",
             value(gain, "points"),
             interval(gain, "points"),
-            f"of error, {shown}; {left.value:.0%} of the risk is left" if left.value else shown,
+            f"of error, {shown}; {left.value:.0%} of the risk stays" if left.value else shown,
             "#decide-members",
         )
 
@@ -166,9 +166,9 @@ def _calibrate(summary: Summary) -> Iterator[Tile]:
         before = found["before"]["cross_entropy"]["value"]
         yield Tile(
             "What calibration brings",
-            f"{value(change, '.2g')} nats",
+            value(change, ".2g"),
             interval(change, ".2g"),
-            f"cross-entropy of the ensemble, {before:.3g} before",
+            f"nats of cross-entropy, from {before:.3g}",
             "#decide-calibrate",
         )
 
