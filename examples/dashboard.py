@@ -18,7 +18,7 @@ MEANS = ("mean", "low", "high")
 OVERVIEW = ("accuracy", "member_accuracy", "risk", "variance_share", "num_members")
 ALIGNMENT = ("slope", "offset", "quotable", "ols")
 DECISIONS = {
-    "decisions/members": "error that more members would take away, points",
+    "decisions/members": "error that more members would take away, fraction of samples",
     "decisions/systematic": "errors that all members share, fraction of errors",
     "decisions/wrong_labels": "labels expected to be wrong",
     "decisions/calibrate": "change of the cross-entropy by calibration, nats",

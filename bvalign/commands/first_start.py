@@ -30,6 +30,9 @@ def pack_size_of_new_run(
     batch = min(datamodule.batch_size, visited)
     part = batch * seats(strategy) // strategy.world_size
     refuse_unfit_network(model, part, strategy.root_device)
+    if hasattr(model.initial_network(0), "weights_of_data"):
+        datamodule.trainer = trainer  # which names the device
+        datamodule.first_inputs(1)
     refuse_no_batches(trainer.limit_train_batches, datamodule.steps_per_epoch(model.streams))
     model.drawn = why_usual_steps(model, datamodule, trainer) is None
     return fitting_pack_size(model, pack_size, part, trainer)

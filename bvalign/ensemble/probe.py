@@ -10,6 +10,7 @@ from bvalign.ensemble.deterministic import told_nondeterministic
 from bvalign.ensemble.generators import forked_generators
 from bvalign.ensemble.module import Ensemble
 from bvalign.ensemble.plans import random_input
+from bvalign.ensemble.views import refuse_views
 
 
 def refuse_unfit_network(module: Ensemble, batch_size: int, device: torch.device) -> None:
@@ -21,10 +22,12 @@ def refuse_unfit_network(module: Ensemble, batch_size: int, device: torch.device
         device: of the training.
 
     Raises:
-        ValueError: the network fails, or gives something else than logits of the classes.
+        ValueError: the network fails, or gives something else than logits of the classes; or
+            `test_views` of what is no image.
     """
     network = module.initial_network(0).train()
     input = random_input(network, (min(batch_size, 2),), module.image_shape).to(device)
+    refuse_views(input, module.test_views)
     try:
         with forked_generators(device), torch.no_grad():
             logits = network.to(device)(input)

@@ -12,6 +12,16 @@ Views = Literal[1, 2, 6]
 """1: the image. 2: and its mirror image. 6: and both of two shifts by a pixel, which weigh half."""
 
 
+def refuse_views(input: Num[Tensor, "batch ..."], views: Views) -> None:
+    """Refuses several views of what is no image.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if views > 1 and input.dim() != 4:
+        raise ValueError(f"model.test_views={views} needs images; use --model.test_views=1")
+
+
 def averaged(
     logits: Callable[[Tensor], Float[Tensor, "members batch classes"]],
     input: Num[Tensor, "batch ..."],
@@ -27,10 +37,9 @@ def averaged(
     Raises:
         ValueError: several views of what is no image.
     """
+    refuse_views(input, views)
     if views == 1:
         return logits(input)
-    if input.dim() != 4:
-        raise ValueError(f"model.test_views={views} needs images; use --model.test_views=1")
     crops = [input]
     if views == 6:
         height, width = input.shape[-2:]

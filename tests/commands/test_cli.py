@@ -106,14 +106,6 @@ def test_a_member_is_the_same_in_another_pack(fit):
     )
 
 
-def test_another_identity_is_refused_and_names_the_keys(fit):
-    fit("--model.members=1")
-    with pytest.raises(SystemExit, match=r"another identity \(model.lr: 0.1 there, 0.3 now\)"):
-        fit("--model.members=1", "--model.lr=0.3")
-    with pytest.raises(SystemExit, match="model.seed: 0 there, 5 now"):
-        fit("--model.members=1", "--seed_everything=5")
-
-
 def test_one_member_gives_means_and_accuracy_only(fit, capsys):
     fit("--model.members=1")
     out = capsys.readouterr().out

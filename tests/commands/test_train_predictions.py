@@ -90,7 +90,7 @@ def test_members_are_judged_out_of_fold(fit, bvalign, capsys):
     }
     np.testing.assert_array_equal(analyze(ROOT, split="train")["bias_sq"], result["bias_sq"])
     with pytest.raises(SystemExit, match="another identity .*data.label_noise: 0.1 there, 0.0 now"):
-        evaluate()
+        evaluate(f"--trainer.default_root_dir={ROOT}")
 
 
 def test_what_cannot_be_judged_is_one_line(fit, bvalign):

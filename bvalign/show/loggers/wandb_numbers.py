@@ -47,7 +47,7 @@ def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def results(analysis: Analysis, decisions: Decisions) -> dict[str, float]:
+def results(analysis: Analysis, decisions: Decisions) -> dict[str, float | int]:
     """Numbers of all members with the ends of their intervals, those that there are."""
     means, found = analysis.means, analysis.alignment
     population = found.logit_slope

@@ -248,8 +248,12 @@ def test_what_a_distributed_sampler_repeats_is_kept_once():
 
 
 def test_a_quick_run_and_a_diverged_member_are_not_kept(capsys):
-    evaluated(CollectLogits("members", scores), fast_dev_run=True)
-    assert not Path("members").exists()
+    for name, value in (("fast_dev_run", True), ("limit_test_batches", 2)):
+        evaluated(CollectLogits("members", scores), **{name: value})
+        assert not Path("members").exists()
+        (said,) = [line for line in capsys.readouterr().err.splitlines() if "Collect" in line]
+        assert said.startswith(f"CollectLogits: {name}={value} ")
+        assert said.endswith("so nothing is kept or drawn")
     collect = CollectLogits(
         "members", lambda m, batch: (m(batch[0]) / (batch[0] > -1.5)[:, :3], batch[1])
     )
