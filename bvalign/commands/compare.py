@@ -14,10 +14,12 @@ from bvalign.show.report import (
     csv_rows,
     read_reports,
 )
+from bvalign.show.report.comparison.headline import headline
+from bvalign.show.report.comparison.tables import tables
 
 
 def compare_runs(folders: Sequence[Path | str], out: Path | str) -> None:
-    """Writes compare.html, compare.csv and compare.json, and prints the path.
+    """Writes compare.html, compare.csv and compare.json, and prints the main results.
 
     Args:
         folders: run directories, or folders that `bvalign analyze` wrote.
@@ -32,4 +34,6 @@ def compare_runs(folders: Sequence[Path | str], out: Path | str) -> None:
     write_atomic(out / "compare.csv", rows.getvalue().encode())
     plots = comparison_figures(reports, comparison)
     write_atomic(out / "compare.html", comparison_page(reports, comparison, plots, out))
+    for line in headline(comparison, tables(comparison)):
+        print(line)
     print(f"comparison of {len(reports)} runs: {out / 'compare.html'}")

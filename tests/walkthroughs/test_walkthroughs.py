@@ -1,0 +1,189 @@
+"""Six people type what their page of the documentation says, and read the answer.
+
+Each starts in an empty folder with nothing but what is theirs, types at most two commands (or adds eight
+lines to a script), and asks:
+
+- student: does variance follow squared bias in a small ensemble on my laptop, and where do I see it?
+- data-science: I have a CSV of the predicted probabilities of five models. Which customers do all of
+  them get wrong?
+- practitioner: which samples does my kind of model get wrong systematically, would more members help,
+  which labels are wrong, and what error do I expect on samples without labels?
+- language-models: how sure is the accuracy of my benchmark, and which questions does the model get wrong
+  every time, which by chance?
+- lightning: I train my LightningModule with several seeds. What is bias, what is variance, what is the
+  luck of the seed?
+- wandb: I sweep the width. Does the slope change, and is the difference resolved?
+
+The answer must be in the printed lines, on the first screen of the page (`#summary`), or one link from
+there; it is compared with what the test knows of the inputs or computes anew.
+"""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from tests.browser import in_chromium
+from tests.walkthroughs import inputs
+from tests.walkthroughs.typed import marked, type_block
+
+BLOCKS = marked()
+NUMBER = r"(-?[\d.]+)"
+INTERVAL = rf"{NUMBER} \({NUMBER} to {NUMBER}\)"
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def numbers(pattern, text):
+    """The numbers of the groups of a pattern that must be there."""
+    found = re.search(pattern, text)
+    assert found, f"{pattern} is not in:\n{text}"
+    return [float(group.replace(",", "")) for group in found.groups()]
+
+
+def summary(page):
+    """What the first screen says, in one line."""
+    return " ".join(page.locator("#summary").inner_text().split())
+
+
+def listed(page, key):
+    """Follows a link of the first screen to a list of samples, and reads its rows' first cells."""
+    page.locator(f'#summary a[href="#view={key}"]').first.click()
+    page.locator("#scenarios button[aria-pressed=true]").wait_for()
+    with page.expect_download() as saved:
+        page.locator("#export").click()
+    with Path(saved.value.path()).open(newline="") as file:
+        return {int(row["index"]) for row in csv.DictReader(file)}
+
+
+def samples(folder):
+    with (Path(folder) / "samples.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_all_six_are_on_a_page():
+    assert {"student", "data-science", "practitioner"} <= set(BLOCKS)
+    assert {"language-models", "lightning", "wandb"} <= set(BLOCKS)
+    assert len(BLOCKS) == 6
+
+
+@in_chromium
+def test_a_student_sees_that_variance_follows_squared_bias(open_page):
+    printed = type_block(BLOCKS["student"])
+    slope, low, high = numbers(rf"population slope {INTERVAL}", printed)
+    assert low < slope < high
+    assert 0.5 < slope < 1.5
+    assert "do not quote" not in printed.lower()
+    (report,) = re.findall(r"^report: (.*)$", printed, re.MULTILINE)
+    page = open_page(Path(report))
+    assert numbers(rf"slope {NUMBER} 95% CI {NUMBER} to {NUMBER}", summary(page)) == pytest.approx(
+        [slope, low, high], abs=0.006
+    )
+    box = page.locator("#plot").bounding_box()
+    assert box["y"] + box["height"] <= 900  # the picture, without scrolling
+    assert len(samples(Path(report).parent)) == 899
+
+
+@in_chromium
+def test_a_data_scientist_finds_the_customers_that_all_models_get_wrong(open_page):
+    wrong = inputs.customers("predictions.csv")
+    printed = type_block(BLOCKS["data-science"])
+    count, members = numbers(r"(\d+) or .* are systematic: all (\d) members", printed)
+    assert (count, members) == (len(wrong), 5)
+    assert "systematic errors: out/report.html#view=systematic" in printed
+    page = open_page(Path("out/report.html"))
+    assert f"{len(wrong)} errors that all 5 members share" in summary(page)
+    names = {int(row["index"]): row["sample"] for row in samples("out")}
+    assert {names[index] for index in listed(page, "systematic")} == wrong
+    assert any(name in page.locator("#table").inner_text() for name in wrong)
+
+
+@in_chromium
+def test_a_practitioner_learns_what_to_do(open_page):
+    truth = inputs.digits("mine.npz", "new.npz")
+    printed = type_block(BLOCKS["practitioner"])
+    (systematic,) = numbers(r"(\d+) or .* are systematic", printed)
+    assert systematic == len(truth.systematic)
+    gain, low, high = numbers(
+        rf"all that members can bring is {NUMBER} points \({NUMBER} to {NUMBER}\)", printed
+    )
+    assert low <= gain <= high
+    wrong, low, high = numbers(
+        r"(\d+) of 700 labels are expected to be wrong \((\d+) to (\d+)\)", printed
+    )
+    assert low <= len(truth.flipped) <= high
+    expected, low, high = numbers(
+        rf"A member is wrong on about {NUMBER}% \({NUMBER}% to {NUMBER}%\)", printed
+    )
+    assert low <= 100 * truth.error <= high
+    page = open_page(Path("out/report.html"))
+    said = summary(page)
+    assert f"{systematic:.0f} errors that at least 9 of 10 members share" in said
+    assert f"{wrong:.0f} (95% CI" in said
+    assert "more members" in said
+    assert listed(page, "systematic") == truth.systematic
+    suspicious = listed(page, "wrong-labels")
+    assert len(suspicious & truth.flipped) >= 0.8 * len(truth.flipped)
+    assert len(suspicious) <= 3 * len(truth.flipped)
+    new = summary(open_page(Path("out-new/report.html")))
+    assert f"{expected}%" in new
+
+
+@in_chromium
+def test_someone_who_evaluates_a_language_model_knows_which_errors_are_chance(open_page):
+    truth = inputs.evaluation("out")
+    printed = type_block(BLOCKS["language-models"])
+    accuracy, low, high = numbers(
+        rf"An answer is right in {NUMBER}% \({NUMBER}% to {NUMBER}%\)", printed
+    )
+    assert accuracy == pytest.approx(100 * truth.accuracy, abs=0.051)
+    (bar,) = numbers(rf"the error bar of ±{NUMBER} points", printed)
+    assert bar == pytest.approx((high - low) / 2, abs=0.2)
+    assert numbers(r"(\d+) or .* are systematic", printed) == [len(truth.systematic)]
+    assert numbers(r"(\d+) are chance", printed) == [len(truth.chance)]
+    page = open_page(Path("report/report.html"))
+    assert f"±{bar} points" in summary(page)
+    assert listed(page, "systematic") == truth.systematic
+    rows = [row for row in samples("report") if row["correct"] == "0"]
+    some_right = {int(row["index"]) for row in rows if float(row["error_rate"]) < 1}
+    assert some_right == truth.chance
+
+
+@in_chromium
+def test_a_module_of_ones_own_tells_bias_from_the_luck_of_the_seed(open_page):
+    printed = type_block(BLOCKS["lightning"])
+    bias_sq, variance = numbers(rf"mean squared bias {NUMBER} .*?variance {NUMBER} ", printed)
+    logits, target = [], None
+    for file in sorted(Path("out/members").glob("*.safetensors")):
+        arrays = load_file(file)
+        logits.append(arrays["logits"].astype(np.float64))
+        target = arrays["labels"] if "labels" in arrays else arrays["target"]
+    probs = np.exp(logits - np.max(logits, axis=-1, keepdims=True))
+    probs /= probs.sum(-1, keepdims=True)
+    mean = probs.mean(0)
+    assert bias_sq == pytest.approx(((mean - np.eye(3)[target]) ** 2).sum(-1).mean(), rel=1e-3)
+    assert variance == pytest.approx(((probs - mean) ** 2).sum(-1).mean(), rel=1e-3)
+    share = summary(open_page(Path("out/report.html")))
+    assert numbers(r"Systematic share of risk (\d+)%", share)[0] > 50
+    assert list(Path().glob("wandb/offline-run-*"))
+
+
+@in_chromium
+def test_a_sweep_over_the_width_tells_whether_the_slope_changes(open_page):
+    printed = type_block(BLOCKS["wandb"])
+    runs = sorted(Path("runs").iterdir())
+    assert len(runs) == 3
+    slopes = []
+    for run in runs:
+        assert list(run.glob("wandb/offline-run-*/*.wandb"))
+        number = json.loads((run / "summary.json").read_text())["alignment"]["logit_slope"]
+        slopes.append(number["slope"]["value"])
+    low, high = numbers(rf"Slopes .* from {NUMBER} .* to {NUMBER} ", printed)
+    assert (low, high) == pytest.approx((min(slopes), max(slopes)), abs=0.006)
+    assert re.search(r"Slopes .* (differences are|difference is)( not)? resolved", printed)
+    page = open_page(Path("compare/compare.html"))
+    assert re.search(r"Slopes .* width", summary(page))
