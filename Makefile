@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-hostile lint format clean reproduce-digits reproduce-mnist \
+.PHONY: help setup docs test test-slow test-hostile lint format clean reproduce-digits reproduce-mnist \
 	reproduce-fashion-mnist reproduce-cifar10 reproduce-cifar10-fast reproduce-cifar10n \
 	reproduce-cifar100 reproduce-imagenet reproduce-trec reproduce-trec-bert experiments-small \
 	experiments-paper ensembles
@@ -82,6 +82,9 @@ test-slow: setup  ## what takes longer: browser, crash points, several nodes, wa
 
 test-hostile: setup  ## all tests in environments that must not matter, one after another
 	tests/hostile.sh $(abspath $(BIN))/python
+
+docs: setup  ## the documentation site, docs/_build/html/index.html; every link is checked
+	$(BIN)/python -m sphinx -q -W -b html -c docs -d docs/_build/doctrees . docs/_build/html
 
 lint: setup  ## format check and lint
 	$(BIN)/ruff format --check .

@@ -1,7 +1,7 @@
 """The documentation site, by Sphinx: `make docs`.
 
-Sphinx, MyST and the PyData theme had releases this autumn and are kept by teams; MkDocs had none since
-2024 and Material is in maintenance. Sphinx's search needs no server, and its build checks every link.
+Sphinx, MyST and the PyData theme are kept by teams, and Sphinx's search needs no server; MkDocs had
+no release since 2024, and its theme Material is in maintenance. Every link is checked by the build.
 The sources are the Markdown files of the whole repository, so links are those of its web pages.
 """
 
@@ -88,7 +88,10 @@ default_role = "code"
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!bvalign\.).*"),
-    ("py:.*", r"bvalign\..*\.(T|Values|Sums|Streams|Randomness|SizeCurves)"),  # type variables and aliases
+    (
+        "py:.*",
+        r"bvalign\..*\.(T|Values|Sums|Streams|Randomness|SizeCurves)",
+    ),  # type variables and aliases
 ]
 suppress_warnings = ["ref.python"]  # a field of several classes
 autodoc_inherit_docstrings = False
@@ -132,13 +135,12 @@ def _add_contents(_app: Sphinx, page: str, source: list[str]) -> None:
 
 def _absolute(page: str) -> list[str]:
     entries = PAGES[page].split("\n")[1:]
-    return [
-        line.replace("<", "</") if "<" in line else f"/{line.strip()}" for line in entries
-    ]
+    return [line.replace("<", "</") if "<" in line else f"/{line.strip()}" for line in entries]
 
 
-def _read_docstring(_app: Sphinx, _what: str, _name: str, _object: object, _: object,
-                    lines: list[str]) -> None:
+def _read_docstring(
+    _app: Sphinx, _what: str, _name: str, _object: object, _: object, lines: list[str]
+) -> None:
     lines[:] = as_rst(lines)
 
 

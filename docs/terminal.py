@@ -1,4 +1,4 @@
-"""Draws docs/terminal.svg, the terminal after the training of a small ensemble.
+"""Draws docs/images/terminal.svg, the terminal after the training of a small ensemble.
 
     python docs/terminal.py           # half a minute on one CPU core; needs Linux or macOS
 
@@ -66,7 +66,7 @@ def main() -> None:
     without_fonts = re.sub(
         r"@font-face \{.*?\}", "", svg, flags=re.DOTALL
     )  # they would be fetched from another server
-    (ROOT / "docs" / "terminal.svg").write_text(without_fonts)
+    (ROOT / "docs" / "images" / "terminal.svg").write_text(without_fonts)
 
 
 if __name__ == "__main__":

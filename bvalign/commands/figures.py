@@ -37,7 +37,7 @@ def draw_figures(
     """Writes each figure with its caption and numbers, table.tex and main_numbers.csv.
 
     Args:
-        predictions: one, as for `open_predictions`; or several reports or run directories, to compare.
+        predictions: one, as for `open_predictions`, or several reports to compare.
         out: a folder, created if missing; by default `figures` in a run directory or here.
         only: names of figures, or their beginnings; all by default.
         style: of a venue.

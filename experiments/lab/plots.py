@@ -135,9 +135,7 @@ def sizes(
         places = [place + 1 for place in places]
         label = f"{label} + 1"
     num_members = min(summaries[runs[size]]["num_members"] for size in at)
-    return over_size(
-        places, values, size_name=label, num_samples=num_samples, num_members=num_members
-    )
+    return over_size(places, values, size_name=f"{label}; N = {num_samples:,}, M = {num_members}")
 
 
 def _intervals(of_runs: list[Number]) -> Interval:

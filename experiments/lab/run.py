@@ -27,6 +27,7 @@ from summaries import read_summaries
 from verdicts import Numbers, sentences, verdict
 
 from bvalign.analysis.slopes import FLAGS
+from bvalign.commands.figures import draw_figures
 from bvalign.provenance import provenance
 
 SCHEMA = 2
@@ -71,7 +72,7 @@ def answer(question: str, size: str, root: Path, out: Path, workers: int) -> dic
     out.mkdir(parents=True, exist_ok=True)
     for name, figure in _figures(study, paths, summaries, numbers, curves).items():
         figure.savefig(out / f"{name}-{size}.png", dpi=130)
-    _copy_report_figures(study, paths, size, out)
+    _draw_report_figures(study, paths, size, out)
     (out / f"results-{size}.json").write_text(json.dumps(results, indent=1) + "\n")
     print("\n".join(results["sentences"]), flush=True)
     return results
@@ -138,12 +139,12 @@ def _figures(
     return {name: figure for name, figure in figures.items() if figure is not None}
 
 
-def _copy_report_figures(study: dict, paths: dict[str, Path], size: str, out: Path) -> None:
-    """Copies the figures that the reports of the runs already hold."""
+def _draw_report_figures(study: dict, paths: dict[str, Path], size: str, out: Path) -> None:
+    """Draws figures of the reports of single runs."""
     for name, runs in study.get("figures", {}).get("report", {}).items():
         for run in (run for run in runs if run in paths):
-            picture = paths[run] / "figures" / f"{name}.png"
-            if picture.exists():
+            drawn = draw_figures([paths[run]], only=[name], formats=["png"])
+            for picture in drawn:
                 shutil.copy(picture, out / f"{name}-{run}-{size}.png")
 
 

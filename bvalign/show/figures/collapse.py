@@ -1,6 +1,7 @@
 """The figure of the neural-collapse model: its noise, and what it predicts."""
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from bvalign.analysis.collapse import EDGES, Collapse
@@ -16,7 +17,7 @@ DISTRIBUTION_COLOURS = (WRONG, "#CC79A7", CORRECT, OTHER_LINE)
 """Of gumbel, gumbel_max, gaussian and logistic."""
 
 
-def density(collapse: Collapse) -> dict[str, np.ndarray]:
+def density(collapse: Collapse) -> dict[str, Float[np.ndarray, " bins"]]:
     """Densities over the residual logits, in their standard deviations: (name -> values).
 
     Args:
@@ -40,7 +41,12 @@ def collapse(collapse: Collapse, *, num_members: int) -> Figure:
     left.fill_between(centres, data, color="#D0D0D0", label="residual logits")
     for (name, height), colour in zip(heights.items(), DISTRIBUTION_COLOURS, strict=True):
         distance = collapse.noise.fits[name].distance
-        left.plot(centres, height, color=colour, label=f"{name}, distance {distance:.3f}")
+        left.plot(
+            centres,
+            height,
+            color=colour,
+            label=f"{name.replace('_', ' ')}, distance {distance:.3f}",
+        )
     left.set_yscale("log")
     left.set_ylim(1e-5, 1)
     finish(left, "logit noise (standard deviations)", "density")

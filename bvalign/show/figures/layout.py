@@ -2,16 +2,21 @@
 
 import math
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.container import Container
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextToPath
 
 from bvalign.show.figures.style import GRID
+
+MEASURE = TextToPath()
 
 LEAST_PANEL = 20
 """Smallest width of a panel beside others, in ems of its ticks."""
@@ -22,8 +27,8 @@ LONE_PANEL = 0.72
 NARROW = 4.5
 """Inches: figures up to this wide are columns."""
 
-CHARACTER, HANDLE, LINE = 0.56, 4.0, 1.3
-"""Width of a character and of a legend's handle, and height of a line, in ems."""
+HANDLE, LINE = 4.8, 1.3
+"""Width of a legend's handle with the space around it, and height of a line, in ems."""
 
 
 class Panels(NamedTuple):
@@ -72,7 +77,7 @@ def lettered(axes: Sequence[Axes]) -> None:
             panel.set_title(f"({letter})", loc="left", fontweight="bold")
 
 
-def legend_below(figure: Figure, handles: Sequence[Artist] | None = None) -> None:
+def legend_below(figure: Figure, handles: Sequence[Artist | Container] | None = None) -> None:
     """Puts one legend below all panels, in as many columns as fit, and makes room for it.
 
     Args:
@@ -85,19 +90,29 @@ def legend_below(figure: Figure, handles: Sequence[Artist] | None = None) -> Non
     if not shown:
         return
     size = _points("legend.fontsize")
-    lines = [label.split("\n") for label in shown]
-    widths = [max(map(len, label)) * CHARACTER + HANDLE for label in lines]
-    room = 72 * figure.get_figwidth() / size
+    room = 72 * figure.get_figwidth() / size - 2 * HANDLE
+    lines = [_wrapped(label, room, size) for label in shown]
+    widths = [max(_ems(line, size) for line in label) + HANDLE for label in lines]
     columns = next(
         number
         for number in range(len(widths), 0, -1)
-        if number == 1 or sum(map(max, np.array_split(widths, number))) <= room
+        if number == 1 or sum(map(max, np.array_split(widths, number))) <= room + HANDLE
     )
     rows = max(sum(part) for part in np.array_split([len(label) for label in lines], columns))
-    figure.legend(
-        handles=list(shown.values()), loc="outside lower center", ncols=columns, frameon=False
-    )
+    labels = ["\n".join(label) for label in lines]
+    style = {"loc": "outside lower center", "ncols": columns, "frameon": False}
+    figure.legend(list(shown.values()), labels, **style)
     figure.set_figheight(figure.get_figheight() + (rows * LINE + 1) * size / 72)
+
+
+def _wrapped(label: str, room: float, size: float) -> list[str]:
+    """Breaks a label that is wider than so many ems into lines."""
+    return wrap(label, max(1, int(len(label) * min(1.0, room / _ems(label, size)))))
+
+
+def _ems(text: str, size: float) -> float:
+    """Width of a text in the font of the style."""
+    return MEASURE.get_text_width_height_descent(text, FontProperties(size=size), False)[0] / size
 
 
 def _points(name: str) -> float:

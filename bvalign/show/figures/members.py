@@ -99,8 +99,8 @@ def disagreement_over_error(
         alpha=0.5,
         lw=0,
         rasterized=len(x) > MOST_VECTORS,
-        label="pair of members",
     )
+    axes.plot([], [], "o", color=CORRECT, label="pair of members")
     if len(x):
         size = 2 * mpl.rcParams["lines.markersize"]
         style = {"color": WRONG, "ms": size, "mec": HALO, "clip_on": False}

@@ -3,7 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from jaxtyping import Shaped
 from matplotlib.figure import Figure
+
+Columns = Mapping[str, Sequence[object] | Shaped[np.ndarray, " rows"]]
+"""Name -> values."""
 
 
 @dataclass(frozen=True)
@@ -15,10 +20,10 @@ class Plot:
         caption: what it shows of how many samples and members, what is left out and why, with the
             numbers and their intervals; as it could stand in a paper.
         alt: what there is to see, for those who do not see it.
-        numbers: column -> values, all of one length.
+        numbers: what is drawn; columns of one length.
     """
 
     draw: Callable[[], Figure]
     caption: str
     alt: str
-    numbers: Mapping[str, Sequence[object]]
+    numbers: Columns

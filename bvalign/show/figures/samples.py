@@ -21,6 +21,7 @@ from bvalign.show.figures.style import (
     WRONG,
     whole_decades,
 )
+from bvalign.show.rounding import rounded
 
 DISAGREEMENT_EDGES = np.linspace(-0.025, 1.025, 22)
 """Of the bins of the histogram of disagreement."""
@@ -80,10 +81,11 @@ def _plot_population(axes: Axes, mean: Estimate, flags: Sequence[str]) -> None:
     """Plots the population's geometric mean with its interval, within the limits of the axes."""
     if mean.value is None:
         return
-    limits, text = axes.get_xlim(), f"population: geometric mean {mean.value:.3g}"
+    limits, (value, *ends) = axes.get_xlim(), rounded(mean)
+    text = f"population: geometric mean {value}"
     if mean.interval:
         axes.axvspan(*np.clip(mean.interval, *limits), color=OTHER_LINE, alpha=0.2, lw=0)
-        text += " ({:.3g} to {:.3g})".format(*mean.interval)
+        text += f" ({' to '.join(ends)})"
     text += ", do not quote" if flags else ""
     axes.axvline(mean.value, color=OTHER_LINE, ls=":" if flags else "-", label=text)
     axes.set_xlim(limits)

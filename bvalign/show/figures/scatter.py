@@ -68,12 +68,13 @@ def alignment_scatter(
         num_classes: K, for the feasible region.
         log: log axes that span the same decades, so that slope one is the diagonal; else linear.
     """
-    figure, grid = in_panels(len(panels), 1.1 if log else 0.75)
+    figure, grid = in_panels(len(panels), 1.06 if log else 0.75)
     size = {"num_members": num_members, "num_classes": num_classes}
     for panel, axes in zip(panels, grid, strict=True):
         plot_panel(axes, panel, correct, **size, log=log)
     lettered(grid)
     legend_below(figure)
+    figure.get_layout_engine().set(w_pad=0.09)  # square panels hide labels at their corners from it
     return figure
 
 

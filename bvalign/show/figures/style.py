@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullLocator
+from matplotlib.font_manager import FontProperties
+from matplotlib.ticker import LogLocator, NullLocator
 
 CORRECT, WRONG, FIT, BOUND = "#0072B2", "#D55E00", "#000000", "#7F7F7F"
 LINES = {"logit_slope": FIT, "cross_half": "#CC79A7"}
@@ -95,3 +96,7 @@ def whole_decades(axes: Axes) -> None:
     for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
         if axis.get_scale() == "log" and high > 1e3 * low:
             axis.set_minor_locator(NullLocator())
+            if axis is axes.xaxis and (place := axes.get_subplotspec()) is not None:
+                width = 72 * axes.figure.get_figwidth() / place.get_gridspec().ncols
+                size = FontProperties(size=mpl.rcParams["xtick.labelsize"]).get_size_in_points()
+                axis.set_major_locator(LogLocator(numticks=max(3, int(width / (6 * size)))))

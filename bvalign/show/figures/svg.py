@@ -6,7 +6,6 @@ import re
 
 import matplotlib as mpl
 from matplotlib.collections import PathCollection
-from matplotlib.figure import Figure
 
 from bvalign.show.figures.plot import Plot
 from bvalign.show.figures.style import (
@@ -38,7 +37,7 @@ VARIABLES = {
 MOST_VECTORS = 300
 """Points of a cloud that a page holds one by one; more of them are a picture inside the figure."""
 
-DPI = 144
+DPI, FILTER = 144, 'style="filter: var(--picture, none)"'
 """Of these pictures."""
 
 ROOT = (
@@ -52,8 +51,8 @@ ROOT = (
 def svg(plot: Plot, name: str, width: float | None = None) -> str:
     """Draws a figure as an element for a page that has the variables in VARIABLES.
 
-    Pictures inside it have the filter `var(--picture)`, which a dark page sets to
-    `invert(1) hue-rotate(180deg)`.
+    Pictures of clouds whose points are shaded have the filter `var(--picture)`, which a dark page
+    sets to `invert(1) hue-rotate(180deg)`: dark shades are lost on it.
 
     Args:
         plot: the figure and its alternative text.
@@ -63,16 +62,14 @@ def svg(plot: Plot, name: str, width: float | None = None) -> str:
     content = io.BytesIO()
     with styled(PAGE, width), mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure = plot.draw()
-        _simplify(figure)
+        clouds = figure.findobj(PathCollection)
+        for cloud in clouds:  # each point would be an element of the page
+            cloud.set_rasterized(len(cloud.get_offsets()) > MOST_VECTORS)
+        shaded = any(cloud.get_array() is not None for cloud in clouds)
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(content, format="svg", dpi=DPI, transparent=True, metadata=metadata)
-    return _inside_a_page(content.getvalue().decode(), name, plot.alt)
-
-
-def _simplify(figure: Figure) -> None:
-    """Makes pictures of clouds of many points, each of which would be an element of the page."""
-    for cloud in figure.findobj(PathCollection):
-        cloud.set_rasterized(len(cloud.get_offsets()) > MOST_VECTORS)
+    text = _inside_a_page(content.getvalue().decode(), name, plot.alt)
+    return text.replace("<image ", f"<image {FILTER} ") if shaded else text
 
 
 def _inside_a_page(text: str, name: str, alt: str) -> str:
@@ -86,7 +83,7 @@ def _inside_a_page(text: str, name: str, alt: str) -> str:
     body = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in used else "", body)
     body = re.sub(r'( id="|href="#|url\(#)', rf"\1{name}-", body)
     body = re.sub(r"(font: [^'\";]*?[\d.]+px) [^;\"]+", r"\1 var(--font, sans-serif)", body)
-    body = re.sub(r"<image ", '<image style="filter: var(--picture, none)" ', body)
+    body = re.sub(r"font-family: [^;\"]+", "font-family: var(--font, sans-serif)", body)
     for colour, variable in VARIABLES.items():
         body = re.sub(rf"{colour}\b", f"var(--{variable})", body, flags=re.IGNORECASE)
     body = re.sub(r"\s*\n\s*", "\n", body)

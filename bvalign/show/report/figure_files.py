@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from bvalign.atomic import write_atomic
 from bvalign.show.figures import Plot, styled
+from bvalign.show.figures.plot import Columns
 
 FORMATS = ("pdf", "png", "svg")
 WITHOUT_DATE = {
@@ -79,19 +80,14 @@ def _saved(figure: Figure, suffix: str) -> bytes:
     return content.getvalue()
 
 
-def _table(numbers: Mapping[str, Sequence[object]]) -> str:
+def _table(numbers: Columns) -> str:
     """Writes a row per point; what is undefined is empty."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(numbers)
-    writer.writerows(
-        zip(*(map(_cell, column) for column in map(_plain, numbers.values())), strict=True)
-    )
+    columns = (c.tolist() if isinstance(c, np.ndarray) else c for c in numbers.values())
+    writer.writerows(zip(*(map(_cell, column) for column in columns), strict=True))
     return file.getvalue()
-
-
-def _plain(column: Sequence[object]) -> list[object]:
-    return np.asarray(column).tolist() if isinstance(column, np.ndarray) else list(column)
 
 
 def _cell(value: object) -> object:

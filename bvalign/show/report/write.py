@@ -19,7 +19,7 @@ from bvalign.show.report.review.page import REVIEW, review_page
 from bvalign.show.report.samples_csv import write_samples
 from bvalign.show.report.summary_json import how_it_was_made, plain
 
-CHART_WIDTH = 4.6
+CHART_WIDTH = 4.4
 """Inches of the chart of a card, several of which stand side by side."""
 
 
@@ -65,13 +65,16 @@ def write_report(
         (out / name).unlink(missing_ok=True)
     plots = report.plot(analysis) | charts(decisions, analysis.num_samples, analysis.num_members)
     captions = {name: plot.caption for name, plot in plots.items()}
-    html = page(analysis, predictions, summary, draw(plots), captions, decisions=decisions)
-    write_atomic(out / "report.html", html)
+    beside = ["summary.json", *["samples.csv"] * samples, *files]
     labels = decisions.get("wrong_labels")
     if labels is not None and len(labels.suspicious()):
         write_atomic(out / REVIEW, review_page(labels, analysis, predictions, summary))
+        beside.append(REVIEW)
     else:
         (out / REVIEW).unlink(missing_ok=True)
+    about = {"decisions": decisions, "files": beside}
+    html = page(analysis, predictions, summary, draw(plots), captions, **about)
+    write_atomic(out / "report.html", html)
 
 
 def draw(plots: dict[str, Plot]) -> dict[str, str]:

@@ -12,9 +12,10 @@ from bvalign.show.figures.members import (
     Interval,
     curves_band,
     disagreement_over_error,
-    member_figures,
     over_size,
+    shown_pairs,
 )
+from bvalign.show.figures.plots import disagreement_plot
 from bvalign.show.report.labelled import plot
 from tests.analysed import analysed
 from tests.ensembles import aligned_ensemble, random_ensemble
@@ -32,13 +33,14 @@ def test_over_size_has_units_and_numbers_in_words(sizes):
     interval = Interval(mean, mean - 0.01, mean + 0.01)
     unknown = Interval(mean, np.full(len(sizes), np.nan), np.full(len(sizes), np.nan))
     values = {"risk": interval, "bias_sq": interval, "variance": unknown, "error": interval}
-    figure = drawn(over_size(sizes, values, size_name="width", num_samples=57, num_members=8))
+    figure = drawn(over_size(sizes, values, size_name="width"))
     left, right = figure.axes
     assert "squared probability" in left.get_ylabel()
     assert "fraction of samples" in right.get_ylabel()
-    assert figure.get_suptitle() == "N = 57, M = 8 at each size"
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["risk", "squared bias", "variance", "error rate"]
     assert [text.get_text() for text in left.get_xticklabels()] == [str(size) for size in sizes]
-    only = over_size(sizes, {"risk": interval}, size_name="width", num_samples=57, num_members=8)
+    only = over_size(sizes, {"risk": interval}, size_name="width")
     assert len(drawn(only).axes) == 1
 
 
@@ -52,8 +54,7 @@ def test_disagreement_over_error_shows_every_pair():
     logits, target = random_ensemble(members=5, samples=40)
     found = analysed(logits, target)
     error = 1 - found.member_accuracy.numpy()
-    size = {"num_samples": 40, "num_members": 5}
-    figure = disagreement_over_error(found.pair_disagreement.numpy(), error, **size)
+    figure = disagreement_over_error(found.pair_disagreement.numpy(), error)
     points = drawn(figure).axes[0].collections[0].get_offsets()
     assert points.shape == (10, 2)
     np.testing.assert_allclose(
@@ -67,30 +68,21 @@ def test_disagreement_over_error_shows_every_pair():
 
 
 def test_disagreement_of_many_pairs_draws_a_part_and_says_so():
-    error = np.linspace(0.1, 0.2, 200)
-    size = {"num_samples": 100, "num_members": 300}  # of which 200 were compared in pairs
-    figure = disagreement_over_error(np.full((200, 200), 0.1), error, **size)
-    title = drawn(figure).axes[0].get_title()
-    assert title.endswith("M = 300, pairs: 44,850, 10,000 of them shown, chosen at random")
+    first, second = shown_pairs(200)
+    assert len(set(zip(first.tolist(), second.tolist(), strict=True))) == 10_000
+    figure = disagreement_over_error(np.full((200, 200), 0.1), np.linspace(0.1, 0.2, 200))
     assert len(figure.axes[0].collections[0].get_offsets()) == 10_000
-
-
-def test_every_figure_of_a_report_says_how_many_samples_and_members():
-    drawn_figures = plot(analysed(*aligned_ensemble(members=8, samples=200)))
-    assert {"alignment_log", "ratio", "reliability", "collapse"} <= set(drawn_figures)
-    for name, figure in drawn_figures.items():
-        titles = [figure.get_suptitle(), *(axes.get_title() for axes in figure.axes)]
-        assert any("N = 200" in title for title in titles), name
-        on_axis = any("members M" in axes.get_xlabel() for axes in figure.axes)
-        assert on_axis or any("M = 8" in title for title in titles), name
+    logits = torch.randn(150, 6, 3)
+    plot = disagreement_plot(analysed(logits, torch.zeros(6, dtype=torch.int64)))
+    assert "11,175 pairs, of which 10,000 drawn at random are shown" in plot.caption
 
 
 def test_a_busy_machine_draws_without_a_warning(monkeypatch):
     """Looking for room for a legend takes longer than the second that matplotlib allows."""
     clock = itertools.count(0, 10)
     monkeypatch.setattr("matplotlib.legend.time.perf_counter", lambda: next(clock))
-    for figure in plot(analysed(*aligned_ensemble(members=6, samples=100))).values():
-        drawn(figure)
+    for found in plot(analysed(*aligned_ensemble(members=6, samples=100))).values():
+        drawn(found.draw())
 
 
 @pytest.mark.parametrize("right", [True, False], ids=["all correct", "all wrong"])
@@ -100,8 +92,7 @@ def test_degenerate_ensembles_are_drawn(right, members):
     target = torch.zeros(6, dtype=torch.int64)
     logits = torch.zeros(members, 6, 3)
     logits[:, :, 0 if right else 1] = 5
-    for figure in member_figures(analysed(logits, target)).values():
-        drawn(figure)
+    drawn(disagreement_plot(analysed(logits, target)).draw())
 
 
 @pytest.mark.parametrize("epochs", [1, 4])
@@ -113,4 +104,4 @@ def test_curves_skip_epochs_without_a_measurement(epochs):
     left, right = figure.axes
     assert left.get_ylabel() == "training loss (nats)"
     assert len(right.lines[0].get_xdata()) == (epochs + 1) // 2
-    assert figure.get_suptitle() == "M = 3"
+    assert "80% of 3 members" in [text.get_text() for text in figure.legends[0].get_texts()]

@@ -7,6 +7,7 @@ import pytest
 from bvalign.analysis.intervals import Difference, MembersPart
 from bvalign.show.report.comparison.more_needed import Sizes, in_a_sentence, more_needed
 
+IF = "The 95% interval includes zero. If the difference stays as it is,"
 SAME, OTHER = Sizes(1000, (10, 10)), Sizes(1000, (6, 20))
 
 
@@ -19,61 +20,59 @@ def difference(value, samples, added=0.0, *, known=True, stretch=0.0):
 @pytest.mark.parametrize(
     ("found", "sizes", "sentence"),
     [
-        (difference(1.0, 0.01), SAME, "Told apart."),
+        (difference(1.0, 0.01), SAME, "The 95% interval excludes zero."),
         (
             difference(1.0, 0.01, known=False),
             SAME,
-            "Told apart for these members; other members could change it.",
+            "The 95% interval over samples alone excludes zero; other members could change that.",
         ),
         (
             difference(0.0, 0.01, 0.01),
             SAME,
-            "Not told apart. There is no difference, so no number of samples or members would do.",
+            "The 95% interval includes zero. The two are equal, so no number of samples or members "
+            "would resolve a difference.",
         ),
         (
             difference(1.0, 1.0),
             SAME,
-            "Not told apart. Projected, if the difference stays as it is: about 3,900 samples "
-            "instead of 1,000 would do; no number of members alone, as the samples' part is too "
-            "large.",
+            f"{IF} about 3,900 samples instead of 1,000 would resolve it; more members alone would "
+            "not.",
         ),
         (
             difference(1.0, 1.0, known=False),
             SAME,
-            "Not told apart. Projected, if the difference stays as it is: about 3,900 samples "
-            "instead of 1,000 would do for these members; the members' part is unknown.",
+            "The 95% interval over samples alone includes zero. If the difference stays as it is, "
+            "about 3,900 samples instead of 1,000 would resolve it for these members; the part of "
+            "the members is unknown.",
         ),
         (
             difference(0.01, 1e-9, 2.5e-5),
             OTHER,
-            "Not told apart. Projected, if the difference stays as it is: about 13 and 42 members "
-            "instead of 6 and 20 would do; no number of samples alone, as the members' part is too "
-            "large.",
+            f"{IF} about 13 and 42 members instead of 6 and 20 would resolve it; more samples "
+            "alone would not.",
         ),
         (
             difference(1.0, 0.2, 0.05),
             SAME,
-            "Not told apart. Projected, if the difference stays as it is: about 1,300 samples "
-            "instead of 1,000 would do, or about 17 members of each instead of 10.",
+            f"{IF} about 1,300 samples instead of 1,000 would resolve it, or about 17 members of "
+            "each instead of 10.",
         ),
         (
             difference(1.0, 1.0, 1.0),
             OTHER,
-            "Not told apart. Projected, if the difference stays as it is: neither more samples nor "
-            "more members alone would do; together, about 12,000 samples instead of 1,000 and "
-            "about 72 and 240 members instead of 6 and 20.",
+            f"{IF} about 12,000 samples instead of 1,000 with about 72 and 240 members instead of "
+            "6 and 20 would resolve it; either alone would not.",
         ),
         (
             difference(1e-6, 1.0),
             SAME,
-            "Not told apart. Projected, if the difference stays as it is: more than 1,000 times "
-            "the samples would do; no number of members alone, as the samples' part is too large.",
+            f"{IF} more than 1,000 times the samples would resolve it; more members alone would "
+            "not.",
         ),
         (
             difference(1.0, 1.0, 1.0, stretch=2.0),
             SAME,
-            "Not told apart. No number of samples or members would do, as noise that no member has "
-            "shown may explain the difference.",
+            f"{IF} no number of samples or members is sure to resolve it, as it may be noise.",
         ),
     ],
 )
@@ -84,7 +83,8 @@ def test_a_sentence_says_what_would_do(found, sizes, sentence):
 def test_flags_are_a_warning():
     found = difference(1.0, 0.01)
     assert in_a_sentence(found, SAME, None, ["a: saturated", "b: heavy_tails"]) == (
-        "Told apart. Do not quote it (a: saturated; b: heavy_tails)."
+        "The 95% interval excludes zero. Do not quote the difference (a: saturated; b: "
+        "heavy_tails)."
     )
 
 

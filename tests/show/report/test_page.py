@@ -41,7 +41,7 @@ def images(samples=150, side=SIDE, channels=3, seed=0):
 def html(source, analysis=None):
     analysis = analysis or analyze(source)
     summary = summarise(analysis, source, {"source": "test"})
-    return page(analysis, source, summary, {"alignment_log": b""}, captions(analysis)).decode()
+    return page(analysis, source, summary, {}, {}).decode()
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from bvalign.analysis.decompositions.other_losses import vote_counts
 from bvalign.analysis.intervals import Estimate
 from bvalign.show.figures.lines import Line, fitted_lines, summary_lines
 from bvalign.show.figures.scatter import feasible_variance
-from bvalign.show.report.explorer.data import as_script
+from bvalign.show.report.explorer.texts import as_script
 from bvalign.show.report.page import thumbnails as sprite_module
 from bvalign.show.report.page.galleries import Scores, distance_to_line, extremes_first, largest
 from bvalign.show.report.page.template import render

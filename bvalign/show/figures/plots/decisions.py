@@ -31,6 +31,7 @@ def _alt(data: Chart) -> str:
         rows = [
             f"{tick} {value:.3g}"
             for curve in data.curves
+            if curve.style == "points"
             for value, place in zip(curve.x, curve.y, strict=True)
             for tick in [data.ticks[round(place)] if place == round(place) else curve.name]
         ]

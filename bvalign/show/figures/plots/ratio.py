@@ -1,6 +1,7 @@
 """The histogram of variance over squared bias."""
 
 import numpy as np
+from jaxtyping import Bool, Float, Num
 
 from bvalign.analysis.intervals import exponential
 from bvalign.analysis.summary import Analysis
@@ -43,7 +44,7 @@ def ratio_plot(analysis: Analysis) -> Plot:
     )
 
 
-def _alt(ratio: np.ndarray) -> str:
+def _alt(ratio: Float[np.ndarray, " usable"]) -> str:
     if not len(ratio):
         return "An empty histogram: no sample has a ratio of variance to squared bias."
     low, middle, high = np.quantile(ratio, [0.05, 0.5, 0.95])
@@ -55,8 +56,11 @@ def _alt(ratio: np.ndarray) -> str:
 
 
 def _bars(
-    ratio: np.ndarray, usable: np.ndarray, correct: np.ndarray, num_members: int
-) -> dict[str, np.ndarray]:
+    ratio: Float[np.ndarray, " samples"],
+    usable: Bool[np.ndarray, " samples"],
+    correct: Bool[np.ndarray, " samples"],
+    num_members: int,
+) -> dict[str, Num[np.ndarray, " bars"]]:
     """Edges and heights of the bars."""
     if not usable.any():
         return {name: np.array([]) for name in ("low", "high", "correct", "wrong")}

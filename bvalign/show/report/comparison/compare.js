@@ -66,7 +66,7 @@ function points(run) {
 
 function line(run) {
   return {type: "scatter", mode: "lines", hoverinfo: "skip", x: run.line.x, y: run.line.y,
-    line: {color: runColour(run), width: 3, dash: run.line.flagged ? "dot" : "solid"}};
+    line: {color: runColour(run), width: 3}};
 }
 
 // A ring around the sample in every run in the plot, joined in the order of the runs.

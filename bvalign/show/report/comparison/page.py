@@ -3,21 +3,20 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bvalign.analysis.intervals import stored
 from bvalign.show.figures import Panel, Plot, RunScatter, summary_lines, svg
-from bvalign.show.figures.plots import differences_plot, scatters_plot, slopes_of_runs_plot
-from bvalign.show.figures.runs import PairedDifference, RunSlopes
+from bvalign.show.figures.plots import scatters_plot, slopes_of_runs_plot
+from bvalign.show.figures.runs import RunSlopes
 from bvalign.show.quantities import title
 from bvalign.show.report.comparison.headline import headline
 from bvalign.show.report.comparison.points import drawn, points
 from bvalign.show.report.comparison.stored_reports import Report, main_numbers
-from bvalign.show.report.comparison.tables import WIDTH, axis, grouped, shares, tables
+from bvalign.show.report.comparison.tables import WIDTH, grouped, tables
 from bvalign.show.report.explorer.texts import as_script
 from bvalign.show.report.page.template import render
 
 LINES_SHOWN = ("logit_slope", "ols")
-MOST_PAIRS = 12
-"""Pairs of runs in the file of the figure of differences; the tables of the page have all."""
+MOST_PAIRS = 6
+"""Pairs of runs in a list; before more of them stands a matrix."""
 
 COLUMNS = {
     **{name: title(name) for name in ("accuracy", "member_accuracy", "risk", "bias_sq")},
@@ -27,9 +26,6 @@ COLUMNS = {
     "ols": "slope of these members",
 }
 """Numbers in the table of runs, and their headings."""
-
-MATRIX_PAIRS = 6
-"""Pairs of runs beyond which a matrix comes before the list of differences."""
 
 CONTENTS = {
     "summary": "Summary",
@@ -71,11 +67,12 @@ def comparison_page(
     more = {
         "comparison": comparison,
         "runs": comparison["runs"],
+        "alike": len({(r["data"], r["samples"], r["members"]) for r in comparison["runs"]}) == 1,
         "reports": [run["report"] for run in data["runs"]],
         "contents": CONTENTS,
         "columns": COLUMNS,
         "tables": found,
-        "many": len(pairs) > MATRIX_PAIRS,
+        "many": len(pairs) > MOST_PAIRS,
         "width": WIDTH,
         "notes": grouped([(note, named(pair)) for pair in pairs for note in _notes(pair)]),
         "unpaired": grouped([(f"No difference: {p['reason']}", named(p)) for p in unpaired]),
@@ -139,18 +136,7 @@ def comparison_figures(reports: Sequence[Report], comparison: dict[str, object])
     }
     if any(number.value is not None for run in sloped.values() for number in run[:3]):
         plots["slopes"] = slopes_of_runs_plot(sloped)
-    pairs = {
-        " − ".join(names[run] for run in pair["runs"]): {
-            axis(name): _paired(found) for name, found in pair["differences"].items()
-        }
-        for pair in comparison["pairs"]
-    }
-    return plots | ({"differences": differences_plot(pairs, MOST_PAIRS)} if pairs else {})
-
-
-def _paired(found: dict[str, object]) -> PairedDifference:
-    """What the figure shows of a difference as in compare.json."""
-    return PairedDifference(stored(found), bool(found["apart"]), shares(found))
+    return plots
 
 
 def _made(reports: Sequence[Report]) -> dict[str, object]:

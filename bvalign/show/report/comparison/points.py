@@ -92,8 +92,8 @@ def _columns(report: Report, types: Mapping[str, str], runs: int) -> dict[str, d
 
 
 def _line(report: Report) -> dict[str, object] | None:
-    """The line of the population over the samples it is fitted to, where feasible, or of ols."""
-    lines = summary_lines(report.summary, ("logit_slope", "ols"))
+    """The least-squares line of these members over the samples it is fitted to, where feasible."""
+    lines = summary_lines(report.summary, ("ols",))
     x, y, correct = (report.samples[name] for name in ("bias_sq", "variance", "correct"))
     fitted = x[correct & (x > 0) & (y > 0)]
     if not lines or not len(fitted):
@@ -104,8 +104,6 @@ def _line(report: Report) -> dict[str, object] | None:
         sizes = report.summary["num_members"], report.summary["num_classes"]
         values = np.where(values > feasible_variance(grid, *sizes), math.nan, values)
     return {
-        "name": str(lines[0]),
-        "flagged": bool(lines[0].flags),
         "x": [float(f"{value:.5g}") for value in grid],
         "y": [None if math.isnan(value) else float(f"{value:.5g}") for value in values.tolist()],
     }

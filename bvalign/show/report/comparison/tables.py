@@ -38,13 +38,14 @@ class Differences(NamedTuple):
     unit: str
     rows: Sequence[Row]
     apart: int
-    order: Sequence[int]  # places of the runs, from the highest number to the lowest
+    order: Sequence[int]  # places of the paired runs, from the highest number to the lowest
 
     def cell(self, first: int, second: int) -> tuple[float, Row] | None:
         """The difference of two runs in this order; None for a run and itself or without one."""
         for row in self.rows:
             if sorted(row.places) == sorted((first, second)) and row.found["value"] is not None:
-                return row.found["value"] * (1 if row.places == (first, second) else -1), row
+                value = row.found["value"]
+                return value if row.places == (first, second) else 0.0 - value, row
         return None
 
 
@@ -62,18 +63,10 @@ def tables(comparison: Mapping[str, object]) -> dict[str, Differences]:
             tuple(places[run] for run in pair["runs"]): pair["differences"][name] for pair in pairs
         }
         values = [run[name] for run in comparison["runs"]]
-        order = sorted(
-            (place for place, value in enumerate(values) if value is not None),
-            key=lambda place, values=values: -values[place],
-        )
+        paired = {place for pair in own for place in pair if values[place] is not None}
+        order = sorted(paired, key=lambda place, values=values: -values[place])
         found[name] = _table(name, own, order)
     return found
-
-
-def axis(name: str) -> str:
-    """The label of an axis of differences of a number."""
-    unit = _unit(name)
-    return f"Δ {_heading(name)}" + (f" ({unit})" if unit else "")
 
 
 def grouped(entries: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
@@ -103,25 +96,18 @@ def _table(
             one,
             pair,
             not one["interval"],
-            shares(one),
+            _shares(one),
             _drawn(one["value"], pair, scale) if pair else None,
         )
         for (places, one), pair in zip(found.items(), ends, strict=True)
     ]
     rows.sort(key=lambda row: (not row.found["apart"], -abs(row.found["value"] or 0.0)))
     apart = sum(bool(row.found["apart"]) for row in rows)
-    return Differences(_heading(name), _unit(name), rows, apart, order)
+    heading = title(name) + (", unbiased" if name in UNBIASED else "")
+    return Differences(heading, UNITS.get(name, "squared probability"), rows, apart, order)
 
 
-def _heading(name: str) -> str:
-    return title(name) + (", unbiased" if name in UNBIASED else "")
-
-
-def _unit(name: str) -> str:
-    return UNITS.get(name, "squared probability")
-
-
-def shares(found: Mapping[str, object]) -> list[float]:
+def _shares(found: Mapping[str, object]) -> list[float]:
     """Shares of the variance of a difference: samples, members of each run; none if unknown."""
     variance = found["variance"]
     if variance is None or variance["members"] is None:

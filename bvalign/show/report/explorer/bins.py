@@ -120,9 +120,7 @@ def _over_members(
     v = np.where(at < number, left_out.y, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         sizes = np.stack([np.bincount(row, minlength=number + 1) for row in at])
-        sums = np.stack(
-            [np.bincount(row, w, number + 1) for row, w in zip(at, v, strict=True)]
-        )
+        sums = np.stack([np.bincount(row, w, number + 1) for row, w in zip(at, v, strict=True)])
         without = (sums / sizes)[:, :number]
         size, mean = sizes.mean(axis=0), sums.sum(axis=0) / sizes.sum(axis=0)
         added = (v - mean[at]) / size[at]  # of each sample to the mean of its cell

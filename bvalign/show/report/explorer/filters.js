@@ -94,6 +94,8 @@ form.addEventListener("submit", event => event.preventDefault());
 form.addEventListener("reset", event => {
   event.preventDefault();
   state = {...DEFAULTS, ranges: {}};
+  zoomed = null;
+  grid?.deselectAll();
   writeAddress();
   refresh();
 });

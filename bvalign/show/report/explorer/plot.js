@@ -17,7 +17,8 @@ function drawPlot() {
   drawAxes(under, scale, view.names.map(name => `${name} (${page.seen[view.y].unit})`.replace("1 − confidence (squared probability)", "1 − confidence (probability)")));
   if (view.edge.y.some(y => y !== null)) back.append(infeasible(view.edge, scale));
   if (view.diagonal) front.append(svg("path", {class: "diagonal", d: path({x: diagonal(scale), y: diagonal(scale)}, scale)}));
-  for (const line of view.lines) front.append(...drawnLine(line, scale));
+  for (const line of view.lines) front.append(svg("path", {class: "halo", d: path(line, scale)}));
+  for (const line of view.lines) front.append(svg("path", {class: lineClass(line), d: path(line, scale)}));
   const means = binsShown(view);
   means.bins.forEach((bins, kind) => bins.forEach(bin => front.append(...drawnBin(bin, kind, means.faint, scale))));
   front.append(svg("g", {id: "brush"}), svg("g", {id: "rings"}));
@@ -94,9 +95,8 @@ function infeasible(edge, scale) {
   return svg("path", {class: "infeasible", d: `${text}V1e4H1e4V-1e4H${start}Z`});
 }
 
-function drawnLine(line, scale) {
-  const d = path(line, scale), names = `${line.estimator === "logit_slope" ? "population" : "members"}${line.flagged ? " flagged" : ""}${filtered ? " faint" : ""}`;
-  return [svg("path", {class: "halo", d}), svg("path", {class: `fit ${names}`, d})];
+function lineClass({estimator, flagged}) {
+  return `fit ${estimator === "logit_slope" ? "population" : "members"}${flagged ? " flagged" : ""}${filtered ? " faint" : ""}`;
 }
 
 function drawnBin({x, y, low, high}, kind, faint, scale) {
@@ -147,10 +147,7 @@ function drawLegend(view, means) {
   });
   if (filtered) entries.push(["point other", "not shown by the filters"]);
   if (means.bins.some(bins => bins.length)) entries.push([`mean${means.faint ? " faint" : ""}`, means.words]);
-  for (const line of view.lines) {
-    entries.push([`fit ${line.estimator === "logit_slope" ? "population" : "members"}${line.flagged ? " flagged" : ""}${filtered ? " faint" : ""}`,
-      line.name + (filtered ? " (of all samples)" : "")]);
-  }
+  for (const line of view.lines) entries.push([lineClass(line), line.name + (filtered ? " (of all samples)" : "")]);
   if (view.diagonal) entries.push(["diagonal", `${view.names[1]} = ${view.names[0]}`]);
   if (view.edge.y.some(y => y !== null)) entries.push(["infeasible", "not feasible"]);
   byId("legend").replaceChildren(...entries.map(([name, text]) => {

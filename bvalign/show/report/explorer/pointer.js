@@ -29,7 +29,7 @@ function showTip(row) {
   const name = k => page.classes[k];
   if (page.labels) lines.push(element("span", `label ${name(columns.label[row])}`));
   lines.push(element("span", `prediction ${name(columns.prediction[row])}${columns.kind[row] && page.labels ? " (wrong)" : ""}`));
-  lines.push(element("span", `${view.names[0]} ${digits(columns[view.x][row])}, ${view.names[1]} ${digits(columns[view.y][row])}`));
+  [view.x, view.y].forEach((key, k) => lines.push(element("span", `${view.names[k]} ${digits(columns[key][row])}`)));
   tip.replaceChildren(...lines.filter(Boolean));
   tip.style.left = right ? "" : `${places.x[row] + 12}px`;
   tip.style.right = right ? `${plot.clientWidth - places.x[row] + 12}px` : "";

@@ -32,10 +32,8 @@ class Scenario(NamedTuple):
     mask: Bool[np.ndarray, " samples"]
 
 
-def scenarios(
-    analysis: Analysis | UnlabelledAnalysis, decisions: Decisions
-) -> dict[str, Scenario]:
-    """Returns the scenarios that some sample meets, by their key in the address.
+def scenarios(analysis: Analysis | UnlabelledAnalysis, decisions: Decisions) -> dict[str, Scenario]:
+    """Returns the scenarios that some samples meet, but not all, by their key in the address.
 
     Args:
         analysis: with labels or without.
@@ -45,7 +43,11 @@ def scenarios(
         found = _unlabelled(analysis)
     else:
         found = _labelled(analysis) | _decided(analysis, decisions)
-    return {key: scenario for key, scenario in found.items() if scenario.mask.any()}
+    return {
+        key: scenario
+        for key, scenario in found.items()
+        if 0 < scenario.mask.sum() < len(scenario.mask)
+    }
 
 
 def _labelled(analysis: Analysis) -> dict[str, Scenario]:
@@ -58,20 +60,23 @@ def _labelled(analysis: Analysis) -> dict[str, Scenario]:
         ),
         "split-votes": _split(analysis),
     }
-    distance = scores(analysis).off_line
-    spread = math.sqrt(np.square(distance[np.isfinite(distance)]).mean()) if (
-        np.isfinite(distance).any()
-    ) else math.nan
-    with np.errstate(invalid="ignore"):
-        off = np.abs(distance) > DEVIATIONS * spread
-    found["off-line"] = Scenario(
-        "off the line",
-        "Correct samples whose variance is further than two standard deviations, a factor of "
-        f"{math.exp(min(DEVIATIONS * spread, 700)):.3g}, from the line of these members.",
-        off,
-    )
+    if off := _off_line(analysis):
+        found["off-line"] = off
     found["wrong"] = Scenario("wrong", "The ensemble predicts another class than the label.", wrong)
     return found
+
+
+def _off_line(analysis: Analysis) -> Scenario | None:
+    distance = scores(analysis).off_line
+    known = np.isfinite(distance)
+    if not known.any():
+        return None
+    far = DEVIATIONS * math.sqrt(np.square(distance[known]).mean())
+    text = (
+        "Correct samples whose variance is further than two standard deviations, a factor of "
+        f"{math.exp(min(far, 700)):.3g}, from the line of these members."
+    )
+    return Scenario("off the line", text, np.abs(np.nan_to_num(distance)) > far)
 
 
 def _decided(analysis: Analysis, decisions: Decisions) -> dict[str, Scenario]:

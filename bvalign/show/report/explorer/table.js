@@ -4,9 +4,9 @@ let grid = null;
 
 function columnOf([key, {title, unit, kind}]) {
   const values = columns[key], number = kind === "number" && key !== "index";
-  const made = {colId: key, headerName: title, headerTooltip: kind === "number" ? unit : undefined, minWidth: 84,
-    width: Math.min(Math.max(84, 46 + 7.5 * title.length), 190)};
-  if (kind === "class") return {...made, width: 130, valueGetter: ({data}) => page.classes[values[data.row]]};
+  const made = {colId: key, headerName: title, headerTooltip: kind === "number" ? unit : undefined, flex: 1,
+    minWidth: Math.min(Math.max(84, 46 + 7.5 * title.length), 190)};
+  if (kind === "class") return {...made, minWidth: 130, valueGetter: ({data}) => page.classes[values[data.row]]};
   const comparator = (a, b, {data: {row: i}}, {data: {row: j}}) => order(values[i], values[j]);
   return {...made, comparator, valueGetter: ({data}) => values[data.row],     valueFormatter: ({data}) => shownValue(key, data.row), type: number || key === "index" ? "rightAligned" : undefined, cellClass: "ag-right-aligned-cell number"};
 }
@@ -21,7 +21,7 @@ function columnDefinitions() {
   const found = Object.entries(page.seen).filter(([key]) => key !== "correct").map(columnOf);
   if (page.picture) {
     const image = page.picture === "image";
-    found.splice(1, 0, {colId: "picture", headerName: page.picture, sortable: false, width: image ? 76 : 320,
+    found.splice(1, 0, {colId: "picture", headerName: page.picture, sortable: false, flex: image ? 0 : 3, width: 76, minWidth: image ? 76 : 320,
       cellRenderer: ({data}) => picture(data.row, "small"), valueGetter: ({data}) => image ? columns.index[data.row] : texts()[data.row]});
   }
   return found;
@@ -49,6 +49,7 @@ function makeTable() {
     doesExternalFilterPass: ({data}) => failed[data.row] === 0,
     onRowClicked: ({data}) => openRow(data.row),
     onCellKeyDown: ({event, data}) => event.key === "Enter" && openRow(data.row),
+    onSortChanged: toTop,
     onSelectionChanged: ({api}) => {
       selected.clear();
       for (const {row} of api.getSelectedRows()) selected.add(row);
@@ -78,8 +79,15 @@ function revealInTable(row) {
   if (row !== null && !opening && failed[row] === 0) grid.ensureNodeVisible(grid.getRowNode(String(row)), "middle");
 }
 
+function toTop() {
+  if (grid.getDisplayedRowCount()) grid.ensureIndexVisible(0, "top");
+}
+
 function filterTable() {
-  grid?.onFilterChanged();
+  if (grid) {
+    grid.onFilterChanged();
+    toTop();
+  }
   showExport();
 }
 

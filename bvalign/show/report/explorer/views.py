@@ -151,15 +151,18 @@ def _lines(
     if not view.lines:
         return []
     with np.errstate(invalid="ignore"):
-        fitted = x[analysis["correct"] & (x > 0) & (y > 0)]
+        rows = analysis["correct"] & (x > 0) & (y > 0)
+    fitted, top = x[rows], y[rows].max(initial=0)
     low = max(fitted.min(initial=math.inf), fitted.max(initial=0) * 10.0**-DECADES_SHOWN)
     grid = _grid(low, fitted.max(initial=0))
-    most = _most(analysis, view, grid)
-    return [
-        {"estimator": line.name, "flagged": bool(line.flags), "name": str(line)}
-        | _curve(grid, np.where(line.at(grid) > most, np.nan, line.at(grid)))
-        for line in fitted_lines(analysis, view.lines)
-    ]
+    most = np.fmin(_most(analysis, view, grid), top)
+    found = []
+    for line in fitted_lines(analysis, view.lines):
+        curve = line.at(grid)
+        inside = (curve <= most) & (curve >= y[rows].min(initial=math.inf))
+        said = {"estimator": line.name, "flagged": bool(line.flags), "name": str(line)}
+        found.append(said | _curve(grid, np.where(inside, curve, np.nan)))
+    return found
 
 
 def _log_ends(

@@ -22,7 +22,7 @@ def contents(summary: Summary, figures: Collection[str]) -> dict[str, str]:
         "alignment": ("Alignment", labels),
         "collapse": ("Neural collapse", "collapse" in figures),
         "calibration": ("Calibration", labels),
-        "losses": ("Means", True),
+        "losses": ("Losses", True),
         "extremes": ("Extremes", True),
         "downloads": ("Downloads", True),
         "appendix": ("Appendix", True),

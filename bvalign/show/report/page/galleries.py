@@ -11,21 +11,22 @@ from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.predictions import Predictions
 from bvalign.show.figures import fitted_lines
-from bvalign.show.report.page.template import SAMPLES_SHOWN, class_names, cut, thumbnail
+from bvalign.show.quantities import title
+from bvalign.show.report.page.template import SAMPLES_SHOWN, class_names, cut
 from bvalign.show.report.page.thumbnails import PER_ROW, PER_SHEET, Sprites
-from bvalign.show.report.summary_json import plain
 
 GALLERIES = {
     "bias_sq": (
         "Most biased",
-        "The members make the same mistake; some of these labels may be wrong.",
+        "The members make the same mistake on these; some of the labels may be wrong.",
     ),
     "variance": ("Most variable", "The members disagree most on these."),
     "off_line": (
         "Furthest from the line",
-        "Samples that the ensemble gets right and whose variance is furthest from the prediction "
-        "of the ols line at their squared bias.",
+        "The ensemble gets these right, and their variance is furthest from what the line of these "
+        "members (ols) predicts at their squared bias.",
     ),
+    "unsure": ("Least confident", "The mean prediction is least sure of these."),
 }
 """Score -> title and explanation."""
 
@@ -87,9 +88,8 @@ def scores(analysis: Analysis) -> Scores:
 
 
 def galleries(
-    analysis: Analysis,
+    analysis: Analysis | UnlabelledAnalysis,
     predictions: Predictions,
-    scored: Scores,
     shown: Int[np.ndarray, " shown"],
     sheets: Sprites,
 ) -> list[dict[str, object]]:
@@ -98,73 +98,57 @@ def galleries(
     Args:
         analysis: the results.
         predictions: class names and texts are read.
-        scored: the result of `scores`.
         shown: samples in the order of the page.
         sheets: their thumbnails.
     """
+    labelled, several = isinstance(analysis, Analysis), analysis.num_members > 1
+    if labelled:
+        scored = scores(analysis)._asdict()
+    else:
+        scored = {"variance": analysis["variance"], "unsure": analysis["error_label_free"]}
     places = np.empty(analysis.num_samples, dtype=np.int64)
     places[shown] = np.arange(len(shown))
     columns, filled = analysis.columns(), []
-    for name, score in zip(GALLERIES, scored, strict=True):
+    for name, score in scored.items():
         rows = largest(np.abs(score), SAMPLES_SHOWN).tolist()
-        if not rows or (name != "bias_sq" and analysis.num_members == 1):
+        if not rows or (not several and name in ("variance", "off_line")):
             continue
         cards = [_card(predictions, columns, row, int(places[row]), sheets) for row in rows]
         if name == "off_line":
             for card, distance in zip(cards, score[rows].tolist(), strict=True):
                 side = "above" if distance > 0 else "below"
-                card["factor"] = f"{math.exp(abs(distance)):.3g} times {side}"
-        title, explanation = GALLERIES[name]
-        filled.append({"title": title, "explanation": explanation, "samples": cards})
+                card["facts"].append(f"{math.exp(abs(distance)):.3g} times {side} the line")
+        heading, explanation = GALLERIES[name]
+        filled.append({"title": heading, "explanation": explanation, "samples": cards})
     return filled
-
-
-def least_sure(analysis: UnlabelledAnalysis, predictions: Predictions) -> list[dict[str, object]]:
-    """Collects the galleries of samples without labels for the template."""
-    names, columns = class_names(predictions), analysis.columns()
-    scores = {"Least confident: the mean prediction is unsure": "error_label_free"}
-    if analysis.num_members > 1:
-        scores = {"Most variable: the members disagree": "variance", **scores}
-    shown = [name for name, column in columns.items() if column.unit.shown and name != "index"]
-
-    def card(row: int) -> dict[str, object]:
-        return {
-            "index": int(analysis.index[row]),
-            "prediction": names[int(columns["prediction"].values[row])],
-            "image": thumbnail(predictions.images, row),
-            "values": [
-                (name, plain(columns[name].values[row]), columns[name].unit.name) for name in shown
-            ],
-        }
-
-    return [
-        {
-            "title": title,
-            "samples": [
-                card(row)
-                for row in columns[name].values.argsort(descending=True)[:SAMPLES_SHOWN].tolist()
-            ],
-        }
-        for title, name in scores.items()
-    ]
 
 
 def _card(
     predictions: Predictions, columns: dict[str, Column], row: int, place: int, sheets: Sprites
 ) -> dict[str, object]:
-    names, members = class_names(predictions), len(predictions.members)
+    names = class_names(predictions)
     at = {name: column.values[row].item() for name, column in columns.items()}
     sheet, cell = divmod(place, PER_SHEET)
     return {
         "place": place,
         "index": at["index"],
-        "label": names[at["label"]],
+        "label": names[at["label"]] if "label" in at else None,
         "prediction": names[at["prediction"]],
-        "bias_sq": at["bias_sq"],
-        "variance": at["variance"],
-        "votes": round(members * (1 - at["error_rate"])),
+        "facts": _facts(at, len(predictions.members)),
         "sheet": sheet if place < sheets.number else None,
         "row": cell // PER_ROW,
         "column": cell % PER_ROW,
         "text": None if predictions.texts is None else cut(predictions.texts[row], "text"),
     }
+
+
+def _facts(at: dict[str, float], members: int) -> list[str]:
+    """What a card says of a sample, line by line."""
+    if "label" not in at:
+        said = [f"confidence {at['confidence']:.0%}"]
+        if members > 1:
+            said.append(f"{at['disagreement']:.0%} of pairs disagree")
+    else:
+        said = [f"{round(members * (1 - at['error_rate']))} of {members} members right"]
+        said.append(f"{title('bias_sq')} {at['bias_sq']:.3g}")
+    return said + [f"{title('variance')} {at['variance']:.3g}"] * (members > 1)

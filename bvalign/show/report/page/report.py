@@ -1,24 +1,38 @@
 """The report as one HTML page of at most MOST_BYTES that needs no network, with labels or not."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from urllib.parse import quote
 
-from bvalign.analysis.slopes import FLAGS
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.decisions import Decisions
 from bvalign.predictions import Predictions
-from bvalign.show.quantities import QUANTITIES
+from bvalign.show.quantities import QUANTITIES, title
 from bvalign.show.report.explorer.explored import explore
+from bvalign.show.report.main_numbers import as_csv, as_tex, main_numbers
 from bvalign.show.report.page.contents import contents
-from bvalign.show.report.page.galleries import galleries, least_sure, scores
+from bvalign.show.report.page.galleries import galleries
+from bvalign.show.report.page.numbers import all_numbers
+from bvalign.show.report.page.sentences import of_alignment, of_risk
 from bvalign.show.report.page.template import render
 from bvalign.show.report.page.tiles import tiles
 from bvalign.show.report.page.what_to_do import what_to_do
 
 MOST_BYTES = 15_000_000
-REST_BYTES = 300_000
+REST_BYTES = 600_000
 """Upper bound of the words, tables and cards."""
+
+
+FILES = {
+    "summary.json": "all numbers, with their intervals and what they were made from",
+    "samples.csv": "a row for each sample",
+    "abstain.json": "the rule for accepting predictions, for bvalign apply",
+    "calibrate.json": "the calibration, for bvalign apply",
+    "groups.json": "error rates of all groups",
+    "review.html": "the most suspicious labels, to be reviewed by keyboard",
+}
+"""What stands beside the page."""
 
 
 def page(
@@ -29,6 +43,7 @@ def page(
     captions: Mapping[str, str],
     *,
     decisions: Decisions = MappingProxyType({}),
+    files: Sequence[str] = (),
 ) -> bytes:
     """Renders the HTML.
 
@@ -39,28 +54,44 @@ def page(
         figures: SVG by name, with the charts of decisions.
         captions: by the same names.
         decisions: what the analysis answers.
+        files: names of those beside the page, to be linked.
     """
     left = MOST_BYTES - REST_BYTES - sum(len(content.encode()) for content in figures.values())
     found = summary.get("without_labels", {})
     more = {
         "size": _size(summary),
         "tiles": tiles(summary),
-        "what_to_do": what_to_do(summary),
         "contents": contents(summary, figures),
-        "flags": FLAGS,
+        "of_alignment": [*of_alignment(summary)] if summary["labels"] else [],
+        "of_risk": [*of_risk(summary)] if summary["labels"] else [],
+        "all_numbers": all_numbers(summary),
+        "files": {name: FILES[name] for name in files},
+        "tables": _tables(analysis),
         "glossary": QUANTITIES,
+        "title_of": title,
         "soft": bool(summary.get("soft_labels")),
         "without_labels": found,
         "quantities": {k: v for k, v in found.items() if "methods" in (v or ())},
     }
     explored = explore(analysis, predictions, decisions, left)
     more |= explored.variables
-    if isinstance(analysis, UnlabelledAnalysis):
-        more["extremes"] = least_sure(analysis, predictions)
-    else:
-        shown = (explored.shown, explored.sprites)
-        more["extremes"] = galleries(analysis, predictions, scores(analysis), *shown)
+    more["extremes"] = galleries(analysis, predictions, explored.shown, explored.sprites)
+    more["what_to_do"] = what_to_do(summary, explored.variables["scenarios"])
     return render("page/report.html.j2", summary, "", figures, captions, **more)
+
+
+def _tables(analysis: Analysis | UnlabelledAnalysis) -> dict[str, tuple[str, str]]:
+    """The main numbers as files inside the page: name -> content as an address, what it is."""
+    rows = main_numbers(analysis)
+    size = {"N": analysis.num_samples, "M": analysis.num_members}
+    return {
+        "main_numbers.csv": (_address("text/csv", as_csv(rows)), "the main numbers, rounded"),
+        "table.tex": (_address("text/plain", as_tex(rows, size)), "the same for LaTeX (booktabs)"),
+    }
+
+
+def _address(kind: str, content: str) -> str:
+    return f"data:{kind};charset=utf-8,{quote(content)}"
 
 
 def _size(summary: dict[str, object]) -> str:

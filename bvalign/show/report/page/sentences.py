@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from bvalign.analysis.intervals import Estimate, stored
 from bvalign.analysis.slopes import FLAGS, SHAPE_MEMBERS
+from bvalign.show.report.page.quoted import percent, quoted
 
 Summary = dict[str, object]
 
@@ -14,19 +15,68 @@ ENOUGH_MEMBERS = 8
 """Members from which on the population slope is quoted without a word on their number."""
 
 
-def in_words(summary: Summary) -> list[str]:
-    """Writes sentences for a reader who has not read the documentation.
+def of_alignment(summary: Summary) -> Iterator[str]:
+    """Says how variance goes with squared bias.
 
     Args:
         summary: as in summary.json.
     """
-    return [
-        *_labels(summary),
-        *_accuracy(summary),
-        *_risk(summary),
-        *_population(summary),
-        *_paper(summary),
-    ]
+    fit = summary["alignment"]["logit_slope"]
+    slope, offset = stored(fit["slope"]), stored(fit["offset"])
+    both = f"slope {quoted(slope, '.3f')} and offset {quoted(offset, '.3f')}"
+    if fit["quotable"] and largest(slope) > LARGEST_SLOPE:
+        yield f"These samples do not determine the population slope: {both}."
+    elif fit["quotable"]:
+        ratio = stored(summary["ratio"]["population"]["geometric_mean"])
+        yield (
+            f"{tenfold(slope)}, over the samples that the ensemble gets right; at slope one it "
+            "would grow tenfold as well. On a typical one of them, variance is "
+            f"{quoted(ratio)} times the squared bias."
+        )
+        yield f"Quote {both}. They are about infinitely many such members and samples."
+    elif slope.value is not None:
+        yield f"For infinitely many members, the estimate is {both}, not to be quoted."
+    yield from cautions(slope, offset, fit["flags"], summary["num_members"])
+    paper = stored(summary["alignment"]["ols"]["slope"])
+    if paper.value is not None:
+        yield (
+            f"The least-squares line of these {summary['num_members']} members, as in the paper, "
+            f"has slope {quoted(paper, '.3f')}. It does not say what more members would show: with "
+            "a finite number, the errors on its two axes are correlated, which pulls it towards "
+            "one."
+        )
+
+
+def of_risk(summary: Summary) -> Iterator[str]:
+    """Says how often members and ensemble are right, and what their risk is made of.
+
+    Args:
+        summary: as in summary.json.
+    """
+    if summary.get("soft_labels"):
+        yield (
+            "Labels are soft, distributions over the classes; right means that the prediction is "
+            "the most probable class of the label."
+        )
+    yield _accuracy(summary)
+    yield from _risk(summary)
+
+
+def tenfold(slope: Estimate) -> str:
+    """Says what a slope means.
+
+    >>> tenfold(Estimate(0.9956, (0.9823, 1.0086)))
+    'If squared bias grows tenfold, variance grows 9.9-fold (95% CI 9.6 to 10.2)'
+    """
+    ends = slope[1:4]
+    grown = Estimate(10**slope.value, *(pair and (10 ** pair[0], 10 ** pair[1]) for pair in ends))
+    said = quoted(grown._replace(reason=slope.reason), ".1f").replace(" (", "-fold (", 1)
+    return f"If squared bias grows tenfold, variance grows {said}"
+
+
+def largest(number: Estimate) -> float:
+    """The largest absolute value of a number and the ends of its interval."""
+    return max(map(abs, (number.value, *(number.quoted_interval or ()))))
 
 
 def cautions(
@@ -59,101 +109,38 @@ def cautions(
         )
 
 
-def _labels(summary: Summary) -> Iterator[str]:
-    if summary.get("soft_labels"):
-        yield (
-            "Labels are soft, distributions over the classes: right, or correct, means that the "
-            "most probable class of the label is hit."
-        )
-
-
-def _accuracy(summary: Summary) -> Iterator[str]:
-    members, mean = summary["member_accuracy"], _quoted(stored(summary["accuracy"]), ".2%")
+def _accuracy(summary: Summary) -> str:
+    members, ensemble = summary["member_accuracy"], stored(summary["accuracy"])
+    digits = percent(ensemble.value)
     if summary["num_members"] == 1:
-        yield f"The single member is right on {mean} of the samples."
-        return
-    yield (
-        f"A member is right on {_quoted(stored(members['mean']), '.2%')} of the samples, the "
-        f"worst of these members on {members['min']:.2%}, the best on {members['max']:.2%}, and "
-        f"the mean of all {summary['num_members']} on {mean}."
+        return f"The single member is right on {quoted(ensemble, digits)} of the samples."
+    return (
+        f"A member is right on {quoted(stored(members['mean']), digits)} of the samples, the worst "
+        f"of these on {members['min']:{digits}}, the best on {members['max']:{digits}}; the mean "
+        f"of all {summary['num_members']} is right on {quoted(ensemble, digits)}."
     )
 
 
 def _risk(summary: Summary) -> Iterator[str]:
-    means = summary["means"]
-    numbers = [stored(means[name]) for name in ("risk", "bias_sq", "variance")]
-    risk, bias_sq, variance = (_quoted(number, ".3g", least=0.0) for number in numbers)
-    noise_share, noise = 0.0, ""
+    means, share = summary["means"], summary["variance_share"]["squared"]
+    risk, bias_sq, variance = (
+        quoted(stored(means[name]), least=0.0) for name in ("risk", "bias_sq", "variance")
+    )
+    noise_share = summary["noise_share"]["squared"] if summary.get("soft_labels") else 0.0
+    yield f"The risk of a member, its Brier score, is {risk}."
     if summary.get("soft_labels"):
-        noise_share = summary["noise_share"]["squared"]
-        found = _quoted(stored(means["noise"]), ".3g", least=0.0)
-        noise = (
-            f" Of the risk, {noise_share:.0%} is label noise, {found}: what no model can avoid, as "
-            "the labels themselves vary."
+        noise = quoted(stored(means["noise"]), least=0.0)
+        yield (
+            f"{noise_share:.0%} of it is label noise, {noise}: what no model can avoid, as the "
+            "labels themselves vary."
         )
         if "noise_unbiased" in means:
-            few = _quoted(stored(means["noise_unbiased"]), ".3g", least=0.0)
-            noise += f" With so few answers that is too low; unbiased, it is {few}."
+            few = quoted(stored(means["noise_unbiased"]), least=0.0)
+            yield f"With so few answers a sample, that is too low; unbiased, it is {few}."
     if summary["num_members"] == 1:
-        yield f"Its mean risk is {risk}; one member has no variance.{noise}"
-        return
-    share = summary["variance_share"]["squared"]
-    if share is None:
-        yield f"The mean risk of a member is {risk}."
-        return
-    yield (
-        f"The mean risk of a member is {risk}.{noise} {1 - share - noise_share:.0%} of it is "
-        f"squared bias, {bias_sq}: what members get wrong together. {share:.0%} is variance, "
-        f"{variance}: what they disagree on."
-    )
-
-
-def _population(summary: Summary) -> Iterator[str]:
-    fit = summary["alignment"]["logit_slope"]
-    slope, offset = stored(fit["slope"]), stored(fit["offset"])
-    ratio = stored(summary["ratio"]["population"]["geometric_mean"])
-    both = f"a slope of {_quoted(slope)} and an offset of {_quoted(offset)}"
-    if fit["quotable"] and _largest(slope) > LARGEST_SLOPE:
-        yield f"The population slope is not determined by these samples: {both}."
-    elif fit["quotable"]:
+        yield "One member has no variance."
+    elif share is not None:
         yield (
-            "Among samples that the ensemble gets right, ten times the squared bias goes with "
-            f"{_times(slope)} the variance; a slope of one would give ten times. Variance there is "
-            f"{_quoted(ratio, '.3g')} times the squared bias (geometric mean). The numbers to "
-            f"quote, for infinitely many members and samples: {both} (logit_slope)."
+            f"{1 - share - noise_share:.0%} of it is squared bias, {bias_sq}: what the members get "
+            f"wrong together. {share:.0%} is variance, {variance}: what they disagree on."
         )
-    elif slope.value is not None:
-        yield f"Not to be quoted: for infinitely many members, logit_slope gives {both}."
-    yield from cautions(slope, offset, fit["flags"], summary["num_members"])
-
-
-def _paper(summary: Summary) -> Iterator[str]:
-    paper = stored(summary["alignment"]["ols"]["slope"])
-    if paper.value is not None:
-        yield (
-            f"The line of these {summary['num_members']} members (ols, the paper's) has a slope of "
-            f"{_quoted(paper)}. With a finite number of members the errors on its two axes are "
-            "correlated, which pulls it towards one: it does not say what more members would show."
-        )
-
-
-def _quoted(number: Estimate, digits: str = ".3f", least: float | None = None) -> str:
-    """The number with its interval, whose lower end is not below `least`."""
-    if number.value is None:
-        return f"none ({number.reason})"
-    if not number.quoted_interval:
-        return f"{number.value:{digits}} (no interval: {number.reason})"
-    low, high = number.quoted_interval
-    low = low if least is None else max(low, least)
-    what = "" if number.interval else " over samples alone"
-    return f"{number.value:{digits}} (95% interval{what} {low:{digits}} to {high:{digits}})"
-
-
-def _largest(number: Estimate) -> float:
-    return max(map(abs, (number.value, *(number.quoted_interval or ()))))
-
-
-def _times(slope: Estimate) -> str:
-    ends = slope.quoted_interval
-    factor = f"{10**slope.value:.1f} times"
-    return factor if not ends else f"{factor} ({10 ** ends[0]:.1f} to {10 ** ends[1]:.1f})"

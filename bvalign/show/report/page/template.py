@@ -1,12 +1,6 @@
-"""Rendering of all pages: the common parts of the templates, numbers and small images."""
+"""Rendering of all pages: the common parts of the templates, and numbers."""
 
-import base64
-import io
-
-import numpy as np
-from jaxtyping import UInt8
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
 
 from bvalign.predictions import Predictions
 from bvalign.predictions.run.identity import flatten
@@ -15,8 +9,8 @@ SAMPLES_SHOWN = 21
 CHART = "decide_"
 """Begins the names of the charts of decisions among the figures of a page."""
 
-MOST_CHARACTERS = {"text": 2000, "name": 100}
-"""Most characters of a text, and of the name of a class."""
+MOST_CHARACTERS = {"text": 400, "name": 100}
+"""Most characters of a text in a gallery, and of the name of a class."""
 
 
 def render(
@@ -45,7 +39,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = _number
+    environment.filters |= {"number": _number, "percent": _percent}
     pieces = environment.get_template(template).generate(  # as a string it would take twice as much
         title=summary["data"]["name"],
         headline=headline.split("\n"),
@@ -92,22 +86,9 @@ def cut(text: str, kind: str) -> str:
     return text if more <= 0 else f"{text[:most]} … ({more:,} more characters)"
 
 
-def thumbnail(
-    images: UInt8[np.ndarray, "samples channels height width"] | None, row: int
-) -> str | None:
-    """Encodes an image as the source of an `<img>`."""
-    if images is None:
-        return None
-    channels_last = np.moveaxis(images[row], 0, -1)
-    pixels = channels_last[..., 0] if channels_last.shape[-1] == 1 else channels_last
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, format="PNG")
-    return _data_uri(content.getvalue())
-
-
-def _data_uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
-
-
 def _number(value: float | None, digits: int = 4) -> str:
     return "none" if value is None else f"{value:.{digits}g}"
+
+
+def _percent(share: float | None) -> str:
+    return "none" if share is None else f"{share:.0%}"

@@ -2,17 +2,14 @@
 
 import math
 import random
-import re
 
 import numpy as np
 import pytest
 
 from bvalign import open_predictions
-from tests import ROOT
+from tests.docs.pages import blocks
 
-EXAMPLES = re.findall(
-    r"```python\n(.*?)```", (ROOT / "docs/language-models.md").read_text(), re.DOTALL
-)
+EXAMPLES = [b.code for b in blocks("docs/language-models.md") if b.language == "python"]
 
 
 def harness(seed, number):
@@ -42,6 +39,7 @@ def by_hand(logits_of, members, number):
     return bias_sq, spread / members
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("example", "source", "format", "logits_of", "members"),
     [

@@ -1,4 +1,4 @@
-"""The patches of docs/extending.md, applied to a copy of the package and run."""
+"""What docs/extending.md adds: it trains, is analysed, or is a patch to a copy of the package."""
 
 import csv
 import json
@@ -6,18 +6,21 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from bvalign import analyze
 from tests import ROOT
 from tests.copies import writable_copy
+from tests.docs.pages import blocks
 from tests.ensembles import aligned_ensemble, save_npz
+from tests.processes import TINY
 
-STATISTIC, MEMBERS = re.findall(
-    r"```diff\n(.*?)```", (ROOT / "docs/extending.md").read_text(), re.DOTALL
-)
+BLOCKS = blocks("docs/extending.md")
+STATISTIC, MEMBERS = (block.code for block in BLOCKS if block.language == "diff")
 AS_W_AND_B_SHOWS = """
 import json
 from bvalign import analyze, open_predictions
@@ -26,6 +29,44 @@ from bvalign.show.loggers.wandb_run import shown_columns
 predictions, _ = open_predictions("p.npz")
 print(json.dumps(list(shown_columns(analyze(predictions), predictions))))
 """
+
+
+def block(word):
+    return next(block.code for block in BLOCKS if word in block.code)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_figures")
+@pytest.mark.parametrize(
+    ("word", "module", "option"),
+    [
+        ("class Stripes", "my_data", "--data=my_data.Stripes"),
+        ("def tiny", "my_networks", "--model.arch=my_networks.tiny"),
+        ("class NoisyDigits", "my_noise", "--data=my_noise.NoisyDigits"),
+    ],
+)
+def test_what_is_added_trains_from_the_command_line(bvalign, monkeypatch, word, module, option):
+    Path(f"{module}.py").write_text(block(word))
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    options = [o for o in TINY if word != "def tiny" or ("width" not in o and "arch" not in o)]
+    options = [o for o in options if not o.startswith("--data.") or "Stripes" not in word]
+    bvalign("fit", option, *options, "--model.members=2", "--trainer.logger=false")
+    assert list(Path("runs").glob("*/report.html"))
+    sys.modules.pop(module)
+
+
+@pytest.mark.slow
+def test_the_estimator_has_the_interval_of_the_report(capsys):
+    names = {}
+    exec(compile(block("def interval_of"), "extending.md", "exec"), names)
+    assert capsys.readouterr().out == f"{analyze(names['logits']).means['variance_01']}\n"
+
+
+@pytest.mark.slow
+def test_what_the_reader_reads_is_analysed():
+    names = {}
+    exec(compile(block("def read("), "extending.md", "exec"), names)
+    assert (names["result"].num_members, names["result"].num_samples) == (4, 100)
 
 
 def apply(patch, folder):

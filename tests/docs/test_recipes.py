@@ -5,10 +5,9 @@ import warnings
 
 import pytest
 
-from tests import ROOT
+from tests.docs.pages import blocks
 
-TEXT = (ROOT / "docs" / "recipes.md").read_text()
-RECIPES = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+RECIPES = [block.code for block in blocks("docs/recipes.md")]
 LIBRARIES = {"xgboost": ["xgboost"], "transformers": ["transformers", "accelerate"]}
 """Those that the tests do not install, and what they need."""
 
@@ -20,6 +19,7 @@ def name(code):
     return next(word for word in known if word in words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", RECIPES, ids=name)
 def test_a_recipe_runs(code, capsys):
     for library in LIBRARIES.get(name(code), ()):
