@@ -129,7 +129,7 @@ def curves_band(
     """
     labels = {
         "train_loss": "training loss (nats)",
-        "val_accuracy": "validation accuracy (fraction)",
+        "val_accuracy": "validation accuracy\n(fraction)",
     }
     figure, grid = panels(len(values), 0.75)
     for (name, members), axes in zip(values.items(), grid, strict=True):
