@@ -92,7 +92,9 @@ def test_a_student_sees_that_variance_follows_squared_bias(open_page):
 def test_a_data_scientist_finds_the_customers_that_all_models_get_wrong(open_page):
     wrong = inputs.customers("predictions.csv")
     printed = type_block(BLOCKS["data-science"])
-    count, members = numbers(r"(\d+) or .* are systematic: all (\d) members", printed)
+    count, members = numbers(
+        r"(\d+) of the ensemble's \d+ errors .* are systematic: all (\d) members", printed
+    )
     assert (count, members) == (len(wrong), 5)
     assert "systematic errors: out/report.html#view=systematic" in printed
     page = open_page(Path("out/report.html"))
@@ -106,18 +108,18 @@ def test_a_data_scientist_finds_the_customers_that_all_models_get_wrong(open_pag
 def test_a_practitioner_learns_what_to_do(open_page):
     truth = inputs.digits("mine.npz", "new.npz")
     printed = type_block(BLOCKS["practitioner"])
-    (systematic,) = numbers(r"(\d+) or .* are systematic", printed)
+    (systematic,) = numbers(r"(\d+) of the ensemble's \d+ errors .* are systematic", printed)
     assert systematic == len(truth.systematic)
     gain, low, high = numbers(
-        rf"all that members can bring is {NUMBER} points \({NUMBER} to {NUMBER}\)", printed
+        rf"infinitely many would gain {NUMBER} points \(95% CI {NUMBER} to {NUMBER}\)", printed
     )
     assert low <= gain <= high
     wrong, low, high = numbers(
-        r"(\d+) of 700 labels are expected to be wrong \((\d+) to (\d+)\)", printed
+        r"An estimated (\d+) of 700 labels are wrong \(95% CI (\d+) to (\d+)\)", printed
     )
     assert low <= len(truth.flipped) <= high
     expected, low, high = numbers(
-        rf"A member is wrong on about {NUMBER}% \({NUMBER}% to {NUMBER}%\)", printed
+        rf"Expect a member to be wrong on {NUMBER}% \(95% CI {NUMBER}% to {NUMBER}%\)", printed
     )
     assert low <= 100 * truth.error <= high
     page = open_page(Path("out/report.html"))
@@ -138,13 +140,15 @@ def test_someone_who_evaluates_a_language_model_knows_which_errors_are_chance(op
     truth = inputs.evaluation("out")
     printed = type_block(BLOCKS["language-models"])
     accuracy, low, high = numbers(
-        rf"An answer is right in {NUMBER}% \({NUMBER}% to {NUMBER}%\)", printed
+        rf"An answer is right to {NUMBER}% \(95% CI {NUMBER}% to {NUMBER}%\)", printed
     )
     assert accuracy == pytest.approx(100 * truth.accuracy, abs=0.051)
     (bar,) = numbers(rf"the error bar of ±{NUMBER} points", printed)
     assert bar == pytest.approx((high - low) / 2, abs=0.2)
-    assert numbers(r"(\d+) or .* are systematic", printed) == [len(truth.systematic)]
-    assert numbers(r"(\d+) are chance", printed) == [len(truth.chance)]
+    assert numbers(r"(\d+) of the ensemble's \d+ errors .* are systematic", printed) == [
+        len(truth.systematic)
+    ]
+    assert numbers(r"(\d+) are due to chance", printed) == [len(truth.chance)]
     page = open_page(Path("report/report.html"))
     assert f"±{bar} points" in summary(page)
     assert listed(page, "systematic") == truth.systematic
