@@ -38,7 +38,7 @@ def at_once(commands, environments):
         for command, environment in zip(commands, environments, strict=True)
     ]
     outputs = [process.communicate(timeout=PATIENCE)[0] for process in started]
-    assert [process.returncode for process in started] == [0] * len(started), outputs
+    assert [process.returncode for process in started] == [0] * len(started), "\n".join(outputs)
     return outputs
 
 
