@@ -1,21 +1,21 @@
 """Six people type what their page of the documentation says, and read the answer.
 
-Each starts in an empty folder with nothing but what is theirs, types at most two commands (or adds eight
-lines to a script), and asks:
+Each starts in an empty folder with nothing but what is theirs, types at most two commands (or adds
+eight lines to a script), and asks:
 
-- student: does variance follow squared bias in a small ensemble on my laptop, and where do I see it?
-- data-science: I have a CSV of the predicted probabilities of five models. Which customers do all of
-  them get wrong?
-- practitioner: which samples does my kind of model get wrong systematically, would more members help,
-  which labels are wrong, and what error do I expect on samples without labels?
-- language-models: how sure is the accuracy of my benchmark, and which questions does the model get wrong
-  every time, which by chance?
-- lightning: I train my LightningModule with several seeds. What is bias, what is variance, what is the
-  luck of the seed?
+- student: does variance follow squared bias in a small ensemble on my laptop, where do I see it?
+- data-science: I have a CSV of the predicted probabilities of five models. Which customers do all
+  of them get wrong?
+- practitioner: which samples does my kind of model get wrong systematically, would more members
+  help, which labels are wrong, and what error do I expect on samples without labels?
+- language-models: how sure is the accuracy of my benchmark, and which questions does the model get
+  wrong every time, which by chance?
+- lightning: I train my LightningModule with several seeds. What is bias, what is variance, the luck
+  of the seed?
 - wandb: I sweep the width. Does the slope change, and is the difference resolved?
 
-The answer must be in the printed lines, on the first screen of the page (`#summary`), or one link from
-there; it is compared with what the test knows of the inputs or computes anew.
+The answer must be in the printed lines, on the first screen of the page (`#summary`), or one link
+from there; it is compared with what the test knows of the inputs or computes anew.
 """
 
 import csv

@@ -15,7 +15,7 @@ ADDED = "  # +"
 """Ends the lines that a script of the reader's own needs for bvalign."""
 
 MOST_COMMANDS, MOST_LINES = 2, 8
-PATIENCE = 280
+PATIENCE = 540
 
 
 class Block(NamedTuple):
