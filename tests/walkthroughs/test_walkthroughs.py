@@ -29,7 +29,8 @@ from safetensors.numpy import load_file
 
 from tests.browser import in_chromium
 from tests.walkthroughs import inputs
-from tests.walkthroughs.typed import marked, type_block
+from tests.walkthroughs.own_module import with_lines
+from tests.walkthroughs.typed import MOST_LINES, Block, marked, type_block
 
 BLOCKS = marked()
 NUMBER = r"(-?[\d.]+)"
@@ -155,7 +156,10 @@ def test_someone_who_evaluates_a_language_model_knows_which_errors_are_chance(op
 
 @in_chromium
 def test_a_module_of_ones_own_tells_bias_from_the_luck_of_the_seed(open_page):
-    printed = type_block(BLOCKS["lightning"])
+    lines = BLOCKS["lightning"].added
+    assert len(lines) <= MOST_LINES
+    Path("train.py").write_text(with_lines(lines))
+    printed = type_block(Block("bash", "python train.py"))
     bias_sq, variance = numbers(rf"mean squared bias {NUMBER} .*?variance {NUMBER} ", printed)
     logits, target = [], None
     for file in sorted(Path("out/members").glob("*.safetensors")):
@@ -165,11 +169,12 @@ def test_a_module_of_ones_own_tells_bias_from_the_luck_of_the_seed(open_page):
     probs = np.exp(logits - np.max(logits, axis=-1, keepdims=True))
     probs /= probs.sum(-1, keepdims=True)
     mean = probs.mean(0)
-    assert bias_sq == pytest.approx(((mean - np.eye(3)[target]) ** 2).sum(-1).mean(), rel=1e-3)
+    assert bias_sq == pytest.approx(((mean - np.eye(10)[target]) ** 2).sum(-1).mean(), rel=1e-3)
     assert variance == pytest.approx(((probs - mean) ** 2).sum(-1).mean(), rel=1e-3)
-    share = summary(open_page(Path("out/report.html")))
-    assert numbers(r"Systematic share of risk (\d+)%", share)[0] > 50
-    assert list(Path().glob("wandb/offline-run-*"))
+    said = summary(open_page(Path("out/report.html")))
+    (share,) = numbers(r"share of (?:the )?risk (\d+)%", said)
+    assert 50 < share <= 100 * bias_sq / (bias_sq + variance)  # of infinitely many: a bit less
+    assert len(list(Path("logs").rglob("metrics.csv"))) == 5  # the logger stays theirs
 
 
 @in_chromium
