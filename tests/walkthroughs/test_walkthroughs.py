@@ -58,7 +58,9 @@ def listed(page, key):
     with page.expect_download() as saved:
         page.locator("#export").click()
     with Path(saved.value.path()).open(newline="") as file:
-        return {int(row["index"]) for row in csv.DictReader(file)}
+        return {
+            row["sample"] if "sample" in row else int(row["index"]) for row in csv.DictReader(file)
+        }
 
 
 def samples(folder):
@@ -95,12 +97,17 @@ def test_a_data_scientist_finds_the_customers_that_all_models_get_wrong(open_pag
     printed = type_block(BLOCKS["data-science"])
     count, members = numbers(r"(\d+) or .* are systematic: all (\d) members", printed)
     assert (count, members) == (len(wrong), 5)
-    assert "systematic errors: out/report.html#view=systematic" in printed
     page = open_page(Path("out/report.html"))
     assert f"{len(wrong)} errors that all 5 members share" in summary(page)
-    names = {int(row["index"]): row["sample"] for row in samples("out")}
-    assert {names[index] for index in listed(page, "systematic")} == wrong
-    assert any(name in page.locator("#table").inner_text() for name in wrong)
+    assert listed(page, "systematic") == wrong
+    rows = {row["sample"]: row for row in samples("out")}
+    assert {name for name in rows if float(rows[name]["consistently_wrong"]) == 1} == wrong
+    (address,) = re.findall(r"^systematic errors: out/report.html#(.*)$", printed, re.MULTILINE)
+    page = open_page(Path("out/report.html"), address)
+    page.locator("#table [role=gridcell]").first.wait_for()
+    assert page.locator("#samples").bounding_box()["y"] < 100  # the list, without scrolling
+    shown = page.locator("#table").inner_text().split()
+    assert wrong & set(shown)
 
 
 @in_chromium

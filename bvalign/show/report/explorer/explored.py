@@ -51,6 +51,9 @@ def explore(
     page_texts = as_script(kept.texts)
     sheets = sprites(predictions.images, shown, max(limit - len(page_texts.encode()), 0))
     data |= {"thumbnails": sheets.number, "per_sheet": PER_SHEET, "per_row": PER_ROW}
+    data["named"] = predictions.sample_names is not None and (
+        predictions.texts == predictions.sample_names  # what stands for texts where there are none
+    )
     data["picture"] = "text" if texts else "image" if sheets.sheets else ""
     variables = {
         "page_data": as_script(data),

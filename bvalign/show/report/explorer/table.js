@@ -21,7 +21,7 @@ function columnDefinitions() {
   const found = Object.entries(page.seen).filter(([key]) => key !== "correct").map(columnOf);
   if (page.picture) {
     const image = page.picture === "image";
-    found.splice(1, 0, {colId: "picture", headerName: page.picture, sortable: false, flex: image ? 0 : 3, width: 76, minWidth: image ? 76 : 320,
+    found.splice(1, 0, {colId: "picture", headerName: page.named ? "name" : page.picture, sortable: false, flex: image ? 0 : 3, width: 76, minWidth: image ? 76 : 320,
       cellRenderer: ({data}) => picture(data.row, "small"), valueGetter: ({data}) => image ? columns.index[data.row] : texts()[data.row]});
   }
   return found;
@@ -108,8 +108,8 @@ const quoted = text => /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"`
 // The columns are those of samples.csv, with the names of the classes; rows stand as in the table.
 function csv() {
   const named = Object.entries(page.seen).filter(([, {kind}]) => kind === "class").map(([key]) => key);
-  const keys = Object.keys(page.seen), head = [...keys, ...named.map(key => `${key}_name`)];
-  const lines = chosenRows().map(row => [...keys.map(key => String(columns[key][row])), ...named.map(key => quoted(page.classes[columns[key][row]]))].join(","));
+  const keys = Object.keys(page.seen), head = [...keys, ...page.named ? ["sample"] : [], ...named.map(key => `${key}_name`)];
+  const lines = chosenRows().map(row => [...keys.map(key => String(columns[key][row])), ...page.named ? [quoted(texts()[row])] : [], ...named.map(key => quoted(page.classes[columns[key][row]]))].join(","));
   return [head.join(","), ...lines, ""].join("\n");
 }
 
