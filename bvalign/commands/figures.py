@@ -18,7 +18,7 @@ from bvalign.show.report import (
 )
 from bvalign.show.report.decide import charts
 from bvalign.show.report.figure_files import chosen, write_figures
-from bvalign.show.report.main_numbers import as_csv, as_tex, main_numbers
+from bvalign.show.report.main_numbers import tables
 
 FOLDER = "figures"
 """Folder of the figures, in a run directory or in the current one."""
@@ -53,14 +53,14 @@ def draw_figures(
     """
     if len(predictions) > 1:
         reports = read_reports(list(predictions))
-        plots, tables = comparison_figures(reports, compare_reports(reports)), {}
+        plots, beside = comparison_figures(reports, compare_reports(reports)), {}
         folder = out or Path(FOLDER)
     else:
-        plots, tables = _of_predictions(predictions[0], **reading)
+        plots, beside = _of_predictions(predictions[0], **reading)
         is_run = (predictions[0] / "run.json").exists()
         folder = out or (predictions[0] / FOLDER if is_run else Path(FOLDER))
     drawn = write_figures(chosen(plots, only), folder, style=style, width=width, formats=formats)
-    for name, text in tables.items():
+    for name, text in beside.items():
         write_atomic(folder / name, text.encode())
     print(f"figures: {', '.join(path.name for path in drawn)} in {folder}/, with captions (.txt) "
           "and numbers (.csv)")  # fmt: skip
@@ -84,9 +84,4 @@ def _of_predictions(
     size = (analysis.num_samples, analysis.num_members)
     report = unlabelled if isinstance(analysis, UnlabelledAnalysis) else labelled
     plots = report.plot(analysis) | charts(decide(analysis, options), *size)
-    rows = main_numbers(analysis)
-    tables = {
-        "table.tex": as_tex(rows, dict(zip("NM", size, strict=True))),
-        "main_numbers.csv": as_csv(rows),
-    }
-    return plots, tables
+    return plots, tables(analysis)

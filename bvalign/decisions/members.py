@@ -109,26 +109,27 @@ class HowManyMembers(Decision):
         old, new = self.at("error", now), self.at("error", more)
         gain, limit = (_said(self.gain("error", size), " points", 2) for size in (more, math.inf))
         return (
-            f"{MORE} more members than these {now} take the error from {_percent(old.value)} to "
-            f"{_percent(new.value)}, a gain of {gain}; all that members can bring is {limit}."
+            f"{MORE} more members than these {now} would take the error of the ensemble from "
+            f"{_percent(old.value)} to {_percent(new.value)}, a gain of {gain}; infinitely many "
+            f"would gain {limit}."
         )
 
     def _of_bias(self) -> str:
         share = self.curves["risk"].bias_share(self.num_members)
         if share.value is None:
-            return "There is no risk that members could change."
+            return "There is no risk that more members could reduce."
         bias = "label noise and bias" if self.soft_labels else "bias"
         return (
-            f"{_said(share, '%')} of the risk, which is the Brier score, is {bias}, which more "
-            "members never touch."
+            f"{_said(share, '%')} of the risk of the ensemble, its Brier score, is {bias}, which "
+            "more members cannot remove."
         )
 
     def _baseline(self) -> str:
         now, limit = (self.at("error", size).value for size in (self.num_members, math.inf))
         return (
-            f"The simple answer, that nothing changes beyond {self.num_members} members, is an "
-            f"error of {_percent(now)} for any number, against {_percent(limit)} in the limit. For "
-            "small changes of the error it is as close; for risk and cross-entropy it is not."
+            f"The simple answer is that nothing changes beyond {self.num_members} members: an "
+            f"error of {_percent(now)} for any number, against {_percent(limit)} in the limit. "
+            "Where the error changes little it is as good; for risk and cross-entropy it is not."
         )
 
     def _chart(self) -> Chart:
@@ -210,8 +211,8 @@ def _negated(number: Estimate) -> Estimate:
 def _of_few(members: int) -> str:
     if members == 2:
         return (
-            "Two members have no interval over members, and the limit is a straight line through "
-            "one and two: take it as a hint, and train three more."
+            "With two members there is no interval over members, and the limit is a straight line "
+            "through one and two: take it as a hint, and train three more."
         )
     return f"{members} members say little beyond twice as many: the intervals say how little."
 
@@ -227,4 +228,4 @@ def _said(number: Estimate, unit: str, digits: int = 1) -> str:
         return f"{said}{unit}"
     alone = "" if number.interval else ", over samples alone"
     low, high = (f"{100 * end:.{digits}f}" for end in ends)
-    return f"{said}{unit} ({low} to {high}{alone})"
+    return f"{said}{unit} (95% CI {low} to {high}{alone})"

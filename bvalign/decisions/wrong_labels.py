@@ -52,8 +52,8 @@ REVIEW = "review.html"
 PAGE = "docs/decisions/wrong_labels.md"
 ASSUMPTION = (
     "Holds if no member has seen the labels that it judges: those of a test set, or of training "
-    "samples out of fold. Mistakes in labels that members have learned to make themselves are not "
-    "seen, so that regular mistakes are more than is said."
+    "samples out of fold. Mistakes in labels that members have learned to make themselves go "
+    "unseen, so that there are more regular mistakes than is said."
 )
 
 
@@ -138,15 +138,18 @@ class WrongLabels(Decision):
         if number.value is None:
             return f"No answer: {number.reason}."
         low, high = number.interval_samples
-        said = f"{number.value:,.0f} of {size:,} labels are expected to be wrong ({low:,.0f} to "
-        said += f"{high:,.0f})"
+        wrong, ends = f"{number.value:,.0f}", f"95% CI {low:,.0f} to {high:,.0f}"
         rows = self.suspicious()
         if not len(rows):
-            return f"No label looks wrong: {said}, none with a probability of {LEAST_SUSPICION:g}."
+            return (
+                f"No label looks wrong: an estimated {wrong} of {size:,} are ({ends}), and none "
+                f"has a probability of {LEAST_SUSPICION:g} or more."
+            )
         found = float(self.wrong[rows].sum())
         return (
-            f"{said}. Of the {len(rows):,} most suspicious ones about {found:,.0f} are: review "
-            "those first, beside the class that the members suggest."
+            f"An estimated {wrong} of {size:,} labels are wrong ({ends}). Review the "
+            f"{len(rows):,} most suspicious first, beside the class that the members suggest: "
+            f"about {found:,.0f} of them are wrong."
         )
 
     def _baseline(self) -> str:
@@ -154,7 +157,7 @@ class WrongLabels(Decision):
             return ""
         rows = len(self.suspicious())
         found = float(self.wrong[self.by_loss[:rows]].sum())
-        said = f"The ensemble contradicts {self.contradicted:,} labels, but some are only hard."
+        said = f"The ensemble contradicts {self.contradicted:,} labels, some of them merely hard."
         if rows:
             said += f" Sorted by loss, the first {rows:,} hold about {found:,.0f} wrong ones."
         return said

@@ -24,7 +24,7 @@ def report(bvalign, capsys):
     bvalign("analyze", "old.npz", "--out", "out", "--max-error", "0.2", "--confidence", "0.9")
     told = " ".join(capsys.readouterr().out.split())
     assert "When to abstain? Accept" in told
-    assert "at most 20% of them are wrong, with 90% confidence" in told
+    assert "with 90% confidence, at most 20% of them are wrong" in told
     return Path("out")
 
 

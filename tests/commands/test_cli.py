@@ -32,13 +32,6 @@ FILES = {
     "groups.json",
     "abstain.json",
     "calibrate.json",
-    *(f"figures/decide_{key}.png" for key in ("members", "systematic", "calibrate", "abstain")),
-    "figures/alignment_log.png",
-    "figures/alignment_linear.png",
-    "figures/slope_over_members.png",
-    "figures/ratio.png",
-    "figures/disagreement.png",
-    "figures/reliability.png",
 }
 HEADER = "index,label,correct,bias_sq,variance,risk,bias_sq_unbiased,variance_unbiased"
 
@@ -232,22 +225,12 @@ def test_analyze_writes_a_report_for_anybodys_predictions(bvalign, capsys):
     logits, target = aligned_ensemble(samples=200)
     save_npz(Path("p.npz"), logits.float(), target)
     bvalign("analyze", "p.npz", "--out", "out")
-    assert files("out") == FILES | {"figures/collapse.png"}
+    assert files("out") == FILES
     found = summary("out")
     assert found["alignment"]["logit_slope"]["slope"]["interval"]
     assert found["alignment"]["logit_slope"]["offset"]["interval"]
     assert found["num_members"] == 12
     assert "report: out/report.html" in capsys.readouterr().out
-
-
-def test_pdfs_are_written_on_request_and_none_stays_beside_other_numbers(bvalign):
-    logits, target = aligned_ensemble(members=2, samples=40)
-    save_npz(Path("p.npz"), logits.float(), target)
-    for options in (["--pdf"], []):
-        bvalign("analyze", "p.npz", "--out", "out", *options)
-        found = {f.relative_to("out") for f in Path("out").rglob("*.pdf")}
-        pngs = {f.relative_to("out").with_suffix(".pdf") for f in Path("out").rglob("*.png")}
-        assert found == (pngs if options else set())
 
 
 def test_analyze_and_report_write_of_a_run_what_fit_does(bvalign, fit):
@@ -256,7 +239,7 @@ def test_analyze_and_report_write_of_a_run_what_fit_does(bvalign, fit):
     bvalign("analyze", root, "--out", "again")
     assert Path("again/samples.csv").read_bytes() == (root / "samples.csv").read_bytes()
     (root / "samples.csv").unlink()
-    bvalign("report", root, "--pdf")
+    bvalign("report", root)
     assert Path("again/samples.csv").read_bytes() == (root / "samples.csv").read_bytes()
 
 

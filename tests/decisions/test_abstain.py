@@ -36,8 +36,9 @@ def test_the_promise_is_on_the_card(answer):
     assert found.max_error == pytest.approx(found.error.value / 2, rel=0.5)
     assert card.number.interval[0] < card.number.value < card.number.interval[1]
     assert card.number.value == pytest.approx(found.threshold.accepted / 300, abs=1e-12)
-    assert f"at most {100 * found.max_error:.2g}% of them are wrong, with 95%" in card.answer
-    assert f"Of {found.threshold.accepted} accepted here {found.threshold.wrong}" in card.answer
+    assert f"with 95% confidence, at most {100 * found.max_error:.2g}% of them" in card.answer
+    at = found.threshold
+    assert f"Of the {at.accepted} accepted here, {at.wrong} w" in card.answer
     assert "confidence of one member" in card.baseline
     assert card.beside == "abstain.json"
     assert len(card.chart.curves[0].x) == 25
@@ -111,8 +112,8 @@ def test_all_right_accepts_everything_and_says_how_sure():
     answer = when_to_abstain(analysed(logits, target))
     words = answer.card().answer
     assert words == (
-        "Accept every prediction: at most 6% are wrong, with 95% confidence; 0 of 100 were, a "
-        "share of 0% (0% to 3.8%, over samples alone)."
+        "Accept every prediction: with 95% confidence, at most 6% are wrong; here 0 of 100 were, "
+        "0% (95% CI 0% to 3.8%, over samples alone)."
     )
     assert rule_of(answer)["accept"] == "everything"
     assert answer.columns()["accepted"].values.all()

@@ -191,6 +191,6 @@ def test_the_card_is_that_of_votes():
     votes, target = answers()
     given = {"labels": target.numpy()}
     decisions = bvalign.analyze({"votes": votes.numpy(), **given}).decisions
-    assert "is right in" in str(decisions["answers"])
+    assert "is right to" in str(decisions["answers"])
     probs = torch.nn.functional.one_hot(votes, 4) * 0.6 + 0.1
     assert "answers" not in bvalign.analyze({"probs": probs.numpy(), **given}).decisions

@@ -45,8 +45,8 @@ def test_known_constants_are_found_and_win():
     assert decision.best_minus_next.interval_samples[1] < 0
     card = decision.card()
     assert card.number == change.cross_entropy
-    assert "What members agree on times 0.3" in card.answer
-    assert card.answer.endswith("to none that shows, on samples that it was not fitted to.")
+    assert "what the members agree on by 0.3" in card.answer
+    assert card.answer.endswith("to one that cannot be told from zero.")
     assert card.chart.ticks[-1] == "two constants"
     assert ": better, by -0.0" in card.baseline
 

@@ -43,7 +43,7 @@ def test_kinds_of_errors_by_hand():
     assert pair["fraction"].value == pytest.approx(2 / 5)
     assert found.summary()["nearly_all"] == 9
     card = found.card()
-    assert "Of the ensemble's 4 errors, 2 or 50.0%" in card.answer
+    assert "2 of the ensemble's 4 errors (50.0%, 95% CI" in card.answer
     assert "at least 9 of 10 members" in card.answer
     assert card.number is found.numbers["systematic_share"]
 
@@ -156,7 +156,7 @@ def test_the_chart_names_groups_and_says_which_stand_out():
     assert bad.adjusted < 1e-6
     card = found.card()
     share = f"{wrong.double().mean():.1%}"
-    assert f"a member ({share} of all): site bad: " in card.answer  # the worse group comes first
+    assert f"A member is wrong on {share} of all; site bad: " in card.answer  # the worse group comes first
     assert "; site good: " in card.answer
     assert {*card.chart.ticks} == {"all samples", "bad", "good"}
     assert card.chart.curves[-1].name == "stands out"

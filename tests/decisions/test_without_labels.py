@@ -288,7 +288,7 @@ def test_the_command_writes_it_to_summary_and_page(bvalign, capsys):
     kept = calibrated(100, seed=1)
     np.savez("target.npz", logits=kept.logits[1:5].numpy(), members=NAMED[1:5])
     bvalign("analyze", "target.npz", "--source", "source.npz", "--out", "out")
-    assert "A member is wrong on about" in capsys.readouterr().out
+    assert "Expect a member to be wrong on" in capsys.readouterr().out
     summary = json.loads(Path("out/summary.json").read_text())
     found = summary["without_labels"]
     assert found["error_rate"]["recommended"]["method"] == "held_shares"

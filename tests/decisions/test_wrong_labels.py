@@ -109,7 +109,7 @@ def test_clusters_widen_the_interval():
 def test_nothing_suspicious_is_said():
     logits, true, _ = noisy_data(samples=100, noise=np.eye(6))
     answer = wrong_labels(analysed(logits + 60 * torch.eye(6)[true], true))
-    assert answer.card().answer.startswith("No label looks wrong: 0 of 100")
+    assert answer.card().answer.startswith("No label looks wrong: an estimated 0 of 100 are")
     assert answer.card().chart is None
     assert answer.card().beside == ""
     assert answer.summary()["most_suspicious"] == []

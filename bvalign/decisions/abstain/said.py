@@ -29,20 +29,20 @@ def answer(found: Found) -> str:
     if at.threshold is None:
         return (
             f"No threshold of the {NAMES[found.choice.name]} keeps the error rate of accepted "
-            f"predictions at {wanted} with {sure} confidence; of all predictions "
-            f"{with_ends(found.error)} are wrong. A larger --max-error, or more labelled samples "
-            f"than the {at.samples} that tested the thresholds, would find one."
+            f"predictions at {wanted} with {sure} confidence; of all predictions, "
+            f"{with_ends(found.error)} are wrong. Allow a larger --max-error, or label more "
+            f"samples than the {at.samples:,} that tested the thresholds."
         )
     if math.isinf(at.threshold):
         return (
-            f"Accept every prediction: at most {wanted} are wrong, with {sure} confidence; "
-            f"{at.wrong} of {at.samples} were, a share of {with_ends(found.error)}."
+            f"Accept every prediction: with {sure} confidence, at most {wanted} are wrong; here "
+            f"{at.wrong:,} of {at.samples:,} {_were(at.wrong)}, {with_ends(found.error)}."
         )
     return (
-        f"Accept {with_ends(found.accepted)} of the predictions, those with the "
-        f"{FIRST[found.choice.name]}: at most {wanted} of them are wrong, with {sure} confidence. "
-        f"Of {at.accepted} accepted here {at.wrong} were wrong; of all predictions "
-        f"{with_ends(found.error)} are."
+        f"Accept the {with_ends(found.accepted)} of the predictions with the "
+        f"{FIRST[found.choice.name]}: with {sure} confidence, at most {wanted} of them are wrong. "
+        f"Of the {at.accepted:,} accepted here, {at.wrong:,} {_were(at.wrong)} wrong; of all "
+        f"predictions, {with_ends(found.error)} are."
     )
 
 
@@ -129,7 +129,11 @@ def with_ends(number: Estimate) -> str:
     if ends is None:
         return percent(number.value)
     alone = "" if number.interval else ", over samples alone"
-    return f"{percent(number.value)} ({percent(ends[0])} to {percent(ends[1])}{alone})"
+    return f"{percent(number.value)} (95% CI {percent(ends[0])} to {percent(ends[1])}{alone})"
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"
 
 
 def _curve(found: Found, key: str, name: str) -> Curve:

@@ -94,17 +94,17 @@ class RepeatedAnswers(Decision):
         number = self.num_answers
         answers = "one answer" if number == 1 else f"{number} answers"
         words = [
-            f"An answer is right in {_percent(self.accuracy)} of {self.num_questions:,} questions "
-            f"with {answers} each."
+            f"An answer is right to {_percent(self.accuracy)} of {self.num_questions:,} questions, "
+            f"with {answers} to each."
         ]
         if number == 1:
             return f"{words[0]} One answer does not show how much answers differ."
         if self.noise is not None:
             words.append(self._noise())
         k, majority = (max(_with_members(found)) for found in (self.pass_at, self.majority_of))
-        last = f"One of {k} is right in {_percent(self.pass_at[k])}"
+        last = f"At least one of {k} is right to {_percent(self.pass_at[k])} of the questions"
         if majority > 1:
-            last += f", the majority of {majority} in {_percent(self.majority_of[majority])}"
+            last += f", the majority of {majority} to {_percent(self.majority_of[majority])}"
         if self.incoherence.value is not None:
             last += f"; {_percent(self.incoherence)} of the error is variance (incoherence)"
         return " ".join([*words, f"{last}."])
@@ -112,17 +112,17 @@ class RepeatedAnswers(Decision):
     def _noise(self) -> str:
         noise = self.noise
         bars = {
-            "twice the questions": noise.error_bar(questions=2.0),
+            "twice as many questions": noise.error_bar(questions=2.0),
             "any number of answers": noise.error_bar(repeats=math.inf),
         }
-        said = ", ".join(f"with {what} {_points(bar)}" for what, bar in bars.items())
+        said = " and ".join(f"{_points(bar)} with {what}" for what, bar in bars.items())
         enough, worth = noise.enough, ""
         if enough is not None:
             worth = f" ({enough} come{'s' * (enough == 1)} within 5% of that)"
         return (
-            f"The draw of the answers makes {noise.answer_share:.0%} of this noise, the draw of "
-            f"the questions the rest: the error bar of {_points(noise.error_bar())} would be "
-            f"{said}{worth}."
+            f"{noise.answer_share:.0%} of this uncertainty comes from the draw of the answers, the "
+            f"rest from the draw of the questions: the error bar of {_points(noise.error_bar())} "
+            f"would be {said}{worth}."
         )
 
     def _baseline(self) -> str:
@@ -162,7 +162,7 @@ def _with_members(found: Mapping[int, Estimate]) -> Mapping[int, Estimate]:
 
 def _percent(number: Estimate) -> str:
     ends = number.quoted_interval
-    interval = f" ({ends[0]:.1%} to {ends[1]:.1%})" if ends else ""
+    interval = f" (95% CI {ends[0]:.1%} to {ends[1]:.1%})" if ends else ""
     return f"{number.value:.1%}{interval}"
 
 

@@ -118,17 +118,17 @@ class Calibrate(Decision):
         entropy, error = self.before.cross_entropy, self.before.squared_calibration_error
         if self.best is None:
             return (
-                "Leave the probabilities as they are: on samples that it was not fitted to, no "
-                f"method lowers the cross-entropy of {entropy.value:.4f} nats; the best changes it "
-                f"by {said(self._change())}."
+                f"Leave the probabilities as they are: no method lowers the cross-entropy of "
+                f"{entropy.value:.4f} nats on samples that it was not fitted to; the best changes "
+                f"it by {said(self._change())}."
             )
         method = self.methods[self.best]
         return (
-            f"{_in_words(self.best, method.constants)} the cross-entropy from {entropy.value:.4f} "
-            f"to {method.after.cross_entropy.value:.4f} nats, by "
-            f"{said(method.change.cross_entropy)}, and the squared calibration error from "
-            f"{_error(error)} to {_error(method.after.squared_calibration_error)}, on samples that "
-            "it was not fitted to."
+            f"{_in_words(self.best, method.constants)} takes the cross-entropy from "
+            f"{entropy.value:.4f} to {method.after.cross_entropy.value:.4f} nats on samples that "
+            f"it was not fitted to, a change of {said(method.change.cross_entropy)}, and the "
+            f"squared calibration error from {_error(error)} to "
+            f"{_error(method.after.squared_calibration_error)}."
         )
 
     def _baseline(self) -> str:
@@ -136,7 +136,8 @@ class Calibrate(Decision):
         names = {BEFORE: "the probabilities as they are"} | NAMES
         words = f"Second best: {names[second]}"
         if second != BEFORE:
-            words += f", which changes it by {said(self.methods[second].change.cross_entropy)}"
+            change = said(self.methods[second].change.cross_entropy)
+            words += f", which changes the cross-entropy by {change}"
         ends = self.best_minus_next.quoted_interval
         clear = "" if ends and ends[1] < 0 else "not shown to be "
         return (
@@ -158,21 +159,21 @@ class Calibrate(Decision):
 def said(number: Estimate, digits: str = ".2g") -> str:
     """A number with the ends of its interval."""
     ends = number.quoted_interval
-    interval = f" ({ends[0]:{digits}} to {ends[1]:{digits}})" if ends else ""
+    interval = f" (95% CI {ends[0]:{digits}} to {ends[1]:{digits}})" if ends else ""
     return f"{number.value:{digits}}{interval}"
 
 
 def _error(number: Estimate) -> str:
     """An unbiased estimate is below zero about every second time where there is no error."""
-    return f"{number.value:.2g}" if number.value > 0 else "none that shows"
+    return f"{number.value:.2g}" if number.value > 0 else "one that cannot be told from zero"
 
 
 def _in_words(name: str, constants: Mapping[str, Estimate]) -> str:
     if name == "two_constants":
         agree, disagree = (said(constants[key], ".3g") for key in ("agree", "disagree"))
         return (
-            f"What members agree on times {agree}, what they disagree on times {disagree}: this "
-            "takes"
+            f"Multiplying what the members agree on by {agree} and what they disagree on by "
+            f"{disagree}"
         )
     whose = "the mean" if name == "mean" else "every member"
-    return f"A temperature of {said(constants['temperature'], '.3g')} for {whose} takes"
+    return f"A temperature of {said(constants['temperature'], '.3g')} for {whose}"

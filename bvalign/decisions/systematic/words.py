@@ -97,21 +97,26 @@ def _kinds(members: int, samples: int, numbers: Numbers) -> str:
     )
     if members == 1:
         return (
-            f"One member gets {errors:,} of {samples:,} samples wrong; which of them "
-            "others would get wrong, too, needs at least two members."
+            f"The member gets {errors:,} of {samples:,} samples wrong; it takes at least two "
+            "members to see which of these errors others share."
         )
     if not errors:
         return f"The ensemble gets all {samples:,} samples right: there are no errors."
     least = math.ceil(NEARLY_ALL * members - 1e-9)
     who = f"all {members}" if least == members else f"at least {least} of {members}"
     few = " With so few members, many of these would not last." if members < 5 else ""
+    rest = errors - systematic - chance
+    last = f" On {rest:,} no member is right, but their classes differ." if rest else ""
     return (
-        f"Of the ensemble's {errors:,} errors, {systematic:,} or "
-        f"{said(numbers['systematic_share'])} are systematic: {who} members vote for the same "
-        f"wrong class ({said(numbers['systematic'])} of the samples). {chance:,} are chance, where "
-        f"some members are right ({said(numbers['chance'])} of the samples); of the other "
-        f"{errors - systematic - chance:,} nobody is right, for different classes.{few}"
+        f"{systematic:,} of the ensemble's {errors:,} errors ({_share(numbers)}) are systematic: "
+        f"{who} members vote for the same wrong class. {chance:,} are due to chance: some members "
+        f"are right.{last}{few}"
     )
+
+
+def _share(numbers: Numbers) -> str:
+    """The systematic share of the errors with its interval, for inside of brackets."""
+    return said(numbers["systematic_share"]).replace(" (", ", 95% CI ").rstrip(")")
 
 
 def _groups(groups: Sequence[Group], overall: float) -> list[str]:
@@ -122,15 +127,16 @@ def _groups(groups: Sequence[Group], overall: float) -> list[str]:
     out = [group for group in tested if group.stands_out]
     out.sort(key=lambda g: (g.numbers["error_rate"].value <= overall, g.p_value))
     columns = ", ".join(dict.fromkeys(group.column for group in tested))
-    about = f"{len(out)} of {len(tested)} groups (by {columns}) stand out from the rest"
+    stand = "stands" if len(out) == 1 else "stand"
+    about = f"{len(out)} of {len(tested)} groups (by {columns}) {stand} out from the rest"
     named = [
         f"{_short(f'{group.column} {group.name}')}: {said(group.numbers['error_rate'])}"
         for group in out[:MOST_NAMED]
     ]
     if len(out) > MOST_NAMED:
         named.append(f"{len(out) - MOST_NAMED} more in groups.json")
-    rest = [f"Error rates of a member ({overall:.1%} of all): {'; '.join(named)}."] if named else []
-    return [f"{about} at a false discovery rate of {FALSE_DISCOVERIES:.0%}.", *rest]
+    rest = [f"A member is wrong on {overall:.1%} of all; {'; '.join(named)}."] if named else []
+    return [f"{about} (false discovery rate {FALSE_DISCOVERIES:.0%}).", *rest]
 
 
 def _points(name: str, rows: Sequence[tuple[int, Estimate]]) -> Curve:

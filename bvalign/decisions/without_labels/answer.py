@@ -99,8 +99,8 @@ class RiskWithoutLabels(Decision):
         parts = [
             found.warning or "",
             words.rates(said["error_rate"], said["ensemble_error_rate"]),
-            f"Risk {words.plain_number(said['risk'])}, squared bias "
-            f"{words.plain_number(said['bias_sq'])}; the source is {self.sources[0]}.",
+            f"The risk of a member should be {words.plain_number(said['risk'])} and the squared "
+            f"bias {words.plain_number(said['bias_sq'])}, as judged by {self.sources[0]}.",
             f"With the labels that are here, a member is wrong on {truth.value:.1%}."
             if truth
             else "",

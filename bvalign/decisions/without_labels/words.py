@@ -39,20 +39,20 @@ def percent(number: Estimate) -> str:
     """A rate with its interval.
 
     >>> percent(Estimate(0.24, (0.2, 0.3)))
-    '24.0% (20.0% to 30.0%)'
+    '24.0% (95% CI 20.0% to 30.0%)'
     """
     ends = number.quoted_interval
     if number.value is None or ends is None:
         return f"unknown ({number.reason})" if number.value is None else f"{number.value:.1%}"
     alone = "" if number.interval else ", samples alone"
-    return f"{number.value:.1%} ({ends[0]:.1%} to {ends[1]:.1%}{alone})"
+    return f"{number.value:.1%} (95% CI {ends[0]:.1%} to {ends[1]:.1%}{alone})"
 
 
 def rates(member: Estimate, ensemble: Estimate) -> str:
-    """Both error rates, with 95% intervals."""
+    """Both error rates."""
     return (
-        f"A member is wrong on about {percent(member)} of the samples, the ensemble on "
-        f"{percent(ensemble)}; 95% intervals."
+        f"Expect a member to be wrong on {percent(member)} of the samples, and the ensemble on "
+        f"{percent(ensemble)}."
     )
 
 
@@ -61,7 +61,7 @@ def plain_number(number: Estimate) -> str:
     ends = number.quoted_interval
     if number.value is None or ends is None:
         return "unknown" if number.value is None else f"{number.value:.3g}"
-    return f"{number.value:.3g} ({ends[0]:.3g} to {ends[1]:.3g})"
+    return f"{number.value:.3g} (95% CI {ends[0]:.3g} to {ends[1]:.3g})"
 
 
 def without_source(rows: Mapping[str, Mapping[str, Estimate]]) -> str:

@@ -16,7 +16,6 @@ from bvalign.show.figures.layout import legend_below, panels
 from bvalign.show.figures.lines import TITLES
 from bvalign.show.figures.scatter import Panel, log_limits, plot_panel
 from bvalign.show.figures.style import BOUND, FIT, GRID, HALO, LINES, OTHER_LINE
-from bvalign.show.quantities import title
 
 PANELS_PER_ROW, WIDE, LEAST_PANEL = 3, 8, 14
 """Panels in a row, one more in figures from WIDE inches; ems of the smallest."""
@@ -55,21 +54,19 @@ def alignment_multiples(runs: Mapping[str, RunScatter]) -> Figure:
     narrow = mpl.rcParams["figure.figsize"][0] < WIDE
     most, least = (PANELS_PER_ROW if narrow else PANELS_PER_ROW + 1), LEAST_PANEL
     options = {"sharex": True, "sharey": True}
-    figure, grid = panels(len(runs), 1.05, most=most, least=least, **options)
+    figure, grid = panels(len(runs), 1.15, most=most, least=least, **options)
     ends = [log_limits(run.panel) for run in runs.values()]
     limits = min(low for low, _ in ends), max(high for _, high in ends)
     for axes, (name, run) in zip(grid, runs.items(), strict=True):
         size = {"num_members": run.num_members, "num_classes": run.num_classes}
         plot_panel(axes, run.panel, run.correct, **size, limits=limits)
-        axes.set(xlabel="", ylabel="")
         axes.set_title(wrapped(name), fontsize=mpl.rcParams["xtick.labelsize"])
         for handle in axes.get_legend_handles_labels()[0]:  # numbers of one run say nothing here
             handle.set_label(re.sub(r"( \(|: ).*", "", handle.get_label()))
-        axes.tick_params(labelleft=axes.get_subplotspec().is_first_col())
-        if axes in grid[-axes.get_gridspec().ncols :]:
-            axes.tick_params(labelbottom=True)
-    figure.supxlabel(f"{title('bias_sq')}, plug-in (squared probability)", fontsize="medium")
-    figure.supylabel(f"{title('variance')}, plug-in (squared probability)", fontsize="medium")
+        outer = axes in grid[-axes.get_gridspec().ncols :], axes.get_subplotspec().is_first_col()
+        axes.tick_params(labelbottom=outer[0], labelleft=outer[1])
+        axes.xaxis.label.set_visible(outer[0])
+        axes.yaxis.label.set_visible(outer[1])
     legend_below(figure)
     return figure
 

@@ -35,7 +35,7 @@ VARIABLES = {
 """Colour -> variable of the page's style sheet that stands for it."""
 
 MOST_VECTORS = 300
-"""Points of a cloud that a page holds one by one; more of them are a picture inside the figure."""
+"""Points of a figure that a page holds one by one; more of them are a picture inside the figure."""
 
 DPI, FILTER = 144, 'style="filter: var(--picture, none)"'
 """Of these pictures."""
@@ -63,8 +63,9 @@ def svg(plot: Plot, name: str, width: float | None = None) -> str:
     with styled(PAGE, width), mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure = plot.draw()
         clouds = figure.findobj(PathCollection)
-        for cloud in clouds:  # each point would be an element of the page
-            cloud.set_rasterized(len(cloud.get_offsets()) > MOST_VECTORS)
+        points = sum(len(cloud.get_offsets()) for cloud in clouds)
+        for cloud in clouds:
+            cloud.set_rasterized(points > MOST_VECTORS)
         shaded = any(cloud.get_array() is not None for cloud in clouds)
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(content, format="svg", dpi=DPI, transparent=True, metadata=metadata)

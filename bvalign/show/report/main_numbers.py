@@ -60,6 +60,17 @@ def main_numbers(analysis: Analysis | UnlabelledAnalysis) -> list[MainNumber]:
     return [row for row in rows if row.number.value is not None]
 
 
+def tables(analysis: Analysis | UnlabelledAnalysis) -> dict[str, str]:
+    """Returns table.tex and main_numbers.csv, by file name.
+
+    Args:
+        analysis: the results.
+    """
+    rows = main_numbers(analysis)
+    size = {"N": analysis.num_samples, "M": analysis.num_members}
+    return {"table.tex": as_tex(rows, size), "main_numbers.csv": as_csv(rows)}
+
+
 def as_csv(rows: Sequence[MainNumber]) -> str:
     """Writes the numbers, rounded to what their intervals support."""
     file = io.StringIO()

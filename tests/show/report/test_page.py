@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from bvalign import analyze, open_predictions, write_report
-from bvalign.show.figures.scatter import Panel, alignment_scatter
 from bvalign.show.report import write
 from bvalign.show.report.explorer import data as interactive
 from bvalign.show.report.page.galleries import extremes_first, scores
@@ -263,10 +262,9 @@ def test_ten_thousand_images_stay_within_the_limit():
     [(1, 0), (2, 0), (3, 0), (6, 0), (6, 1)],
     ids=["one", "two", "three", "right", "wrong"],
 )
-def test_reports_of_degenerate_predictions_are_written(tmp_path, monkeypatch, members, shift):
+def test_reports_of_degenerate_predictions_are_written(tmp_path, members, shift):
     source = predictions(samples=40, members=members, wrong=0)
     source = replace(source, target=(source.target + shift) % 5)
-    monkeypatch.setitem(write.DPI, "png", 40)
     write_report(analyze(source), source, {"source": "x"}, tmp_path)
     text = (tmp_path / "report.html").read_text()
     assert ("Most variable" in text) == (members > 1)
@@ -277,22 +275,6 @@ def test_a_page_of_votes_is_written(tmp_path):
     logits, target = aligned_ensemble(members=4, samples=30, sigma=6)
     np.savez(tmp_path / "votes.npz", votes=logits.argmax(dim=-1), labels=target)
     assert "votes" in html(open_predictions(tmp_path / "votes.npz")[0])
-
-
-def test_pdfs_are_vectors_with_a_picture_of_the_cloud(tmp_path):
-    rng = np.random.default_rng(0)
-    panel = Panel("plug-in", *rng.uniform(size=(2, 3000)))
-    for name in ("a", "b"):
-        figure = alignment_scatter([panel], np.full(3000, True), num_members=4, num_classes=5)
-        png = write.save_figure(figure, tmp_path / name, pdf=True)
-        assert (tmp_path / f"{name}.png").read_bytes() == png
-    pdf = (tmp_path / "a.pdf").read_bytes()
-    assert b"/Subtype /Image" in pdf
-    assert len(pdf) < 300_000  # a point is no path
-    assert pdf == (tmp_path / "b.pdf").read_bytes()
-    write.save_figure(figure, tmp_path / "a")
-    assert (tmp_path / "a.png").read_bytes() == png
-    assert not (tmp_path / "a.pdf").exists()  # of another report
 
 
 def test_sheets_hold_a_row_of_so_many_columns():

@@ -14,7 +14,7 @@ function drawPlot() {
   const back = svg("g", {"clip-path": "url(#plot-clip)"}), front = back.cloneNode();
   under.replaceChildren(back);
   over.replaceChildren(clip(), front);
-  drawAxes(under, scale, view.names.map(name => `${name} (${page.seen[view.y].unit})`.replace("1 − confidence (squared probability)", "1 − confidence (probability)")));
+  drawAxes(under, scale, view.axes);
   if (view.edge.y.some(y => y !== null)) back.append(infeasible(view.edge, scale));
   if (view.diagonal) front.append(svg("path", {class: "diagonal", d: path({x: diagonal(scale), y: diagonal(scale)}, scale)}));
   for (const line of view.lines) front.append(svg("path", {class: "halo", d: path(line, scale)}));

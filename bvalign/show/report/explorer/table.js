@@ -6,7 +6,7 @@ function columnOf([key, {title, unit, kind}]) {
   const values = columns[key], number = kind === "number" && key !== "index";
   const made = {colId: key, headerName: title, headerTooltip: kind === "number" ? unit : undefined, flex: 1,
     minWidth: Math.min(Math.max(84, 46 + 7.5 * title.length), 190)};
-  if (kind === "class") return {...made, minWidth: 130, valueGetter: ({data}) => page.classes[values[data.row]]};
+  if (kind === "class") return {...made, minWidth: 108, valueGetter: ({data}) => page.classes[values[data.row]]};
   const comparator = (a, b, {data: {row: i}}, {data: {row: j}}) => order(values[i], values[j]);
   return {...made, comparator, valueGetter: ({data}) => values[data.row],     valueFormatter: ({data}) => shownValue(key, data.row), type: number || key === "index" ? "rightAligned" : undefined, cellClass: "ag-right-aligned-cell number"};
 }
@@ -21,7 +21,7 @@ function columnDefinitions() {
   const found = Object.entries(page.seen).filter(([key]) => key !== "correct").map(columnOf);
   if (page.picture) {
     const image = page.picture === "image";
-    found.splice(1, 0, {colId: "picture", headerName: page.named ? "name" : page.picture, sortable: false, flex: image ? 0 : 3, width: 76, minWidth: image ? 76 : 320,
+    found.splice(1, 0, {colId: "picture", headerName: page.named ? "name" : page.picture, sortable: false, flex: image ? 0 : 3, width: 76, minWidth: image ? 76 : 280,
       cellRenderer: ({data}) => picture(data.row, "small"), valueGetter: ({data}) => image ? columns.index[data.row] : texts()[data.row]});
   }
   return found;

@@ -95,11 +95,16 @@ def _view(
     x, y = analysis[view.x], analysis[view.y]
     log_x, log_y = _log_ends(x, y, square=view is not UNLABELLED)
     ends = _grid(10 ** log_x[0], max(10 ** log_x[1], 1.0))
+    names = ["1 − confidence" if view is UNLABELLED else title(view.x), title(view.y)]
+    columns = analysis.columns()
     return {
         "title": view.title,
         "x": view.x,
         "y": view.y,
-        "names": ["1 − confidence" if view is UNLABELLED else title(view.x), title(view.y)],
+        "names": names,
+        "axes": [
+            f"{name} ({columns[k].unit.name})" for name, k in zip(names, view[1:3], strict=True)
+        ],
         "log": [log_x, log_y],
         "linear": [_linear(x, 1.05), _linear(y, 1.1)],
         "lines": _lines(analysis, view, x, y),

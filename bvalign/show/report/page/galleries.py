@@ -142,7 +142,7 @@ def _card(
     }
 
 
-def _facts(at: dict[str, float], members: int) -> list[str]:
+def _facts(at: dict[str, float | int], members: int) -> list[str]:
     """What a card says of a sample, line by line."""
     if "label" not in at:
         said = [f"confidence {at['confidence']:.0%}"]

@@ -10,7 +10,7 @@ from bvalign.decisions import Decisions
 from bvalign.predictions import Predictions
 from bvalign.show.quantities import QUANTITIES, title
 from bvalign.show.report.explorer.explored import explore
-from bvalign.show.report.main_numbers import as_csv, as_tex, main_numbers
+from bvalign.show.report.main_numbers import tables
 from bvalign.show.report.page.contents import contents
 from bvalign.show.report.page.galleries import galleries
 from bvalign.show.report.page.numbers import all_numbers
@@ -82,11 +82,16 @@ def page(
 
 def _tables(analysis: Analysis | UnlabelledAnalysis) -> dict[str, tuple[str, str]]:
     """The main numbers as files inside the page: name -> content as an address, what it is."""
-    rows = main_numbers(analysis)
-    size = {"N": analysis.num_samples, "M": analysis.num_members}
+    found = tables(analysis)
     return {
-        "main_numbers.csv": (_address("text/csv", as_csv(rows)), "the main numbers, rounded"),
-        "table.tex": (_address("text/plain", as_tex(rows, size)), "the same for LaTeX (booktabs)"),
+        "main_numbers.csv": (
+            _address("text/csv", found["main_numbers.csv"]),
+            "the main numbers, rounded",
+        ),
+        "table.tex": (
+            _address("text/plain", found["table.tex"]),
+            "the same for LaTeX (booktabs)",
+        ),
     }
 
 
