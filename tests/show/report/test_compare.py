@@ -329,9 +329,10 @@ def test_the_command_writes_page_table_and_figures(bvalign, monkeypatch, capsys)
         assert difference["value"] == pytest.approx(a - b, abs=1e-12)
         assert difference["interval"][0] <= difference["value"] <= difference["interval"][1]
         assert difference["apart"] or difference["sentence"] in page
-    names = ("alignment", "slopes", "differences")
-    figures = {f"{name}.{kind}" for name in names for kind in ("png", "pdf")}
-    assert {f.name for f in Path("out/all/figures").iterdir()} == figures
+    assert page.count("<svg xmlns:xlink") == 2
+    assert {f.name for f in Path("out/all").iterdir()} == {
+        *(f"compare.{kind}" for kind in ("html", "csv", "json"))
+    }
 
 
 def test_names_of_samples_do_not_matter(tmp_path):
