@@ -1,4 +1,4 @@
-"""Every page in a browser: accessible, in light and dark, at two widths, on paper; its links lead."""
+"""Every page in a browser: accessible, in light and dark, at two widths, printed; links lead."""
 
 import re
 from urllib.parse import urlsplit

@@ -37,6 +37,7 @@ def test_a_page_of_more_samples_than_it_can_hold_says_so(monkeypatch):
     assert "100 are left out; samples.csv has all" in html(predictions())
 
 
+@pytest.mark.slow
 def test_ten_thousand_images_stay_within_the_limit():
     noise = images(10_000, side=32, seed=1).astype(np.float32)
     smooth = sum(np.roll(noise, shift, axis) for shift in range(4) for axis in (2, 3)) / 8
@@ -46,6 +47,18 @@ def test_ten_thousand_images_stay_within_the_limit():
     number = int(re.search(r'"thumbnails":(\d+)', text).group(1))
     assert number >= 2000
     assert "Thumbnails are compressed" in text
+
+
+@pytest.mark.slow
+def test_many_long_texts_stay_within_the_limit():
+    rng = np.random.default_rng(0)
+    letters = rng.integers(32, 127, size=(10_000, 3000), dtype=np.uint8)
+    lengths = rng.integers(20, 3000, size=10_000)
+    texts = [bytes(row[:n]).decode() for row, n in zip(letters, lengths, strict=True)]
+    text = html(predictions(samples=10_000, members=2, texts=tuple(texts)))
+    assert 0.9 * MOST_BYTES < len(text.encode()) <= MOST_BYTES
+    number = re.search(r"([\d,]+) long texts are shortened", text).group(1)
+    assert 0 < int(number.replace(",", "")) < 10_000
 
 
 @pytest.mark.parametrize(
