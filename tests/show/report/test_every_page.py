@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """Every page in a browser: accessible, in light and dark, at two widths, printed; links lead."""
-=======
-"""Every kind of page in a browser: its parts are there, and axe finds nothing serious."""
->>>>>>> main
 
 import re
 from urllib.parse import urlsplit
