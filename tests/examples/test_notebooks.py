@@ -53,7 +53,7 @@ def test_all_notebooks_are_listed():
 def test_a_notebook_is_short_and_kept_with_its_outputs(name):
     notebook = stored(name)
     assert (FOLDER / f"{name}.ipynb").stat().st_size <= MOST_BYTES
-    assert 10 <= len(notebook["cells"]) <= 17
+    assert 10 <= len(notebook["cells"]) <= 15
     assert "You learn" in source(notebook["cells"][0])
     code = cells(notebook, "code")
     assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
