@@ -21,7 +21,7 @@ function columnDefinitions() {
   const found = Object.entries(page.seen).filter(([key]) => key !== "correct").map(columnOf);
   if (page.picture) {
     const image = page.picture === "image";
-    found.splice(1, 0, {colId: "picture", headerName: page.named ? "name" : page.picture, sortable: false, flex: image ? 0 : 3, width: 76, minWidth: image ? 76 : 280,
+    found.splice(1, 0, {colId: "picture", headerName: page.picture, sortable: false, flex: image ? 0 : 3, width: 76, minWidth: image ? 76 : 280,
       cellRenderer: ({data}) => picture(data.row, "small"), valueGetter: ({data}) => image ? columns.index[data.row] : texts()[data.row]});
   }
   return found;
@@ -70,12 +70,12 @@ function openRow(row) {
   opening = false;
 }
 
-let marked = null;
+// Rows that are drawn later have their class from rowClassRules; to draw rows again takes the focus.
 function revealInTable(row) {
   if (!grid) return;
-  const nodes = [marked, row].filter(k => k !== null).map(k => grid.getRowNode(String(k)));
-  marked = row;
-  grid.redrawRows({rowNodes: nodes.filter(Boolean)});
+  for (const made of document.querySelectorAll("#table .ag-row")) {
+    made.classList.toggle("pinned", made.getAttribute("row-id") === String(row));
+  }
   if (row !== null && !opening && failed[row] === 0) grid.ensureNodeVisible(grid.getRowNode(String(row)), "middle");
 }
 
@@ -105,12 +105,16 @@ function showExport() {
 
 const quoted = text => /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 
-// The columns are those of samples.csv, with the names of the classes; rows stand as in the table.
+// The columns are those of samples.csv, and the names of the classes; rows stand as in the table.
 function csv() {
-  const named = Object.entries(page.seen).filter(([, {kind}]) => kind === "class").map(([key]) => key);
-  const keys = Object.keys(page.seen), head = [...keys, ...page.named ? ["sample"] : [], ...named.map(key => `${key}_name`)];
-  const lines = chosenRows().map(row => [...keys.map(key => String(columns[key][row])), ...page.named ? [quoted(texts()[row])] : [], ...named.map(key => quoted(page.classes[columns[key][row]]))].join(","));
-  return [head.join(","), ...lines, ""].join("\n");
+  const cells = Object.keys(page.seen).map(key => [key, row => String(columns[key][row])]);
+  if (page.names) cells.splice(1, 0, ["sample", row => quoted(page.names[row])]);
+  const named = page.classes.some((name, k) => name !== String(k)) ? Object.keys(page.seen) : [];
+  for (const key of named.filter(key => page.seen[key].kind === "class")) {
+    cells.push([`${key}_name`, row => quoted(page.classes[columns[key][row]])]);
+  }
+  const lines = chosenRows().map(row => cells.map(([, text]) => text(row)).join(","));
+  return [cells.map(([key]) => key).join(","), ...lines, ""].join("\n");
 }
 
 byId("export").addEventListener("click", () => {
