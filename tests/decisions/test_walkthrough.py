@@ -14,6 +14,7 @@ from tests.ensembles import aligned_ensemble
 PAGE = (ROOT / "docs" / "decisions" / "README.md").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_figures")
 def test_from_an_npz_to_three_answers(bvalign, capsys):
     logits, target = aligned_ensemble(members=6, samples=300, classes=3)

@@ -12,11 +12,11 @@ from tests.processes import TINY
 SAMPLES = 240
 
 
-def predictions(*names, labels=True):
+def predictions(*names, labels=True, samples=SAMPLES):
     """Writes the same members on samples of their own for each name, such as `mine.npz`."""
-    logits, target = mixed_ensemble(members=6, samples=SAMPLES * len(names))
+    logits, target = mixed_ensemble(members=6, samples=samples * len(names))
     for k, name in enumerate(names):
-        rows = slice(k * SAMPLES, (k + 1) * SAMPLES)
+        rows = slice(k * samples, (k + 1) * samples)
         arrays = {"labels": target[rows]} if labels else {}
         np.savez(name, logits=logits[:, rows], **arrays)
 
@@ -44,7 +44,9 @@ def tables():
 
 
 def runs(bvalign, *names):
-    """Trains a tiny ensemble for each name."""
+    """Trains a tiny ensemble for each name, and writes predictions with families of questions."""
+    predictions("predictions.npz")
+    _table("families.csv", ["index", "cluster"], ([n, n // 4] for n in range(SAMPLES)))
     for k, name in enumerate(names):
         own = [f"--trainer.default_root_dir=runs/{name}", f"--model.lr=0.{k + 1}"]
         bvalign("fit", *TINY, "--trainer.logger=false", "--model.members=3", *own)

@@ -128,8 +128,8 @@ def curves_band(
             measured.
     """
     labels = {
-        "train_loss": "training loss (nats)",
-        "val_accuracy": "validation accuracy (fraction)",
+        "train_loss": "training loss\n(nats)",
+        "val_accuracy": "validation accuracy\n(fraction)",
     }
     figure, grid = panels(len(values), 0.75)
     for (name, members), axes in zip(values.items(), grid, strict=True):

@@ -202,13 +202,17 @@ def point_area(number: int) -> float:
 def _plot_bounds(axes: Axes, num_members: int, num_classes: int, *, bounded: bool) -> None:
     low, high = axes.get_xlim()
     limits, thin = axes.get_ylim(), 0.7 * mpl.rcParams["lines.linewidth"]
-    grid = np.geomspace(max(low, 1e-300), high, 400) if axes.get_xscale() == "log" else None
-    b = np.linspace(low, high, 800) if grid is None else grid
-    axes.plot(b, b, color=FIT, lw=thin, ls="--", label="variance = squared bias")
+    b = np.linspace(low, high, 200)  # where the bound bends
+    if axes.get_xscale() == "log":
+        b = np.sort(np.append(np.geomspace(low, high, 100), b[b > 0.1]))
+    axes.plot(
+        [low, high], [low, high], color=FIT, lw=thin, ls="--", label="variance = squared bias"
+    )
     if bounded:
         if num_members > 2:
             text = f"ceiling: {num_members - 1} × squared bias"
-            axes.plot(b, (num_members - 1) * b, color=BOUND, lw=thin, label=text)
+            ceiling = [(num_members - 1) * low, (num_members - 1) * high]
+            axes.plot([low, high], ceiling, color=BOUND, lw=thin, label=text)
         top = feasible_variance(b, num_members, num_classes)
         style = {"color": AREA, "alpha": 0.25, "lw": 0, "zorder": 0}
         axes.fill_between(b, top, limits[1], label="not feasible", **style)
@@ -223,7 +227,7 @@ def _plot_lines(
     x = panel.bias_sq[correct & (panel.bias_sq > 0) & (panel.variance > 0)]
     if not len(x):
         return
-    b = np.geomspace(x.min(), x.max(), 200)
+    b = np.geomspace(x.min(), x.max(), 100)
     centre, width = float(np.log(x).mean()), mpl.rcParams["lines.linewidth"]
     top = feasible_variance(b, *size) if panel.bounded else np.full_like(b, np.inf)
     for number, line in enumerate(panel.lines):

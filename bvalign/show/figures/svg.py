@@ -88,5 +88,6 @@ def _inside_a_page(text: str, name: str, alt: str) -> str:
     for colour, variable in VARIABLES.items():
         body = re.sub(rf"{colour}\b", f"var(--{variable})", body, flags=re.IGNORECASE)
     body = re.sub(r"\s*\n\s*", "\n", body)
+    body = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag[0]), body)
     box, quoted = root.group(3), html.escape(alt)
     return ROOT.format(width=sizes[0], height=sizes[1], box=box, alt=quoted) + body

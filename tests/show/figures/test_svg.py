@@ -14,7 +14,7 @@ ALT = 'A "cloud" of points < 1 & a line'
 
 def scatter(samples):
     x = np.geomspace(1e-6, 1e-1, samples)
-    panel = Panel("plug-in", x, x**0.9 / 3, [Line("ols", 0.9, -1.1)])
+    panel = Panel("plug-in", x, x**0.9 / 3, [Line("ols", 0.9123, -1.1)])
     size = {"num_members": 8, "num_classes": 3}
     return Plot(lambda: alignment_scatter([panel], x < 1e-2, **size), "caption", ALT, {})
 
@@ -31,6 +31,7 @@ def test_a_figure_is_an_image_with_its_text(few):
     texts = {"".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text")}
     assert "not feasible" in texts
     assert "variance, plug-in" in texts
+    assert "these members: slope 0.912" in texts
     assert not [node for node in root.iter() if node.tag.endswith(("style", "metadata", "title"))]
     assert "DejaVu" not in few
 

@@ -1,4 +1,4 @@
-"""Reports of all kinds of predictions are written, escaped, without anything to fetch, and small."""
+"""Reports of all kinds of predictions are written, escaped, self-contained and small."""
 
 import re
 from dataclasses import replace
