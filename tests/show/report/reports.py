@@ -1,10 +1,7 @@
 """Reports that tests look at in a browser."""
 
-import re
-
 import numpy as np
 
-from bvalign import analyze
 from tests.ensembles import aligned_ensemble, predictions_of
 
 EVIL = ("<script>document.title = 'broken'</script>", "</script><b>", "ship & co", "'\"", "{{ 7 }}")
