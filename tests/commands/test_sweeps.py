@@ -38,7 +38,7 @@ def at_once(commands, environments):
         for command, environment in zip(commands, environments, strict=True)
     ]
     outputs = [process.communicate(timeout=PATIENCE)[0] for process in started]
-    assert [process.returncode for process in started] == [0] * len(started), outputs
+    assert [process.returncode for process in started] == [0] * len(started), "\n".join(outputs)
     return outputs
 
 
@@ -54,8 +54,9 @@ def environment():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_trials_of_a_sweep_at_once(environment):
-    widths, environments = [4, 8, 16], []
+    widths, environments = [4, 8], []
     for width in widths:
         parameters = Path(f"config-{width}.yaml")
         parameters.write_text(yaml.safe_dump({"model.width": {"value": width}}))
@@ -73,12 +74,12 @@ def test_trials_of_a_sweep_at_once(environment):
     assert not any("WARNING" in output or "gnoring" in output for output in outputs)
     roots = sorted(Path("runs").iterdir())
     assert roots[0].name == "digits-mlp"
-    assert len(roots) == 3
+    assert len(roots) == 2
     found = {RunDirectory(root).identity["model.arch_args.width"]: root for root in roots}
     assert set(found) == set(widths)
     said = [line for output in outputs for line in output.splitlines() if "another conf" in line]
-    assert len(said) == 2
-    assert all("(model.arch_args.width: " in line for line in said)
+    assert len(said) == 1
+    assert "has another configuration (model.arch_args.width: " in said[0]
     for width, root in found.items():
         (path,) = root.glob("wandb/offline-run-*/*.wandb")
         assert path.name == f"run-trial{width}.wandb"  # that of the agent
@@ -91,6 +92,7 @@ def test_trials_of_a_sweep_at_once(environment):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_workers_and_ranks_of_two_configurations_find_their_directories():
     options = ("fit", *SMALL, "--model.pack_size=1", "--trainer.logger=false")
     ranks = ("--trainer.accelerator=cpu", "--trainer.devices=2")

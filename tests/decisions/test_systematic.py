@@ -156,7 +156,9 @@ def test_the_chart_names_groups_and_says_which_stand_out():
     assert bad.adjusted < 1e-6
     card = found.card()
     share = f"{wrong.double().mean():.1%}"
-    assert f"A member is wrong on {share} of all; site bad: " in card.answer  # the worse group comes first
+    assert (
+        f"A member is wrong on {share} of all; site bad: " in card.answer
+    )  # the worse group comes first
     assert "; site good: " in card.answer
     assert {*card.chart.ticks} == {"all samples", "bad", "good"}
     assert card.chart.curves[-1].name == "stands out"

@@ -32,10 +32,10 @@ class Block(NamedTuple):
         return sum(bool(w) and w[0] not in ("for", "do", "done", "#") for w in words)
 
     @property
-    def lines(self):
-        """Lines of Python that are bvalign's, or all where none is marked."""
+    def added(self):
+        """Lines of a script that are bvalign's, or all where none is marked."""
         lines = [line for line in self.code.splitlines() if line.strip()]
-        return len([line for line in lines if line.endswith(ADDED)] or lines)
+        return [line for line in lines if line.endswith(ADDED)] or lines
 
 
 def marked():
@@ -46,18 +46,13 @@ def marked():
 
 
 def type_block(block):
-    """Types a block as its reader does, in this folder; returns what is printed."""
-    if block.language == "bash":
-        assert block.commands <= MOST_COMMANDS
-        command = ["bash", "-euo", "pipefail", "-c", block.code]
-    else:
-        assert block.lines <= MOST_LINES
-        Path("script.py").write_text(block.code)
-        command = [sys.executable, "script.py"]
+    """Types the commands of a block in this folder; returns what they print."""
+    assert block.language == "bash"
+    assert block.commands <= MOST_COMMANDS
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     wandb = {f"WANDB_{name}_DIR": str(Path.cwd() / "home") for name in ("DATA", "CACHE")}
     done = subprocess.run(
-        command,
+        ["bash", "-euo", "pipefail", "-c", block.code],
         env=os.environ | wandb | {"PATH": path, "WANDB_MODE": "offline"},
         capture_output=True,
         text=True,

@@ -1,5 +1,6 @@
 """A callback that follows the alignment while members train."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -88,10 +89,11 @@ class AlignmentScatter(Callback):
         if not self.complete:
             return
         values = self._log("test", trainer, pl_module)
-        if self.run is None:
+        loggers = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
+        if self.run is None and loggers:
             columns = _columns(self.metrics["test"], values)
             if trainer.is_global_zero:
-                self._log_samples(trainer, columns)
+                self._log_samples(loggers, columns, trainer.datamodule)
 
     def _sees_all(self, trainer: Trainer, stage: str) -> bool:
         """Finds out whether the stage covers all samples; says why it does not, once."""
@@ -102,19 +104,17 @@ class AlignmentScatter(Callback):
         self.complete = why is None
         return self.complete
 
-    def _log_samples(self, trainer: Trainer, columns: dict[str, Tensor]) -> None:
-        loggers = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
-        arrays = {name: column.cpu().numpy() for name, column in columns.items()}
-        given, shown = getattr(trainer.datamodule, "samples", None), (None, None)
-        if loggers and given is not None:
-            samples = given()
-            names, shown = (
-                np.array(samples.class_names, dtype=object),
-                (samples.images, samples.texts),
-            )
+    def _log_samples(
+        self, loggers: Sequence[WandbLogger], columns: dict[str, Tensor], data: Any
+    ) -> None:
+        arrays, shown = {name: column.cpu().numpy() for name, column in columns.items()}, ()
+        if hasattr(data, "samples"):
+            samples = data.samples()
+            names = np.array(samples.class_names, dtype=object)
             arrays |= {key: names[arrays[key]] for key in ("label", "prediction")}
+            shown = (samples.images, samples.texts)
         for logger in loggers:
-            log_samples(logger, arrays, *shown, self.max_rows)
+            log_samples(logger, arrays, *shown, max_rows=self.max_rows)
 
     def _update(self, stage: str, outputs: dict[str, Tensor]) -> None:
         if not isinstance(outputs, dict) or not set(KEYS) <= outputs.keys():

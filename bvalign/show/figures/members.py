@@ -128,7 +128,7 @@ def curves_band(
             measured.
     """
     labels = {
-        "train_loss": "training loss (nats)",
+        "train_loss": "training loss\n(nats)",
         "val_accuracy": "validation accuracy\n(fraction)",
     }
     figure, grid = panels(len(values), 0.75)

@@ -5,6 +5,9 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+DPI = 150
+"""Of images in W&B, which shows them large."""
+
 ABLE = (WandbLogger, TensorBoardLogger)
 """Loggers that can show figures."""
 
@@ -19,6 +22,7 @@ def log_figure(logger: Logger, key: str, figure: Figure, step: int | None = None
         step: of the trainer, if the figure belongs to one.
     """
     if isinstance(logger, WandbLogger):
+        figure.set_dpi(DPI)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         logger.log_image(key, images=[np.asarray(canvas.buffer_rgba())[..., :3]], step=step)

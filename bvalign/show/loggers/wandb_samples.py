@@ -81,6 +81,8 @@ def log_points(logger: WandbLogger, columns: Columns, max_rows: int = 10_000) ->
     import wandb
 
     usable = np.flatnonzero((columns["bias_sq"] > 0) & (columns["variance"] > 0))
+    if not len(usable):  # as of one member
+        return
     rows = usable[_subsample(len(usable), max_rows)]
     kept = {name: column[rows] for name, column in columns.items()}
     correct = kept["correct"].astype(bool)

@@ -58,3 +58,10 @@ def test_all_rows_when_they_fit():
     assert wandb_samples._subsample(5, 5).tolist() == list(range(5))
     part = wandb_samples._subsample(1000, 10)
     assert len(set(part.tolist())) == 10
+
+
+def test_one_member_has_no_points():
+    experiment = Experiment()
+    columns = {name: np.zeros(4) for name in TABLE}
+    wandb_samples.log_points(WandbLogger(experiment=experiment), columns)
+    assert experiment.logged == {}

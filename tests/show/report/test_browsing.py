@@ -181,16 +181,18 @@ def test_a_brush_shows_its_samples_in_the_table_and_the_histograms(pictured, ope
 @in_chromium
 def test_a_lasso_becomes_a_list_of_its_samples(pictured, open_page):
     path, result = pictured
-    page = usable(open_page(path, "axes=linear"))
+    page = usable(open_page(path))
     x, y, width, height = box(page, "#plot")
     page.check("#modes [value=lasso]")
-    corners = [(0.1, 0.95), (0.1, 0.2), (0.5, 0.2), (0.3, 0.95)]
+    corners = [(0.2, 0.9), (0.2, 0.2), (0.7, 0.2), (0.3, 0.9)]
     drag(page, *[(x + u * width, y + v * height) for u, v in corners])
     sides = re.search(r"lasso=([^&]*)", page.evaluate("decodeURIComponent(location.hash)")).group(1)
-    polygon = [tuple(map(float, pair.split(","))) for pair in sides.replace("+", " ").split(" ")]
-    inside = [
-        within(polygon, *at) for at in zip(result["bias_sq"], result["variance"], strict=True)
+    polygon = [
+        tuple(np.log(float(value)) for value in pair.split(","))
+        for pair in sides.replace("+", " ").split(" ")
     ]
+    points = np.log([result["bias_sq"], result["variance"]]).T
+    inside = [within(polygon, *point) for point in points]
     assert 0 < sum(inside) < 150
     assert sorted(ids(page)) == (100 + np.flatnonzero(inside)).tolist()
 

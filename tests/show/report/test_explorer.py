@@ -78,6 +78,7 @@ def test_named_filters_are_what_they_say(analysed):
         "confidently-wrong": wrong & (mean.max(axis=-1) >= 0.9),
         "split-votes": most <= 4,
         "systematic": wrong & (main != label) & (most >= 0.9 * MEMBERS),
+        "chance": wrong & (most < 0.9 * MEMBERS) & (votes == label).any(axis=0),
         "not-accepted": ~decisions["abstain"].columns()["accepted"].values.numpy(),
     }
     for key, mask in expected.items():

@@ -8,9 +8,10 @@ from rich.console import Console
 
 from bvalign.analysis.intervals import Estimate, exponential
 from bvalign.analysis.slopes import FLAGS
-from bvalign.show.report.page.sentences import cautions, in_words
+from bvalign.show.report.page.sentences import cautions, of_alignment, of_risk
 from bvalign.show.report.summary_json import plain
 from bvalign.show.report.terminal import print_main_numbers
+from bvalign.show.rounding import rounded
 from tests.analysed import analysed
 from tests.ensembles import aligned_ensemble
 
@@ -36,15 +37,14 @@ def test_the_end_is_a_table_on_a_terminal_and_lines_elsewhere(capsys):
     assert "95% interval" in text
     population = analysis.alignment.logit_slope
     for name in ("slope", "offset"):
-        value, (low, high), *_ = getattr(population, name)
-        found = table_rows(text)[f"population {name}"]
-        assert found == (f"{value:.3f}", f"{low:.3f} to {high:.3f}")
+        value, low, high = rounded(getattr(population, name))
+        assert table_rows(text)[f"population {name}"] == (value, f"{low} to {high}")
 
 
 def test_nothing_but_intervals_stands_under_that_word():
     for logits, target in (aligned_ensemble(samples=200), aligned_ensemble(members=2, samples=40)):
         analysis = analysed(logits, target)
-        rows, number = table_rows(on_terminal(analysis)), r"-?[\d.e-]+"
+        rows, number = table_rows(on_terminal(analysis)), r"-?[\d.e+-]+"
         alone = ", samples alone" if len(logits) == 2 else ""
         for name, (_, ends) in rows.items():
             assert re.fullmatch(f"({number} to {number}{alone}|)", ends), name
@@ -103,26 +103,28 @@ def summary_with(value, ends, *, members=8, flags=(), name="interval"):
 
 
 def test_the_slope_is_put_into_words_with_its_offset():
-    text = "\n".join(in_words(summary_with(1.0, [0.5, 2.0])))
-    assert "goes with 10.0 times (3.2 to 100.0) the variance" in text
-    slope, offset = "1.000 (95% interval 0.500 to 2.000)", "-2.000 (95% interval -2.500 to -1.500)"
-    assert f"a slope of {slope} and an offset of {offset} (logit_slope)" in text
+    text = "\n".join(of_alignment(summary_with(1.0, [0.5, 2.0])))
+    assert "If squared bias grows tenfold, variance grows 10.0-fold (95% CI 3.2 to 100.0)" in text
+    slope, offset = "slope 1.000 (95% CI 0.500 to 2.000)", "offset −2.000 (95% CI −2.500 to −1.500)"
+    assert f"Quote {slope} and {offset}." in text
     assert "0.135 (no interval" in text  # e^-2
-    assert "Do not quote" not in text
-    text = "\n".join(in_words(summary_with(1.0, [0.5, 2.0], flags=["saturated"])))
-    assert "numbers to quote" not in text
-    assert "Not to be quoted: for infinitely many members, logit_slope gives a slope of " in text
-    assert f"a slope of {slope} and an offset of {offset}." in text
+    assert "not" not in text.split("\n")[1]
+    text = "\n".join(of_alignment(summary_with(1.0, [0.5, 2.0], flags=["saturated"])))
+    assert "Quote" not in text
+    assert f"the estimate is {slope} and {offset}, not to be quoted." in text
     assert f"Do not quote the population slope and offset: {FLAGS['saturated']}" in text
 
 
 def test_a_slope_that_is_not_determined_is_not_put_into_words():
-    sentences = in_words(summary_with(1.0, [-400.0, 402.0]))
-    assert "not determined by these samples: a slope of 1.000 (95% interval -400." in sentences[2]
+    first, *_ = of_alignment(summary_with(1.0, [-400.0, 402.0]))
+    assert first.startswith(
+        "These samples do not determine the population slope: slope 1.000 (95% "
+    )
 
 
 def test_an_interval_over_samples_alone_says_so():
-    text = "\n".join(in_words(summary_with(0.2, [-0.1, 0.9], name="interval_samples")))
-    assert text.count("(95% interval over samples alone ") == 7  # all numbers but the offset
-    assert "The mean risk of a member is 0.2 (95% interval over samples alone 0 to 0.9)" in text
-    assert "70.00% (95% interval over samples alone -10.00% to 90.00%)" in text
+    summary = summary_with(0.2, [-0.1, 0.9], name="interval_samples")
+    text = "\n".join([*of_risk(summary), *of_alignment(summary)])
+    assert text.count(", samples alone)") == 8  # all numbers but the offset
+    assert "The risk of a member, its Brier score, is 0.2 (95% CI 0 to 0.9, samples alone)." in text
+    assert "70.0% (95% CI −10.0% to 90.0%, samples alone)" in text

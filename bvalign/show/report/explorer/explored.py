@@ -11,7 +11,7 @@ from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.decisions import Decisions
 from bvalign.predictions import Predictions
 from bvalign.show.report.explorer.data import explorer, samples_in_page
-from bvalign.show.report.explorer.texts import as_script, texts_within
+from bvalign.show.report.explorer.texts import as_script, shortened, texts_within
 from bvalign.show.report.page.galleries import extremes_first, scores
 from bvalign.show.report.page.template import class_names
 from bvalign.show.report.page.thumbnails import PER_ROW, PER_SHEET, Sprites, sprites
@@ -44,6 +44,8 @@ def explore(
     shown = samples_in_page(_order(analysis))
     names = class_names(predictions)
     data = explorer(analysis, names, shown, decisions)
+    if predictions.sample_names is not None:
+        data["names"] = [shortened(predictions.sample_names[row], 100) for row in shown.tolist()]
     table = files("bvalign.show.report.explorer").joinpath(TABLE).read_text()
     limit -= len(table) + len(as_script(data).encode())
     texts = [] if predictions.texts is None else [predictions.texts[row] for row in shown.tolist()]

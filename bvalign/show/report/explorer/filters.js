@@ -14,7 +14,7 @@ function matches(query) {
   const named = page.classes.map(name => name.toLowerCase().includes(wanted));
   if (page.picture === "text") lowered ??= texts().map(text => text.toLowerCase());
   const id = /^\d+$/.test(wanted) ? Number(wanted) : -1, label = columns.label;
-  return row => columns.index[row] === id || named[columns.prediction[row]] ||
+  return row => columns.index[row] === id || (page.names && page.names[row].toLowerCase().includes(wanted)) || named[columns.prediction[row]] ||
     (label && named[label[row]]) || (lowered !== null && lowered[row].includes(wanted));
 }
 

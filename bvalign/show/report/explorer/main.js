@@ -41,5 +41,6 @@ afterPaint(() => {
     document.head.append(library);
     makeTable();
     showExport();
+    if (state.view) byId("samples")?.scrollIntoView();
   });
 });

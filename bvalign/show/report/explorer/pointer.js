@@ -25,7 +25,7 @@ function showTip(row) {
   tip.hidden = row === null;
   if (row === null) return;
   const view = page.views[state.values], right = places.x[row] > plot.clientWidth / 2;
-  const lines = [element("b", `Sample ${columns.index[row]}`), picture(row, "small")];
+  const lines = [element("b", `Sample ${nameOf(row)}`), picture(row, "small")];
   const name = k => page.classes[k];
   if (page.labels) lines.push(element("span", `label ${name(columns.label[row])}`));
   lines.push(element("span", `prediction ${name(columns.prediction[row])}${columns.kind[row] && page.labels ? " (wrong)" : ""}`));

@@ -8,7 +8,7 @@ function thumbnail(row, name) {
   made.style.setProperty("--row", Math.floor(cell / page.per_row));
   made.style.setProperty("--column", cell % page.per_row);
   made.role = "img";
-  made.ariaLabel = `sample ${columns.index[row]}`;
+  made.ariaLabel = `sample ${nameOf(row)}`;
   return made;
 }
 
@@ -34,10 +34,11 @@ function showSample(row) {
     if (key === "prediction" && page.labels && columns.kind[row]) value.append(" (wrong)");
     facts.append(element("dt", said.title), value);
   }
-  panel.append(...[element("h3", `Sample ${columns.index[row]}`), picture(row, "large"), top ? votes(row) : null, facts].filter(Boolean));
+  panel.append(...[element("h3", `Sample ${nameOf(row)}`), picture(row, "large"), top ? votes(row) : null, facts].filter(Boolean));
 }
 
 function shownValue(key, row) {
+  if (key === "index") return nameOf(row);
   const value = columns[key][row], {kind} = page.seen[key];
   if (kind === "class") return page.classes[value];
   if (kind === "flag") return value ? "yes" : "no";

@@ -96,6 +96,8 @@ def _decided(analysis: Analysis, decisions: Decisions) -> dict[str, Scenario]:
         )
         text = f"At least {NEARLY_ALL:.0%} of the members make the same mistake."
         found["systematic"] = Scenario("systematic errors", text, kinds.systematic.numpy())
+        text = "The ensemble is wrong, not systematically, and some members are right."
+        found["chance"] = Scenario("chance errors", text, kinds.chance.numpy())
     if "abstain" in decisions and "accepted" in (columns := decisions["abstain"].columns()):
         text = "The rule of abstain.json does not accept these predictions."
         mask = ~columns["accepted"].values.bool().numpy()

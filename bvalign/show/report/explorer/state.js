@@ -37,6 +37,8 @@ function digits(value) {
   return Math.abs(value) < 1e-3 && value ? value.toExponential(2) : value.toPrecision(3);
 }
 
+const nameOf = row => page.names ? page.names[row] : String(columns.index[row]);  // names of samples, or their ids
+
 function element(tag, text = "", name = "") {
   const made = document.createElement(tag);
   made.textContent = text;

@@ -42,7 +42,7 @@ function makeTable() {
     rowSelection: {mode: "multiRow", selectAll: "filtered", enableClickSelection: false},
     selectionColumnDef: {pinned: "left", width: 44, suppressHeaderMenuButton: true},
     rowHeight: page.picture === "image" ? 44 : 40, headerHeight: 36, animateRows: false, ensureDomOrder: true,
-    suppressColumnVirtualisation: true, tooltipShowDelay: 400,
+    tooltipShowDelay: 400,
     overlayNoRowsTemplate: "<span>No sample passes the filters.</span>",
     rowClassRules: {wrong: ({data}) => wrong(data.row), pinned: ({data}) => String(columns.index[data.row]) === state.select},
     isExternalFilterPresent: () => filtered,
@@ -70,12 +70,12 @@ function openRow(row) {
   opening = false;
 }
 
-let marked = null;
+// Rows that are drawn later have their class from rowClassRules; to draw rows again takes the focus.
 function revealInTable(row) {
   if (!grid) return;
-  const nodes = [marked, row].filter(k => k !== null).map(k => grid.getRowNode(String(k)));
-  marked = row;
-  grid.redrawRows({rowNodes: nodes.filter(Boolean)});
+  for (const made of document.querySelectorAll("#table .ag-row")) {
+    made.classList.toggle("pinned", made.getAttribute("row-id") === String(row));
+  }
   if (row !== null && !opening && failed[row] === 0) grid.ensureNodeVisible(grid.getRowNode(String(row)), "middle");
 }
 
@@ -105,12 +105,16 @@ function showExport() {
 
 const quoted = text => /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 
-// The columns are those of samples.csv, with the names of the classes; rows stand as in the table.
+// The columns are those of samples.csv, and the names of the classes; rows stand as in the table.
 function csv() {
-  const named = Object.entries(page.seen).filter(([, {kind}]) => kind === "class").map(([key]) => key);
-  const keys = Object.keys(page.seen), head = [...keys, ...named.map(key => `${key}_name`)];
-  const lines = chosenRows().map(row => [...keys.map(key => String(columns[key][row])), ...named.map(key => quoted(page.classes[columns[key][row]]))].join(","));
-  return [head.join(","), ...lines, ""].join("\n");
+  const cells = Object.keys(page.seen).map(key => [key, row => String(columns[key][row])]);
+  if (page.names) cells.splice(1, 0, ["sample", row => quoted(page.names[row])]);
+  const named = page.classes.some((name, k) => name !== String(k)) ? Object.keys(page.seen) : [];
+  for (const key of named.filter(key => page.seen[key].kind === "class")) {
+    cells.push([`${key}_name`, row => quoted(page.classes[columns[key][row]])]);
+  }
+  const lines = chosenRows().map(row => cells.map(([, text]) => text(row)).join(","));
+  return [cells.map(([key]) => key).join(","), ...lines, ""].join("\n");
 }
 
 byId("export").addEventListener("click", () => {
