@@ -171,7 +171,7 @@ def test_files_and_functions_are_short_and_files_say_what_they_are_for(path):
     [["-c", "import bvalign"]]
     + [
         ["-m", "bvalign", *a, "--help"]
-        for a in ([], ["analyze"], ["report"], ["apply"], ["compare"])
+        for a in ([], ["analyze"], ["report"], ["apply"], ["compare"], ["figures"])
     ],
 )
 def test_what_is_light_does_not_import_torch(command):

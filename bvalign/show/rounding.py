@@ -4,9 +4,9 @@ import math
 
 from bvalign.analysis.intervals import Estimate
 
-DIGITS, WITHOUT_INTERVAL, MOST_DECIMALS = 2, 4, 6
-"""Significant digits of half an interval and of a number without one; most decimals before
-powers of ten."""
+DIGITS, OTHERWISE, MOST = 2, 4, 6
+"""Significant digits of half an interval, and of a number without a useful one; most decimals or
+zeros before powers of ten."""
 
 
 def rounded(number: Estimate) -> list[str]:
@@ -23,10 +23,10 @@ def rounded(number: Estimate) -> list[str]:
         return []
     values = (number.value, *(number.quoted_interval or ()))
     half = (values[-1] - values[1]) / 2 if len(values) > 1 else 0.0
-    if not half > 0 or not all(map(math.isfinite, values)):
-        return [f"{value:.{WITHOUT_INTERVAL}g}" for value in values]
+    if not 0 < half < 10**MOST:
+        return [f"{value:.{OTHERWISE}g}" for value in values]
     decimals = DIGITS - 1 - math.floor(math.log10(half))
-    if decimals > MOST_DECIMALS:
+    if decimals > MOST:
         shift = decimals + math.floor(math.log10(max(map(abs, values))))
         return [f"{value:.{shift}e}" for value in values]
     return [f"{round(value, decimals):.{max(decimals, 0)}f}" for value in values]

@@ -108,10 +108,14 @@ def _kinds(members: int, samples: int, numbers: Numbers) -> str:
     rest = errors - systematic - chance
     last = f" On {rest:,} no member is right, but their classes differ." if rest else ""
     return (
-        f"{systematic:,} of the ensemble's {errors:,} errors ({_share(numbers)}) are systematic: "
-        f"{who} members vote for the same wrong class. {chance:,} are due to chance: some members "
-        f"are right.{last}{few}"
+        f"{systematic:,} of the ensemble's {errors:,} error{'s' * (errors != 1)} "
+        f"({_share(numbers)}) {_are(systematic)} systematic: {who} members vote for the same wrong "
+        f"class. {chance:,} {_are(chance)} due to chance: some members are right.{last}{few}"
     )
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def _share(numbers: Numbers) -> str:

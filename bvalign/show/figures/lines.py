@@ -30,7 +30,9 @@ class Line(NamedTuple):
 
     def __str__(self) -> str:
         """The label of the line in every legend; the rest is for the caption."""
-        ends = "" if self.interval is None else " ({:.3f} to {:.3f})".format(*self.interval)
+        alone = ", samples alone" if self.samples_alone else ""
+        ends = "" if self.interval is None else " ({:.3f} to {:.3f}".format(*self.interval) + alone
+        ends += ")" if ends else ""
         warning = ", do not quote" if self.flags else ""
         return f"{TITLES.get(self.name, self.name)}: slope {self.slope:.3f}{ends}{warning}"
 

@@ -96,7 +96,8 @@ def test_the_live_metrics_are_on_the_cpu():
     expected = BiasVariance(5, 3)
     expected.update(**outputs)
     data = SimpleNamespace(num_test_samples=5, num_classes=3)
-    where, scatter = trainer(datamodule=data), AlignmentScatter()
+    whole = {"sanity_checking": False, "fast_dev_run": False, "limit_val_batches": 1.0}
+    where, scatter = trainer(datamodule=data, **whole), AlignmentScatter()
     scatter.on_validation_start(where, Mock(LightningModule))
     there = {name: There(value) for name, value in outputs.items()}
     scatter.on_validation_batch_end(where, Mock(LightningModule), there)

@@ -107,6 +107,8 @@ def test_pdfs_of_the_same_numbers_are_the_same_with_a_picture_of_many_points(tmp
         (Estimate(0.123456), ["0.1235"]),
         (Estimate(1.0, (1.0, 1.0)), ["1", "1", "1"]),
         (Estimate(2.0, (0.5, float("inf"))), ["2", "0.5", "inf"]),
+        (Estimate(2.0, (0.5, 1e304)), ["2", "0.5", "1e+304"]),
+        (Estimate(None, reason="few"), []),
     ],
 )
 def test_numbers_are_rounded_to_what_their_interval_supports(number, expected):

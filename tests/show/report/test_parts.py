@@ -111,9 +111,13 @@ def test_no_variance_is_above_what_is_feasible():
 
 
 def test_one_wording_of_a_fitted_line():
-    assert str(Line("ols", 1.0, 0.0, (0.5, 1.25))) == "these members: slope 1.000 (0.500 to 1.250)"
+    text = "these members: slope 1.000 (0.500 to 1.250)"
+    assert str(Line("ols", 1.0, 0.0, (0.5, 1.25))) == text
+    alone = Line("ols", 1.0, 0.0, (0.5, 1.25), samples_alone=True)
+    assert str(alone) == text.replace(")", ", samples alone)")
     assert str(Line("ols", 1.0, 0.0)) == "these members: slope 1.000"
-    line = Line("logit_slope", 1.0, 0.0, (0.5, 1.25), flags=("saturated",))
+    offset = Estimate(-1.5, (-2.0, -1.0))
+    line = Line("logit_slope", 1.0, 0.0, (0.5, 1.25), offset=offset, flags=("saturated",))
     assert str(line) == "population: slope 1.000 (0.500 to 1.250), do not quote"
     line = Line("ols", 2.0, 1.0)
     assert line.at(np.array([3.0])) == pytest.approx(9 * np.e)
@@ -161,5 +165,5 @@ def test_text_in_a_script_cannot_end_it():
 
 def test_a_page_that_lacks_a_number_is_refused():
     summary = {"data": {"name": "x"}, "identity": {}, "provenance": {}, "versions": {}}
-    with pytest.raises(UndefinedError, match="labels"):
+    with pytest.raises(UndefinedError, match="num_members"):
         render("page/report.html.j2", summary, "", {}, {})

@@ -34,7 +34,7 @@ def no_figures():
     """Reports without figures, which take seconds."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(labelled, "plot", lambda analysis: {})
-        patched.setattr(write, "charts", lambda decisions: {})
+        patched.setattr(write, "charts", lambda *_: {})
         yield
 
 

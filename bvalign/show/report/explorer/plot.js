@@ -35,11 +35,11 @@ function clip() {
 }
 
 function placePoints(view, {x, y}) {
-  const xs = columns[view.x], ys = columns[view.y];
+  const xs = columns[view.x], ys = columns[view.y], {width, height} = plotSize();
   places ??= {x: new Float32Array(size), y: new Float32Array(size)};
   for (let row = 0; row < size; row++) {
     const at = x.of(xs[row]), up = y.of(ys[row]);
-    const inside = at >= MARGIN.left - 4 && up >= 0 && at <= canvas.clientWidth && up <= canvas.clientHeight - MARGIN.bottom + 4;
+    const inside = at >= MARGIN.left - 4 && up >= 0 && at <= width && up <= height - MARGIN.bottom + 4;
     places.x[row] = inside ? at : NaN;
     places.y[row] = up;
   }

@@ -42,7 +42,7 @@ function makeTable() {
     rowSelection: {mode: "multiRow", selectAll: "filtered", enableClickSelection: false},
     selectionColumnDef: {pinned: "left", width: 44, suppressHeaderMenuButton: true},
     rowHeight: page.picture === "image" ? 44 : 40, headerHeight: 36, animateRows: false, ensureDomOrder: true,
-    suppressColumnVirtualisation: true, tooltipShowDelay: 400,
+    tooltipShowDelay: 400,
     overlayNoRowsTemplate: "<span>No sample passes the filters.</span>",
     rowClassRules: {wrong: ({data}) => wrong(data.row), pinned: ({data}) => String(columns.index[data.row]) === state.select},
     isExternalFilterPresent: () => filtered,

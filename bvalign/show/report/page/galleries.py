@@ -131,7 +131,7 @@ def _card(
     sheet, cell = divmod(place, PER_SHEET)
     return {
         "place": place,
-        "index": at["index"],
+        "name": (predictions.sample_names or {row: at["index"]})[row],
         "label": names[at["label"]] if "label" in at else None,
         "prediction": names[at["prediction"]],
         "facts": _facts(at, len(predictions.members)),

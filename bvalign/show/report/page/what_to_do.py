@@ -5,13 +5,15 @@ from typing import NamedTuple
 
 from bvalign.analysis.intervals import Estimate, stored
 from bvalign.analysis.slopes import FLAGS
+from bvalign.show.report.page.decision_tiles import decision
 from bvalign.show.report.page.quoted import may_be_zero, percent, quoted, value
 from bvalign.show.report.page.sentences import LARGEST_SLOPE, largest, tenfold
-from bvalign.show.report.page.tiles import decision
 
 Summary = dict[str, object]
 
 MOST = 5
+FEW = 5
+"""Fewer members say little of what more would bring."""
 VIEW = "#view="
 LEAST_SYSTEMATIC = 0.05
 """Share of the errors from which on those that all members share come first."""
@@ -94,7 +96,13 @@ def _members(summary: Summary) -> Iterator[Advice]:
     bias = found["bias_share"]["value"]
     kinds = "label noise and bias" if summary.get("soft_labels") else "bias"
     rest = f", and {bias:.0%} of the ensemble's risk is {kinds}, which they leave" if bias else ""
-    if may_be_zero(gain):
+    if may_be_zero(gain) and summary["num_members"] < FEW:
+        yield Advice(
+            f"Train more members to see what they bring: {summary['num_members']} say little. "
+            f"As far as they show, {said}.",
+            links,
+        )
+    elif may_be_zero(gain):
         yield Advice(f"Do not count on more members: no gain is shown. {said}{rest}.", links)
     else:
         limit = f"infinitely many by {quoted(gain, 'points')}"
