@@ -162,5 +162,6 @@ def _write_inline(writer: HTML5Translator, node: nodes.math) -> None:
 
 
 def _write_block(writer: HTML5Translator, node: nodes.math_block) -> None:
-    writer.body.append(tex2mathml(node.astext(), as_block=True))
+    formula = tex2mathml(node.astext(), as_block=True)
+    writer.body.append(f'<div style="margin: 1em 0; overflow-x: auto">{formula}</div>')
     raise nodes.SkipNode
