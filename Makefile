@@ -84,7 +84,7 @@ test-hostile: setup  ## all tests in environments that must not matter, one afte
 	tests/hostile.sh $(abspath $(BIN))/python
 
 docs: setup  ## the documentation site, docs/_build/html/index.html; every link is checked
-	$(BIN)/python -m sphinx -q -W -b html -c docs -d docs/_build/doctrees . docs/_build/html
+	$(BIN)/python -m sphinx -q -W -j auto -b html -c docs -d docs/_build/doctrees . docs/_build/html
 
 lint: setup  ## format check and lint
 	$(BIN)/ruff format --check .

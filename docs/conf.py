@@ -117,13 +117,14 @@ html_copy_source = False
 html_math_renderer = "mathml"
 
 
-def setup(app: Sphinx) -> None:
+def setup(app: Sphinx) -> dict[str, bool]:
     """Adds what Markdown does not say: contents, docstrings, formulas without JavaScript."""
     app.connect("source-read", _add_contents)
     app.connect("autodoc-process-docstring", _read_docstring, priority=400)  # before napoleon
     app.connect("autodoc-skip-member", _skip_field)
     app.connect("build-finished", _add_first_page)
     app.add_html_math_renderer("mathml", (_write_inline, None), (_write_block, None))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def _add_contents(_app: Sphinx, page: str, source: list[str]) -> None:
@@ -162,5 +163,6 @@ def _write_inline(writer: HTML5Translator, node: nodes.math) -> None:
 
 
 def _write_block(writer: HTML5Translator, node: nodes.math_block) -> None:
-    writer.body.append(tex2mathml(node.astext(), as_block=True))
+    formula = tex2mathml(node.astext(), as_block=True)
+    writer.body.append(f'<div style="margin: 1em 0; overflow-x: auto">{formula}</div>')
     raise nodes.SkipNode

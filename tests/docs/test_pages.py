@@ -10,7 +10,7 @@ from tests.docs import inputs
 from tests.docs.pages import blocks, commands, run
 
 ALL = sorted(str(p.relative_to(ROOT)) for p in [*ROOT.glob("docs/**/*.md"), ROOT / "README.md"])
-PAGES = [page for page in ALL if "/_build/" not in page]
+PAGES = [page for page in ALL if "/_build/" not in page and blocks(page)]
 
 GIVEN = {
     "README.md": lambda _: inputs.predictions("predictions.npz"),

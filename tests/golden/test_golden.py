@@ -11,14 +11,13 @@ import re
 from pathlib import Path
 
 import pytest
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from safetensors.torch import load_file
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from tests.copies import writable_copy
 from tests.golden.differences import close, differences, listing, read_csv, read_json
 
+pytestmark = pytest.mark.usefixtures("without_figures")
 HERE = Path(__file__).parent
 INPUTS, EXPECTED = HERE / "inputs", HERE / "expected"
 CASES = json.loads((HERE / "cases.json").read_text())
@@ -61,14 +60,6 @@ STEPS_LEFT = 2 * 6 * 15 - 37
 TRAINED_AGAIN = 1e-2
 """Largest difference of a logit: emulated processors differed by 2e-5 after the 90 steps, members
 that went on without their momentum by 6, and two members differ by 14 and more."""
-
-
-@pytest.fixture(autouse=True)
-def _without_figures(tmp_path, monkeypatch):
-    """Figures hold no number that is compared here, and take five times as long as the rest."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Figure, "savefig", lambda figure, file, **_: file.write(b"none"))
-    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda engine, figure: None)
 
 
 def assert_as_stored(case, stored, folder, *names):

@@ -43,7 +43,8 @@ BVALIGN = """
 import runpy
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-Figure.savefig = lambda figure, file, **_: file.write(b"none")
+NOTHING = b'<svg width="1pt" height="1pt" viewBox="0 0 1 1"></svg>'
+Figure.savefig = lambda figure, file, **_: file.write(NOTHING)
 ConstrainedLayoutEngine.execute = lambda engine, figure: None
 runpy.run_module("bvalign", run_name="__main__", alter_sys=True)
 """

@@ -30,9 +30,8 @@ from safetensors.numpy import load_file
 from tests.browser import in_chromium
 from tests.walkthroughs import inputs
 from tests.walkthroughs.own_module import with_lines
-from tests.walkthroughs.typed import MOST_LINES, Block, marked, type_block
+from tests.walkthroughs.typed import added_lines, shell, typed
 
-BLOCKS = marked()
 NUMBER = r"(-?[\d.]+)"
 INTERVAL = re.compile(rf"\((?:95% CI )?{NUMBER}%? to {NUMBER}%?\)")
 
@@ -80,15 +79,9 @@ def samples(folder):
         return list(csv.DictReader(file))
 
 
-def test_all_six_are_on_a_page():
-    assert {"student", "data-science", "practitioner"} <= set(BLOCKS)
-    assert {"language-models", "lightning", "wandb"} <= set(BLOCKS)
-    assert len(BLOCKS) == 6
-
-
 @in_chromium
 def test_a_student_sees_that_variance_follows_squared_bias(open_page):
-    printed = type_block(BLOCKS["student"])
+    printed = typed("student")
     slope, low, high = numbers(rf"population slope {NUMBER} {INTERVAL.pattern}", printed)
     assert low < slope < high
     assert 0.5 < slope < 1.5
@@ -104,7 +97,7 @@ def test_a_student_sees_that_variance_follows_squared_bias(open_page):
 @in_chromium
 def test_a_data_scientist_finds_the_customers_that_all_models_get_wrong(open_page):
     wrong = inputs.customers("predictions.csv")
-    printed = type_block(BLOCKS["data-science"])
+    printed = typed("data-science")
     assert {len(wrong), 5} <= counts(answer("Systematic or chance?", printed))
     page = open_page(Path("out/report.html"))
     assert f"{len(wrong)} errors that all 5 members share" in summary(page)
@@ -121,7 +114,7 @@ def test_a_data_scientist_finds_the_customers_that_all_models_get_wrong(open_pag
 @in_chromium
 def test_a_practitioner_learns_what_to_do(open_page):
     truth = inputs.digits("mine.npz", "new.npz")
-    printed = type_block(BLOCKS["practitioner"])
+    printed = typed("practitioner")
     assert len(truth.systematic) in counts(answer("Systematic or chance?", printed))
     assert INTERVAL.search(answer("How many members?", printed))
     low, high = numbers(INTERVAL, answer("Which labels are wrong?", printed))
@@ -145,7 +138,7 @@ def test_a_practitioner_learns_what_to_do(open_page):
 @in_chromium
 def test_someone_who_evaluates_a_language_model_knows_which_errors_are_chance(open_page):
     truth = inputs.evaluation("out")
-    printed = type_block(BLOCKS["language-models"])
+    printed = typed("language-models")
     said = answer("Repeated answers: how sure is the accuracy?", printed)
     assert f"{100 * truth.accuracy:.1f}%" in said
     low, high = numbers(INTERVAL, said)
@@ -161,10 +154,8 @@ def test_someone_who_evaluates_a_language_model_knows_which_errors_are_chance(op
 
 @in_chromium
 def test_a_module_of_ones_own_tells_bias_from_the_luck_of_the_seed(open_page):
-    lines = BLOCKS["lightning"].added
-    assert len(lines) <= MOST_LINES
-    Path("train.py").write_text(with_lines(lines))
-    printed = type_block(Block("bash", "python train.py"))
+    Path("train.py").write_text(with_lines(added_lines("lightning")))
+    printed = shell("python train.py")
     bias_sq, variance = numbers(rf"mean squared bias {NUMBER} .*?variance {NUMBER} ", printed)
     logits, target = [], None
     for file in sorted(Path("out/members").glob("*.safetensors")):
@@ -184,7 +175,7 @@ def test_a_module_of_ones_own_tells_bias_from_the_luck_of_the_seed(open_page):
 
 @in_chromium
 def test_a_sweep_over_the_width_tells_whether_the_slope_changes(open_page):
-    printed = type_block(BLOCKS["wandb"])
+    printed = typed("wandb")
     runs = sorted(Path("runs").iterdir())
     assert len(runs) == 3
     slopes = []

@@ -5,54 +5,51 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
-from tests import ROOT
-
-MARKED = re.compile(r"<!-- walkthrough: (\S+) -->\s*```(bash|python)\n(.*?)```", re.DOTALL)
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-ADDED = "  # +"
-"""Ends the lines that a script of the reader's own needs for bvalign."""
+from tests.docs.pages import walkthrough
 
 MOST_COMMANDS, MOST_LINES = 2, 8
 PATIENCE = 540
 
 
-class Block(NamedTuple):
-    """A block of code below a marker."""
-
-    language: str
-    code: str
-
-    @property
-    def commands(self):
-        """Commands of a shell; one inside a loop counts once."""
-        parts = re.split(r"[\n;|]|&&", self.code.replace("\\\n", ""))
-        words = [part.removeprefix("do ").split() for part in map(str.strip, parts)]
-        return sum(bool(w) and w[0] not in ("for", "do", "done", "#") for w in words)
-
-    @property
-    def added(self):
-        """Lines of a script that are bvalign's, or all where none is marked."""
-        lines = [line for line in self.code.splitlines() if line.strip()]
-        return [line for line in lines if line.endswith(ADDED)] or lines
+def of_page(name, language):
+    """The one block of code below the marker of a walkthrough."""
+    (block,) = walkthrough(name)
+    assert block.language == language
+    return block.code
 
 
-def marked():
-    """Name -> block, of all pages."""
-    found = [m for page in PAGES for m in MARKED.findall(page.read_text())]
-    assert len({name for name, *_ in found}) == len(found)
-    return {name: Block(*block) for name, *block in found}
+def added_lines(name):
+    """The lines that a page adds to its reader's script, which it marks."""
+    lines = [line for line in of_page(name, "python").splitlines() if line.endswith("  # +")]
+    assert 0 < len(lines) <= MOST_LINES
+    return lines
 
 
-def type_block(block):
-    """Types the commands of a block in this folder; returns what they print."""
-    assert block.language == "bash"
-    assert block.commands <= MOST_COMMANDS
+def typed(name):
+    """Types the commands of a page in this folder; returns what they print."""
+    code = of_page(name, "bash")
+    assert num_commands(code) <= MOST_COMMANDS
+    return shell(code)
+
+
+def num_commands(code):
+    """Commands of a shell; one inside a loop counts once.
+
+    >>> num_commands("for k in 1 2; do one $k; done; two")
+    2
+    """
+    parts = re.split(r"[\n;|]|&&", code.replace("\\\n", ""))
+    words = [part.removeprefix("do ").split() for part in map(str.strip, parts)]
+    return sum(bool(w) and w[0] not in ("for", "do", "done", "#") for w in words)
+
+
+def shell(code):
+    """Runs commands as a user does: bvalign is on the path, W&B asks nobody for a login."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     wandb = {f"WANDB_{name}_DIR": str(Path.cwd() / "home") for name in ("DATA", "CACHE")}
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", block.code],
+        ["bash", "-euo", "pipefail", "-c", code],
         env=os.environ | wandb | {"PATH": path, "WANDB_MODE": "offline"},
         capture_output=True,
         text=True,

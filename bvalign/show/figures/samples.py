@@ -139,6 +139,7 @@ def variance_over_confidence(
         num_classes: K.
         axes: to plot on; by default those of a new figure.
     """
+    alone = axes is None
     axes = axes or panels(1, 0.8).axes[0]
     shown = variance_shown(error, variance)
     order = np.argsort(disagreement[shown], kind="stable")
@@ -156,7 +157,10 @@ def variance_over_confidence(
     whole_decades(axes)
     x_label = "1 − confidence (largest mean probability)"
     finish(axes, x_label, "variance, plug-in\n(squared probability)")
-    axes.legend(loc="lower right")  # nothing is feasible above, and few samples lie below
+    if alone:
+        legend_below(axes.figure)
+    else:
+        axes.legend(loc="lower right")  # nothing is feasible above, and few samples lie below
     return axes.figure
 
 

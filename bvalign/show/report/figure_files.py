@@ -2,16 +2,20 @@
 
 import csv
 import io
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter
 
 from bvalign.atomic import write_atomic
 from bvalign.show.figures import Plot, styled
 from bvalign.show.figures.plot import Columns
+from bvalign.show.tex import escaped
 
 FORMATS = ("pdf", "png", "svg")
 WITHOUT_DATE = {
@@ -60,18 +64,40 @@ def write_figures(
 
     Returns:
         The paths of the figures.
+
+    Raises:
+        ValueError: TeX is to set the type, and there is none.
     """
     out.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, plot in plots.items():
         with styled(style, width), mpl.rc_context({"svg.hashsalt": name}):
-            figure = plot.draw()
+            figure = _set_by_tex(plot.draw())
             for suffix in formats:
                 paths.append(out / f"{name}.{suffix}")
                 write_atomic(paths[-1], _saved(figure, suffix))
         write_atomic(out / f"{name}.txt", (plot.caption + "\n").encode())
         write_atomic(out / f"{name}.csv", _table(plot.numbers).encode())
     return paths
+
+
+def _set_by_tex(figure: Figure) -> Figure:
+    """Escapes all texts where the user's matplotlibrc has TeX set them."""
+    if not mpl.rcParams["text.usetex"]:
+        return figure
+    if shutil.which("latex") is None:
+        raise ValueError(
+            "text.usetex of your matplotlibrc needs LaTeX, but there is no command latex; install "
+            "it, or set text.usetex to False"
+        )
+    for text in figure.findobj(Text):
+        text.set_text(text.get_text() if "$" in text.get_text() else escaped(text.get_text()))
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            named = axis.get_major_formatter()
+            if isinstance(named, FuncFormatter):  # of ticks with names
+                axis.set_major_formatter(FuncFormatter(lambda *at, of=named: escaped(of(*at))))
+    return figure
 
 
 def _saved(figure: Figure, suffix: str) -> bytes:

@@ -10,6 +10,7 @@ from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.show.quantities import title
 from bvalign.show.rounding import rounded
+from bvalign.show.tex import escaped
 
 MEANS = ("risk", "noise", "bias_sq", "variance")
 """Means of labelled samples in their order; there is label noise with soft labels only."""
@@ -17,9 +18,6 @@ MEANS = ("risk", "noise", "bias_sq", "variance")
 UNLABELLED_MEANS = ("confidence", "uncertainty", "variance", "disagreement")
 
 HEADER = ("quantity", "key", "value", "low", "high", "over", "note")
-
-ESCAPES = {"\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}"}
-ESCAPES |= {letter: f"\\{letter}" for letter in "%&$#_{}"}
 
 
 class MainNumber(NamedTuple):
@@ -102,16 +100,12 @@ def as_tex(rows: Sequence[MainNumber], size: Mapping[str, int]) -> str:
         value, *ends = map(_minus, rounded(row.number))
         remarks = [row.note] * bool(row.note) + ["samples alone"] * (row.over == "samples alone")
         marks = [notes.setdefault(remark, "abcdefgh"[len(notes)]) for remark in remarks]
-        name = _escaped(title(row.key).capitalize()) + "".join(f"$^{mark}$" for mark in marks)
+        name = escaped(title(row.key).capitalize()) + "".join(f"$^{mark}$" for mark in marks)
         lines.append(f"{name} & {value} & {' to '.join(ends)} " + r"\\")
     lines.append(r"\bottomrule")
     for remark, mark in notes.items():
-        lines.append(rf"\multicolumn{{3}}{{l}}{{\footnotesize $^{mark}$ {_escaped(remark)}}} \\")
+        lines.append(rf"\multicolumn{{3}}{{l}}{{\footnotesize $^{mark}$ {escaped(remark)}}} \\")
     return "\n".join([*lines, r"\end{tabular}", ""])
-
-
-def _escaped(text: str) -> str:
-    return "".join(ESCAPES.get(letter, letter) for letter in text)
 
 
 def _minus(number: str) -> str:

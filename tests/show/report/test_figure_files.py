@@ -9,8 +9,11 @@ import pytest
 
 from bvalign import analyze
 from bvalign.analysis.intervals import Estimate
+from bvalign.decisions import Chart, Curve
 from bvalign.show.figures import Panel, Plot, alignment_scatter
+from bvalign.show.figures.charts import chart
 from bvalign.show.figures.scatter import MOST_VECTORS
+from bvalign.show.report import figure_files
 from bvalign.show.report.figure_files import write_figures
 from bvalign.show.report.main_numbers import MainNumber, as_csv, as_tex
 from bvalign.show.rounding import rounded
@@ -95,6 +98,26 @@ def test_pdfs_of_the_same_numbers_are_the_same_with_a_picture_of_many_points(tmp
     assert b"/Subtype /Image" in pdf
     width = float(re.search(rb"/MediaBox \[ 0 0 ([\d.]+)", pdf).group(1))
     assert width == pytest.approx(72 * 3.25)
+
+
+def test_texts_are_escaped_where_tex_sets_them(tmp_path, monkeypatch):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "matplotlibrc").write_text("text.usetex: True\n")
+    monkeypatch.setenv("MATPLOTLIBRC", str(tmp_path / "home" / "matplotlibrc"))
+    curve = Curve("95% of all", (0.1, 0.2), (0, 1), style="points")
+    data = Chart((curve,), "error_rate", "", ticks=("class_1", "R&D"))
+    plot = Plot(lambda: chart(data), "", "", {})
+    monkeypatch.setattr(figure_files.shutil, "which", lambda _: None)
+    with pytest.raises(ValueError, match="text.usetex of your matplotlibrc needs LaTeX"):
+        write_figures({"a": plot}, tmp_path)
+    drawn = []
+    monkeypatch.setattr(figure_files.shutil, "which", lambda _: "/bin/latex")
+    monkeypatch.setattr(figure_files, "_saved", lambda figure, _: drawn.append(figure) or b"")
+    write_figures({"a": plot}, tmp_path)
+    (axes,) = drawn[0].axes
+    assert axes.get_xlabel() == r"error\_rate"
+    assert axes.yaxis.get_major_formatter().format_ticks([0, 1]) == [r"class\_1", r"R\&D"]
+    assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == [r"95\% of all"]
 
 
 @pytest.mark.parametrize(

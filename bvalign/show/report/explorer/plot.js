@@ -26,6 +26,7 @@ function drawPlot() {
   drawRings();
   drawLegend(view, means);
   byId("zoom-out").hidden = zoomed === null;
+  byId("show-all").hidden = !filtered;
 }
 
 function clip() {
@@ -142,8 +143,8 @@ function drawLegend(view, means) {
   const entries = [], counts = [0, 0], off = [0, 0];
   for (let row = 0; row < size; row++) if (!failed[row]) (Number.isNaN(places.x[row]) ? off : counts)[columns.kind[row]]++;
   page.kinds.forEach(({name, count}, kind) => {
-    const number = filtered ? counts[kind] + off[kind] : count;
-    entries.push([`point kind-${kind}`, `${name} (${many(number)})`]);
+    const number = many(filtered ? counts[kind] + off[kind] : count), part = filtered && size < page.num_samples;
+    entries.push([`point kind-${kind}`, `${name} (${number}${part ? " of those on this page" : ""})`]);
   });
   if (filtered) entries.push(["point other", "not shown by the filters"]);
   if (means.bins.some(bins => bins.length)) entries.push([`mean${means.faint ? " faint" : ""}`, means.words]);

@@ -1,4 +1,4 @@
-// Marks the section of the contents that is read, and opens the appendix for a link or the printer.
+// Marks the section of the contents that is read, and opens what is folded for a link or the printer.
 "use strict";
 (() => {
 const entries = new Map([...document.querySelectorAll("#contents a")].map(
@@ -29,7 +29,10 @@ function openFor() {
 }
 addEventListener("hashchange", openFor);
 openFor();
-let opened = false;
-addEventListener("beforeprint", () => { opened = appendix.open; appendix.open = true; });
-addEventListener("afterprint", () => { appendix.open = opened; });
+let folded = [];
+addEventListener("beforeprint", () => {
+  folded = [...document.querySelectorAll("details:not([open])")];
+  for (const details of folded) details.open = true;
+});
+addEventListener("afterprint", () => { for (const details of folded) details.open = false; });
 })();

@@ -214,7 +214,7 @@ def _unsure(summary: Summary) -> Iterator[Advice]:
     if summary["num_members"] == 1:
         yield Advice(
             "Train a second member: one does not show what members disagree on.",
-            (("least sure samples", "#view=unsure"),),
+            (("samples", "#samples"),),
         )
         return
     disagree = stored(summary["means"]["disagreement"])
@@ -228,7 +228,7 @@ def _unsure(summary: Summary) -> Iterator[Advice]:
         f"Treat the confidence, {value(sure, '.1%')} on average, as an upper bound of the accuracy "
         "where these samples differ from the training data: ensembles are usually over-confident "
         "there.",
-        (("least sure samples", "#view=unsure"),),
+        (("least sure samples", "#view=unsure"), ("samples", "#samples")),
     )
 
 
