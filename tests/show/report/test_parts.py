@@ -165,5 +165,5 @@ def test_text_in_a_script_cannot_end_it():
 
 def test_a_page_that_lacks_a_number_is_refused():
     summary = {"data": {"name": "x"}, "identity": {}, "provenance": {}, "versions": {}}
-    with pytest.raises(UndefinedError, match="num_members"):
+    with pytest.raises(UndefinedError, match="labels"):
         render("page/report.html.j2", summary, "", {}, {})
