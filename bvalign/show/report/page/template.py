@@ -87,7 +87,9 @@ def cut(text: str, kind: str) -> str:
 
 
 def _number(value: float | None, digits: int = 4) -> str:
-    return "none" if value is None else f"{value:.{digits}g}"
+    if value is None:
+        return "none"
+    return f"{'−' * (value < 0)}{abs(value):.{digits}g}"
 
 
 def _percent(share: float | None) -> str:
