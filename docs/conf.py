@@ -61,6 +61,7 @@ PAGES = {
         Speed of analyze <benchmarks/analysis/results>
         Several devices <benchmarks/devices/results>
         Speed of reading <benchmarks/readers/results>
+        Speed of the report <benchmarks/report/results>
         Interruptions <benchmarks/reliability/results>
         examples/README""",
     "docs/api": """

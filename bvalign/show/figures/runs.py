@@ -1,5 +1,6 @@
-"""Figures that compare runs: scatters on common axes, and slopes with intervals."""
+"""Figures that compare runs: scatters on common axes, slopes and differences with intervals."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from textwrap import wrap
@@ -10,18 +11,26 @@ import numpy as np
 from jaxtyping import Bool
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from bvalign.analysis.intervals import Estimate
 from bvalign.show.figures.layout import legend_below, panels
 from bvalign.show.figures.lines import TITLES
 from bvalign.show.figures.scatter import Panel, log_limits, plot_panel
-from bvalign.show.figures.style import BOUND, FIT, GRID, HALO, LINES, OTHER_LINE
+from bvalign.show.figures.style import BOUND, CORRECT, FIT, GRID, HALO, LINES, OTHER_LINE
 
 PANELS_PER_ROW, WIDE, LEAST_PANEL = 3, 8, 14
 """Panels in a row, one more in figures from WIDE inches; ems of the smallest."""
 
 ALONE = (0, (2, 1.5))
 """Line style of intervals over samples alone."""
+
+PARTS = {
+    "samples": "#56B4E9",
+    "members of the first": "#E69F00",
+    "members of the second": "#CC79A7",
+}
+"""Parts of the variance of a difference, and their colours (Okabe and Ito's palette)."""
 
 NAME_LENGTH = 24
 """Characters of a line of a name."""
@@ -43,6 +52,14 @@ class RunSlopes(NamedTuple):
     offset: Estimate
     ols: Estimate  # slope of these members
     flagged: bool  # whether slope and offset are not to be quoted
+
+
+class PairedDifference(NamedTuple):
+    """The difference of a number of two runs, in the unit of the number."""
+
+    difference: Estimate
+    apart: bool
+    shares: Sequence[float]  # of its variance, in the order of PARTS; none if unknown
 
 
 def alignment_multiples(runs: Mapping[str, RunScatter]) -> Figure:
@@ -98,6 +115,45 @@ def slopes(runs: Mapping[str, RunSlopes]) -> Figure:
     if any(run.flagged for run in runs.values()):
         first.plot([], [], "o", color=FIT, mfc=HALO, label="flagged: do not quote")
     if any(_alone(number) for run in runs.values() for number in run[:3]):
+        first.plot([], [], ls=ALONE, color=FIT, label="over samples alone")
+    legend_below(figure)
+    return figure
+
+
+def paired_differences(pairs: Mapping[str, Mapping[str, PairedDifference]]) -> Figure:
+    """Plots differences of pairs of runs with 95% intervals, and what their variance comes from.
+
+    Args:
+        pairs: pair -> number -> its difference; the numbers are the same for all pairs.
+    """
+    numbers = list(next(iter(pairs.values())))
+    width = mpl.rcParams["figure.figsize"][0]
+    columns = min(len(numbers), 2 if width < WIDE else 3)
+    bands = math.ceil(len(numbers) / columns)
+    figure = Figure(figsize=(width, bands * _height(len(pairs))), layout="constrained")
+    options = {"squeeze": False, "width_ratios": [5, 2] * columns, "sharey": True}
+    cells = figure.subplots(bands, 2 * columns, **options).reshape(-1, 2)
+    for number, (axes, shares) in zip(numbers, cells, strict=False):
+        for height, found in enumerate(pair[number] for pair in pairs.values()):
+            _plot_interval(axes, found.difference, float(height), CORRECT if found.apart else FIT)
+            start = 0.0
+            for part, colour in zip(found.shares, PARTS.values(), strict=False):
+                shares.barh(height, part, left=start, height=0.5, color=colour)
+                start += part
+        axes.axvline(0, color=BOUND, ls="--")
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        _rows(axes, list(pairs), number.replace(" (", "\n("))
+        shares.set_xlim(0, 1)
+        shares.set_xticks([0, 1], ["0", "1"])
+        shares.set_xlabel("share of\nvariance")
+    for axes in cells[len(numbers) :].ravel():
+        axes.remove()
+    first = figure.axes[0]
+    for part, colour in PARTS.items():
+        first.plot([], [], "s", color=colour, label=f"variance from {part}")
+    first.plot([], [], "o-", color=CORRECT, label="told apart")
+    first.plot([], [], "o-", color=FIT, label="not told apart")
+    if any(_alone(found.difference) for pair in pairs.values() for found in pair.values()):
         first.plot([], [], ls=ALONE, color=FIT, label="over samples alone")
     legend_below(figure)
     return figure

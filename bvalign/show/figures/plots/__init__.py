@@ -7,6 +7,7 @@ from bvalign.show.figures.plots.decisions import chart_plot
 from bvalign.show.figures.plots.members import disagreement_plot, slopes_plot
 from bvalign.show.figures.plots.ratio import ratio_plot
 from bvalign.show.figures.plots.runs import (
+    differences_plot,
     scatters_plot,
     slopes_of_runs_plot,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "alignment_plots",
     "chart_plot",
     "collapse_plot",
+    "differences_plot",
     "disagreement_plot",
     "ratio_plot",
     "reliability_plot",

@@ -3,18 +3,22 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from bvalign.analysis.intervals import stored
 from bvalign.show.figures import Panel, Plot, RunScatter, summary_lines, svg
-from bvalign.show.figures.plots import scatters_plot, slopes_of_runs_plot
-from bvalign.show.figures.runs import RunSlopes
+from bvalign.show.figures.plots import differences_plot, scatters_plot, slopes_of_runs_plot
+from bvalign.show.figures.runs import PairedDifference, RunSlopes
 from bvalign.show.quantities import title
 from bvalign.show.report.comparison.headline import headline
 from bvalign.show.report.comparison.points import drawn, points
 from bvalign.show.report.comparison.stored_reports import Report, main_numbers
-from bvalign.show.report.comparison.tables import WIDTH, grouped, tables
+from bvalign.show.report.comparison.tables import WIDTH, axis, grouped, shares, tables
 from bvalign.show.report.explorer.texts import as_script
 from bvalign.show.report.page.template import render
 
 LINES_SHOWN = ("logit_slope", "ols")
+MOST_DRAWN = 12
+"""Pairs of runs in the figure of differences, which is for papers: the page has tables."""
+
 MOST_PAIRS = 6
 """Pairs of runs in a list; before more of them stands a matrix."""
 
@@ -84,7 +88,8 @@ def comparison_page(
         "page_data": as_script(data),
     }
     said = "\n".join(headline(comparison, found))
-    figures = {name: svg(plot, name, PAGE_WIDTH) for name, plot in plots.items()}
+    shown = {name: plot for name, plot in plots.items() if name != "differences"}
+    figures = {name: svg(plot, name, PAGE_WIDTH) for name, plot in shown.items()}
     captions = {name: plot.caption for name, plot in plots.items()}
     return render("comparison/compare.html.j2", _made(reports), said, figures, captions, **more)
 
@@ -136,7 +141,14 @@ def comparison_figures(reports: Sequence[Report], comparison: dict[str, object])
     }
     if any(number.value is not None for run in sloped.values() for number in run[:3]):
         plots["slopes"] = slopes_of_runs_plot(sloped)
-    return plots
+    pairs = {
+        " − ".join(names[run] for run in pair["runs"]): {
+            axis(name): PairedDifference(stored(found), bool(found["apart"]), shares(found))
+            for name, found in pair["differences"].items()
+        }
+        for pair in comparison["pairs"]
+    }
+    return plots | ({"differences": differences_plot(pairs, MOST_DRAWN)} if pairs else {})
 
 
 def _made(reports: Sequence[Report]) -> dict[str, object]:

@@ -69,6 +69,16 @@ def tables(comparison: Mapping[str, object]) -> dict[str, Differences]:
     return found
 
 
+def axis(name: str) -> str:
+    """The label of an axis of differences of a number.
+
+    Args:
+        name: of the number.
+    """
+    unit = _unit(name)
+    return f"Δ {_heading(name)}" + (f" ({unit})" if unit else "")
+
+
 def grouped(entries: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     """Gathers what is said of several pairs.
 
@@ -84,6 +94,15 @@ def grouped(entries: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     return found
 
 
+def shares(found: Mapping[str, object]) -> list[float]:
+    """Shares of the variance of a difference: samples, members of each run; none if unknown."""
+    variance = found["variance"]
+    if variance is None or variance["members"] is None:
+        return []
+    parts = [variance["samples"], *variance["members"]]
+    return [part / sum(parts) for part in parts] if sum(parts) else []
+
+
 def _table(
     name: str, found: Mapping[tuple[int, int], Mapping[str, object]], order: Sequence[int]
 ) -> Differences:
@@ -96,24 +115,22 @@ def _table(
             one,
             pair,
             not one["interval"],
-            _shares(one),
+            shares(one),
             _drawn(one["value"], pair, scale) if pair else None,
         )
         for (places, one), pair in zip(found.items(), ends, strict=True)
     ]
     rows.sort(key=lambda row: (not row.found["apart"], -abs(row.found["value"] or 0.0)))
     apart = sum(bool(row.found["apart"]) for row in rows)
-    heading = title(name) + (", unbiased" if name in UNBIASED else "")
-    return Differences(heading, UNITS.get(name, "squared probability"), rows, apart, order)
+    return Differences(_heading(name), _unit(name), rows, apart, order)
 
 
-def _shares(found: Mapping[str, object]) -> list[float]:
-    """Shares of the variance of a difference: samples, members of each run; none if unknown."""
-    variance = found["variance"]
-    if variance is None or variance["members"] is None:
-        return []
-    parts = [variance["samples"], *variance["members"]]
-    return [part / sum(parts) for part in parts] if sum(parts) else []
+def _heading(name: str) -> str:
+    return title(name) + (", unbiased" if name in UNBIASED else "")
+
+
+def _unit(name: str) -> str:
+    return UNITS.get(name, "squared probability")
 
 
 def _drawn(value: float, ends: Sequence[float], scale: tuple[float, float]) -> dict[str, float]:
