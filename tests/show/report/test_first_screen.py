@@ -62,7 +62,7 @@ def test_tiles_quote_values_with_their_intervals():
     found = by_title(summary())
     assert list(found) == [
         "Accuracy of the ensemble",
-        "Systematic share of risk",
+        "Shared part of the risk",
         "Alignment",
         "What more members bring",
         "Suspect labels",
@@ -70,7 +70,7 @@ def test_tiles_quote_values_with_their_intervals():
     accuracy = found["Accuracy of the ensemble"]
     assert (accuracy.value, accuracy.interval) == ("90.0%", "95% CI 88.0% to 92.0%")
     assert accuracy.note == "a single member: 85.0% (82.0% to 88.0%)"
-    assert found["Systematic share of risk"].value == "75%"
+    assert found["Shared part of the risk"].value == "75%"
     assert found["Alignment"].value == "slope 1.10"
     assert "offset −1.50 (−1.60 to −1.40)" in found["Alignment"].note
     assert found["Suspect labels"].interval == "95% CI 4 to 20"
@@ -83,7 +83,7 @@ def test_a_gain_that_may_be_none_is_not_promised():
     for key in ("gain_of_all", "gain_of_more"):
         found["decisions"]["members"][key]["error"] = number(0.02, 0.01, 0.03)
     assert "2.00 points by 8 more" in by_title(found)["What more members bring"].note
-    assert "More members help: 8 more would lower the error by 2.00 points (95% CI" in said(found)
+    assert "8 more would change the accuracy by 2.00 points (95% CI" in said(found)
 
 
 def test_a_flagged_slope_is_not_to_be_quoted():
@@ -113,7 +113,7 @@ def test_few_and_soft_numbers_have_tiles():
     assert said(summary(**one)).startswith("Train a second member")
     soft = by_title(summary(soft_labels=True, noise_share={"squared": 0.5}))
     assert soft["Accuracy of the ensemble"].note.endswith("most probable label")
-    assert "50% label noise, 25% squared bias" in soft["Systematic share of risk"].note
+    assert "50% label noise, 25% squared bias" in soft["Shared part of the risk"].note
 
 
 def test_only_lists_that_the_page_has_are_linked():
@@ -173,3 +173,15 @@ def test_every_link_of_a_page_leads_somewhere(tmp_path, kind):
     assert "report.html" not in links
     for image in re.findall(r"<svg [^>]*role=.img.[^>]*>", text):
         assert re.search(r'aria-label="[^"]{20,}"', image)
+
+
+def test_labels_that_every_run_of_a_model_misses_are_doubted_after_its_errors():
+    found = summary()
+    share, count = number(0.5, 0.4, 0.6), number(0.05, 0.04, 0.06)
+    kinds = {"systematic_share": share, "systematic": count, "nearly_all": 9}
+    found["decisions"]["systematic"] = card(0.5, 0.4, 0.6) | kinds
+    labels, errors = "Review the 30 most suspicious labels", "Look first at the 50 errors"
+    assert said(found).index(labels) < said(found).index(errors)
+    found["decisions"]["answers"] = card(0.5, 0.4, 0.6)
+    assert said(found).index(errors) < said(found).index(labels)
+    assert "are wrong, unless the model is wrong about them in every run." in said(found)

@@ -46,7 +46,8 @@ def _best(name: str, runs: Sequence[Run], table: Differences) -> str:
     if len(against) == 1:
         sure = f"the difference from the other run is {'' if apart else 'not '}resolved"
     else:
-        sure = f"{apart} of the {len(against)} differences from other runs are resolved"
+        verb = "is" if apart == 1 else "are"
+        sure = f"{apart} of the {len(against)} differences from other runs {verb} resolved"
     run = runs[best]
     return f"{word} {title(name)}: {run['name']}, {_quoted(run, name, digits)}; {sure}."
 
@@ -54,7 +55,8 @@ def _best(name: str, runs: Sequence[Run], table: Differences) -> str:
 def _apart(table: Differences) -> str:
     if len(table.rows) == 1:
         return f"the difference is {'' if table.apart else 'not '}resolved"
-    return f"{table.apart} of {len(table.rows)} differences are resolved"
+    verb = "is" if table.apart == 1 else "are"
+    return f"{table.apart} of {len(table.rows)} differences {verb} resolved"
 
 
 def _quoted(run: Run, name: str, digits: str) -> str:

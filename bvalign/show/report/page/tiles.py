@@ -62,7 +62,7 @@ def _risk(summary: Summary) -> Iterator[Tile]:
         noise = summary["noise_share"]["squared"]
         what = f"{noise:.0%} label noise, {rest - noise:.0%} squared bias"
     yield Tile(
-        "Systematic share of risk",
+        "Shared part of the risk",
         f"{rest:.0%}",
         interval(complement(share), ".0%"),
         f"{what}; {share.value:.0%} is chance (variance)",

@@ -33,7 +33,8 @@ def what_to_do(summary: Summary, views: Collection[str]) -> list[Advice]:
         summary: as in summary.json.
         views: names of the lists of samples that the page has.
     """
-    makers = LABELLED if summary["labels"] else UNLABELLED
+    labelled = REPEATED if decision(summary, "answers") else LABELLED
+    makers = labelled if summary["labels"] else UNLABELLED
     said = [advice for make in makers for advice in make(summary)][:MOST]
     return [
         Advice(text, tuple(link for link in links if _leads(link[1], views)))
@@ -50,9 +51,11 @@ def _wrong_labels(summary: Summary) -> Iterator[Advice]:
     found = decision(summary, "wrong_labels")
     if found and found["reviewed"]:
         number = quoted(stored(found["number"]), ",.0f")
+        repeated = decision(summary, "answers")
+        doubt = ", unless the model is wrong about them in every run" if repeated else ""
         yield Advice(
             f"Review the {found['reviewed']:,} most suspicious labels: an estimated {number} of "
-            f"{summary['num_samples']:,} are wrong.",
+            f"{summary['num_samples']:,} are wrong{doubt}.",
             _links(found, ("list", "#view=wrong-labels")),
         )
 
@@ -92,7 +95,7 @@ def _members(summary: Summary) -> Iterator[Advice]:
         return
     gain, more = (stored(found[key]["error"]) for key in ("gain_of_all", "gain_of_more"))
     size = found["gain_of_more"]["members"] - summary["num_members"]
-    said = f"{size} more would lower the error by {quoted(more, 'points')}"
+    said = f"{size} more would change the accuracy by {quoted(more, 'points')}"
     bias = found["bias_share"]["value"]
     kinds = "label noise and bias" if summary.get("soft_labels") else "bias"
     rest = f", and {bias:.0%} of the ensemble's risk is {kinds}, which they leave" if bias else ""
@@ -238,5 +241,7 @@ def _links(found: Summary, *first: tuple[str, str]) -> Sequence[tuple[str, str]]
     return (*first, *file, ("why", f"#decide-{found['key']}"))
 
 
+REPEATED = (_systematic, _wrong_labels, _members, _calibrate, _abstain, _expected, _alignment)
+"""Of one model's answers: what every run gets wrong is seldom the label's mistake."""
 LABELLED = (_wrong_labels, _systematic, _members, _calibrate, _abstain, _expected, _alignment)
 UNLABELLED = (_expected, _unsure)
