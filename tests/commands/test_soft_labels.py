@@ -59,8 +59,8 @@ def test_people_s_answers_are_read_decomposed_and_said(bvalign, capsys):
     assert [int(row["label"]) for row in rows] == q.argmax(axis=1).tolist()
     assert [int(row["answers"]) for row in rows] == counts.sum(axis=1).tolist()
     page = " ".join(Path("people/report.html").read_text().split())
-    assert f"Of the risk, {share:.0%} is label noise" in page
-    assert "right, or correct, means that the most probable class of the label is hit" in page
+    assert f"{share:.0%} of it is label noise" in page
+    assert "right means that the prediction is the most probable class of the label" in page
     assert "label noise + squared bias − variance = uncertainty" in page
     assert "feasibility bound" not in page.split("page-data")[1]
     out = " ".join(capsys.readouterr().out.split())

@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from jaxtyping import Int, Shaped
@@ -119,7 +120,9 @@ def _range(reports: Sequence[Report]) -> list[float]:
 
 def _link(report: Report, out: Path) -> str | None:
     page = report.folder / "report.html"
-    return os.path.relpath(page, out).replace(os.sep, "/") if page.is_file() else None
+    if not page.is_file():
+        return None
+    return quote(os.fsencode(os.path.relpath(page, out).replace(os.sep, "/")))
 
 
 def _packed(values: Shaped[np.ndarray, " shown"], kind: str) -> dict[str, str]:
