@@ -58,7 +58,7 @@ def bar(axes):
 
 def test_grids_are_drawn_over_their_size():
     left, right = sizes(accuracy=number(0.9, 0.02) | {"interval": [0.86, 0.92]}).axes
-    assert left.get_xlabel() == "hidden layers + 1 (log scale)"
+    assert left.get_xlabel() == "hidden layers + 1; N = 100, M = 4 (log scale)"
     assert [label.get_text() for label in right.get_xticklabels()] == ["1", "3", "11"]
     assert bar(right) == pytest.approx([0.08, 0.14])
 
