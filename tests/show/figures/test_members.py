@@ -102,6 +102,6 @@ def test_curves_skip_epochs_without_a_measurement(epochs):
     values = {"train_loss": loss, "val_accuracy": accuracy}
     figure = drawn(curves_band(np.arange(1, epochs + 1), values))
     left, right = figure.axes
-    assert left.get_ylabel() == "training loss (nats)"
+    assert left.get_ylabel() == "training loss\n(nats)"
     assert len(right.lines[0].get_xdata()) == (epochs + 1) // 2
     assert "80% of 3 members" in [text.get_text() for text in figure.legends[0].get_texts()]
