@@ -48,7 +48,7 @@ def pytest_unconfigure(config):
 
 @pytest.fixture(autouse=True)
 def _alone(tmp_path, monkeypatch):
-    """No test writes into the checkout or leaves variables or random numbers to the next."""
+    """No test writes into the checkout or leaves variables, its rank or random numbers behind."""
     import numpy as np
     import torch
 
@@ -57,6 +57,8 @@ def _alone(tmp_path, monkeypatch):
     np.random.seed(0)
     torch.manual_seed(0)
     torch.use_deterministic_algorithms(False)  # a fit may have left it on
+    if ranks := sys.modules.get("lightning_utilities.core.rank_zero"):
+        ranks.rank_zero_only.rank = 0  # a Trainer of another rank may have set it
     with mock.patch.dict(os.environ):
         yield
 

@@ -28,6 +28,10 @@ def test_no_other_file_has_an_old_name():
     names = re.compile("|".join(rf"{re.escape(old)}\b(?!\.py)" for old in MOVED))
     sources = [*ROOT.glob("bvalign/**/*.py"), *ROOT.glob("experiments/**/*.py")]
     sources += [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("experiments/**/*.yaml")]
-    sources += [*ROOT.glob("configs/*"), *ROOT.glob("benchmarks/**/*.py")]
+    sources += [
+        *ROOT.glob("configs/**/*.yaml"),
+        *ROOT.glob("configs/*.sbatch"),
+        *ROOT.glob("benchmarks/**/*.py"),
+    ]
     here = ROOT / "bvalign" / "moved.py"
     assert [path for path in sources if path != here and names.search(path.read_text())] == []

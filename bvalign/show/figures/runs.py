@@ -193,7 +193,7 @@ def wrapped(name: str) -> str:
     r"""Breaks a long name into two lines, and cuts the middle out of one that needs more.
 
     >>> wrapped("width=32, depth=4, arch=resnet")
-    'width=32, depth=4,\\narch=resnet'
+    'width=32, depth=4,\narch=resnet'
     """
     half = NAME_LENGTH - 1
     if len(name) > 2 * NAME_LENGTH - 2:

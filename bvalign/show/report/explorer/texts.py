@@ -24,7 +24,7 @@ def texts_within(texts: list[str], limit: int) -> Texts:
     >>> texts_within(["short", "long enough"], 60)
     Texts(texts=['short', 'long enough'], shortened=0)
     >>> texts_within(["short", "long enough " * 9], 60)
-    Texts(texts=['short', 'long en … (101 more characters)'], shortened=1)
+    Texts(texts=['short', 'long enough long enough … (85 more characters)'], shortened=1)
     """
     lengths = np.array([len(text) for text in texts])
 
