@@ -1,14 +1,14 @@
 // The table of samples: AG Grid shows the rows that pass the filters, sorts and selects them.
-const selected = new Set();
+const selected = new Set(), SORTED_BY = page.labels ? "bias_sq" : "variance";  // at first, the largest above
 let grid = null;
 
 function columnOf([key, {title, unit, kind}]) {
   const values = columns[key], number = kind === "number" && key !== "index";
-  const made = {colId: key, headerName: title, headerTooltip: kind === "number" ? unit : undefined, flex: 1,
+  const made = {colId: key, headerName: title, sort: key === SORTED_BY ? "desc" : undefined, headerTooltip: kind === "number" ? unit : undefined, flex: 1,
     minWidth: Math.min(Math.max(84, 46 + 7.5 * title.length), 190)};
   if (kind === "class") return {...made, minWidth: 108, valueGetter: ({data}) => page.classes[values[data.row]]};
   const comparator = (a, b, {data: {row: i}}, {data: {row: j}}) => order(values[i], values[j]);
-  return {...made, comparator, valueGetter: ({data}) => values[data.row],     valueFormatter: ({data}) => shownValue(key, data.row), type: number || key === "index" ? "rightAligned" : undefined, cellClass: "ag-right-aligned-cell number"};
+  return {...made, comparator, valueGetter: ({data}) => values[data.row], valueFormatter: ({data}) => shownValue(key, data.row), type: number || key === "index" ? "rightAligned" : undefined, cellClass: "ag-right-aligned-cell number"};
 }
 
 // NaN is the smallest, so that it does not stand above the largest values.
