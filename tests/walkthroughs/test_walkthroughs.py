@@ -168,7 +168,7 @@ def test_a_module_of_ones_own_tells_bias_from_the_luck_of_the_seed(open_page):
     assert bias_sq == pytest.approx(((mean - np.eye(10)[target]) ** 2).sum(-1).mean(), rel=1e-3)
     assert variance == pytest.approx(((probs - mean) ** 2).sum(-1).mean(), rel=1e-3)
     said = summary(open_page(Path("out/report.html")))
-    (share,) = numbers(r"share of (?:the )?risk (\d+)%", said)
+    (share,) = numbers(r"part of the risk (\d+)%", said)
     assert 50 < share <= 100 * bias_sq / (bias_sq + variance)  # of infinitely many: a bit less
     assert len(list(Path("logs").rglob("metrics.csv"))) == 5  # the logger stays theirs
 
