@@ -49,7 +49,7 @@ def test_another_one_that_comes_first_is_noticed(monkeypatch):
 
     def too_late(self, identity):
         root = found(self, identity)
-        monkeypatch.undo()
+        monkeypatch.setattr(Place, "find", found)
         opened(SMALL)
         return root
 
