@@ -2,6 +2,7 @@
 
 from bvalign.analysis.intervals.estimate import Estimate, Spread, exponential, stored
 from bvalign.analysis.intervals.paired import Difference, MembersPart, Needed, Side, paired
+from bvalign.analysis.intervals.student import t_quantile
 from bvalign.analysis.intervals.two_way import (
     SAMPLES_ALONE,
     estimate,
@@ -25,4 +26,5 @@ __all__ = [
     "samples_variance",
     "stored",
     "stretched",
+    "t_quantile",
 ]
