@@ -5,7 +5,7 @@ import math
 from scipy.special import betaincinv
 
 
-def t_quantile(freedom: float) -> float:
+def t_quantile(freedom: int | float) -> float:
     """Gives the point that Student's t exceeds with probability 2.5%.
 
     t² / (freedom + t²) has a beta distribution with 1/2 and freedom / 2. scipy's own stdtrit erred
