@@ -18,6 +18,7 @@ from bvalign.commands.arguments import (
     add_drawing,
     add_groups,
     add_names,
+    add_samples,
     add_source,
     names_of,
     path,
@@ -100,12 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (analyze, report, figures):
         add_asked(command)
     for command in (analyze, report):
-        command.add_argument(
-            "--no-samples",
-            action="store_true",
-            help="write no samples.csv, which takes about half a kilobyte a sample; one of before "
-            "is removed",
-        )
+        add_samples(command)
     add_clusters(analyze, report, apply, figures)
     add_groups(analyze, report, figures)
     compare = commands.add_parser("compare", help="compare the reports of several runs")
@@ -184,7 +180,12 @@ def _add_apply(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     apply.add_argument("rule", type=path, help="abstain.json or calibrate.json")
     apply.add_argument("predictions", type=path, help="as for `analyze`; labels are optional")
     add_names(apply)
-    apply.add_argument("--out", type=path, required=True, help="CSV to write, a row per sample")
+    apply.add_argument(
+        "--out",
+        type=path,
+        required=True,
+        help="file to write, a row per sample: .parquet, else CSV",
+    )
     apply.set_defaults(run=_apply)
     return apply
 
@@ -208,7 +209,7 @@ def _report(source: Path, out: Path, options: argparse.Namespace) -> None:
     with quick_imports():
         from bvalign.commands.report import analyze_and_report
 
-    analyze_and_report(source, out, samples=not options.no_samples, **_reading(options))
+    analyze_and_report(source, out, samples=options.samples, **_reading(options))
 
 
 def _reading(options: argparse.Namespace) -> dict[str, object]:

@@ -12,6 +12,7 @@ from bvalign.decisions.wrong_labels import REVIEW
 from bvalign.memory import return_freed_memory
 from bvalign.predictions import Names, open_predictions
 from bvalign.show.report import print_main_numbers, write_report
+from bvalign.show.report.sample_files import CSV, MOST_ROWS_OF_CSV, PARQUET
 
 PLACE = (("RANK", "0"), ("WORLD_SIZE", "1"))
 """Environment variables in which torchrun gives rank and world size, with their defaults."""
@@ -27,7 +28,7 @@ def analyze_and_report(
     names: Mapping[str, str] | None = None,
     options: Options = Options(),  # noqa: B008 (immutable)
     sources: object = None,
-    samples: bool = True,
+    samples: str | None = None,
 ) -> tuple[Analysis | UnlabelledAnalysis, Decisions]:
     """Analyses predictions, writes the report and prints the main numbers.
 
@@ -40,7 +41,7 @@ def analyze_and_report(
         names: of columns or arrays, by field of `Names`.
         options: what is asked of the analysis.
         sources: labelled predictions of the same members, as for `bvalign.analyze`.
-        samples: whether to write samples.csv.
+        samples: which files of samples to write, as for `write_report`.
 
     Returns:
         The analysis, and what answers each question; of the latter only rank zero has any.
@@ -67,6 +68,11 @@ def analyze_and_report(
             print(decision)
         for line in _lists(decisions, Path(out)):
             print(line)
+        if samples is None and analysis.num_samples > MOST_ROWS_OF_CSV:
+            print(
+                f"samples: {Path(out) / PARQUET}; of more than {MOST_ROWS_OF_CSV:,} samples "
+                f"{CSV} is written on request: --samples both"
+            )
         print(f"report: {Path(out) / 'report.html'}")
     return analysis, decisions
 
