@@ -72,7 +72,7 @@ CORNERS = {
 UNUSED = {"timm", "wandb", "transformers", "tensorboard", "requests"}
 """Modules that a plain fit leaves out. Lightning imports torchvision, which nobody can prevent, and
 scikit-learn pandas where that is installed, with pyarrow."""
-HEAVY = UNUSED | {"pyarrow", "lightning", "torchvision", "torchmetrics", "sklearn", "jsonargparse"}
+HEAVY = UNUSED | {"pandas", "lightning", "torchvision", "torchmetrics", "sklearn", "jsonargparse"}
 HEAVY |= {"torch._dynamo", "triton", "matplotlib.pyplot", "scipy.stats", "scipy.optimize"}
 """Modules that commands leave out which train nothing."""
 

@@ -8,7 +8,7 @@ import torch
 from bvalign.analysis.decompositions import Column, Unit
 from bvalign.decisions.rules import apply_rule, read_rule
 from bvalign.predictions import Names, open_predictions
-from bvalign.show.report.samples_csv import write_samples
+from bvalign.show.report.sample_files import write_samples
 
 
 def apply_and_write(
@@ -24,7 +24,7 @@ def apply_and_write(
     Args:
         rule: a file such as abstain.json.
         source: as for `open_predictions`.
-        out: the CSV.
+        out: the file, Parquet if it ends in `.parquet`, else CSV.
         clusters: file with the cluster of each sample, as for `open_predictions`.
         names: of columns or arrays, by field of `Names`.
 
