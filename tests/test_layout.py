@@ -25,7 +25,7 @@ ROOMS = {
     "predictions": {"atomic", "top_k"},
     "data": {"randomness", "predictions"},
     "ensemble": {"float32", "float64", "randomness", "data", "predictions"},
-    "analysis": {"memory", "top_k"},
+    "analysis": {"atomic", "memory", "top_k"},
     "decisions": {"analysis", "memory", "predictions"},
     "show": {"analysis", "decisions", "float64", "predictions", "provenance", "atomic"},
     "commands": {

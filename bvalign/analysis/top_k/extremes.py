@@ -31,7 +31,8 @@ def largest_product(weight: Classes, unknown: Unknown) -> Float[Tensor, " sample
 
     >>> one = torch.ones(1, 3).double()
     >>> unknown = Unknown(0.4 * one, one, torch.tensor([0.6]).double())
-    >>> largest_product(torch.tensor([[1.0, 3.0, 2.0]]).double(), unknown).item()  # 0.4 * 3 + 0.2 * 2
+    >>> weight = torch.tensor([[1.0, 3.0, 2.0]]).double()
+    >>> largest_product(weight, unknown).item()  # 0.4 * 3 + 0.2 * 2
     1.6
     """
     ordered, order = weight.sort(dim=-1, descending=True)

@@ -60,7 +60,7 @@ def known_of(top: TopK, asked: Int[Tensor, "samples asked"]) -> Known:
     at = place[:, : num_members * number].view(num_samples, num_members, number).transpose(0, 1)
     shape = (num_members, num_samples, width)
     padding = torch.arange(width, device=at.device) >= columns.unsqueeze(-1)
-    unknown = (~padding).expand(shape).scatter(-1, at, False)  # noqa: FBT003
+    unknown = (~padding).expand(shape).scatter(-1, at, False)
     r = found.probs[..., -1]
     fair = r / max(top.num_others, 1)  # of which some class has as much: rounding apart, at most t
     limit = torch.minimum(torch.maximum(bound_of_others(logs).exp(), fair), r)

@@ -67,9 +67,8 @@ def logs(known: Known, label: Float[Tensor, "samples asked"] | None) -> Logs:
         return _defined(known, Logs(none, none, variance, none, jackknife))
     risk, noise = _risk(known, label), -torch.special.xlogy(label, label).sum(dim=-1)
     excess = Bound(risk.low - noise, risk.high - noise)  # over the noise of soft labels
-    bias = _bias(known, label, mean, total).both(
-        excess.plus(variance, -1.0).outward(top + noise + risk.low)
-    )
+    also = excess.plus(variance, -1.0).outward(top + noise + risk.low)
+    bias = _bias(known, label, mean, total).both(also)
     of_bias = excess.plus(jackknife, -1.0).outward(risk.low + noise)
     of_bias = of_bias._replace(high=torch.minimum(of_bias.high, bias.high))
     return _defined(known, Logs(risk, bias, variance, of_bias, jackknife))

@@ -1,8 +1,8 @@
 """What top-k logits say of the most probable class of a mean.
 
-Symbols as in `extremes.py`: the mean probability of class k lies in [g_k, g_k + c_k]. The class with
-the largest g is the prediction where no other class can have as much; the vote of a member is the
-largest of the logits that it keeps.
+Symbols as in `extremes.py`: the mean probability of class k lies in [g_k, g_k + c_k]. The class
+with the largest g is the prediction where no other class can have as much; the vote of a member is
+for the largest of the logits that it keeps.
 """
 
 from typing import NamedTuple

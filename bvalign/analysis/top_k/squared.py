@@ -11,9 +11,9 @@ mean of x_m and T_m = ‖x_m‖², which `Known.squares_of_rest` bounds:
     variance sum_m s_m ‖p_m‖² - ‖p̄‖², and with g the known part of p̄ and v_k the variance of the
              known parts of class k,
              at most   sum_k v_k + sum_m s_m T_m - (least growth of ‖g + u‖²)
-             at least  sum_k min over u of v_k - 2 g_k u + u² (1/W_k - 1), as the members that do not
-             keep k, of weight W_k, have sum s_m x_mk² >= u_k² / W_k (Cauchy-Schwarz); and at least
-             the upper bound with least for largest and largest for least
+             at least  sum_k min over u of v_k - 2 g_k u + u² (1/W_k - 1), as the members that do
+             not keep k, of weight W_k, have sum s_m x_mk² >= u_k² / W_k (Cauchy-Schwarz); and at
+             least the upper bound with least for largest and largest for least
     pairs    sum over m != m' of s_m s_m' <r_m, r_m'>: that of R, plus at most <w, u> with
              w = 2h + 2 q max s + c (1 - 1/n), n the members that do not keep k; at least <2h, u>,
              and the least bias_sq - sum_m s_m² ‖r_m‖²
@@ -146,11 +146,8 @@ def variance_of(known: Known, weights: Float[Tensor, " members"], room: Unknown)
     s = weights.view(-1, 1, 1)
     g = (s * known.probs).sum(dim=0)
     by_all = torch.where(known.unknown.any(dim=0), 0.0, g)
-    p = torch.where(  # residuals to a class that all keep and that has most, to preserve digits
-        by_all.amax(dim=-1, keepdim=True) > 0.5,
-        _residual(known, by_all.argmax(dim=-1)),
-        known.probs,
-    )
+    most, at = by_all.max(dim=-1, keepdim=True)  # residuals to it preserve digits
+    p = torch.where(most > 0.5, _residual(known, at.squeeze(-1)), known.probs)
     v = (s * (p - (s * p).sum(dim=0)).square()).sum(dim=0)
     missing = (s * known.unknown).sum(dim=0)  # W
     curve = (1 - missing) / missing.clamp(min=UNIT)
