@@ -5,17 +5,20 @@ from bvalign.analysis.top_k.bounds import (
     UNLABELLED,
     WEIGHTED,
     Bounds,
-    Given,
+    OfRange,
     labelled_bounds,
     unlabelled_bounds,
 )
+from bvalign.analysis.top_k.left_open import LeftOpen, left_open
 
 __all__ = [
     "LABELLED",
     "UNLABELLED",
     "WEIGHTED",
     "Bounds",
-    "Given",
+    "LeftOpen",
+    "OfRange",
     "labelled_bounds",
+    "left_open",
     "unlabelled_bounds",
 ]

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from bvalign.analysis.decompositions import LabelNoise
+from bvalign.analysis.decompositions import AnswerNoise, LabelNoise
 from bvalign.analysis.groups import MemberGroups, left_out_variance
 from bvalign.analysis.top_k.known import Known, known_of
 from bvalign.analysis.top_k.logs import logs
@@ -57,30 +57,39 @@ class Bounds(NamedTuple):
     label_outside: Int[Tensor, ""]  # samples whose label some member does not keep
 
 
-class Given(NamedTuple):
-    """What the values of a range say beside its logits."""
+class OfRange(NamedTuple):
+    """What a range of labelled samples brings beside its logits."""
 
     target: Int[Tensor, " samples"]
-    correct: Bool[Tensor, " samples"]  # of the completed logits
     soft: Float[Tensor, "samples classes"] | None  # labels whose argmax is the target
-    noise: LabelNoise | None  # of them
-    excess: Float[Tensor, " samples"] | None  # of people, in unbiased products
-    weighted_correct: Bool[Tensor, " samples"] | None  # None without weights
+    noise: tuple[LabelNoise, AnswerNoise | None] | None  # of them
+    correct: tuple[Bool[Tensor, " samples"], Bool[Tensor, " samples"] | None]  # also weighted
     member_weights: Sequence[float] | None
 
+    @property
+    def label_noise(self) -> Float[Tensor, " samples"] | float:
+        """1 - ‖q‖²."""
+        return 0.0 if self.noise is None else self.noise[0].noise
 
-def labelled_bounds(top: TopK, given: Given, groups: MemberGroups) -> Bounds:
+    @property
+    def excess(self) -> Float[Tensor, " samples"] | float:
+        """What the people behind a label take off unbiased values."""
+        people = None if self.noise is None else self.noise[1]
+        return 0.0 if people is None else people.excess
+
+
+def labelled_bounds(top: TopK, given: OfRange, groups: MemberGroups) -> Bounds:
     """Bounds in the order of `LABELLED`, then `WEIGHTED` with weights."""
     classes, label = _label(given)
     known = known_of(top, classes)
     number, relative = len(top.logits), relative_to(known, label)
     weights = top.rest.new_full((number,), 1 / number, dtype=torch.float64)
     values, found = squared(known, relative, weights), prediction(known, weights)
-    kl, noise = logs(known, label), 0.0 if given.noise is None else given.noise.noise
+    kl, noise = logs(known, label), given.label_noise
     uncertainty = _uncertainty(known, weights)
     fewer = (number - 1) / number
     unbiased = _scaled(values.variance, fewer)
-    pairs = _less(_scaled(values.pairs, fewer), given.excess)
+    pairs = _plus(_scaled(values.pairs, fewer), -given.excess)
     twice = values.bias_sq.scaled(2)
     # bias_sq - variance, in which what the two have in common is taken off
     gap = twice.plus(values.square, -1.0).both(values.bias_sq.plus(values.variance, -1.0))
@@ -88,7 +97,7 @@ def labelled_bounds(top: TopK, given: Given, groups: MemberGroups) -> Bounds:
     residual = _calibration(relative, weights, known, values)
     excess = 2 / number
     bounds = [
-        _correct(given.correct, found),
+        _correct(given.correct[0], found),
         *(values.bias_sq, values.variance, _plus(values.square, noise), pairs, unbiased),
         *_log_errors(known, relative, groups),
         *kl,
@@ -118,7 +127,7 @@ def unlabelled_bounds(top: TopK) -> Bounds:
     return _joined(bounds, found, torch.zeros(num_samples, dtype=torch.bool))
 
 
-def _label(given: Given) -> tuple[Int[Tensor, "samples asked"], Float[Tensor, "samples asked"]]:
+def _label(given: OfRange) -> tuple[Int[Tensor, "samples asked"], Float[Tensor, "samples asked"]]:
     """Classes that the labels have, the most probable first, with their probabilities."""
     target = given.target.unsqueeze(-1)
     if given.soft is None:
@@ -178,19 +187,18 @@ def _error(values: list[Bound]) -> Bound:
     return Bound(low, (error + off).masked_fill(open_ended, torch.inf)).outward(1.0)
 
 
-def _weighted(known: Known, relative: Relative, given: Given) -> list[Bound]:
+def _weighted(known: Known, relative: Relative, given: OfRange) -> list[Bound]:
     weights = torch.tensor(given.member_weights).double()
     weights /= weights.sum()
     values, found = squared(known, relative, weights), prediction(known, weights)
     distinct = float(1 - weights.square().sum())
-    noise = 0.0 if given.noise is None else given.noise.noise
     unbiased = _scaled(values.variance, distinct)
     both = values.bias_sq.plus(unbiased, distinct - 1).outward(values.bias_sq.high)
     return [
-        *(values.bias_sq, values.variance, _plus(values.square, noise)),
-        _correct(given.weighted_correct, found),
-        *(unbiased, _less(both, given.excess)),
-        _less(_scaled(values.pairs, distinct), given.excess),
+        *(values.bias_sq, values.variance, _plus(values.square, given.label_noise)),
+        _correct(given.correct[1], found),
+        *(unbiased, _plus(both, -given.excess)),
+        _plus(_scaled(values.pairs, distinct), -given.excess),
     ]
 
 
@@ -209,10 +217,6 @@ def _scaled(bound: Bound, divisor: float) -> Bound:
 
 def _plus(bound: Bound, number: Tensor | float) -> Bound:
     return Bound(bound.low + number, bound.high + number)
-
-
-def _less(bound: Bound, number: Tensor | None) -> Bound:
-    return bound if number is None else _plus(bound, -number)
 
 
 def _joined(bounds: list[Bound], found: Prediction, outside: Bool[Tensor, "..."]) -> Bounds:
