@@ -71,7 +71,7 @@ def analyze_and_report(
     if place[0] == 0 and "read" in origin:
         print(f"{origin['source']}, read as {origin['format']}: {origin['read']}")
     _make_folder(out)
-    work = Work(predictions, source, out, shared=place[1] > 1)
+    work = Work(predictions, source, out, shared=place[1] > 1 or shards > 0)
     if place[1] > 1 and not by_torchrun(work, place):
         return None
     if shards:
