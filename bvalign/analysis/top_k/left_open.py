@@ -60,8 +60,11 @@ class LeftOpen:
         Args:
             values: columns of samples.csv.
         """
-        told = {n: _size(values[n], self.ends[n]) for n in QUOTED if n in self.ends}
-        known = ", ".join(f"{name} to {size:.2g} of itself" for name, size in told.items())
+        known = [
+            f"{name} to {_percent(values[name], self.ends[name])}"
+            for name in QUOTED
+            if name in self.ends
+        ]
         exact = ["votes", *("cross-entropies of members" for n in self.exact if n == "kl_risk")]
         counts = {
             f"{self.undecided} predictions depend on the others": self.undecided,
@@ -69,7 +72,7 @@ class LeftOpen:
         }
         parts = (
             f"logits of {self.num_kept} of {self.num_classes} classes are kept: "
-            f"{' and '.join(exact)} are exact, means are known: {known or 'all'}",
+            f"{' and '.join(exact)} are exact, and of the means {', '.join(known)}",
             *(told for told, number in counts.items() if number),
             "intervals of means include that, and NAME_low and NAME_high of samples.csv bound each "
             "sample; slopes, curves and decisions are those of the rest spread evenly",
@@ -88,11 +91,11 @@ class LeftOpen:
         }
 
 
-def _size(column: Column, bound: Bound) -> float:
+def _percent(column: Column, bound: Bound) -> str:
     """Largest distance of the mean from its bounds, relative to it."""
     mean = float(column.values.double().mean())
     away = max(mean - float(bound.low.mean()), float(bound.high.mean()) - mean)
-    return away / abs(mean) if mean else math.inf
+    return f"{100 * away / abs(mean):.2g}%" if mean and math.isfinite(away) else "no bound"
 
 
 def left_open(bounds: Bounds, columns: Mapping[str, Column], kept: tuple[int, int]) -> LeftOpen:

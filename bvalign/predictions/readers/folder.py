@@ -13,8 +13,8 @@
     seed1.csv              any other format, with what belongs to the member
     3/logits.npy           the same in a folder for each run
 
-Instead of members, a folder may hold `logits.npy`, `probs.npy` or `votes.npy` of all of them. Ids
-are numbers if all names are.
+Instead of members, a folder may hold `logits.npy`, `probs.npy` or `votes.npy` of all of them, or
+the arrays of top-k logits, see `scores/top_k.py`. Ids are numbers if all names are.
 """
 
 from collections.abc import Sequence
@@ -38,6 +38,7 @@ from bvalign.predictions.scores.names import (
 from bvalign.predictions.scores.numbers import as_numbers
 from bvalign.predictions.scores.scores import SHOWN, Scores
 from bvalign.predictions.scores.stack import stack_members
+from bvalign.predictions.scores.top_k import TOP
 
 SHARED = (*LABEL, "index", "weights", "clusters", "num_options", *SHOWN)
 """Names of files that belong to all members."""
@@ -153,7 +154,7 @@ def _is_shared(file: Path) -> bool:
 
 
 def _is_named_array(file: Path) -> bool:
-    return file.suffix == ".npy" and file.stem.lower() in KINDS
+    return file.suffix == ".npy" and file.stem.lower() in (*KINDS, *TOP)
 
 
 def _open_shared(file: Path) -> Array:

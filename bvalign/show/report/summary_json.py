@@ -44,7 +44,7 @@ def summarise(
         "accuracy": plain(analysis.accuracy),
         "member_accuracy": _member_accuracy(analysis),
         "means": means,
-        **top_k(analysis.table.left_open),
+        **top_k(analysis.left_open),
         "weighted": weighted
         and explained(plain(weighted), analysis.num_members, (), _answers(analysis)),
         "variance_share": plain(analysis.variance_share()),
