@@ -58,7 +58,7 @@ CORNERS = {
     "predictions.readers": {
         *(f"predictions.{corner}" for corner in ("scores", "tables", "evaluations", "checks"))
     },
-    "predictions.run": set(),
+    "predictions.run": {"predictions.scores"},
     "decisions.systematic": set(),
     "ensemble.triton_conv": set(),
     "decisions.abstain": set(),
