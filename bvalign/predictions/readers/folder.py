@@ -13,8 +13,9 @@
     seed1.csv              any other format, with what belongs to the member
     3/logits.npy           the same in a folder for each run
 
-Instead of members, a folder may hold `logits.npy`, `probs.npy` or `votes.npy` of all of them, or
-`manifest.json` and the files that it names, see `manifest.py`. Ids are numbers if all names are.
+Instead of members, a folder may hold `logits.npy`, `probs.npy` or `votes.npy` of all of them, the
+arrays of top-k logits, see `scores/top_k.py`, or `manifest.json` and the files that it names, see
+`manifest.py`. Ids are numbers if all names are.
 """
 
 from collections.abc import Sequence
@@ -42,6 +43,7 @@ from bvalign.predictions.scores.numbers import as_numbers
 from bvalign.predictions.scores.scores import SHOWN, Scores
 from bvalign.predictions.scores.shards import open_shards
 from bvalign.predictions.scores.stack import stack_members
+from bvalign.predictions.scores.top_k import TOP
 
 SHARED = (*LABEL, "index", "weights", "clusters", "num_options", *SHOWN)
 """Names of files that belong to all members."""
@@ -171,7 +173,7 @@ def _is_shared(file: Path) -> bool:
 
 
 def _is_named_array(file: Path) -> bool:
-    return file.suffix == ".npy" and file.stem.lower() in KINDS
+    return file.suffix == ".npy" and file.stem.lower() in (*KINDS, *TOP)
 
 
 def _open_shared(file: Path) -> Array:
