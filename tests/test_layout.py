@@ -32,7 +32,7 @@ ROOMS = {
         *("analysis", "atomic", "data", "decisions", "ensemble", "float64", "memory"),
         *("predictions", "provenance", "show"),
     },
-    "cli": {"commands", "decisions", "quick_imports"},
+    "cli": {"atomic", "commands", "decisions", "quick_imports"},
 }
 """Room -> rooms that it may import."""
 
