@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 from bvalign import __version__
+from bvalign.atomic import REMEDIES, told
 from bvalign.commands.arguments import (
     add_asked,
     add_clusters,
@@ -47,6 +48,7 @@ CAN_RESUME = 75
 """Exit code of a run that was stopped and can be resumed; EX_TEMPFAIL of sysexits.h."""
 
 NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EEXIST}
+NOT_WRITABLE |= set(REMEDIES)
 """Errors of the operating system about a place that cannot be written to; no bug of bvalign."""
 
 
@@ -78,6 +80,8 @@ def main() -> None:
             raise
         if os.environ.get("BVALIGN_DEBUG"):
             traceback.print_exc()
+        if getattr(error, "errno", None) in REMEDIES:
+            error = told(error, f"could not use {error.filename}")
         said = " ".join(line.strip() for line in str(error).splitlines())
         raise SystemExit(f"bvalign: error: {_rank()}{said}") from None
     except KeyboardInterrupt as error:

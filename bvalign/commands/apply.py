@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from bvalign.analysis.decompositions import Column, Unit
+from bvalign.atomic import remove_left
 from bvalign.decisions.rules import apply_rule, read_rule
 from bvalign.predictions import Names, open_predictions
 from bvalign.show.report.sample_files import write_samples
@@ -41,6 +42,7 @@ def apply_and_write(
     index = Column(torch.from_numpy(predictions.index), Unit("row of the data set"))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        remove_left(out.parent)
         write_samples(out, {"index": index} | applied.columns, predictions.sample_names)
     except OSError as error:
         raise ValueError(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
+from bvalign.atomic import remove_left
 from bvalign.commands.analyze import asked
 from bvalign.commands.passes import analyze_predictions
 from bvalign.commands.sharing import (
@@ -160,6 +161,7 @@ def _make_folder(out: Path) -> None:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
+        remove_left(out)
     except OSError as error:
         raise ValueError(
             f"{out} cannot be a folder for the report ({error.strerror}); `bvalign analyze "

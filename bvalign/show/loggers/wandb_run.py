@@ -127,7 +127,8 @@ class WandbRun:
             predictions = wandb.Artifact(f"{name}-predictions", type="predictions")
             for file in ("run.json", "samples.npz"):
                 predictions.add_file(str(run.root / file))
-            for path in sorted(run.root.glob("members/*/logits.safetensors")):
+            found = run.root.glob("members/*/logits.safetensors")
+            for path in sorted([*found, *run.root.glob("members/*/logits/[!.]*")]):
                 predictions.add_file(str(path), name=path.relative_to(run.root).as_posix())
             logger.experiment.log_artifact(predictions)
 
