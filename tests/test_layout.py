@@ -32,7 +32,7 @@ ROOMS = {
         *("analysis", "atomic", "data", "decisions", "ensemble", "float64", "memory"),
         *("predictions", "provenance", "show", "top_k"),
     },
-    "cli": {"commands", "decisions", "quick_imports"},
+    "cli": {"atomic", "commands", "decisions", "quick_imports"},
 }
 """Room -> rooms that it may import."""
 
@@ -74,7 +74,7 @@ CORNERS = {
 UNUSED = {"timm", "wandb", "transformers", "tensorboard", "requests"}
 """Modules that a plain fit leaves out. Lightning imports torchvision, which nobody can prevent, and
 scikit-learn pandas where that is installed, with pyarrow."""
-HEAVY = UNUSED | {"pyarrow", "lightning", "torchvision", "torchmetrics", "sklearn", "jsonargparse"}
+HEAVY = UNUSED | {"pandas", "lightning", "torchvision", "torchmetrics", "sklearn", "jsonargparse"}
 HEAVY |= {"torch._dynamo", "triton", "matplotlib.pyplot", "scipy.stats", "scipy.optimize"}
 """Modules that commands leave out which train nothing."""
 

@@ -57,7 +57,7 @@ INDICES = "batch_indices"
 ARRAYS, TABLES = ("npz", "npy", "safetensors", "torch"), ("csv", "parquet", "jsonl")
 """Formats of members. Where there are arrays, a table beside them is no member."""
 
-OF_REPORT = {"summary.json", "samples.csv"}
+OF_REPORT = {"summary.json", "samples.csv", "samples.parquet"}
 """Files of a report that have the ending of predictions."""
 
 

@@ -18,6 +18,7 @@ OF_A_RUN = (
     "collapse.csv",
     "summary.json",
     "samples.csv",
+    "samples.parquet",
     "report.html",
     "wandb/id",
     "wandb/members_logged",

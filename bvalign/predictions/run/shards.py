@@ -1,8 +1,8 @@
 """What one member predicts on a split: one file, or a folder of several where they are large.
 
     members/0007/logits.safetensors           up to LARGE bytes
-    members/0007/logits/00000.safetensors     the first samples of more
-    members/0007/logits/00001.safetensors     those after them, ...
+    members/0007/logits/00000000.safetensors  of more: samples 0, 1, ...
+    members/0007/logits/00016384.safetensors  samples 16384, 16385, ..., and so on
     members/0007/logits/manifest.json         as in `manifest.py`
 
 The manifest comes last: without it none of the files beside it counts.
@@ -30,7 +30,7 @@ from bvalign.top_k import TopK
 LARGE = 2 * 10**9
 """Bytes of logits above which they are written in several files."""
 
-SHARD_BYTES = 2**29
+SHARD_BYTES = 2**28
 """Bytes of logits of one such file, which is put together in memory."""
 
 
@@ -58,7 +58,7 @@ class MemberLogits:
     ) -> None:
         self.file, self.folder = folder / f"{name}.safetensors", folder / name
         self._manifest = self.folder / MANIFEST
-        self._metadata, self._keys = metadata, keys
+        self._metadata, self._keys, self._member = metadata, keys, int(metadata["member"])
 
     def exist(self) -> bool:
         """Returns whether all files were written."""
@@ -96,19 +96,21 @@ class MemberLogits:
             shutil.rmtree(self.folder, ignore_errors=True)
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        member, rows = int(self._metadata["member"]), max(1, SHARD_BYTES // logits[0].nbytes)
-        parts = []
-        for number, start in enumerate(range(0, len(logits), rows)):
-            stop = min(start + rows, len(logits))
-            content = self._content({key: values[start:stop] for key, values in tensors.items()})
-            name = f"{number:05d}.safetensors"
-            write_atomic(self.folder / name, content)
-            checksum = hashlib.sha256(content).hexdigest()
-            parts.append(Part(name, (member,), (start, stop), checksum))
+        rows = max(1, SHARD_BYTES // logits[0].nbytes)
+        parts = [
+            self._write_part(start, {key: v[start : start + rows] for key, v in tensors.items()})
+            for start in range(0, len(logits), rows)
+        ]
         for path in {*self.folder.glob("*.safetensors")} - {self.folder / p.file for p in parts}:
             path.unlink()  # of before, when there were more
-        Manifest(self._manifest, (member,), len(logits), tuple(parts)).write()
+        Manifest(self._manifest, (self._member,), len(logits), tuple(parts)).write()
         self.file.unlink(missing_ok=True)
+
+    def _write_part(self, start: int, tensors: Mapping[str, Tensor]) -> Part:
+        name, content = f"{start:08d}.safetensors", self._content(tensors)
+        write_atomic(self.folder / name, content)
+        checksum = hashlib.sha256(content).hexdigest()
+        return Part(name, (self._member,), (start, start + len(tensors["logits"])), checksum)
 
     def remove(self) -> None:
         """Removes all files."""

@@ -10,7 +10,7 @@ from bvalign.predictions.run.samples import Samples
 from tests.ensembles import random_ensemble
 
 LOGITS, TARGET = random_ensemble(members=3, samples=11, classes=4)
-FILES = ["00000.safetensors", "00001.safetensors", "00002.safetensors", "manifest.json"]
+FILES = ["00000000.safetensors", "00000004.safetensors", "00000008.safetensors", "manifest.json"]
 ROW = 4 * 4  # bytes
 
 
@@ -110,13 +110,13 @@ def test_damaged_and_foreign_files_do_not_count(run, tmp_path):
     other = start(tmp_path / "other", "y")
     finish(other, 0)
     wrongs = {
-        "00001.safetensors: is missing": lambda f: (f / FILES[1]).unlink(),
-        "00002.safetensors: not a complete": lambda f: cut(f / FILES[2]),
+        "00000004.safetensors: is missing": lambda f: (f / FILES[1]).unlink(),
+        "00000008.safetensors: not a complete": lambda f: cut(f / FILES[2]),
         "manifest.json: not a complete .json": lambda f: cut(f / "manifest.json"),
-        "00000.safetensors belongs to another run": lambda f: (f / FILES[0]).write_bytes(
+        "00000000.safetensors belongs to another run": lambda f: (f / FILES[0]).write_bytes(
             (other.member(0).path / "logits" / FILES[0]).read_bytes()
         ),
-        "00000.safetensors belongs to member 1": lambda f: (f / FILES[0]).write_bytes(
+        "00000000.safetensors belongs to member 1": lambda f: (f / FILES[0]).write_bytes(
             (run.member(1).path / "logits" / FILES[0]).read_bytes()
         ),
     }
