@@ -8,6 +8,8 @@
     members/0007/train.safetensors               the same on the training set, and what it has seen
     members/0007/logits/, train/                 in their place where they are large: `shards.py`
 
+With top-k logits, those are the arrays of `scores/top_k.py` in place of all logits.
+
 Files are complete or absent, and logits come last: a member is finished when they are there.
 """
 
@@ -17,15 +19,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Int
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from bvalign.atomic import remove_temporaries, write_atomic
 from bvalign.predictions.run.samples import Split
-from bvalign.predictions.run.shards import MemberLogits, problem_of
+from bvalign.predictions.run.shards import MemberLogits, problem_of, tensors_of
 from bvalign.predictions.scores.shards import Sharded
+from bvalign.predictions.scores.top_k import TOP, TopScores
+from bvalign.top_k import TopK, keep_top
 
 CHECKPOINTS_KEPT = 2
 """One stays intact if the process is killed while it writes the other."""
@@ -39,7 +43,7 @@ _CHECKPOINT = re.compile(r"checkpoint-(\d+)\.safetensors")
 class FinishedMember(NamedTuple):
     """Results of one trained member."""
 
-    logits: Float[Tensor, "samples classes"]  # stored as float32
+    logits: Float[Tensor, "samples classes"] | TopK  # stored as float32
     weights: Mapping[str, Tensor] | None  # network weights, by name; None: they are not at hand
     history: Sequence[Mapping[str, object]]  # one row per epoch
 
@@ -63,8 +67,10 @@ class MemberFolder:
     def __init__(self, path: Path, member: int, identity: str) -> None:
         self.path, self.member = path, member
         self._metadata = {"member": str(member), "identity": identity}
-        self._logits = MemberLogits(path, "logits", self._metadata, ["logits"])
-        self._train = MemberLogits(path, "train", self._metadata, ["logits", "seen"])
+        self._top_k = json.loads(identity).get("predictions.top_k")
+        keys = ["logits"] if self._top_k is None else [*TOP]
+        self._logits = MemberLogits(path, "logits", self._metadata, sorted(keys))
+        self._train = MemberLogits(path, "train", self._metadata, sorted([*keys, "seen"]))
 
     def is_finished(self) -> bool:
         """Checks that the logits are there and intact."""
@@ -74,6 +80,17 @@ class MemberFolder:
         """Describes the damage to the logits; None if they are intact or absent."""
         problem = self._logits.exist() and self._logits.problem()
         return f"member {self.member}: {problem}" if problem else None
+
+    def kept(
+        self, logits: Float[Tensor, "samples classes"], target: Int[Tensor, " samples"]
+    ) -> Float[Tensor, "samples classes"] | TopK:
+        """Logits in the form that the run stores: of all classes, or of the largest and the label.
+
+        Args:
+            logits: of all classes.
+            target: class ids.
+        """
+        return logits if self._top_k is None else keep_top(logits, self._top_k, target)
 
     def save(self, finished: FinishedMember) -> None:
         """Writes the results, logits last, and deletes the checkpoints."""
@@ -87,7 +104,7 @@ class MemberFolder:
         rows = [",".join(str(row[c]) for c in columns) for row in finished.history]
         lines = "\n".join([",".join(columns), *rows, ""])
         write_atomic(self.path / "history.csv", lines.encode())
-        self._logits.write({"logits": finished.logits.float()})
+        self._logits.write(tensors_of(finished.logits))
         for path in self._checkpoints().values():
             path.unlink(missing_ok=True)
 
@@ -95,7 +112,7 @@ class MemberFolder:
         """Reads the logits of a finished member."""
         return self.open_logits().take(slice(None))[0]
 
-    def open_logits(self, split: Split = "test") -> Sharded:
+    def open_logits(self, split: Split = "test") -> Sharded | TopScores:
         """Opens logits as (1, samples, classes), of which rows can be read."""
         return (self._train if split == "train" else self._logits).open()
 
@@ -120,7 +137,7 @@ class MemberFolder:
         return self._weights.exists()
 
     def save_train(
-        self, logits: Float[Tensor, "samples classes"], seen: Bool[Tensor, " samples"]
+        self, logits: Float[Tensor, "samples classes"] | TopK, seen: Bool[Tensor, " samples"]
     ) -> None:
         """Writes the logits of a finished member on the training samples.
 
@@ -128,7 +145,7 @@ class MemberFolder:
             logits: stored as float32.
             seen: whether the member was trained on each sample.
         """
-        self._train.write({"logits": logits.float(), "seen": seen})
+        self._train.write({**tensors_of(logits), "seen": seen})
 
     def has_train(self) -> bool:
         """Checks that the logits on the training samples are there and intact."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -23,12 +24,23 @@ from bvalign.atomic import write_atomic
 from bvalign.predictions.scores.manifest import MANIFEST, Manifest, Part, read_manifest
 from bvalign.predictions.scores.safetensors import file_tensors
 from bvalign.predictions.scores.shards import Shard, Sharded, open_shards
+from bvalign.predictions.scores.top_k import TOP, TOP_LOGITS, TopScores, open_top
+from bvalign.top_k import TopK
 
 LARGE = 2 * 10**9
 """Bytes of logits above which they are written in several files."""
 
 SHARD_BYTES = 2**28
 """Bytes of logits of one such file, which is put together in memory."""
+
+
+def tensors_of(logits: Float[Tensor, "samples classes"] | TopK) -> dict[str, Tensor]:
+    """The tensors of a file with logits of one member, float32."""
+    if isinstance(logits, Tensor):
+        return {"logits": logits.float()}
+    values, indices, rest = (tensor[0] for tensor in logits[:3])
+    number = torch.tensor(logits.num_classes)
+    return dict(zip(TOP, (values.float(), indices, rest, number), strict=True))
 
 
 class MemberLogits:
@@ -75,11 +87,11 @@ class MemberLogits:
         """Replaces the files; they exist once all are complete.
 
         Args:
-            tensors: by name, each (samples, ...).
+            tensors: by name, each (samples, ...) but for the number of classes of top-k logits.
         """
         self._manifest.unlink(missing_ok=True)
-        logits = tensors["logits"]
-        if logits.nbytes <= LARGE:
+        logits = tensors.get("logits")
+        if logits is None or logits.nbytes <= LARGE:  # top-k logits are one file
             write_atomic(self.file, self._content(tensors))
             shutil.rmtree(self.folder, ignore_errors=True)
             return
@@ -106,7 +118,7 @@ class MemberLogits:
         self.file.unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def open(self) -> Sharded:
+    def open(self) -> Sharded | TopScores:
         """Opens existing logits as (1, samples, classes), of which rows can be read.
 
         Raises:
@@ -114,7 +126,10 @@ class MemberLogits:
         """
         if self._manifest.exists():
             return open_shards(read_manifest(self._manifest))[1]
-        tensor = file_tensors(self.file)["logits"]
+        tensors = file_tensors(self.file)
+        if TOP_LOGITS in tensors:
+            return open_top(self.file, tensors)
+        tensor = tensors["logits"]
         return Sharded(1, tensor.shape[0], (Shard(tensor, (0,), 0, tensor.shape[0]),))
 
     def whole(self, key: str) -> Tensor:
