@@ -217,7 +217,7 @@ def _report(source: Path, out: Path, options: argparse.Namespace) -> None:
     if shard := getattr(options, "shard", None):
         analyze_shard(source, out, shard, **asked)
     else:
-        analyze_and_report(source, out, **asked)
+        analyze_and_report(source, out, ray=getattr(options, "ray", None), **asked)
 
 
 def _merge(out: Path) -> None:
