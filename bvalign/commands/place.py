@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from bvalign.atomic import write_atomic
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.run import Samples, one_at_a_time, own_directory, remove_run
 from bvalign.predictions.run.identity import difference, flatten
@@ -113,5 +114,5 @@ def describe(run: RunDirectory, samples: Samples, config: dict[str, Any]) -> lis
     config["trainer"]["default_root_dir"] = str(run.root)
     config.pop("overwrite")  # a copy of the file must not remove anything
     with one_at_a_time(run.root):
-        (run.root / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+        write_atomic(run.root / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
     return done

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bvalign.atomic import write_atomic
+from bvalign.atomic import remove_left, write_atomic
 from bvalign.predictions.predictions import Predictions
 from bvalign.predictions.run.claims import Offer, PackLock, Work, in_step, one_at_a_time
 from bvalign.predictions.run.identity import difference, flatten
@@ -84,6 +84,8 @@ class RunDirectory:
         root = Path(root)
         identity = flatten(identity)
         with one_at_a_time(root):
+            for folder in (root, root / "packs", root / "wandb"):
+                remove_left(folder)
             if (root / "run.json").exists():
                 run = cls(root)
                 differ = difference(run.identity, identity)

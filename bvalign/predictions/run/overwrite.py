@@ -7,6 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bvalign.predictions.run.claims import PackLock, one_at_a_time
+from bvalign.predictions.scores.manifest import MANIFEST
 
 OF_A_RUN = (
     "run.json",
@@ -17,6 +18,7 @@ OF_A_RUN = (
     "collapse.csv",
     "summary.json",
     "samples.csv",
+    "samples.parquet",
     "report.html",
     "wandb/id",
     "wandb/members_logged",
@@ -48,7 +50,8 @@ def remove_run(root: Path) -> str | None:
             held.enter_context(FileLock(root / "report.lock").acquire(blocking=False))
         except Timeout:
             raise ValueError(_busy(root, "writes the report")) from None
-        trained = len(list(root.glob("members/*/logits.safetensors")))
+        finished = ("members/*/logits.safetensors", f"members/*/logits/{MANIFEST}")
+        trained = sum(len(list(root.glob(pattern))) for pattern in finished)
         begun = len(list(root.glob("members/*"))) - trained
         for name in OF_A_RUN:
             path = root / name
