@@ -1,4 +1,4 @@
-"""Nodes of torchrun, shards and a Ray cluster share an analysis, and die in the middle of it.
+"""Nodes of torchrun and of a Ray cluster share an analysis, and die in the middle of it.
 
 All give the bytes of one process, and nothing that was finished is computed again.
 """
@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from tests import ROOT
-from tests.processes import PATIENCE, run_process
+from tests.processes import PATIENCE
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("machines")]  # one cluster, one reference
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
@@ -154,24 +154,6 @@ def test_two_nodes_of_torchrun_of_which_one_is_killed(analysis, alone):
     codes, said = ended(*start(processes=1))  # perhaps one has nothing left to do
     assert codes == [0, 0], said
     analysis.check(kept)
-    assert analysis.files() == alone.files()
-
-
-def test_shards_of_which_one_is_killed(analysis, alone):
-    for process in analysis.start("--shard=0/2"):
-        analysis.wait_for(4)
-        process.kill()
-        process.wait()
-    kept = analysis.stored()
-    assert ended(*analysis.start("--shard=1/2"))[0] == [0]
-    merge = analysis.command("merge", analysis.out)
-    failed = subprocess.run(merge, capture_output=True, text=True, check=False)
-    assert f"{12 - len(kept)} pieces are missing" in failed.stderr
-    assert "--shard 0/2" in failed.stderr
-    kept = analysis.stored()
-    assert ended(*analysis.start("--shard=0/2"))[0] == [0]
-    analysis.check(kept)
-    run_process(merge)
     assert analysis.files() == alone.files()
 
 

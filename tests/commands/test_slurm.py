@@ -1,6 +1,4 @@
-"""Files for sbatch, with SLURM imitated by its variables: every rank has a GPU of its own, every job
-of an array its shard.
-"""
+"""Files for `sbatch`: each rank has its GPU, each job its shard; SLURM's variables stand for it."""
 
 import os
 import re
