@@ -8,6 +8,7 @@ thread. Ray repeats a task whose worker or node has died.
 import json
 import os
 import re
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -103,13 +104,15 @@ def _connected(address: str) -> Iterator[None]:
         raise ValueError("--ray needs Ray: pip install 'bvalign[ray]'") from error
     if address == "auto":
         address = os.environ.get("RAY_ADDRESS") or "auto"
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
-        if found := re.fullmatch(r"(?:ray://)?(.+):(\d+)", address):
+        if found := re.fullmatch(r"(.+):(\d+)", address):
             socket.create_connection((found[1], int(found[2])), PATIENCE).close()
         ray.init(address, log_to_driver=False, logging_level="error")
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         said = shorten(str(error), SAID)
         raise ValueError(f"--ray: no cluster at {address} ({said}); {START}") from error
+    signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own prints a stack and aborts
     with redirect_stdout(sys.stderr):
         try:
             yield
