@@ -1,13 +1,14 @@
 """The commands that are interrupted, each with what is there before it."""
 
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.reliability.zygote import Place, start, wait
+from benchmarks.reliability.zygote import Place, Point, Server, start, wait
 
 FIT = (
     "fit --data=Digits --data.num_train=40 --data.num_test=40 --data.batch_size=20 "
@@ -38,6 +39,19 @@ def fit(root: Path, members: int = 2, logger: str = "CSVLogger") -> list[str]:
     if logger == "false":
         return [*FIT, *where, "--trainer.logger=false"]
     return [*FIT, *where, f"--trainer.logger={logger}", f"--trainer.logger.save_dir={root}"]
+
+
+_SERVERS: dict[tuple[str, ...], Server] = {}
+
+
+def run(words: Sequence[str], place: Place, point: Point = Point()) -> int:  # noqa: B008
+    """Runs a command to its end; arguments and result as of start and wait."""
+    if words[0] not in ("fit", "test"):
+        return wait(start(words, place, point))
+    key = (str(os.getpid()), *words)  # a fork of this process has its own
+    if key not in _SERVERS:
+        _SERVERS[key] = Server(words, place)
+    return _SERVERS[key].run(place, point)
 
 
 COMMANDS = {

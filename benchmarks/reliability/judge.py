@@ -1,5 +1,6 @@
 """Whether anything was lost: what an interrupted command left, and what the same command made."""
 
+import hashlib
 import json
 import re
 import zipfile
@@ -30,8 +31,19 @@ def tree(root: Path) -> Tree:
     }
 
 
+def identified(root: Path) -> str:
+    """The state of a folder as a digest: of all names and contents but the numbers of processes."""
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        name = re.sub(r"\.\d+\.tmp$", ".tmp", path.relative_to(root).as_posix())
+        content = path.read_bytes() if path.is_file() and path.suffix != ".owner" else b""
+        content = content.replace(bytes(root), b"ROOT")
+        digest.update(f"{name}\n{len(content)}\n".encode() + content)
+    return digest.hexdigest()[:32]
+
+
 def compared(files: Tree) -> Tree:
-    """The content without the number of reports that were begun, which is how often it was tried."""
+    """The content without the number of reports, which is how often one was begun."""
     if "run.json" not in files:
         return files
     info = json.loads(files["run.json"])
@@ -85,14 +97,13 @@ def differences(made: Tree, wanted: Tree) -> Iterator[str]:
             yield f"differs: {name}"
 
 
-def unclear(said: str, code: int, root: Path, usual: str) -> Iterator[str]:
+def unclear(said: str, code: int, usual: str) -> Iterator[str]:
     """What is wrong with what a command said that failed.
 
     Args:
-        said: on stderr.
+        said: on stderr, with ROOT for the folder that it changes.
         code: its exit code.
-        root: the folder that it changed.
-        usual: what the command says on stderr without a failure.
+        usual: the same of the command without a failure.
     """
     if code <= 0:
         yield f"exit code {code}"
@@ -105,7 +116,7 @@ def unclear(said: str, code: int, root: Path, usual: str) -> Iterator[str]:
     if others:
         yield f"also said: {others[-1]}"
     for line in errors:
-        if str(root) not in line:
+        if "ROOT" not in line:
             yield f"names no file: {line}"
         if not REMEDY.search(line):
             yield f"no remedy: {line}"
@@ -129,6 +140,6 @@ def _damage(path: Path) -> str | None:
         return "not the one of before, not the one of after"
     try:
         readers[path.suffix]()
-    except Exception as error:  # noqa: BLE001 (whatever a reader says of half a file)
+    except Exception as error:
         return str(error) or type(error).__name__
     return None

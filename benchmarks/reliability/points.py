@@ -1,23 +1,25 @@
 """Every crash point of a command: it is killed or fails at each call that changes files."""
 
 import errno
+import json
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.reliability.commands import COMMANDS, Command
+from benchmarks.reliability.commands import COMMANDS, Command, run
 from benchmarks.reliability.judge import (
     Tree,
     differences,
     finished_files,
+    identified,
     left_behind,
     tree,
     unclear,
 )
 from benchmarks.reliability.shim import Action, Call, read_log
-from benchmarks.reliability.zygote import HUNG, Place, Point, start, wait
+from benchmarks.reliability.zygote import HUNG, Place, Point
 
 WAYS = {
     "crash_points": ((Action.KILL, 0), (Action.KILL_HALF, 0)),
@@ -59,9 +61,9 @@ def usual(command: Command, folder: Path, inputs: Path) -> Usual:
     place = Place.of(folder)
     command.prepare(place.root, inputs)
     before = tree(place.root)
-    if wait(start(command.words(place.root, inputs), place)):
+    if run(command.words(place.root, inputs), place):
         raise RuntimeError(f"{command.name} failed: {place.said.read_text()}")
-    return Usual(read_log(place.log), before, tree(place.root), place.said.read_text())
+    return Usual(read_log(place.log), before, tree(place.root), place.told())
 
 
 def attempts(of: str, part: str, calls: Sequence[Call]) -> Iterator[Attempt]:
@@ -88,33 +90,45 @@ def tried(attempt: Attempt, usually: Usual, folder: Path, inputs: Path) -> dict[
     command.prepare(place.root, inputs)
     words = command.words(place.root, inputs)
     point = Point(attempt.action, attempt.call.number, attempt.error)
-    code = wait(start(words, place, point))
-    said, calls = place.said.read_text(errors="replace"), read_log(place.log)
+    code = run(words, place, point)
+    said, calls = place.told(), read_log(place.log)
     lost, doubts = [], []
     if code == HUNG:
         lost.append("hangs")
     elif attempt.part == "crash_points":
         lost += [f"not killed: exit code {code}"] * (code != -9)
     elif code or attempt.action == Action.FAIL_ON:
-        doubts += unclear(said, code, place.root, usually.said)
+        doubts += unclear(said, code, usually.said)
     else:  # a call that may fail, if all is right nonetheless
         lost += differences(tree(place.root), usually.after)
     lost += left_behind(place.root, usually.before, usually.after, calls)
-    finished = {} if "--overwrite" in words else finished_files(place.root)
-    again = Place.of(folder, "again")
-    if code := wait(start(words, again)):
-        lost.append(f"not resumed: exit code {code}, {again.said.read_text()[-300:]}")
-    lost += differences(tree(place.root), usually.after)
-    now = finished_files(place.root)
-    lost += [f"written again: {name}" for name in finished if now.get(name) != finished[name]]
+    state = identified(place.root)
+    known = folder.parent / f"{command.name.replace(' ', '-')}.states" / state
+    if not known.exists():
+        known.parent.mkdir(exist_ok=True)
+        known.write_text(json.dumps(resumed(words, folder, usually)))
+    lost += json.loads(known.read_text())
     path = attempt.call.path.replace(str(place.root), "")
     return {"key": attempt.key, "of": attempt.of, "part": attempt.part, "path": path} | {
         "call": attempt.call.kind,
         "at": attempt.call.number,
         "action": attempt.action.name,
+        "state": state,
         "lost": sorted(set(lost)),
         "unclear": doubts,
     }
+
+
+def resumed(words: Sequence[str], folder: Path, usually: Usual) -> list[str]:
+    """Gives a command again, and says what was lost."""
+    again = Place.of(folder, "again")
+    finished = {} if "--overwrite" in words else finished_files(again.root)
+    lost = []
+    if code := run(words, again):
+        lost.append(f"not resumed: exit code {code}, {again.said.read_text()[-300:]}")
+    now = finished_files(again.root)
+    lost += [f"written again: {name}" for name in finished if now.get(name) != finished[name]]
+    return lost + list(differences(tree(again.root), usually.after))
 
 
 def summarised(results: Sequence[Mapping], calls: Mapping[str, Sequence[Call]]) -> dict:
@@ -131,4 +145,5 @@ def summarised(results: Sequence[Mapping], calls: Mapping[str, Sequence[Call]]) 
         row["lost"] += bool(result["lost"])
         row["unclear"] += bool(result["unclear"])
     whole = {key: sum(row[key] for row in rows.values()) for key in ("tried", "lost", "unclear")}
+    whole["states"] = len({(result["of"], result["state"]) for result in results})
     return whole | {"rows": sorted(rows.values(), key=lambda row: list(calls).index(row["of"]))}
