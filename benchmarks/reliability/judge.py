@@ -22,12 +22,12 @@ Tree = dict[str, bytes]
 
 
 def tree(root: Path) -> Tree:
-    """Content of all files of a folder by relative path; locks are empty, and may stay."""
+    """Content of all files of a folder by relative path; locks and their owners may stay."""
     files = {p.relative_to(root).as_posix(): p for p in root.rglob("*") if p.is_file()}
     return {
         name: path.read_bytes().replace(bytes(root), b"ROOT")
         for name, path in files.items()
-        if not name.startswith(LOGS) and path.suffix != ".lock"
+        if not name.startswith(LOGS) and path.suffix not in (".lock", ".owner")
     }
 
 
@@ -57,6 +57,12 @@ def finished_files(root: Path) -> dict[str, tuple[int, int]]:
     files = [folder / f"{kind}.safetensors" for folder in done for kind in ("weights", "logits")]
     stats = {str(file): file.stat() for file in files if file.exists()}
     return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in stats.items()}
+
+
+def rewritten(finished: Mapping[str, tuple[int, int]], root: Path) -> Iterator[str]:
+    """Results of finished members that were written again since; see `finished_files`."""
+    now = finished_files(root)
+    yield from (f"written again: {name}" for name in finished if now.get(name) != finished[name])
 
 
 def left_behind(root: Path, before: Tree, after: Tree, calls: Sequence[Call]) -> Iterator[str]:

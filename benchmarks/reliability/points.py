@@ -15,6 +15,7 @@ from benchmarks.reliability.judge import (
     finished_files,
     identified,
     left_behind,
+    rewritten,
     tree,
     unclear,
 )
@@ -27,6 +28,10 @@ WAYS = {
     "eio": ((Action.FAIL, errno.EIO), (Action.FAIL_ON, errno.EIO)),
 }
 """What is done at each point, by part of the results; half of a write only where one is written."""
+
+
+QUARTER = 0.25
+"""Share of the calls after which all fail, too."""
 
 
 class Usual(NamedTuple):
@@ -61,7 +66,7 @@ def usual(command: Command, folder: Path, inputs: Path) -> Usual:
     place = Place.of(folder)
     command.prepare(place.root, inputs)
     before = tree(place.root)
-    if run(command.words(place.root, inputs), place):
+    if run(command, place, inputs):
         raise RuntimeError(f"{command.name} failed: {place.said.read_text()}")
     return Usual(read_log(place.log), before, tree(place.root), place.told())
 
@@ -70,7 +75,9 @@ def attempts(of: str, part: str, calls: Sequence[Call]) -> Iterator[Attempt]:
     """All interruptions of a command."""
     for call in calls:
         for action, error in WAYS[part]:
-            if action != Action.KILL_HALF or call.kind == "write":
+            half_of_a_write = action != Action.KILL_HALF or call.kind == "write"
+            drawn = action != Action.FAIL_ON or random.Random(call.number).random() < QUARTER
+            if half_of_a_write and drawn:
                 yield Attempt(of, part, call, action, error)
 
 
@@ -88,9 +95,8 @@ def tried(attempt: Attempt, usually: Usual, folder: Path, inputs: Path) -> dict[
     """
     command, place = COMMANDS[attempt.of], Place.of(folder)
     command.prepare(place.root, inputs)
-    words = command.words(place.root, inputs)
     point = Point(attempt.action, attempt.call.number, attempt.error)
-    code = run(words, place, point)
+    code = run(command, place, inputs, point)
     said, calls = place.told(), read_log(place.log)
     lost, doubts = [], []
     if code == HUNG:
@@ -106,7 +112,7 @@ def tried(attempt: Attempt, usually: Usual, folder: Path, inputs: Path) -> dict[
     known = folder.parent / f"{command.name.replace(' ', '-')}.states" / state
     if not known.exists():
         known.parent.mkdir(exist_ok=True)
-        known.write_text(json.dumps(resumed(words, folder, usually)))
+        known.write_text(json.dumps(resumed(command, folder, inputs, usually)))
     lost += json.loads(known.read_text())
     path = attempt.call.path.replace(str(place.root), "")
     return {"key": attempt.key, "of": attempt.of, "part": attempt.part, "path": path} | {
@@ -119,16 +125,18 @@ def tried(attempt: Attempt, usually: Usual, folder: Path, inputs: Path) -> dict[
     }
 
 
-def resumed(words: Sequence[str], folder: Path, usually: Usual) -> list[str]:
+def resumed(command: Command, folder: Path, inputs: Path, usually: Usual) -> list[str]:
     """Gives a command again, and says what was lost."""
     again = Place.of(folder, "again")
-    finished = {} if "--overwrite" in words else finished_files(again.root)
+    finished = {} if "--overwrite" in command.name else finished_files(again.root)
     lost = []
-    if code := run(words, again):
+    if code := run(command, again, inputs):
         lost.append(f"not resumed: exit code {code}, {again.said.read_text()[-300:]}")
-    now = finished_files(again.root)
-    lost += [f"written again: {name}" for name in finished if now.get(name) != finished[name]]
-    return lost + list(differences(tree(again.root), usually.after))
+    return (
+        lost
+        + list(rewritten(finished, again.root))
+        + list(differences(tree(again.root), usually.after))
+    )
 
 
 def summarised(results: Sequence[Mapping], calls: Mapping[str, Sequence[Call]]) -> dict:

@@ -52,11 +52,17 @@ class Point(NamedTuple):
     error: int = 0
 
 
-def warm(import_them: Sequence[str]) -> None:
-    """Imports modules, as far as they can be, before there is any thread."""
-    for name in import_them:
-        with contextlib.suppress(Exception):
-            importlib.import_module(name)
+def warm_up() -> None:
+    """Imports what commands use, and leaves out figures and pages, which take most of the time."""
+    for name in (
+        *("commands.fit", "commands.report", "commands.apply", "commands.compare"),
+        *("commands.figures", "show.report.write"),
+    ):
+        importlib.import_module(f"bvalign.{name}")
+    importlib.import_module("lightning.pytorch.loggers")
+    write = sys.modules["bvalign.show.report.write"]
+    write.svg = lambda *_: ""
+    write.page = lambda _, __, summary, *___, **____: json.dumps(summary).encode()
 
 
 def start(
@@ -65,7 +71,7 @@ def start(
     point: Point = Point(),  # noqa: B008 (immutable)
     *,
     environment: Mapping[str, str] | None = None,
-    then: Callable[[], None] = lambda: None,
+    first: Callable[[], None] = lambda: None,
 ) -> int:
     """Starts `bvalign WORDS` in a child of this process.
 
@@ -74,7 +80,7 @@ def start(
         place: where; its log and what it said are begun anew.
         point: when the child dies or fails.
         environment: more variables.
-        then: called in the child after the command.
+        first: called in the child before the command.
 
     Returns:
         The process id.
@@ -91,10 +97,10 @@ def start(
         os.environ |= environment or {}
         os.chdir(place.log.parent)
         _redirect(place.said)
+        first()
         arm(place.root, place.log, *point)
         code = _command(words)
         _finish()
-        then()
     except BaseException:
         traceback.print_exc()
     finally:
@@ -187,8 +193,9 @@ def wait(child: int, patience: float = PATIENCE) -> int:
     handle = os.pidfd_open(child)
     ended = select.select([handle], [], [], patience)[0]
     os.close(handle)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)
+    for end in (os.kill, os.killpg):  # it has no group of its own in its first moments
+        with contextlib.suppress(ProcessLookupError):
+            end(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status) if ended else HUNG
 
