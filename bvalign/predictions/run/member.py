@@ -21,12 +21,12 @@ from typing import NamedTuple
 
 from jaxtyping import Bool, Float, Float32, Int
 from safetensors import safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor
 
 from bvalign.atomic import remove_temporaries, write_atomic
 from bvalign.predictions.run.samples import Split
-from bvalign.predictions.run.shards import MemberLogits, problem_of, tensors_of
+from bvalign.predictions.run.shards import MemberLogits, content_of, problem_of, tensors_of
 from bvalign.predictions.scores.shards import Sharded
 from bvalign.predictions.scores.top_k import TOP, TopScores
 from bvalign.top_k import TopK, keep_top
@@ -105,6 +105,10 @@ class MemberFolder:
         lines = "\n".join([",".join(columns), *rows, ""])
         write_atomic(self.path / "history.csv", lines.encode())
         self._logits.write(tensors_of(finished.logits))
+        self.remove_checkpoints()
+
+    def remove_checkpoints(self) -> None:
+        """Deletes the checkpoints, which a finished member does not need."""
         for path in self._checkpoints().values():
             path.unlink(missing_ok=True)
 
@@ -215,8 +219,7 @@ class MemberFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         epochs = [*self.divergences(), epoch]
         write_atomic(self.path / "diverged.json", json.dumps(epochs).encode())
-        for path in self._checkpoints().values():
-            path.unlink(missing_ok=True)
+        self.remove_checkpoints()
 
     def sweep(self) -> None:
         """Removes half-written files of killed processes; needs the pack's lock."""
@@ -234,5 +237,4 @@ class MemberFolder:
         return {int(match[1]): path for match, path in files if match}
 
     def _safetensors(self, tensors: Mapping[str, Tensor], **more: str) -> bytes:
-        on_cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-        return save(on_cpu, self._metadata | more)
+        return content_of(tensors, self._metadata | more)

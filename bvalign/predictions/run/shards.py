@@ -9,6 +9,7 @@ The manifest comes last: without it none of the files beside it counts.
 """
 
 import hashlib
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -140,8 +141,25 @@ class MemberLogits:
         return torch.from_numpy(np.concatenate([file_tensors(path)[key].load() for path in files]))
 
     def _content(self, tensors: Mapping[str, Tensor]) -> bytes:
-        on_cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-        return save(on_cpu, dict(self._metadata))
+        return content_of(tensors, self._metadata)
+
+
+def content_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """Bytes of a safetensors file, the same for the same tensors.
+
+    The library puts the metadata in an order that it draws; here they are sorted, in as many bytes.
+
+    Args:
+        tensors: by name, on any device.
+        metadata: of the file.
+    """
+    on_cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    content = save(on_cpu, dict(metadata))
+    start = 8 + int.from_bytes(content[:8], "little")  # the header comes after its length
+    header = json.loads(content[8:start])
+    header["__metadata__"] = dict(sorted(metadata.items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    return b"".join([content[:8], text.ljust(start - 8), memoryview(content)[start:]])
 
 
 def problem_of(
