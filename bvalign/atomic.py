@@ -1,15 +1,22 @@
 """Atomic writes: a file is complete or absent, whenever the process dies."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yields a temporary path that replaces `path` when the block ends without an error."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def atomic_path(path: Path, *, by_way_of: Path | None = None) -> Iterator[Path]:
+    """Yields a temporary path that replaces `path` when the block ends without an error.
+
+    Args:
+        path: the file.
+        by_way_of: folder of the temporary file, if not that of `path`; on the same disk.
+    """
+    unique = f"{os.getpid()}-{secrets.token_hex(4)}"  # machines that share a disk may share pids
+    temporary = (by_way_of or path.parent) / f".{path.name}.{unique}.tmp"
     try:
         yield temporary
         with temporary.open("rb+") as file:
@@ -24,9 +31,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes, *, by_way_of: Path | None = None) -> None:
     """Replaces the content of `path`; on failure the old file stays as it was."""
-    with atomic_path(path) as temporary:
+    with atomic_path(path, by_way_of=by_way_of) as temporary:
         temporary.write_bytes(content)
 
 

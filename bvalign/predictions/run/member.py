@@ -21,7 +21,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from bvalign.atomic import remove_temporaries, write_atomic
+from bvalign.atomic import remove_temporaries
+from bvalign.predictions.run.fence import Fence
 from bvalign.predictions.run.samples import Split
 
 CHECKPOINTS_KEPT = 2
@@ -29,6 +30,9 @@ CHECKPOINTS_KEPT = 2
 
 ATTEMPTS = 3
 """Attempts at training a member before it is given up, if divergence is retried."""
+
+PLAIN = Fence()
+"""For who alone knows of the folder."""
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)\.safetensors")
 
@@ -55,10 +59,11 @@ class MemberFolder:
         path: `members/0007`; created when something is saved.
         member: global id.
         identity: of the run, as JSON; files of another identity do not count.
+        fence: lets files be changed only while their pack is held.
     """
 
-    def __init__(self, path: Path, member: int, identity: str) -> None:
-        self.path, self.member = path, member
+    def __init__(self, path: Path, member: int, identity: str, fence: Fence = PLAIN) -> None:
+        self.path, self.member, self._fence = path, member, fence
         self._metadata = {"member": str(member), "identity": identity}
 
     def is_finished(self) -> bool:
@@ -73,18 +78,18 @@ class MemberFolder:
     def save(self, finished: FinishedMember) -> None:
         """Writes the results, logits last, and deletes the checkpoints."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self._train.unlink(missing_ok=True)  # of other weights
+        self._fence.remove(self._train)  # of other weights
         if finished.weights is None:
-            self._weights.unlink(missing_ok=True)
+            self._fence.remove(self._weights)
         else:
-            write_atomic(self._weights, self._safetensors(finished.weights))
+            self._fence.write(self._weights, self._safetensors(finished.weights))
         columns = list(finished.history[0]) if finished.history else []
         rows = [",".join(str(row[c]) for c in columns) for row in finished.history]
         lines = "\n".join([",".join(columns), *rows, ""])
-        write_atomic(self.path / "history.csv", lines.encode())
-        write_atomic(self._logits, self._safetensors({"logits": finished.logits.float()}))
+        self._fence.write(self.path / "history.csv", lines.encode())
+        self._fence.write(self._logits, self._safetensors({"logits": finished.logits.float()}))
         for path in self._checkpoints().values():
-            path.unlink(missing_ok=True)
+            self._fence.remove(path)
 
     def logits(self) -> Float32[Tensor, "samples classes"]:
         """Reads the logits of a finished member."""
@@ -125,7 +130,7 @@ class MemberFolder:
             seen: whether the member was trained on each sample.
         """
         content = self._safetensors({"logits": logits.float(), "seen": seen})
-        write_atomic(self._train, content)
+        self._fence.write(self._train, content)
 
     def has_train(self) -> bool:
         """Checks that the logits on the training samples are there and intact."""
@@ -151,10 +156,10 @@ class MemberFolder:
         """Writes a checkpoint, then deletes those before the previous one."""
         self.path.mkdir(parents=True, exist_ok=True)
         content = self._safetensors(state.tensors, state=json.dumps(state.info))
-        write_atomic(self.path / f"checkpoint-{step:06d}.safetensors", content)
+        self._fence.write(self.path / f"checkpoint-{step:06d}.safetensors", content)
         files = self._checkpoints()
         for old in sorted(files)[:-CHECKPOINTS_KEPT]:
-            files[old].unlink(missing_ok=True)
+            self._fence.remove(files[old])
 
     def load_checkpoint(self, step: int) -> MemberState:
         """Reads the checkpoint of one of `checkpoint_steps` above zero."""
@@ -196,9 +201,9 @@ class MemberFolder:
         """Records that an attempt failed in `epoch`, and deletes its checkpoints."""
         self.path.mkdir(parents=True, exist_ok=True)
         epochs = [*self.divergences(), epoch]
-        write_atomic(self.path / "diverged.json", json.dumps(epochs).encode())
+        self._fence.write(self.path / "diverged.json", json.dumps(epochs).encode())
         for path in self._checkpoints().values():
-            path.unlink(missing_ok=True)
+            self._fence.remove(path)
 
     def sweep(self) -> None:
         """Removes half-written files of killed processes; needs the pack's lock."""
