@@ -9,6 +9,8 @@ import errno
 import os
 import sys
 import traceback
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from bvalign import __version__
@@ -18,6 +20,7 @@ from bvalign.commands.arguments import (
     add_drawing,
     add_groups,
     add_names,
+    add_sharing,
     add_source,
     names_of,
     path,
@@ -108,12 +111,15 @@ def _parser() -> argparse.ArgumentParser:
         )
     add_clusters(analyze, report, apply, figures)
     add_groups(analyze, report, figures)
+    merge = commands.add_parser("merge", help="write the report of `analyze --shard`")
+    merge.add_argument("out", type=path, help="the folder that all shards were given")
+    merge.set_defaults(run=lambda a: _command("report.merge")(a.out))
     compare = commands.add_parser("compare", help="compare the reports of several runs")
     compare.add_argument(
         "runs", type=path, nargs="+", help="run directories, or folders of reports"
     )
     compare.add_argument("--out", type=path, required=True, help="folder for the comparison")
-    compare.set_defaults(run=lambda a: _compare(a.runs, a.out))
+    compare.set_defaults(run=lambda a: _command("compare.compare_runs")(a.runs, a.out))
     return parser
 
 
@@ -142,10 +148,7 @@ def _add_figures(commands: argparse._SubParsersAction) -> argparse.ArgumentParse
 
 
 def _figures(options: argparse.Namespace) -> None:
-    with quick_imports():
-        from bvalign.commands.figures import draw_figures
-
-    draw_figures(
+    _command("figures.draw_figures")(
         options.sources,
         options.out,
         only=options.only,
@@ -173,6 +176,7 @@ def _add_analyze(commands: argparse._SubParsersAction) -> argparse.ArgumentParse
     add_names(analyze)
     add_source(analyze)
     analyze.add_argument("--out", type=path, required=True, help="folder for the report")
+    add_sharing(analyze)
     analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a))
     return analyze
 
@@ -190,25 +194,16 @@ def _add_apply(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 
 def _apply(options: argparse.Namespace) -> None:
-    with quick_imports():
-        from bvalign.commands.apply import apply_and_write
-
     given = {"clusters": options.clusters, "names": names_of(options)}
-    apply_and_write(options.rule, options.predictions, options.out, **given)
-
-
-def _compare(runs: list[Path], out: Path) -> None:
-    with quick_imports():
-        from bvalign.commands.compare import compare_runs
-
-    compare_runs(runs, out)
+    _command("apply.apply_and_write")(options.rule, options.predictions, options.out, **given)
 
 
 def _report(source: Path, out: Path, options: argparse.Namespace) -> None:
-    with quick_imports():
-        from bvalign.commands.report import analyze_and_report
-
-    analyze_and_report(source, out, samples=not options.no_samples, **_reading(options))
+    asked = {"samples": not options.no_samples, **_reading(options)}
+    if shard := getattr(options, "shard", None):
+        _command("report.analyze_shard")(source, out, shard, **asked)
+    else:
+        _command("report.analyze_and_report")(source, out, **asked)
 
 
 def _reading(options: argparse.Namespace) -> dict[str, object]:
@@ -223,6 +218,13 @@ def _reading(options: argparse.Namespace) -> dict[str, object]:
         "options": Options(dict(options.target), options.max_error, options.confidence),
         "sources": getattr(options, "source", None),
     }
+
+
+def _command(name: str) -> Callable[..., object]:
+    """Imports a function of `commands`, and with it torch."""
+    module, _, function = name.partition(".")
+    with quick_imports():
+        return getattr(import_module(f"bvalign.commands.{module}"), function)
 
 
 def _rank() -> str:
