@@ -78,7 +78,9 @@ def in_order(patch, path, seed, machines=("a", "b", "b"), seconds=40.0, **disk):
 @pytest.mark.parametrize(
     "seeds", [pytest.param((0, 1, 2), id="3"), pytest.param(range(3, 300), id="297", marks=SLOW)]
 )
-@pytest.mark.parametrize(("locks", "delay"), [("none", 0), ("local", 0), ("none", 1.9)])
+@pytest.mark.parametrize(
+    ("locks", "delay"), [("none", 0), ("local", 0), ("none", 1.9), ("none", 6)]
+)
 def test_in_any_order_only_the_last_holder_changes_files(path, monkeypatch, seeds, locks, delay):
     outcomes = []
     for seed in seeds:
