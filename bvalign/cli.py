@@ -14,12 +14,14 @@ from importlib import import_module
 from pathlib import Path
 
 from bvalign import __version__
+from bvalign.atomic import REMEDIES, told
 from bvalign.commands.arguments import (
     add_asked,
     add_clusters,
     add_drawing,
     add_groups,
     add_names,
+    add_samples,
     add_sharing,
     add_source,
     names_of,
@@ -46,6 +48,7 @@ CAN_RESUME = 75
 """Exit code of a run that was stopped and can be resumed; EX_TEMPFAIL of sysexits.h."""
 
 NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EEXIST}
+NOT_WRITABLE |= set(REMEDIES)
 """Errors of the operating system about a place that cannot be written to; no bug of bvalign."""
 
 
@@ -77,6 +80,8 @@ def main() -> None:
             raise
         if os.environ.get("BVALIGN_DEBUG"):
             traceback.print_exc()
+        if getattr(error, "errno", None) in REMEDIES:
+            error = told(error, f"could not use {error.filename}")
         said = " ".join(line.strip() for line in str(error).splitlines())
         raise SystemExit(f"bvalign: error: {_rank()}{said}") from None
     except KeyboardInterrupt as error:
@@ -103,12 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (analyze, report, figures):
         add_asked(command)
     for command in (analyze, report):
-        command.add_argument(
-            "--no-samples",
-            action="store_true",
-            help="write no samples.csv, which takes about half a kilobyte a sample; one of before "
-            "is removed",
-        )
+        add_samples(command)
     add_clusters(analyze, report, apply, figures)
     add_groups(analyze, report, figures)
     merge = commands.add_parser("merge", help="write the report of `analyze --shard`")
@@ -188,7 +188,12 @@ def _add_apply(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     apply.add_argument("rule", type=path, help="abstain.json or calibrate.json")
     apply.add_argument("predictions", type=path, help="as for `analyze`; labels are optional")
     add_names(apply)
-    apply.add_argument("--out", type=path, required=True, help="CSV to write, a row per sample")
+    apply.add_argument(
+        "--out",
+        type=path,
+        required=True,
+        help="file to write, a row per sample: .parquet, else CSV",
+    )
     apply.set_defaults(run=_apply)
     return apply
 
@@ -199,7 +204,7 @@ def _apply(options: argparse.Namespace) -> None:
 
 
 def _report(source: Path, out: Path, options: argparse.Namespace) -> None:
-    asked = {"samples": not options.no_samples, **_reading(options)}
+    asked = {"samples": options.samples, **_reading(options)}
     if shard := getattr(options, "shard", None):
         _command("report.analyze_shard")(source, out, shard, **asked)
     else:

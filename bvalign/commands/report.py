@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
+from bvalign.atomic import remove_left
 from bvalign.commands.analyze import asked
 from bvalign.commands.passes import analyze_predictions
 from bvalign.commands.sharing import (
@@ -22,6 +23,7 @@ from bvalign.decisions.wrong_labels import REVIEW
 from bvalign.memory import return_freed_memory
 from bvalign.predictions import Names, open_predictions
 from bvalign.show.report import print_main_numbers, write_report
+from bvalign.show.report.sample_files import CSV, MOST_ROWS_OF_CSV, PARQUET
 
 ALONE = (0, 1)
 """Rank and number of processes of one that works alone."""
@@ -40,7 +42,7 @@ def analyze_and_report(
     names: Mapping[str, str] | None = None,
     options: Options = Options(),  # noqa: B008 (immutable)
     sources: object = None,
-    samples: bool = True,
+    samples: str | None = None,
     shards: int = 0,
 ) -> tuple[Analysis | UnlabelledAnalysis, Decisions] | None:
     """Analyses predictions, writes the report and prints the main numbers.
@@ -57,7 +59,7 @@ def analyze_and_report(
         names: of columns or arrays, by field of `Names`.
         options: what is asked of the analysis.
         sources: labelled predictions of the same members, as for `bvalign.analyze`.
-        samples: whether to write samples.csv.
+        samples: which files of samples to write, as for `write_report`.
         shards: number of those that must have computed all pieces; 0 to compute them here.
 
     Returns:
@@ -88,6 +90,11 @@ def analyze_and_report(
         print(decision)
     for line in _lists(decisions, out):
         print(line)
+    if samples is None and analysis.num_samples > MOST_ROWS_OF_CSV:
+        print(
+            f"samples: {out / PARQUET}; of more than {MOST_ROWS_OF_CSV:,} samples {CSV} is written "
+            "on request: --samples both"
+        )
     print(f"report: {out / 'report.html'}")
     return analysis, decisions
 
@@ -154,6 +161,7 @@ def _make_folder(out: Path) -> None:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
+        remove_left(out)
     except OSError as error:
         raise ValueError(
             f"{out} cannot be a folder for the report ({error.strerror}); `bvalign analyze "

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from bvalign.atomic import remove_left
 from bvalign.predictions.predictions import Predictions
 from bvalign.predictions.run.claims import Offer, Work, in_step, one_at_a_time
 from bvalign.predictions.run.identity import difference, flatten
@@ -86,6 +87,8 @@ class RunDirectory:
         root = Path(root)
         identity = flatten(identity)
         with one_at_a_time(root) as fence:
+            for folder in (root, root / "wandb"):
+                remove_left(folder)
             if (root / "run.json").exists():
                 run = cls(root)
                 differ = difference(run.identity, identity)

@@ -51,20 +51,24 @@ class Fence(NamedTuple):
             raise
 
     def remove(self, path: Path) -> None:
-        """Deletes a file if it is there.
+        """Deletes a file or a folder if it is there.
 
         Raises:
             LeaseLostError: the lease is lost.
         """
-        if self.folder is None:
-            path.unlink(missing_ok=True)
-            return
-        self.check()
-        try:
-            gone = path.replace(self.folder / f"{path.name}.{secrets.token_hex(4)}.gone")
+        gone = path
+        if self.folder is not None:
+            self.check()
+            gone = self.folder / f"{path.name}.{secrets.token_hex(4)}.gone"
+            try:
+                path.replace(gone)
+            except FileNotFoundError:
+                self.check()  # the folder is missing, or the file, which is well
+                return
+        if gone.is_dir():
+            shutil.rmtree(gone, ignore_errors=True)
+        else:
             gone.unlink(missing_ok=True)
-        except FileNotFoundError:
-            self.check()  # the folder is missing, or the file, which is well
 
 
 def _numbers(base: Path) -> list[int]:

@@ -25,16 +25,15 @@ import os
 import socket
 import threading
 import time
-import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from errno import ENOLCK, ENOSYS, EOPNOTSUPP
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 
 from filelock import FileLock, Timeout
 
+from bvalign.atomic import boot
 from bvalign.predictions.run.fence import Fence, holder_folder, last_holder, remove_before
 
 BEAT = 10.0
@@ -209,10 +208,4 @@ def _read(folder: Path) -> bytes:
 
 def _machine(path: Path) -> str:
     """Names what shares a lock: the kernel, by its boot, its host name, and the mounted disk."""
-    return f"{socket.gethostname()} {_boot()} {path.parent.stat().st_dev}"
-
-
-@cache
-def _boot() -> str:
-    path = Path("/proc/sys/kernel/random/boot_id")
-    return path.read_text().strip() if path.exists() else f"{uuid.getnode():x}"
+    return f"{socket.gethostname()} {boot()} {path.parent.stat().st_dev}"

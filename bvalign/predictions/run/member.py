@@ -6,6 +6,7 @@
     members/0007/history.csv                     training loss and accuracy per epoch
     members/0007/logits.safetensors              float32 logits on the test set
     members/0007/train.safetensors               the same on the training set, and what it has seen
+    members/0007/logits/, train/                 in their place where they are large: `shards.py`
 
 Files are complete or absent, and logits come last: a member is finished when they are there.
 """
@@ -17,13 +18,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxtyping import Bool, Float, Float32
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from bvalign.atomic import remove_temporaries
 from bvalign.predictions.run.fence import Fence
 from bvalign.predictions.run.samples import Split
+from bvalign.predictions.run.shards import MemberLogits, problem_of
+from bvalign.predictions.scores.shards import Sharded
 
 CHECKPOINTS_KEPT = 2
 """One stays intact if the process is killed while it writes the other."""
@@ -65,20 +68,22 @@ class MemberFolder:
     def __init__(self, path: Path, member: int, identity: str, fence: Fence = PLAIN) -> None:
         self.path, self.member, self._fence = path, member, fence
         self._metadata = {"member": str(member), "identity": identity}
+        self._logits = MemberLogits(path, "logits", self._metadata, ["logits"], fence)
+        self._train = MemberLogits(path, "train", self._metadata, ["logits", "seen"], fence)
 
     def is_finished(self) -> bool:
         """Checks that the logits are there and intact."""
-        return self._logits.exists() and self.problem() is None
+        return self._logits.exist() and self.problem() is None
 
     def problem(self) -> str | None:
         """Describes the damage to the logits; None if they are intact or absent."""
-        problem = self._logits.exists() and _problem(self._logits, self._metadata, ["logits"])
-        return f"member {self.member}: {self._logits} {problem}" if problem else None
+        problem = self._logits.exist() and self._logits.problem()
+        return f"member {self.member}: {problem}" if problem else None
 
     def save(self, finished: FinishedMember) -> None:
         """Writes the results, logits last, and deletes the checkpoints."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self._fence.remove(self._train)  # of other weights
+        self._train.remove()  # of other weights
         if finished.weights is None:
             self._fence.remove(self._weights)
         else:
@@ -87,18 +92,17 @@ class MemberFolder:
         rows = [",".join(str(row[c]) for c in columns) for row in finished.history]
         lines = "\n".join([",".join(columns), *rows, ""])
         self._fence.write(self.path / "history.csv", lines.encode())
-        self._fence.write(self._logits, self._safetensors({"logits": finished.logits.float()}))
+        self._logits.write({"logits": finished.logits.float()})
         for path in self._checkpoints().values():
             self._fence.remove(path)
 
     def logits(self) -> Float32[Tensor, "samples classes"]:
         """Reads the logits of a finished member."""
-        return load_file(self._logits)["logits"]
+        return self.open_logits().take(slice(None))[0]
 
-    def open_logits(self, split: Split = "test") -> object:
-        """Opens logits as a slice of the file, of which indexing reads a part."""
-        path = self._train if split == "train" else self._logits
-        return safe_open(path, framework="pt").get_slice("logits")
+    def open_logits(self, split: Split = "test") -> Sharded:
+        """Opens logits as (1, samples, classes), of which rows can be read."""
+        return (self._train if split == "train" else self._logits).open()
 
     def weights(self) -> dict[str, Tensor]:
         """Reads the final network weights of a finished member, under the network's names.
@@ -106,13 +110,13 @@ class MemberFolder:
         Raises:
             ValueError: the file is damaged, or the member has none.
         """
-        problem = _problem(self._weights, self._metadata)
+        problem = problem_of(self._weights, self._metadata)
         if not self.has_weights():
             problem = "is not there, only logits are kept of this member"
         if problem:
             raise ValueError(
-                f"member {self.member}: {self._weights} {problem}; remove {self._logits} to train "
-                "it again"
+                f"member {self.member}: {self._weights} {problem}; remove "
+                f"{self._logits.place()} to train it again"
             )
         return load_file(self._weights)
 
@@ -129,13 +133,11 @@ class MemberFolder:
             logits: stored as float32.
             seen: whether the member was trained on each sample.
         """
-        content = self._safetensors({"logits": logits.float(), "seen": seen})
-        self._fence.write(self._train, content)
+        self._train.write({"logits": logits.float(), "seen": seen})
 
     def has_train(self) -> bool:
         """Checks that the logits on the training samples are there and intact."""
-        keys = ["logits", "seen"]
-        return self._train.exists() and _problem(self._train, self._metadata, keys) is None
+        return self._train.exist() and self._train.problem() is None
 
     def lacks_train(self) -> bool:
         """Returns whether those logits are missing and can be had from the network weights."""
@@ -143,13 +145,12 @@ class MemberFolder:
 
     def seen(self) -> Bool[Tensor, " samples"]:
         """Reads whether the member was trained on each training sample."""
-        with safe_open(self._train, framework="pt") as file:
-            return file.get_tensor("seen")
+        return self._train.whole("seen")
 
     def checkpoint_steps(self) -> frozenset[int]:
         """Steps that training can resume from: those of intact checkpoints, and zero."""
         files = self._checkpoints()
-        intact = {step for step, path in files.items() if not _problem(path, self._metadata)}
+        intact = {step for step, path in files.items() if not problem_of(path, self._metadata)}
         return frozenset({0, *intact})
 
     def save_checkpoint(self, step: int, state: MemberState) -> None:
@@ -207,19 +208,12 @@ class MemberFolder:
 
     def sweep(self) -> None:
         """Removes half-written files of killed processes; needs the pack's lock."""
-        remove_temporaries(self.path)
+        for folder in (self.path, self._logits.folder, self._train.folder):
+            remove_temporaries(folder)
 
     @property
     def _weights(self) -> Path:
         return self.path / "weights.safetensors"
-
-    @property
-    def _logits(self) -> Path:
-        return self.path / "logits.safetensors"
-
-    @property
-    def _train(self) -> Path:
-        return self.path / "train.safetensors"
 
     def _checkpoints(self) -> dict[int, Path]:
         if not self.path.is_dir():
@@ -230,19 +224,3 @@ class MemberFolder:
     def _safetensors(self, tensors: Mapping[str, Tensor], **more: str) -> bytes:
         on_cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
         return save(on_cpu, self._metadata | more)
-
-
-def _problem(
-    path: Path, metadata: Mapping[str, str], keys: Sequence[str] | None = None
-) -> str | None:
-    """Says why a file cannot be used; None if it can."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            stored, names = file.metadata() or {}, list(file.keys())
-    except (SafetensorError, OSError) as error:
-        return f"is damaged ({error})"
-    if stored.get("identity") != metadata["identity"] or (keys and keys != sorted(names)):
-        return "belongs to another run"
-    if stored.get("member") != metadata["member"]:
-        return f"belongs to member {stored.get('member')}"
-    return None

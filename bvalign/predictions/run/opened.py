@@ -27,9 +27,9 @@ def of_test_samples(
     stored = read_samples(samples)
     slices = [folder.open_logits() for folder in folders]
     return Predictions(
-        read=lambda start, stop: torch.stack([part[start:stop] for part in slices]),
+        read=lambda start, stop: torch.cat([part.take(slice(start, stop)) for part in slices]),
         members=tuple(folder.member for folder in folders),
-        num_classes=slices[0].get_shape()[1],
+        num_classes=slices[0].shape[2],
         **_shown(stored, notes),
     )
 
@@ -71,7 +71,7 @@ def of_training_samples(
     def read(start: int, stop: int) -> Float[Tensor, "judges block classes"]:
         here = rows[start:stop]
         first, last = int(here[0]), int(here[-1]) + 1
-        logits = torch.stack([part[first:last] for part in slices])
+        logits = torch.cat([part.take(slice(first, last)) for part in slices])
         at = torch.from_numpy(here - first)
         return logits[torch.from_numpy(members[:, start:stop]), at]
 
@@ -81,7 +81,7 @@ def of_training_samples(
     return Predictions(
         read=read,
         members=tuple(range(len(members))),
-        num_classes=slices[0].get_shape()[1],
+        num_classes=slices[0].shape[2],
         num_unseen=num_unseen,
         **_shown(stored, notes, rows),
     )

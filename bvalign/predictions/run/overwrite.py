@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bvalign.predictions.run.claims import one_at_a_time
 from bvalign.predictions.run.lease import Lease, acquired
+from bvalign.predictions.scores.manifest import MANIFEST
 
 OF_A_RUN = (
     "run.json",
@@ -16,6 +17,7 @@ OF_A_RUN = (
     "collapse.csv",
     "summary.json",
     "samples.csv",
+    "samples.parquet",
     "report.html",
     "wandb/id",
     "wandb/members_logged",
@@ -43,7 +45,8 @@ def remove_run(root: Path) -> str | None:
         for path in paths:
             if path not in [lease.path for lease in leases]:
                 raise ValueError(_busy(root, path.stem))
-        trained = len(list(root.glob("members/*/logits.safetensors")))
+        finished = ("members/*/logits.safetensors", f"members/*/logits/{MANIFEST}")
+        trained = sum(len(list(root.glob(pattern))) for pattern in finished)
         begun = len(list(root.glob("members/*"))) - trained
         for name in OF_A_RUN:
             path = root / name

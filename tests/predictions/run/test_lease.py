@@ -206,7 +206,7 @@ def test_machines_of_one_name_are_two(path, monkeypatch):
     assert here.attempt()
     sign = (here.fence.folder / "sign").read_bytes()
     assert here._is_of_here(sign)
-    monkeypatch.setattr(lease, "_boot", lambda: "another")
+    monkeypatch.setattr(lease, "boot", lambda: "another")
     assert not here._is_of_here(sign)
     here.release()
 
