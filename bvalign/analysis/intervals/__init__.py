@@ -1,6 +1,12 @@
 """Intervals for numbers that depend on the samples and on the members that were drawn."""
 
-from bvalign.analysis.intervals.estimate import Estimate, Spread, exponential, stored
+from bvalign.analysis.intervals.estimate import (
+    Estimate,
+    Interval,
+    Spread,
+    exponential,
+    stored,
+)
 from bvalign.analysis.intervals.paired import Difference, MembersPart, Needed, Side, paired
 from bvalign.analysis.intervals.student import t_quantile
 from bvalign.analysis.intervals.two_way import (
@@ -9,12 +15,14 @@ from bvalign.analysis.intervals.two_way import (
     samples_covariance,
     samples_variance,
     stretched,
+    within,
 )
 
 __all__ = [
     "SAMPLES_ALONE",
     "Difference",
     "Estimate",
+    "Interval",
     "MembersPart",
     "Needed",
     "Side",
@@ -27,4 +35,5 @@ __all__ = [
     "stored",
     "stretched",
     "t_quantile",
+    "within",
 ]
