@@ -6,7 +6,6 @@ python docs/versions.py                             writes the table from versio
 
 import json
 import platform
-import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import requires, version
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+
+from bvalign.provenance import provenance
 
 HERE = Path(__file__).parent
 STORED, PAGE = HERE / "versions.json", HERE / "versions.md"
@@ -54,14 +55,12 @@ def run(name: str, *options: str) -> tuple[int, dict]:
     outcomes = Outcomes()
     code = int(pytest.main([*options], plugins=[outcomes]))
     packages = {Requirement(line).name for line in requires("bvalign") if "extra ==" not in line}
-    describe = ["git", "-C", str(HERE), "describe", "--always", "--abbrev=12"]
-    commit = subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
     return code, {
         "session": name,
         "tests": " ".join(word for word in options if word.startswith("tests")) or "all",
         "slow": "not slow" not in options,
         "date": datetime.now(UTC).date().isoformat(),
-        "commit": commit,
+        "commit": provenance()["commit"],
         "python": platform.python_version(),
         "versions": {package: version(package) for package in sorted(packages)},
         **outcomes.counts,
