@@ -103,7 +103,7 @@ class ZarrArray:
     def load(self) -> np.ndarray:
         values = self._decode(tuple(slice(0, size) for size in self.shape))
         try:
-            return held(values.astype(str) if values.dtype.kind == "T" else values).load()
+            return held(values.astype(object) if values.dtype.kind == "T" else values).load()
         except ValueError as error:
             raise ValueError(f"{self._where}: '{self._name}' {error}") from error
 
@@ -132,7 +132,8 @@ class ZarrArray:
         dtype = self._array.dtype
         if math.prod(shape) * dtype.itemsize <= IN_MEMORY:
             return HeldArray(self._decode(self._index(slice(0, shape[0]), samples, axis)))
-        file, row = Scratch(), math.prod(self.shape[axis + 1 :]) * dtype.itemsize
+        path, file = Path(self._where), Scratch()
+        row = math.prod(self.shape[axis + 1 :]) * dtype.itemsize
         members, step = (shape[0] if axis else 1), self._array.chunks[axis]
         together = self._array.chunks[0] if axis else 1
         for member in range(0, members, together):
@@ -142,8 +143,8 @@ class ZarrArray:
                 block = self._decode(self._index(of, part, axis))
                 for place, values in enumerate(block if axis else [block], member):
                     file.seek((place * shape[axis] + start - samples.start) * row)
-                    write_scratch(file, np.ascontiguousarray(values), Path(self._where))
-        return MappedArray(Path(self._where), file, 0, dtype, shape)
+                    write_scratch(file, memoryview(np.ascontiguousarray(values)), path)
+        return MappedArray(path, file, 0, dtype, shape)
 
     def _index(self, members: slice, samples: slice, axis: int) -> tuple[slice, ...]:
         return (*(members,) * axis, samples, *(slice(0, n) for n in self.shape[axis + 1 :]))
@@ -169,17 +170,13 @@ class ZarrArray:
         chunks, fill = self._array.chunks, self._array.fill_value
         if values.dtype.kind != "f" or values.ndim < 2:
             return values
-        for corner in np.argwhere(
-            values[tuple(slice(None, None, step) for step in chunks)] == fill
-        ):
-            at = tuple(
-                slice(c * n, (c + 1) * n) for c, n in zip(corner.tolist(), chunks, strict=True)
-            )
-            if (values[at] == fill).all():
-                here = [
-                    slice(i.start + a.start, i.start + a.stop)
-                    for i, a in zip(index, at, strict=True)
-                ]
+        corners = values[tuple(slice(None, None, step) for step in chunks)]
+        for corner in np.argwhere(corners == fill).tolist():
+            at = [c * n for c, n in zip(corner, chunks, strict=True)]
+            chunk = values[tuple(slice(c, c + n) for c, n in zip(at, chunks, strict=True))]
+            if (chunk == fill).all():
+                first = [part.start + c for part, c in zip(index, at, strict=True)]
+                here = [slice(c, c + n) for c, n in zip(first, chunk.shape, strict=True)]
                 raise ValueError(
                     f"{self._where}: '{self._name}' is {fill} everywhere at {_said(here)}, as it "
                     "is where a chunk is missing; write it again"
