@@ -90,14 +90,11 @@ def left_behind(root: Path, before: Tree, after: Tree, calls: Sequence[Call]) ->
     last: dict[Path, str] = {}
     for call in calls:
         path = Path(call.path)
-        if call.kind == "rename" and path.parent.parent == root / "members":
+        of_a_member = call.kind == "rename" and path.parent.parent == root / "members"
+        if of_a_member and path.name.startswith("checkpoint-"):
             last[path.parent] = path.name
     for folder, name in last.items():
-        if (
-            name.startswith("checkpoint-")
-            and not (folder / name).exists()
-            and not (folder / "logits.safetensors").exists()
-        ):
+        if not (folder / name).exists() and not (folder / "logits.safetensors").exists():
             yield f"lost checkpoint: {folder.name}/{name}"
 
 
