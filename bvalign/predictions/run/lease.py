@@ -33,7 +33,7 @@ from types import TracebackType
 
 from filelock import FileLock, Timeout
 
-from bvalign.atomic import boot
+from bvalign.atomic import boot, naming
 from bvalign.predictions.run.fence import Fence, holder_folder, last_holder, remove_before
 
 BEAT = 10.0
@@ -69,6 +69,10 @@ class Lease:
             True if it is ours now, False if another process has it, None if its holder may be dead
             or has only just come: then ask again.
         """
+        with naming(self.path):
+            return self._attempt()
+
+    def _attempt(self) -> bool | None:
         try:
             self._lock.acquire(blocking=False)
         except Timeout:
