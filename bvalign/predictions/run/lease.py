@@ -34,7 +34,13 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from bvalign.atomic import boot
-from bvalign.predictions.run.fence import Fence, holder_folder, last_holder, remove_before
+from bvalign.predictions.run.fence import (
+    Fence,
+    holder_folder,
+    last_holder,
+    left_by_holders,
+    remove_before,
+)
 
 BEAT = 10.0
 """Seconds between two signs of life."""
@@ -190,6 +196,14 @@ def acquired(leases: Iterable[Lease]) -> Iterator[Lease]:
                 doubtful.remove(lease)
             if taken:
                 yield lease
+
+
+def tidy(folder: Path) -> None:
+    """Removes what processes have left in their folders when they died, where that is known."""
+    for base in left_by_holders(folder):
+        lease = Lease(base.with_suffix(".lock"))
+        if lease.attempt():
+            lease.release()
 
 
 class _Lock(FileLock):
