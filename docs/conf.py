@@ -36,7 +36,8 @@ PAGES = {
         CHANGELOG""",
     "docs/predictions": """
         docs/recipes
-        docs/language-models""",
+        docs/language-models
+        docs/clusters""",
     "docs/report": """
         docs/summary""",
     "docs/decisions/README": """

@@ -1,5 +1,6 @@
 """Whether anything was lost: what an interrupted command left, and what the same command made."""
 
+import hashlib
 import json
 import re
 import zipfile
@@ -21,17 +22,28 @@ Tree = dict[str, bytes]
 
 
 def tree(root: Path) -> Tree:
-    """Content of all files of a folder by relative path; locks are empty, and may stay."""
+    """Content of all files of a folder by relative path; locks and their owners may stay."""
     files = {p.relative_to(root).as_posix(): p for p in root.rglob("*") if p.is_file()}
     return {
         name: path.read_bytes().replace(bytes(root), b"ROOT")
         for name, path in files.items()
-        if not name.startswith(LOGS) and path.suffix != ".lock"
+        if not name.startswith(LOGS) and path.suffix not in (".lock", ".owner")
     }
 
 
+def identified(root: Path) -> str:
+    """The state of a folder as a digest: of all names and contents but the numbers of processes."""
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        name = re.sub(r"\.\d+\.tmp$", ".tmp", path.relative_to(root).as_posix())
+        content = path.read_bytes() if path.is_file() and path.suffix != ".owner" else b""
+        content = content.replace(bytes(root), b"ROOT")
+        digest.update(f"{name}\n{len(content)}\n".encode() + content)
+    return digest.hexdigest()[:32]
+
+
 def compared(files: Tree) -> Tree:
-    """The content without the number of reports that were begun, which is how often it was tried."""
+    """The content without the number of reports, which is how often one was begun."""
     if "run.json" not in files:
         return files
     info = json.loads(files["run.json"])
@@ -45,6 +57,12 @@ def finished_files(root: Path) -> dict[str, tuple[int, int]]:
     files = [folder / f"{kind}.safetensors" for folder in done for kind in ("weights", "logits")]
     stats = {str(file): file.stat() for file in files if file.exists()}
     return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in stats.items()}
+
+
+def rewritten(finished: Mapping[str, tuple[int, int]], root: Path) -> Iterator[str]:
+    """Results of finished members that were written again since; see `finished_files`."""
+    now = finished_files(root)
+    yield from (f"written again: {name}" for name in finished if now.get(name) != finished[name])
 
 
 def left_behind(root: Path, before: Tree, after: Tree, calls: Sequence[Call]) -> Iterator[str]:
@@ -85,14 +103,13 @@ def differences(made: Tree, wanted: Tree) -> Iterator[str]:
             yield f"differs: {name}"
 
 
-def unclear(said: str, code: int, root: Path, usual: str) -> Iterator[str]:
+def unclear(said: str, code: int, usual: str) -> Iterator[str]:
     """What is wrong with what a command said that failed.
 
     Args:
-        said: on stderr.
+        said: on stderr, with ROOT for the folder that it changes.
         code: its exit code.
-        root: the folder that it changed.
-        usual: what the command says on stderr without a failure.
+        usual: the same of the command without a failure.
     """
     if code <= 0:
         yield f"exit code {code}"
@@ -105,7 +122,7 @@ def unclear(said: str, code: int, root: Path, usual: str) -> Iterator[str]:
     if others:
         yield f"also said: {others[-1]}"
     for line in errors:
-        if str(root) not in line:
+        if "ROOT" not in line:
             yield f"names no file: {line}"
         if not REMEDY.search(line):
             yield f"no remedy: {line}"
@@ -129,6 +146,6 @@ def _damage(path: Path) -> str | None:
         return "not the one of before, not the one of after"
     try:
         readers[path.suffix]()
-    except Exception as error:  # noqa: BLE001 (whatever a reader says of half a file)
+    except Exception as error:
         return str(error) or type(error).__name__
     return None

@@ -205,6 +205,7 @@ class EnsembleCLI(LightningCLI):
             "data": datamodule.identity(),
             "model": model.identity(),
             "trainer": trainer_identity(self._trainer_config()),
+            **self._predictions.identity(model.num_classes),
         }
 
     def _log_to(self, root: Path) -> None:

@@ -107,6 +107,8 @@ def describe(run: RunDirectory, samples: Samples, config: dict[str, Any]) -> lis
         The finished members.
     """
     done, problems = run.finished()
+    for member in done:  # of a process that was killed before it did so
+        run.member(member).remove_checkpoints()
     run.save_samples(samples)
     for line in (*(f"{problem}: trained again" for problem in problems), *samples.notes):
         print(line, file=sys.stderr)

@@ -96,7 +96,9 @@ def _of_run(source: Path, names: Names) -> tuple[Predictions, dict[str, object]]
     if split not in get_args(Split):
         raise ValueError(f"{source}: split must be test or train, got {split}")
     run = RunDirectory(source)
-    return run.predictions(split), run.info | ({"split": split} if split != "test" else {})
+    # how often a report was written is not how the predictions were made
+    origin = {key: value for key, value in run.info.items() if key != "report"}
+    return run.predictions(split), origin | ({"split": split} if split != "test" else {})
 
 
 def _what(predictions: Predictions) -> str:

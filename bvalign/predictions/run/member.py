@@ -8,6 +8,8 @@
     members/0007/train.safetensors               the same on the training set, and what it has seen
     members/0007/logits/, train/                 in their place where they are large: `shards.py`
 
+With top-k logits, those are the arrays of `scores/top_k.py` in place of all logits.
+
 Files are complete or absent, and logits come last: a member is finished when they are there.
 """
 
@@ -17,16 +19,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Int
 from safetensors import safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor
 
 from bvalign.atomic import remove_temporaries
 from bvalign.predictions.run.fence import Fence
 from bvalign.predictions.run.samples import Split
-from bvalign.predictions.run.shards import MemberLogits, problem_of
+from bvalign.predictions.run.shards import MemberLogits, content_of, problem_of, tensors_of
 from bvalign.predictions.scores.shards import Sharded
+from bvalign.predictions.scores.top_k import TOP, TopScores
+from bvalign.top_k import TopK, keep_top
 
 CHECKPOINTS_KEPT = 2
 """One stays intact if the process is killed while it writes the other."""
@@ -43,7 +47,7 @@ _CHECKPOINT = re.compile(r"checkpoint-(\d+)\.safetensors")
 class FinishedMember(NamedTuple):
     """Results of one trained member."""
 
-    logits: Float[Tensor, "samples classes"]  # stored as float32
+    logits: Float[Tensor, "samples classes"] | TopK  # stored as float32
     weights: Mapping[str, Tensor] | None  # network weights, by name; None: they are not at hand
     history: Sequence[Mapping[str, object]]  # one row per epoch
 
@@ -68,8 +72,11 @@ class MemberFolder:
     def __init__(self, path: Path, member: int, identity: str, fence: Fence = PLAIN) -> None:
         self.path, self.member, self._fence = path, member, fence
         self._metadata = {"member": str(member), "identity": identity}
-        self._logits = MemberLogits(path, "logits", self._metadata, ["logits"], fence)
-        self._train = MemberLogits(path, "train", self._metadata, ["logits", "seen"], fence)
+        self._top_k = json.loads(identity).get("predictions.top_k")
+        keys = ["logits"] if self._top_k is None else [*TOP]
+        of_train = sorted([*keys, "seen"])
+        self._logits = MemberLogits(path, "logits", self._metadata, sorted(keys), fence)
+        self._train = MemberLogits(path, "train", self._metadata, of_train, fence)
 
     def is_finished(self) -> bool:
         """Checks that the logits are there and intact."""
@@ -79,6 +86,17 @@ class MemberFolder:
         """Describes the damage to the logits; None if they are intact or absent."""
         problem = self._logits.exist() and self._logits.problem()
         return f"member {self.member}: {problem}" if problem else None
+
+    def kept(
+        self, logits: Float[Tensor, "samples classes"], target: Int[Tensor, " samples"]
+    ) -> Float[Tensor, "samples classes"] | TopK:
+        """Logits in the form that the run stores: of all classes, or of the largest and the label.
+
+        Args:
+            logits: of all classes.
+            target: class ids.
+        """
+        return logits if self._top_k is None else keep_top(logits, self._top_k, target)
 
     def save(self, finished: FinishedMember) -> None:
         """Writes the results, logits last, and deletes the checkpoints."""
@@ -92,7 +110,11 @@ class MemberFolder:
         rows = [",".join(str(row[c]) for c in columns) for row in finished.history]
         lines = "\n".join([",".join(columns), *rows, ""])
         self._fence.write(self.path / "history.csv", lines.encode())
-        self._logits.write({"logits": finished.logits.float()})
+        self._logits.write(tensors_of(finished.logits))
+        self.remove_checkpoints()
+
+    def remove_checkpoints(self) -> None:
+        """Deletes the checkpoints, which a finished member does not need."""
         for path in self._checkpoints().values():
             self._fence.remove(path)
 
@@ -100,7 +122,7 @@ class MemberFolder:
         """Reads the logits of a finished member."""
         return self.open_logits().take(slice(None))[0]
 
-    def open_logits(self, split: Split = "test") -> Sharded:
+    def open_logits(self, split: Split = "test") -> Sharded | TopScores:
         """Opens logits as (1, samples, classes), of which rows can be read."""
         return (self._train if split == "train" else self._logits).open()
 
@@ -125,7 +147,7 @@ class MemberFolder:
         return self._weights.exists()
 
     def save_train(
-        self, logits: Float[Tensor, "samples classes"], seen: Bool[Tensor, " samples"]
+        self, logits: Float[Tensor, "samples classes"] | TopK, seen: Bool[Tensor, " samples"]
     ) -> None:
         """Writes the logits of a finished member on the training samples.
 
@@ -133,7 +155,7 @@ class MemberFolder:
             logits: stored as float32.
             seen: whether the member was trained on each sample.
         """
-        self._train.write({"logits": logits.float(), "seen": seen})
+        self._train.write({**tensors_of(logits), "seen": seen})
 
     def has_train(self) -> bool:
         """Checks that the logits on the training samples are there and intact."""
@@ -203,8 +225,7 @@ class MemberFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         epochs = [*self.divergences(), epoch]
         self._fence.write(self.path / "diverged.json", json.dumps(epochs).encode())
-        for path in self._checkpoints().values():
-            self._fence.remove(path)
+        self.remove_checkpoints()
 
     def sweep(self) -> None:
         """Removes half-written files of killed processes; needs the pack's lock."""
@@ -222,5 +243,4 @@ class MemberFolder:
         return {int(match[1]): path for match, path in files if match}
 
     def _safetensors(self, tensors: Mapping[str, Tensor], **more: str) -> bytes:
-        on_cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-        return save(on_cpu, self._metadata | more)
+        return content_of(tensors, self._metadata | more)
