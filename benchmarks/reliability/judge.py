@@ -22,12 +22,12 @@ Tree = dict[str, bytes]
 
 
 def tree(root: Path) -> Tree:
-    """Content of all files of a folder by relative path; locks and their owners may stay."""
+    """Content of all files of a folder by relative path; locks and signs of life may stay."""
     files = {p.relative_to(root).as_posix(): p for p in root.rglob("*") if p.is_file()}
     return {
         name: path.read_bytes().replace(bytes(root), b"ROOT")
         for name, path in files.items()
-        if not name.startswith(LOGS) and path.suffix not in (".lock", ".owner")
+        if not name.startswith(LOGS) and path.suffix != ".lock" and path.name != "sign"
     }
 
 
@@ -35,8 +35,9 @@ def identified(root: Path) -> str:
     """The state of a folder as a digest: of all names and contents but the numbers of processes."""
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*")):
-        name = re.sub(r"\.\d+\.tmp$", ".tmp", path.relative_to(root).as_posix())
-        content = path.read_bytes() if path.is_file() and path.suffix != ".owner" else b""
+        name = re.sub(r"\.[0-9a-f]+\.tmp$", ".tmp", path.relative_to(root).as_posix())
+        name = re.sub(r"(/\.?\w+)\.\d+(?=/|$|\.tmp)", r"\1", name)  # of holders of a lease
+        content = path.read_bytes() if path.is_file() and path.name != "sign" else b""
         content = content.replace(bytes(root), b"ROOT")
         digest.update(f"{name}\n{len(content)}\n".encode() + content)
     return digest.hexdigest()[:32]
@@ -138,7 +139,6 @@ def _damage(path: Path) -> str | None:
     readers: Mapping[str, object] = {
         ".safetensors": lambda: safe_open(path, framework="pt").__enter__().keys(),
         ".json": lambda: json.loads(path.read_text()),
-        ".owner": lambda: json.loads(path.read_text()),
         ".npz": lambda: zipfile.ZipFile(path).testzip(),
         ".yaml": lambda: yaml.safe_load(path.read_text())["trainer"],
     }
