@@ -33,6 +33,7 @@ PAGES = {
         docs/findings
         docs/api
         docs/errors
+        docs/versions
         CHANGELOG""",
     "docs/predictions": """
         docs/recipes
