@@ -8,6 +8,7 @@ stays exact. Of each other class, with t the second smallest of the logits kept,
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -39,6 +40,12 @@ class TopK(NamedTuple):
         return self._replace(
             logits=self.logits[members], indices=self.indices[members], rest=self.rest[members]
         )
+
+
+def join_members(tops: Sequence[TopK]) -> TopK:
+    """Members with the same samples and as many classes, put together."""
+    arrays = (torch.cat(values) for values in zip(*(top[:3] for top in tops), strict=True))
+    return TopK(*arrays, tops[0].num_classes)
 
 
 def bound_of_others(

@@ -33,10 +33,12 @@ PAGES = {
         docs/findings
         docs/api
         docs/errors
+        docs/versions
         CHANGELOG""",
     "docs/predictions": """
         docs/recipes
         docs/language-models
+        docs/clusters
         docs/scale""",
     "docs/report": """
         docs/summary""",

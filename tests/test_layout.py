@@ -30,7 +30,7 @@ ROOMS = {
     "show": {"analysis", "decisions", "float64", "predictions", "provenance", "atomic"},
     "commands": {
         *("analysis", "atomic", "data", "decisions", "ensemble", "float64", "memory"),
-        *("predictions", "provenance", "show"),
+        *("predictions", "provenance", "show", "top_k"),
     },
     "cli": {"atomic", "commands", "decisions", "quick_imports"},
 }

@@ -47,6 +47,7 @@ from bvalign.analysis.groups import (
     MemberGroups,
     Residuals,
     SetValues,
+    Statistics,
     doubts,
     leave_one_out,
     left_out,
@@ -135,10 +136,7 @@ def block_values(part: Range, plan: Plan) -> BlockValues:
     without = set_values(leave_one_out(by_group), given)
     counts = vote_counts(votes, logits.shape[-1])
     replicates = left_out(without, leave_one_out(losses), target, labels)
-    usable = has_logs(replicates.bias_sq, replicates.variance)
-    x, y = (
-        torch.where(usable, v, torch.nan).log() for v in (replicates.bias_sq, replicates.variance)
-    )
+    usable, x, y = _logs(replicates)
     decomposition, weighted, noise = decompose(state, target, offset), None, None
     if plan.member_weights is not None:
         weights = torch.tensor(plan.member_weights).double()
@@ -198,6 +196,13 @@ def _soft_error(given: Residuals, labels: SoftLabels | None) -> Float[Tensor, " 
     if labels is not None:
         return expected_error(given.mean, labels)
     return given.mean.gather(-1, given.target.unsqueeze(-1)).squeeze(-1)
+
+
+def _logs(replicates: Statistics) -> tuple[Tensor, Tensor, Tensor]:
+    """Where both have logarithms, those of bias_sq and of variance; elsewhere NaN."""
+    values = (replicates.bias_sq, replicates.variance)
+    usable = has_logs(*values)
+    return usable, *(torch.where(usable, v, torch.nan).log() for v in values)
 
 
 def _log_errors(

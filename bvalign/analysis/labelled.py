@@ -134,8 +134,7 @@ def _analysis(
     number, clusters, groups = len(given.index), given.clusters, plan.groups
     (alignment, curves), squared = fits, values.decomposition
     table = sample_table(values, given, alignment.logit_slope)
-    left_open = table.left_open
-    bounds = {} if left_open is None else left_open.means()
+    bounds = {} if table.left_open is None else table.left_open.means()
     members = MemberPart(Statistics._fields, values.left_out, number, clusters, bounds)
     one_number = given.num_options is None  # of classes
     rows = (plan.binned, plan.chosen)
@@ -177,7 +176,7 @@ def _analysis(
         kept=Kept(plan.chosen, *kept, chosen),
         left_out=LeftOutValues(plan.compared, values.of_groups),
         member_part=members,
-        notes=(*given.notes, *(left_open.notes(table.columns()) if left_open else ())),
+        notes=(*given.notes, *table.notes),
     )
 
 

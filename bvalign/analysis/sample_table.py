@@ -103,6 +103,11 @@ class SampleTable:
         columns |= self.statistics
         return columns if self.left_open is None else columns | self.left_open.columns()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of top-k logits has to know."""
+        return () if self.left_open is None else self.left_open.notes(self.columns())
+
     def averaged(self) -> dict[str, Column]:
         """The columns whose means are in summary.json."""
         columns = self._losses()

@@ -99,13 +99,16 @@ class SaveMembers(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves the members."""
         logits = self.logits.whole(trainer, pl_module)
+        target = torch.from_numpy(trainer.datamodule.arrays.test_target)
         failed = torch.tensor([not _all_finite(row) for row in logits])
         self._leave_out(trainer, pl_module, failed, trainer.max_epochs or 0, "logits")
         for row, member in enumerate(pl_module.members):
             history = self.history.pop(member, [])
             if member not in pl_module.diverged and writes(trainer):
                 weights = pl_module.pack.network_weights(member)
-                self.run.member(member).save(FinishedMember(logits[row], weights, history))
+                folder = self.run.member(member)
+                kept = folder.kept(logits[row], target)
+                folder.save(FinishedMember(kept, weights, history))
 
     def _refuse_short(self, trainer: Trainer, module: LightningModule, epochs: int) -> None:
         """Refuses members with fewer steps than `epochs` have; raised before anything is saved.

@@ -90,7 +90,7 @@ def labelled_bounds(top: TopK, given: OfRange, groups: MemberGroups) -> Bounds:
     fewer = (number - 1) / number
     unbiased = _scaled(values.variance, fewer)
     pairs = _plus(_scaled(values.pairs, fewer), -given.excess)
-    twice = values.bias_sq.scaled(2)
+    twice = values.bias_sq.scaled(2.0)
     # bias_sq - variance, in which what the two have in common is taken off
     gap = twice.plus(values.square, -1.0).both(values.bias_sq.plus(values.variance, -1.0))
     gap = gap.outward(twice.high)
@@ -156,7 +156,7 @@ def _calibration(
     low = (relative.label * h).sum(dim=-1)
     room = unknown_part(known, weights).limit[:, :-1]
     product = Bound(low, low + (relative.label * room).sum(dim=-1))
-    return values.bias_sq.plus(product).scaled(2).outward(low.abs() + values.bias_sq.high)
+    return values.bias_sq.plus(product).scaled(2.0).outward(low.abs() + values.bias_sq.high)
 
 
 def _log_errors(known: Known, relative: Relative, groups: MemberGroups) -> tuple[Bound, Bound]:

@@ -113,7 +113,7 @@ def _jackknife(
     size = without.amax(dim=-1).abs().nan_to_num(posinf=0.0).mean(dim=0)
     least = (-torch.logaddexp(known, others)).clamp(min=0).mean(dim=0)
     of_sets = Bound(least, -known.mean(dim=0)).outward(size)
-    found = variance.scaled(number).plus(of_sets, 1.0 - number)
+    found = variance.scaled(float(number)).plus(of_sets, 1.0 - number)
     return Bound(torch.maximum(found.low.nan_to_num(nan=0.0), variance.low), found.high)
 
 
@@ -146,7 +146,7 @@ def _bias(
     return Bound(low, high.where(all_keep, torch.inf)).outward()
 
 
-def _some(values: Float[Tensor, "*sets classes"]) -> Float[Tensor, "*sets classes"]:
+def _some(values: Float[Tensor, "*sets classes"]) -> Float[Tensor, "*sets classes+1"]:
     """The same with a class that counts for nothing, so that none has only -inf."""
     return torch.cat([values, values.new_full((*values.shape[:-1], 1), -1e300)], dim=-1)
 

@@ -10,7 +10,8 @@ mean of x_m and T_m = ‖x_m‖², which `Known.squares_of_rest` bounds:
              x_mk is not zero
     variance sum_m s_m ‖p_m‖² - ‖p̄‖², and with g the known part of p̄ and v_k the variance of the
              known parts of class k,
-             at most   sum_k v_k + sum_m s_m T_m - (least growth of ‖g + u‖²)
+             at most   sum_k v_k + sum_m s_m T_m - (least growth of ‖g + u‖²), and at most
+             sum_k v_k + sum_m s_m (1 - s_m) T_m - (least 2 <g, u>), as u_k² >= sum_m s_m² x_mk²
              at least  sum_k min over u of v_k - 2 g_k u + u² (1/W_k - 1), as the members that do
              not keep k, of weight W_k, have sum s_m x_mk² >= u_k² / W_k (Cauchy-Schwarz); and at
              least the upper bound with least for largest and largest for least
@@ -158,6 +159,8 @@ def variance_of(known: Known, weights: Float[Tensor, " members"], room: Unknown)
     mean = _with_outside(g, 0.0)
     also = start + squares.low - largest_growth(mean, room)
     upper = start + squares.high - least_growth(mean, room)
+    apart = _mean(Bound(least, largest), weights * (1 - weights)).high
+    upper = torch.minimum(upper, start + apart + largest_product(-2 * mean, room))
     size = start + squares.high
     entries = UNIT**2 * (s * p.square()).sum(dim=0).sum(dim=-1)  # squares of their rounding
     found = Bound(torch.maximum(lower, also).clamp(min=0), upper.clamp(min=0))

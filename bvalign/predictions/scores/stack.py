@@ -12,7 +12,7 @@ from torch import Tensor
 from bvalign.predictions.scores.mapped import Rows
 from bvalign.predictions.scores.names import group_columns, shorten
 from bvalign.predictions.scores.scores import SHOWN, Scores
-from bvalign.top_k import TopK
+from bvalign.top_k import TopK, join_members
 
 
 def stack_members(
@@ -88,12 +88,7 @@ def _kept_of(path: Path, parts: Mapping[str, Scores]) -> Callable[[Rows], TopK] 
     if None in takes:
         return None
 
-    def kept(rows: Rows) -> TopK:
-        found = [one(rows) for one in takes]
-        arrays = (torch.cat(values) for values in zip(*(top[:3] for top in found), strict=True))
-        return TopK(*arrays, found[0].num_classes)
-
-    return kept
+    return lambda rows: join_members([one(rows) for one in takes])
 
 
 def _member_names(parts: Mapping[str, Scores]) -> list[str]:
