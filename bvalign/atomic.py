@@ -62,7 +62,11 @@ def remove_left(folder: Path) -> None:
     """Removes temporary files that processes of this machine left when they died."""
     for path in folder.glob(".*.tmp") if folder.is_dir() else ():
         pid = path.name.split(".")[-2]
-        if pid.isdecimal() and path.name.endswith(f".{_signature(int(pid))}") and _is_dead(int(pid)):
+        if (
+            pid.isdecimal()
+            and path.name.endswith(f".{_signature(int(pid))}")
+            and _is_dead(int(pid))
+        ):
             path.unlink(missing_ok=True)
 
 

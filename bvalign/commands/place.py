@@ -114,7 +114,5 @@ def describe(run: RunDirectory, samples: Samples, config: dict[str, Any]) -> lis
     config["trainer"]["default_root_dir"] = str(run.root)
     config.pop("overwrite")  # a copy of the file must not remove anything
     with one_at_a_time(run.root):
-        write_atomic(
-            run.root / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode()
-        )
+        write_atomic(run.root / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
     return done
