@@ -208,6 +208,7 @@ def _report(source: Path, out: Path, options: argparse.Namespace) -> None:
     if shard := getattr(options, "shard", None):
         _command("report.analyze_shard")(source, out, shard, **asked)
     else:
+        asked["ray"] = getattr(options, "ray", None)
         _command("report.analyze_and_report")(source, out, **asked)
 
 

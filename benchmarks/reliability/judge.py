@@ -1,5 +1,6 @@
 """Whether anything was lost: what an interrupted command left, and what the same command made."""
 
+import hashlib
 import json
 import re
 import zipfile
@@ -14,24 +15,42 @@ from benchmarks.reliability.shim import Call
 LOGS = "lightning_logs"
 """Of a logger of Lightning, which begins a new version with each start."""
 
-TEMPORARY = re.compile(r"\.(?P<name>.+)\.[^.]+\.tmp")
+SIGN = "sign"
+"""Of life, of who holds a lease."""
+
+TEMPORARY = re.compile(r"\..+\.tmp|.+\.gone")
 REMEDY = re.compile(r"; .*(same command|another|again)")
 
 Tree = dict[str, bytes]
 
 
 def tree(root: Path) -> Tree:
-    """Content of all files of a folder by relative path; locks are empty, and may stay."""
+    """Content of all files of a folder by relative path; locks and signs of their holders stay."""
     files = {p.relative_to(root).as_posix(): p for p in root.rglob("*") if p.is_file()}
     return {
         name: path.read_bytes().replace(bytes(root), b"ROOT")
         for name, path in files.items()
-        if not name.startswith(LOGS) and path.suffix != ".lock"
+        if not name.startswith(LOGS) and path.suffix != ".lock" and path.name != SIGN
     }
 
 
+def identified(root: Path) -> str:
+    """The state of a folder as a digest: of all names and contents, but not of who made them."""
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*"), key=lambda path: _anonymous(path, root)):
+        content = path.read_bytes() if path.is_file() else b"a folder"
+        content = content[:8] if path.name == SIGN else content.replace(bytes(root), b"ROOT")
+        digest.update(f"{_anonymous(path, root)}\n{len(content)}\n".encode() + content)
+    return digest.hexdigest()[:32]
+
+
+def _anonymous(path: Path, root: Path) -> str:
+    """A name without the number of a process and what is drawn."""
+    return re.sub(r"\.\d+\.tmp|\.[0-9a-f]+\.gone", ".*", path.relative_to(root).as_posix())
+
+
 def compared(files: Tree) -> Tree:
-    """The content without the number of reports that were begun, which is how often it was tried."""
+    """The content without the number of reports, which is how often one was begun."""
     if "run.json" not in files:
         return files
     info = json.loads(files["run.json"])
@@ -47,6 +66,12 @@ def finished_files(root: Path) -> dict[str, tuple[int, int]]:
     return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in stats.items()}
 
 
+def rewritten(finished: Mapping[str, tuple[int, int]], root: Path) -> Iterator[str]:
+    """Results of finished members that were written again since; see `finished_files`."""
+    now = finished_files(root)
+    yield from (f"written again: {name}" for name in finished if now.get(name) != finished[name])
+
+
 def left_behind(root: Path, before: Tree, after: Tree, calls: Sequence[Call]) -> Iterator[str]:
     """What is wrong with what an interrupted command left.
 
@@ -54,18 +79,19 @@ def left_behind(root: Path, before: Tree, after: Tree, calls: Sequence[Call]) ->
         root: the folder that it changed.
         before: files that were there.
         after: files of the command without interruption.
-        calls: what it called until then.
+        calls: what it called before it was killed or a call failed.
     """
     now = tree(root)
     for name, content in now.items():
-        if TEMPORARY.fullmatch(Path(name).name) or content in (before.get(name), after.get(name)):
+        if TEMPORARY.search(name) or content in (before.get(name), after.get(name)):
             continue
         if damage := _damage(root / name):
             yield f"half a file: {name} ({damage})"
     last: dict[Path, str] = {}
-    for call in calls[:-1]:  # the last one did not take place
+    for call in calls:
         path = Path(call.path)
-        if call.kind == "rename" and path.name.startswith("checkpoint-"):
+        of_a_member = call.kind == "rename" and path.parent.parent == root / "members"
+        if of_a_member and path.name.startswith("checkpoint-"):
             last[path.parent] = path.name
     for folder, name in last.items():
         if not (folder / name).exists() and not (folder / "logits.safetensors").exists():
@@ -79,20 +105,19 @@ def differences(made: Tree, wanted: Tree) -> Iterator[str]:
         if name not in made:
             yield f"missing: {name}"
         elif name not in wanted:
-            kind = "temporary file" if name.endswith(".tmp") else "another file"
+            kind = "temporary file" if TEMPORARY.fullmatch(Path(name).name) else "another file"
             yield f"{kind} left: {name}"
         elif made[name] != wanted[name]:
             yield f"differs: {name}"
 
 
-def unclear(said: str, code: int, root: Path, usual: str) -> Iterator[str]:
+def unclear(said: str, code: int, usual: str) -> Iterator[str]:
     """What is wrong with what a command said that failed.
 
     Args:
-        said: on stderr.
+        said: on stderr, with ROOT for the folder that it changes.
         code: its exit code.
-        root: the folder that it changed.
-        usual: what the command says on stderr without a failure.
+        usual: the same of the command without a failure.
     """
     if code <= 0:
         yield f"exit code {code}"
@@ -105,7 +130,7 @@ def unclear(said: str, code: int, root: Path, usual: str) -> Iterator[str]:
     if others:
         yield f"also said: {others[-1]}"
     for line in errors:
-        if str(root) not in line:
+        if "ROOT" not in line:
             yield f"names no file: {line}"
         if not REMEDY.search(line):
             yield f"no remedy: {line}"
@@ -121,7 +146,6 @@ def _damage(path: Path) -> str | None:
     readers: Mapping[str, object] = {
         ".safetensors": lambda: safe_open(path, framework="pt").__enter__().keys(),
         ".json": lambda: json.loads(path.read_text()),
-        ".owner": lambda: json.loads(path.read_text()),
         ".npz": lambda: zipfile.ZipFile(path).testzip(),
         ".yaml": lambda: yaml.safe_load(path.read_text())["trainer"],
     }
@@ -129,6 +153,6 @@ def _damage(path: Path) -> str | None:
         return "not the one of before, not the one of after"
     try:
         readers[path.suffix]()
-    except Exception as error:  # noqa: BLE001 (whatever a reader says of half a file)
+    except Exception as error:
         return str(error) or type(error).__name__
     return None

@@ -1,23 +1,26 @@
 """Every crash point of a command: it is killed or fails at each call that changes files."""
 
 import errno
+import json
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.reliability.commands import COMMANDS, Command
+from benchmarks.reliability.commands import COMMANDS, Command, run
 from benchmarks.reliability.judge import (
     Tree,
     differences,
     finished_files,
+    identified,
     left_behind,
+    rewritten,
     tree,
     unclear,
 )
 from benchmarks.reliability.shim import Action, Call, read_log
-from benchmarks.reliability.zygote import HUNG, Place, Point, start, wait
+from benchmarks.reliability.zygote import HUNG, Place, Point
 
 WAYS = {
     "crash_points": ((Action.KILL, 0), (Action.KILL_HALF, 0)),
@@ -25,6 +28,10 @@ WAYS = {
     "eio": ((Action.FAIL, errno.EIO), (Action.FAIL_ON, errno.EIO)),
 }
 """What is done at each point, by part of the results; half of a write only where one is written."""
+
+
+QUARTER = 0.25
+"""Share of the calls after which all fail, too."""
 
 
 class Usual(NamedTuple):
@@ -59,16 +66,18 @@ def usual(command: Command, folder: Path, inputs: Path) -> Usual:
     place = Place.of(folder)
     command.prepare(place.root, inputs)
     before = tree(place.root)
-    if wait(start(command.words(place.root, inputs), place)):
+    if run(command, place, inputs):
         raise RuntimeError(f"{command.name} failed: {place.said.read_text()}")
-    return Usual(read_log(place.log), before, tree(place.root), place.said.read_text())
+    return Usual(read_log(place.log), before, tree(place.root), place.told())
 
 
 def attempts(of: str, part: str, calls: Sequence[Call]) -> Iterator[Attempt]:
     """All interruptions of a command."""
     for call in calls:
         for action, error in WAYS[part]:
-            if action != Action.KILL_HALF or call.kind == "write":
+            half_of_a_write = action != Action.KILL_HALF or call.kind == "write"
+            drawn = action != Action.FAIL_ON or random.Random(call.number).random() < QUARTER
+            if half_of_a_write and drawn:
                 yield Attempt(of, part, call, action, error)
 
 
@@ -86,35 +95,49 @@ def tried(attempt: Attempt, usually: Usual, folder: Path, inputs: Path) -> dict[
     """
     command, place = COMMANDS[attempt.of], Place.of(folder)
     command.prepare(place.root, inputs)
-    words = command.words(place.root, inputs)
     point = Point(attempt.action, attempt.call.number, attempt.error)
-    code = wait(start(words, place, point))
-    said, calls = place.said.read_text(errors="replace"), read_log(place.log)
+    code = run(command, place, inputs, point)
+    said, calls = place.told(), read_log(place.log)
     lost, doubts = [], []
     if code == HUNG:
         lost.append("hangs")
     elif attempt.part == "crash_points":
         lost += [f"not killed: exit code {code}"] * (code != -9)
     elif code or attempt.action == Action.FAIL_ON:
-        doubts += unclear(said, code, place.root, usually.said)
+        doubts += unclear(said, code, usually.said)
     else:  # a call that may fail, if all is right nonetheless
         lost += differences(tree(place.root), usually.after)
-    lost += left_behind(place.root, usually.before, usually.after, calls)
-    finished = {} if "--overwrite" in words else finished_files(place.root)
-    again = Place.of(folder, "again")
-    if code := wait(start(words, again)):
-        lost.append(f"not resumed: exit code {code}, {again.said.read_text()[-300:]}")
-    lost += differences(tree(place.root), usually.after)
-    now = finished_files(place.root)
-    lost += [f"written again: {name}" for name in finished if now.get(name) != finished[name]]
+    before = [call for call in calls if call.number < attempt.call.number]
+    lost += left_behind(place.root, usually.before, usually.after, before)
+    state = identified(place.root)
+    known = folder.parent / f"{command.name.replace(' ', '-')}.states" / state
+    if not known.exists():
+        known.parent.mkdir(exist_ok=True)
+        known.write_text(json.dumps(resumed(command, folder, inputs, usually)))
+    lost += json.loads(known.read_text())
     path = attempt.call.path.replace(str(place.root), "")
     return {"key": attempt.key, "of": attempt.of, "part": attempt.part, "path": path} | {
         "call": attempt.call.kind,
         "at": attempt.call.number,
         "action": attempt.action.name,
+        "state": state,
         "lost": sorted(set(lost)),
         "unclear": doubts,
     }
+
+
+def resumed(command: Command, folder: Path, inputs: Path, usually: Usual) -> list[str]:
+    """Gives a command again, and says what was lost."""
+    again = Place.of(folder, "again")
+    finished = {} if "--overwrite" in command.name else finished_files(again.root)
+    lost = []
+    if code := run(command, again, inputs):
+        lost.append(f"not resumed: exit code {code}, {again.said.read_text()[-300:]}")
+    return (
+        lost
+        + list(rewritten(finished, again.root))
+        + list(differences(tree(again.root), usually.after))
+    )
 
 
 def summarised(results: Sequence[Mapping], calls: Mapping[str, Sequence[Call]]) -> dict:
@@ -131,4 +154,5 @@ def summarised(results: Sequence[Mapping], calls: Mapping[str, Sequence[Call]]) 
         row["lost"] += bool(result["lost"])
         row["unclear"] += bool(result["unclear"])
     whole = {key: sum(row[key] for row in rows.values()) for key in ("tried", "lost", "unclear")}
+    whole["states"] = len({(result["of"], result["state"]) for result in results})
     return whole | {"rows": sorted(rows.values(), key=lambda row: list(calls).index(row["of"]))}

@@ -70,7 +70,7 @@ def _fork(tasks: Sequence[Any], attempt: Callable, file: Path, folder: Path) -> 
             with file.open("a") as results:
                 results.write(json.dumps(result) + "\n")
         code = 0
-    except BaseException:  # noqa: BLE001 (a child never returns to the parent's code)
+    except BaseException:
         traceback.print_exc()
     finally:
         sys.stderr.flush()

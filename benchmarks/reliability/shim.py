@@ -60,7 +60,9 @@ def build(folder: Path) -> Path:
     return library
 
 
-def arm(folder: Path, log: Path, action: Action = Action.COUNT, at: int = 0, error: int = 0) -> None:
+def arm(
+    folder: Path, log: Path, action: Action = Action.COUNT, at: int = 0, error: int = 0
+) -> None:
     """Begins to count the calls of this process that change files under a folder.
 
     Args:

@@ -1,7 +1,13 @@
-"""Commands of bvalign in children of a process that has imported all, so that they start at once."""
+"""Commands of bvalign in children of a process that has imported all, so that they start at once.
+
+A training command is read and its classes are made once in a child that serves: each start is a
+fork of that child, from where training begins. Nothing has changed a file before.
+"""
 
 import atexit
+import contextlib
 import importlib
+import json
 import os
 import select
 import signal
@@ -10,7 +16,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from benchmarks.reliability.shim import Action, arm
 
@@ -33,6 +39,10 @@ class Place(NamedTuple):
         """The place of a command in a folder of its own."""
         return cls(folder / "here", folder / f"{name}.calls", folder / f"{name}.stderr")
 
+    def told(self) -> str:
+        """What the command said, with ROOT for the folder."""
+        return self.said.read_text(errors="replace").replace(str(self.root), "ROOT")
+
 
 class Point(NamedTuple):
     """What happens to a command, and when."""
@@ -42,13 +52,17 @@ class Point(NamedTuple):
     error: int = 0
 
 
-def warm(import_them: Sequence[str]) -> None:
-    """Imports modules, as far as they can be, before there is any thread."""
-    for name in import_them:
-        try:
-            importlib.import_module(name)
-        except Exception:  # noqa: BLE001, PERF203, S110 (a child imports it when it must)
-            pass
+def warm_up() -> None:
+    """Imports what commands use, and leaves out figures and pages, which take most of the time."""
+    for name in (
+        *("commands.fit", "commands.report", "commands.apply", "commands.compare"),
+        *("commands.figures", "show.report.write"),
+    ):
+        importlib.import_module(f"bvalign.{name}")
+    importlib.import_module("lightning.pytorch.loggers")
+    write = sys.modules["bvalign.show.report.write"]
+    write.svg = lambda *_: ""
+    write.page = lambda _, __, summary, *___, **____: json.dumps(summary).encode()
 
 
 def start(
@@ -57,7 +71,7 @@ def start(
     point: Point = Point(),  # noqa: B008 (immutable)
     *,
     environment: Mapping[str, str] | None = None,
-    then: Callable[[], None] = lambda: None,
+    first: Callable[[], None] = lambda: None,
 ) -> int:
     """Starts `bvalign WORDS` in a child of this process.
 
@@ -66,7 +80,7 @@ def start(
         place: where; its log and what it said are begun anew.
         point: when the child dies or fails.
         environment: more variables.
-        then: called in the child after the command.
+        first: called in the child before the command.
 
     Returns:
         The process id.
@@ -83,17 +97,91 @@ def start(
         os.environ |= environment or {}
         os.chdir(place.log.parent)
         _redirect(place.said)
+        first()
         arm(place.root, place.log, *point)
         code = _command(words)
-        threading._shutdown()
-        atexit._run_exitfuncs()
-        then()
-    except BaseException:  # noqa: BLE001 (a child never returns to the parent's code)
+        _finish()
+    except BaseException:
         traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+class Server:
+    """A training command whose starts share the reading of its command line.
+
+    Args:
+        words: the command line.
+        place: where it works.
+    """
+
+    def __init__(self, words: Sequence[str], place: Place) -> None:
+        asked, self._asks = os.pipe()
+        self._answers, answer = os.pipe()
+        self._pid = os.fork()
+        if not self._pid:
+            os.close(self._asks)
+            _serve(words, place, asked, answer)
+        os.close(asked)
+        os.close(answer)
+
+    def run(self, place: Place, point: Point = Point(), patience: float = PATIENCE) -> int:  # noqa: B008
+        """Starts the command and waits for its end; arguments and result as of start and wait."""
+        for path in (place.log, place.said):
+            path.unlink(missing_ok=True)
+        request = [[str(path) for path in place], [int(number) for number in point], patience]
+        os.write(self._asks, (json.dumps(request) + "\n").encode())
+        answer = os.read(self._answers, 64)
+        if not answer:
+            raise RuntimeError(f"the command cannot be read: {place.said}")
+        return int(answer)
+
+    def close(self) -> None:
+        """Ends the child that serves."""
+        os.close(self._asks)
+        os.close(self._answers)
+        os.waitpid(self._pid, 0)
+
+
+def _serve(words: Sequence[str], place: Place, asked: int, answer: int) -> NoReturn:
+    """In the child: reads the command, and starts it from there whenever it is asked to."""
+    from bvalign.commands.fit import EnsembleCLI
+
+    def serve(method: Callable[..., None]) -> Callable[..., None]:
+        def begin(*given: object, **more: object) -> None:
+            requests = os.fdopen(asked)
+            for request in requests:
+                paths, point, patience = json.loads(request)
+                here, child = Place(*map(Path, paths)), os.fork()
+                if not child:
+                    os.setsid()
+                    _redirect(here.said)
+                    arm(here.root, here.log, *point)
+                    return method(*given, **more)
+                os.write(answer, f"{wait(child, patience)}\n".encode())
+            os._exit(0)
+
+        return begin
+
+    EnsembleCLI.fit, EnsembleCLI.test = serve(EnsembleCLI.fit), serve(EnsembleCLI.test)
+    code = 1
+    try:
+        os.chdir(place.log.parent)
+        _redirect(place.said)
+        code = _command(words)
+        _finish()
+    finally:
+        os._exit(code)
+
+
+def _finish() -> None:
+    """What Python does at the end of a process."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
 
 
 def wait(child: int, patience: float = PATIENCE) -> int:
@@ -105,10 +193,9 @@ def wait(child: int, patience: float = PATIENCE) -> int:
     handle = os.pidfd_open(child)
     ended = select.select([handle], [], [], patience)[0]
     os.close(handle)
-    try:
-        os.killpg(child, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+    for end in (os.kill, os.killpg):  # it has no group of its own in its first moments
+        with contextlib.suppress(ProcessLookupError):
+            end(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status) if ended else HUNG
 
@@ -124,7 +211,7 @@ def _command(words: Sequence[str]) -> int:
             print(end.code, file=sys.stderr)
             return 1
         return end.code or 0
-    except BaseException:  # noqa: BLE001 (what Python does with an error that nobody catches)
+    except BaseException:
         traceback.print_exc()
         return 1
     return 0
@@ -135,5 +222,5 @@ def _redirect(said: Path) -> None:
     file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     for to, descriptor in ((0, nothing), (1, nothing), (2, file)):
         os.dup2(descriptor, to)
-    sys.stdout = open(1, "w", closefd=False)  # noqa: PTH123, SIM115
-    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: PTH123, SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115

@@ -97,11 +97,20 @@ def add_source(command: argparse.ArgumentParser) -> None:
 
 def add_sharing(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("several machines, see docs/clusters.md")
+    group = group.add_mutually_exclusive_group()
     group.add_argument(
         "--shard",
         metavar="i/n",
         help="compute one of n parts, i from 0, and no report: `bvalign merge OUT` writes it when "
         "all are there, as of a SLURM array",
+    )
+    group.add_argument(
+        "--ray",
+        nargs="?",
+        const="auto",
+        metavar="ADDRESS",
+        help="compute on a Ray cluster that runs already, HOST:PORT; by default that of "
+        "RAY_ADDRESS, else the one that this machine is part of",
     )
 
 

@@ -44,6 +44,7 @@ def analyze_and_report(
     sources: object = None,
     samples: str | None = None,
     shards: int = 0,
+    ray: str | None = None,
 ) -> tuple[Analysis | UnlabelledAnalysis, Decisions] | None:
     """Analyses predictions, writes the report and prints the main numbers.
 
@@ -61,6 +62,7 @@ def analyze_and_report(
         sources: labelled predictions of the same members, as for `bvalign.analyze`.
         samples: which files of samples to write, as for `write_report`.
         shards: number of those that must have computed all pieces; 0 to compute them here.
+        ray: address of a cluster of Ray that computes them; see `by_ray`.
 
     Returns:
         The analysis, and what answers each question; None in the other processes of torchrun.
@@ -73,9 +75,15 @@ def analyze_and_report(
     if place[0] == 0 and "read" in origin:
         print(f"{origin['source']}, read as {origin['format']}: {origin['read']}")
     _make_folder(out)
-    work = Work(predictions, source, out, shared=place[1] > 1 or shards > 0)
+    together = place[1] > 1 or shards > 0 or ray is not None
+    work = Work(predictions, source, out, shared=together)
     if place[1] > 1 and not by_torchrun(work, place):
         return None
+    if ray is not None:
+        from bvalign.commands.on_ray import by_ray
+
+        given = {"source": source, "out": out, "clusters": clusters, "groups": groups}
+        by_ray(work, ray, given | {"names": vars(named)})
     if shards:
         check_all_there(work, shards)
     options = asked(options, (predictions, origin), sources, named, work.rest)

@@ -8,6 +8,7 @@ from bvalign.analysis.intervals.estimate import (
     stored,
 )
 from bvalign.analysis.intervals.paired import Difference, MembersPart, Needed, Side, paired
+from bvalign.analysis.intervals.student import t_quantile
 from bvalign.analysis.intervals.two_way import (
     SAMPLES_ALONE,
     estimate,
@@ -33,5 +34,6 @@ __all__ = [
     "samples_variance",
     "stored",
     "stretched",
+    "t_quantile",
     "within",
 ]

@@ -22,11 +22,11 @@ import math
 
 import torch
 from jaxtyping import Float, Int
-from scipy.special import stdtrit
 from torch import Tensor
 
 from bvalign.analysis.decompositions import Kind
 from bvalign.analysis.intervals.estimate import Estimate, Interval, Spread
+from bvalign.analysis.intervals.student import t_quantile
 
 LEAST_MEMBERS = 3
 """Fewest members with a variance when one is left out."""
@@ -121,7 +121,7 @@ def estimate(
         return Estimate(value, reason="one independent sample has no variance: no interval")
 
     def around(variance: float, freedom: float) -> Interval:
-        quantile = float(stdtrit(freedom, 0.975))
+        quantile = t_quantile(freedom)
         if kind == "proportion":
             return _wilson(value, variance, quantile, units)
         half = quantile * math.sqrt(variance)

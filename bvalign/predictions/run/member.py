@@ -21,12 +21,13 @@ from typing import NamedTuple
 
 from jaxtyping import Bool, Float, Float32, Int
 from safetensors import safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor
 
-from bvalign.atomic import remove_temporaries, write_atomic
+from bvalign.atomic import remove_temporaries
+from bvalign.predictions.run.fence import Fence
 from bvalign.predictions.run.samples import Split
-from bvalign.predictions.run.shards import MemberLogits, problem_of, tensors_of
+from bvalign.predictions.run.shards import MemberLogits, content_of, problem_of, tensors_of
 from bvalign.predictions.scores.shards import Sharded
 from bvalign.predictions.scores.top_k import TOP, TopScores
 from bvalign.top_k import TopK, keep_top
@@ -36,6 +37,9 @@ CHECKPOINTS_KEPT = 2
 
 ATTEMPTS = 3
 """Attempts at training a member before it is given up, if divergence is retried."""
+
+PLAIN = Fence()
+"""For who alone knows of the folder."""
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)\.safetensors")
 
@@ -62,15 +66,17 @@ class MemberFolder:
         path: `members/0007`; created when something is saved.
         member: global id.
         identity: of the run, as JSON; files of another identity do not count.
+        fence: lets files be changed only while their pack is held.
     """
 
-    def __init__(self, path: Path, member: int, identity: str) -> None:
-        self.path, self.member = path, member
+    def __init__(self, path: Path, member: int, identity: str, fence: Fence = PLAIN) -> None:
+        self.path, self.member, self._fence = path, member, fence
         self._metadata = {"member": str(member), "identity": identity}
         self._top_k = json.loads(identity).get("predictions.top_k")
         keys = ["logits"] if self._top_k is None else [*TOP]
-        self._logits = MemberLogits(path, "logits", self._metadata, sorted(keys))
-        self._train = MemberLogits(path, "train", self._metadata, sorted([*keys, "seen"]))
+        of_train = sorted([*keys, "seen"])
+        self._logits = MemberLogits(path, "logits", self._metadata, sorted(keys), fence)
+        self._train = MemberLogits(path, "train", self._metadata, of_train, fence)
 
     def is_finished(self) -> bool:
         """Checks that the logits are there and intact."""
@@ -97,16 +103,20 @@ class MemberFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         self._train.remove()  # of other weights
         if finished.weights is None:
-            self._weights.unlink(missing_ok=True)
+            self._fence.remove(self._weights)
         else:
-            write_atomic(self._weights, self._safetensors(finished.weights))
+            self._fence.write(self._weights, self._safetensors(finished.weights))
         columns = list(finished.history[0]) if finished.history else []
         rows = [",".join(str(row[c]) for c in columns) for row in finished.history]
         lines = "\n".join([",".join(columns), *rows, ""])
-        write_atomic(self.path / "history.csv", lines.encode())
+        self._fence.write(self.path / "history.csv", lines.encode())
         self._logits.write(tensors_of(finished.logits))
+        self.remove_checkpoints()
+
+    def remove_checkpoints(self) -> None:
+        """Deletes the checkpoints, which a finished member does not need."""
         for path in self._checkpoints().values():
-            path.unlink(missing_ok=True)
+            self._fence.remove(path)
 
     def logits(self) -> Float32[Tensor, "samples classes"]:
         """Reads the logits of a finished member."""
@@ -169,10 +179,10 @@ class MemberFolder:
         """Writes a checkpoint, then deletes those before the previous one."""
         self.path.mkdir(parents=True, exist_ok=True)
         content = self._safetensors(state.tensors, state=json.dumps(state.info))
-        write_atomic(self.path / f"checkpoint-{step:06d}.safetensors", content)
+        self._fence.write(self.path / f"checkpoint-{step:06d}.safetensors", content)
         files = self._checkpoints()
         for old in sorted(files)[:-CHECKPOINTS_KEPT]:
-            files[old].unlink(missing_ok=True)
+            self._fence.remove(files[old])
 
     def load_checkpoint(self, step: int) -> MemberState:
         """Reads the checkpoint of one of `checkpoint_steps` above zero."""
@@ -214,9 +224,8 @@ class MemberFolder:
         """Records that an attempt failed in `epoch`, and deletes its checkpoints."""
         self.path.mkdir(parents=True, exist_ok=True)
         epochs = [*self.divergences(), epoch]
-        write_atomic(self.path / "diverged.json", json.dumps(epochs).encode())
-        for path in self._checkpoints().values():
-            path.unlink(missing_ok=True)
+        self._fence.write(self.path / "diverged.json", json.dumps(epochs).encode())
+        self.remove_checkpoints()
 
     def sweep(self) -> None:
         """Removes half-written files of killed processes; needs the pack's lock."""
@@ -234,5 +243,4 @@ class MemberFolder:
         return {int(match[1]): path for match, path in files if match}
 
     def _safetensors(self, tensors: Mapping[str, Tensor], **more: str) -> bytes:
-        on_cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-        return save(on_cpu, self._metadata | more)
+        return content_of(tensors, self._metadata | more)

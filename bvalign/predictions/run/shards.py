@@ -9,7 +9,7 @@ The manifest comes last: without it none of the files beside it counts.
 """
 
 import hashlib
-import shutil
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from bvalign.atomic import write_atomic
+from bvalign.predictions.run.fence import Fence
 from bvalign.predictions.scores.manifest import MANIFEST, Manifest, Part, read_manifest
 from bvalign.predictions.scores.safetensors import file_tensors
 from bvalign.predictions.scores.shards import Shard, Sharded, open_shards
@@ -51,14 +51,21 @@ class MemberLogits:
         name: `logits` or `train`.
         metadata: of each file; those of other members or runs do not count.
         keys: names of the tensors, sorted; each has a row for each sample.
+        fence: what files are changed through.
     """
 
     def __init__(
-        self, folder: Path, name: str, metadata: Mapping[str, str], keys: Sequence[str]
+        self,
+        folder: Path,
+        name: str,
+        metadata: Mapping[str, str],
+        keys: Sequence[str],
+        fence: Fence,
     ) -> None:
         self.file, self.folder = folder / f"{name}.safetensors", folder / name
         self._manifest = self.folder / MANIFEST
         self._metadata, self._keys, self._member = metadata, keys, int(metadata["member"])
+        self._fence = fence
 
     def exist(self) -> bool:
         """Returns whether all files were written."""
@@ -89,11 +96,11 @@ class MemberLogits:
         Args:
             tensors: by name, each (samples, ...) but for the number of classes of top-k logits.
         """
-        self._manifest.unlink(missing_ok=True)
+        self._fence.remove(self._manifest)
         logits = tensors.get("logits")
         if logits is None or logits.nbytes <= LARGE:  # top-k logits are one file
-            write_atomic(self.file, self._content(tensors))
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._fence.write(self.file, self._content(tensors))
+            self._fence.remove(self.folder)
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         rows = max(1, SHARD_BYTES // logits[0].nbytes)
@@ -102,21 +109,22 @@ class MemberLogits:
             for start in range(0, len(logits), rows)
         ]
         for path in {*self.folder.glob("*.safetensors")} - {self.folder / p.file for p in parts}:
-            path.unlink()  # of before, when there were more
-        Manifest(self._manifest, (self._member,), len(logits), tuple(parts)).write()
-        self.file.unlink(missing_ok=True)
+            self._fence.remove(path)  # of before, when there were more
+        manifest = Manifest(self._manifest, (self._member,), len(logits), tuple(parts))
+        self._fence.write(self._manifest, manifest.content())
+        self._fence.remove(self.file)
 
     def _write_part(self, start: int, tensors: Mapping[str, Tensor]) -> Part:
         name, content = f"{start:08d}.safetensors", self._content(tensors)
-        write_atomic(self.folder / name, content)
+        self._fence.write(self.folder / name, content)
         checksum = hashlib.sha256(content).hexdigest()
         return Part(name, (self._member,), (start, start + len(tensors["logits"])), checksum)
 
     def remove(self) -> None:
         """Removes all files."""
-        self._manifest.unlink(missing_ok=True)
-        self.file.unlink(missing_ok=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._fence.remove(self._manifest)
+        self._fence.remove(self.file)
+        self._fence.remove(self.folder)
 
     def open(self) -> Sharded | TopScores:
         """Opens existing logits as (1, samples, classes), of which rows can be read.
@@ -140,8 +148,25 @@ class MemberLogits:
         return torch.from_numpy(np.concatenate([file_tensors(path)[key].load() for path in files]))
 
     def _content(self, tensors: Mapping[str, Tensor]) -> bytes:
-        on_cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-        return save(on_cpu, dict(self._metadata))
+        return content_of(tensors, self._metadata)
+
+
+def content_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """Bytes of a safetensors file, the same for the same tensors.
+
+    The library puts the metadata in an order that it draws; here they are sorted, in as many bytes.
+
+    Args:
+        tensors: by name, on any device.
+        metadata: of the file.
+    """
+    on_cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    content = save(on_cpu, dict(metadata))
+    start = 8 + int.from_bytes(content[:8], "little")  # the header comes after its length
+    header = json.loads(content[8:start])
+    header["__metadata__"] = dict(sorted(metadata.items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    return b"".join([content[:8], text.ljust(start - 8), memoryview(content)[start:]])
 
 
 def problem_of(

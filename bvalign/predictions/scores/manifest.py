@@ -13,7 +13,6 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from bvalign.atomic import write_atomic
 from bvalign.predictions.scores.names import shorten
 
 MANIFEST = "manifest.json"
@@ -38,11 +37,11 @@ class Manifest(NamedTuple):
     samples: int
     files: tuple[Part, ...]
 
-    def write(self) -> None:
-        """Writes the manifest: last of all, as it says that the files are complete."""
+    def content(self) -> bytes:
+        """Of the file, to be written last of all, as it says that the others are complete."""
         content = {"schema": SCHEMA, "members": self.members, "samples": self.samples}
         content["files"] = [part._asdict() for part in self.files]
-        write_atomic(self.path, (json.dumps(content, indent=1) + "\n").encode())
+        return (json.dumps(content, indent=1) + "\n").encode()
 
 
 def read_manifest(path: Path) -> Manifest:
