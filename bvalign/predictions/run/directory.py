@@ -20,7 +20,7 @@ from bvalign.atomic import remove_left
 from bvalign.predictions.predictions import Predictions
 from bvalign.predictions.run.claims import Offer, Work, in_step, one_at_a_time
 from bvalign.predictions.run.identity import difference, flatten
-from bvalign.predictions.run.lease import Lease, acquired
+from bvalign.predictions.run.lease import Lease, acquired, tidy
 from bvalign.predictions.run.member import MemberFolder
 from bvalign.predictions.run.opened import of_test_samples, of_training_samples
 from bvalign.predictions.run.samples import Samples, Split, write_samples
@@ -89,6 +89,7 @@ class RunDirectory:
         with one_at_a_time(root) as fence:
             for folder in (root, root / "wandb"):
                 remove_left(folder)
+            tidy(root / "packs")
             if (root / "run.json").exists():
                 run = cls(root)
                 differ = difference(run.identity, identity)
