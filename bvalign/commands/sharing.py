@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from bvalign.analysis.pieces import NOWHERE, Pieces
-from bvalign.atomic import write_atomic
+from bvalign.atomic import told, write_atomic
 from bvalign.commands.passes import begin, identity_of, of_predictions
 from bvalign.decisions import Options
 from bvalign.predictions import Predictions
@@ -79,8 +79,17 @@ class Work:
         return [(number, run.cut.num_pieces) for run in passes for number in run.missing()]
 
     def remove(self) -> None:
-        """Removes the folder, of a finished report."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Removes the folder, of a finished report.
+
+        Raises:
+            OSError: it cannot be removed.
+        """
+        try:
+            shutil.rmtree(self.folder)
+        except FileNotFoundError:
+            pass  # none was kept
+        except OSError as error:
+            raise OSError(told(error, f"could not remove {self.folder}")) from error
 
 
 def _pieces(predictions: Predictions, source: Path | str, folder: Path, *, shared: bool) -> Pieces:
