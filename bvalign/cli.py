@@ -18,6 +18,7 @@ from bvalign.commands.arguments import (
     add_drawing,
     add_groups,
     add_names,
+    add_sharing,
     add_source,
     names_of,
     path,
@@ -108,6 +109,9 @@ def _parser() -> argparse.ArgumentParser:
         )
     add_clusters(analyze, report, apply, figures)
     add_groups(analyze, report, figures)
+    merge = commands.add_parser("merge", help="write the report of `analyze --shard`")
+    merge.add_argument("out", type=path, help="the folder that all shards were given")
+    merge.set_defaults(run=lambda a: _merge(a.out))
     compare = commands.add_parser("compare", help="compare the reports of several runs")
     compare.add_argument(
         "runs", type=path, nargs="+", help="run directories, or folders of reports"
@@ -173,6 +177,7 @@ def _add_analyze(commands: argparse._SubParsersAction) -> argparse.ArgumentParse
     add_names(analyze)
     add_source(analyze)
     analyze.add_argument("--out", type=path, required=True, help="folder for the report")
+    add_sharing(analyze)
     analyze.set_defaults(run=lambda a: _report(a.predictions, a.out, a))
     return analyze
 
@@ -206,9 +211,20 @@ def _compare(runs: list[Path], out: Path) -> None:
 
 def _report(source: Path, out: Path, options: argparse.Namespace) -> None:
     with quick_imports():
-        from bvalign.commands.report import analyze_and_report
+        from bvalign.commands.report import analyze_and_report, analyze_shard
 
-    analyze_and_report(source, out, samples=not options.no_samples, **_reading(options))
+    asked = {"samples": not options.no_samples, **_reading(options)}
+    if shard := getattr(options, "shard", None):
+        analyze_shard(source, out, shard, **asked)
+    else:
+        analyze_and_report(source, out, **asked)
+
+
+def _merge(out: Path) -> None:
+    with quick_imports():
+        from bvalign.commands.report import merge
+
+    merge(out)
 
 
 def _reading(options: argparse.Namespace) -> dict[str, object]:

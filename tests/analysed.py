@@ -7,31 +7,37 @@ import torch
 from bvalign.analysis.collect import Range
 from bvalign.analysis.given import Given
 from bvalign.analysis.intervals import Estimate
-from bvalign.analysis.labelled import analyze_blocks
-from bvalign.analysis.unlabelled import analyze_unlabelled_blocks
+from bvalign.analysis.labelled import LabelledPass
+from bvalign.analysis.passes import Cut
+from bvalign.analysis.pieces import NOWHERE
+from bvalign.analysis.unlabelled import UnlabelledPass
 
 
 def ranges_of(logits, target, size, soft=None, answers=None):
     """Ranges of so many samples, as a list; `target` is None without labels."""
     return [
         Range(
-            number,
             start,
             logits[:, start : start + size],
             None if target is None else target[start : start + size],
             None if soft is None else soft[start : start + size],
             None if answers is None else answers[start : start + size],
         )
-        for number, start in enumerate(range(0, logits.shape[1], size))
+        for start in range(0, logits.shape[1], size)
     ]
 
 
-def analysed(logits, target, size=101, *, soft=None, answers=None, **given):
-    """The analysis with labels, or without them where `target` is None; `given` as for `Given`."""
+def pass_of(logits, target, size=101, *, soft=None, answers=None, pieces=NOWHERE, **given):
+    """The pass with labels, or without them where `target` is None; `given` as for `Given`."""
     ranges = ranges_of(logits, target, size, soft, answers)
-    analyze = analyze_unlabelled_blocks if target is None else analyze_blocks
-    about = Given(torch.arange(logits.shape[1]), **given)
-    return analyze(lambda: iter(ranges), tuple(logits.shape), about, len(ranges))
+    kind = UnlabelledPass if target is None else LabelledPass
+    cut = Cut(ranges.__getitem__, tuple(logits.shape), size)
+    return kind(cut, Given(torch.arange(logits.shape[1]), **given), pieces)
+
+
+def analysed(logits, target, size=101, **about):
+    """The analysis; arguments as for `pass_of`."""
+    return pass_of(logits, target, size, **about).finish()
 
 
 def estimates(result, path=""):

@@ -24,7 +24,7 @@ ROOMS = {
     "predictions": {"atomic"},
     "data": {"randomness", "predictions"},
     "ensemble": {"float32", "float64", "randomness", "data", "predictions"},
-    "analysis": {"memory"},
+    "analysis": {"atomic", "memory"},
     "decisions": {"analysis", "memory", "predictions"},
     "show": {"analysis", "decisions", "float64", "predictions", "provenance", "atomic"},
     "commands": {

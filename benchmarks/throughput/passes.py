@@ -46,18 +46,17 @@ def softmax(folder: Path) -> Callable[[], None]:
 
 def statistics(folder: Path) -> Callable[[], tuple]:
     from bvalign import open_predictions
-    from bvalign.analysis.collect import Range, collect
+    from bvalign.analysis.collect import Range, collect, side_by_side
     from bvalign.analysis.decompositions.squared_loss import decompose, moments
 
     def run() -> tuple:
         predictions, _ = open_predictions(folder)
         number = predictions.num_ranges
-        return collect(
-            (Range(place, *predictions.range(place)) for place in range(number)),
-            lambda part: decompose(moments(part.logits, part.target), part.target),
-            number,
-            {"samples": torch.arange(predictions.num_samples)},
+        ranges = (Range(*predictions.range(place)) for place in range(number))
+        values = side_by_side(
+            lambda part: decompose(moments(part.logits, part.target), part.target), ranges
         )
+        return collect(values, number, {"samples": torch.arange(predictions.num_samples)})
 
     return run
 

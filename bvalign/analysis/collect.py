@@ -1,14 +1,15 @@
-"""One pass over fixed ranges of samples, whose results are joined in the order of the ranges.
+"""Results of ranges of samples, joined in the order of the ranges.
 
 Each range gives a NamedTuple of tensors, and the axes in the annotation of a field say what becomes
 of it: with the axis `samples`, or that of a random subset of them, its entries go to their places;
-without one, it is a sum over samples. Whole numbers add up as they come. Other sums are kept range
-by range and added in their order at the end, and a range is computed by one thread, so that results
-are the same to the last digit for any number of threads and processes.
+without one, it is a sum over samples. Whole numbers add up as they come. Other sums are kept part
+by part and added in their order at the end, and a range is computed by one thread, so that results
+are the same to the last digit for any number of threads. Pieces of many ranges are joined by the
+same function, so that they are also the same for any number of processes and restarts.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Annotated, NamedTuple, TypeVar, get_origin
@@ -18,16 +19,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.memory import return_freed_memory
-
-NO_OWN = -1
-"""Number of the range of a process that has none of its own."""
-
 
 class Range(NamedTuple):
     """Logits and labels of successive samples."""
 
-    number: int  # position among all ranges; NO_OWN where only the shapes of its results count
     start: int  # position of the first sample
     logits: Float[Tensor, "members samples classes"]
     target: Int[Tensor, " samples"] | None
@@ -53,30 +48,46 @@ def draw_positions(num_samples: int, number: int, seed: int = 0) -> Int[Tensor, 
 
 
 def collect(
-    ranges: Iterable[Range],
-    compute: Callable[[Range], Values],
-    num_ranges: int,
+    parts: Iterable[tuple[int, Values]],
+    num_parts: int,
     places: Mapping[str, Int[Tensor, " some"]],
-    reduce: Callable[[Tensor], object] = lambda _: None,
+    new: Callable[[Tensor, Sequence[int]], Tensor] = Tensor.new_zeros,
 ) -> Values:
-    """Computes values of each range and joins them.
+    """Joins the results of successive ranges or pieces.
 
     Args:
-        ranges: those of this process; one without a number of its own if it has none.
-        compute: maps a range to a NamedTuple of tensors, NamedTuples or None; a field whose shape
-            has an axis named in `places` goes there, any other one is added up.
-        num_ranges: over all processes.
+        parts: of each, the position of its first sample, and a NamedTuple of tensors, NamedTuples
+            or None; a field whose shape has an axis named in `places` goes there, any other one is
+            added up.
+        num_parts: their number.
         places: name of an axis -> ascending positions of its samples.
-        reduce: sums an array over processes, in place; does nothing for a single one.
+        new: makes an array of zeros like a tensor, of another size.
     """
     whole = None
-    for part, values in _side_by_side(compute, ranges):
+    for number, (start, values) in enumerate(parts):
         if whole is None:
-            whole = _zeros(values, num_ranges, places)
-        if part.number != NO_OWN:
-            _add(whole, values, part, places)
-    return_freed_memory()
-    return _finished(whole, reduce, places)
+            whole = _zeros(values, num_parts, places, new)
+        _add(whole, values, (number, start), places)
+        del values  # before the next part is computed
+    return _finished(whole, places)
+
+
+def side_by_side(
+    compute: Callable[[Range], Values], ranges: Iterable[Range]
+) -> Iterator[tuple[int, Values]]:
+    """Yields the first sample and the result of each range, in order.
+
+    As many are computed at a time as torch has threads.
+    """
+    with one_thread_each() as number, ThreadPoolExecutor(number) as pool:
+        waiting = deque()
+        for part in ranges:
+            waiting.append((part.start, pool.submit(compute, part)))
+            if len(waiting) > number:
+                start, result = waiting.popleft()
+                yield start, result.result()
+        for start, result in waiting:
+            yield start, result.result()
 
 
 @contextmanager
@@ -93,8 +104,10 @@ def one_thread_each() -> Iterator[int]:
         torch.set_num_threads(number)
 
 
-def _zeros(values: Values, num_ranges: int, places: Mapping[str, Tensor]) -> Values:
-    """Zeros for all samples, or for the sums of all ranges."""
+def _zeros(
+    values: Values, num_parts: int, places: Mapping[str, Tensor], new: Callable[..., Tensor]
+) -> Values:
+    """Zeros for all samples, or for the sums of all parts."""
     whole = []
     for value, annotation in _annotated(values):
         if isinstance(value, Tensor):
@@ -103,43 +116,40 @@ def _zeros(values: Values, num_ranges: int, places: Mapping[str, Tensor]) -> Val
             if name is not None:
                 size[axis] = len(places[name])
             elif value.is_floating_point():
-                size.insert(0, num_ranges)
-            whole.append(value.new_zeros(size))
+                size.insert(0, num_parts)
+            whole.append(new(value, size))
         else:
-            whole.append(None if value is None else _zeros(value, num_ranges, places))
+            whole.append(None if value is None else _zeros(value, num_parts, places, new))
     return type(values)(*whole)
 
 
-def _add(whole: Values, values: Values, part: Range, places: Mapping[str, Tensor]) -> None:
-    """Copies or adds the results of a range."""
+def _add(
+    whole: Values, values: Values, part: tuple[int, int], places: Mapping[str, Tensor]
+) -> None:
+    """Copies or adds the results of a part, given by its number and first sample."""
     for array, (value, annotation) in zip(whole, _annotated(values), strict=True):
         if isinstance(value, Tensor):
             name, axis = _place(annotation, places)
             if name is not None:
-                start = int(torch.searchsorted(places[name], part.start))
+                start = int(torch.searchsorted(places[name], part[1]))
                 array.narrow(axis, start, value.shape[axis]).copy_(value)
             elif value.is_floating_point():
-                array[part.number] = value
+                array[part[0]] = value
             else:
                 array += value
         elif value is not None:
             _add(array, value, part, places)
 
 
-def _finished(
-    whole: Values, reduce: Callable[[Tensor], object], places: Mapping[str, Tensor]
-) -> Values:
-    """Adds up the ranges, after the arrays of all processes."""
+def _finished(whole: Values, places: Mapping[str, Tensor]) -> Values:
+    """Adds up the parts."""
     finished = []
     for array, annotation in _annotated(whole):
         if isinstance(array, Tensor):
-            reduce(array)
-            if array.is_floating_point():
-                array += 0.0  # the sum over processes has no -0, nor should a single one
             summed = array.is_floating_point() and _place(annotation, places)[0] is None
             finished.append(array.sum(dim=0) if summed else array)
         else:
-            finished.append(None if array is None else _finished(array, reduce, places))
+            finished.append(None if array is None else _finished(array, places))
     return type(whole)(*finished)
 
 
@@ -160,18 +170,3 @@ def _place(annotation: object, places: Mapping[str, Tensor]) -> tuple[str | None
     axes = kind.dim_str.split()
     name = next((axis for axis in axes if axis in places), None)
     return name, 0 if name is None else axes.index(name) - len(axes)
-
-
-def _side_by_side(
-    compute: Callable[[Range], Values], ranges: Iterable[Range]
-) -> Iterator[tuple[Range, Values]]:
-    """Yields each range with its result, in order; as many at a time as torch has threads."""
-    with one_thread_each() as number, ThreadPoolExecutor(number) as pool:
-        waiting = deque()
-        for part in ranges:
-            waiting.append((part, pool.submit(compute, part)))
-            if len(waiting) > number:
-                part, result = waiting.popleft()
-                yield part, result.result()
-        for part, result in waiting:
-            yield part, result.result()

@@ -1,7 +1,6 @@
-"""Analysis of labelled predictions: two passes over the ranges, then the fits."""
+"""Analysis of labelled predictions: some drawn samples, all samples, then the fits."""
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from functools import cached_property
 
 import torch
 from jaxtyping import Int
@@ -17,11 +16,12 @@ from bvalign.analysis.calibration import (
     temperature,
 )
 from bvalign.analysis.collapse import Collapse, fit_collapse
-from bvalign.analysis.collect import Range, collect, draw_positions, one_thread_each
+from bvalign.analysis.collect import Range, draw_positions, one_thread_each
 from bvalign.analysis.decompositions import Column, columns_of
 from bvalign.analysis.given import KEPT_NUMBERS, Given, Kept, LeftOutValues
 from bvalign.analysis.groups import MemberPart, Statistics, member_groups
 from bvalign.analysis.intervals import Estimate
+from bvalign.analysis.passes import Pass
 from bvalign.analysis.sample_table import sample_table
 from bvalign.analysis.sizes import Drawn, SizeCurves, risk_curve, size_curves
 from bvalign.analysis.slopes import (
@@ -40,6 +40,7 @@ from bvalign.analysis.slopes import (
     wrong_logit_skewness,
 )
 from bvalign.analysis.summary import Analysis
+from bvalign.memory import return_freed_memory
 
 DRAWN = 20_000
 """Most samples behind the shape of the noise, curves over M, `cross_half` and calibration."""
@@ -62,45 +63,68 @@ SOFT = {
 """Why a number that needs one label a sample is left out."""
 
 
-def analyze_blocks(
-    ranges: Callable[[], Iterable[Range]],
-    shape: tuple[int, int, int],
-    given: Given,
-    num_ranges: int,
-    reduce: Callable[[Tensor], object] = lambda _: None,
-) -> Analysis:
-    """Analyses predictions that come as ranges of samples, each with all members.
+class LabelledPass(Pass[Analysis]):
+    """Reads the drawn samples, then all samples, and fits."""
 
-    Args:
-        ranges: begins a pass over the ranges of this process, each with labels; called twice.
-        shape: numbers of members M, samples N and classes K.
-        given: what is known of the samples beside the logits.
-        num_ranges: over all processes.
-        reduce: sums an array over processes, in place; does nothing for a single one.
-    """
-    num_members, num_samples, num_classes = shape
-    groups = member_groups(num_members)
-    most = DRAWN_LOGITS // (num_members * num_classes)
-    places = {
-        "samples": torch.arange(num_samples),
-        "drawn": draw_positions(num_samples, min(DRAWN, max(most, LEAST_DRAWN))),
-        "binned": draw_positions(num_samples, min(DRAWN, KEPT_NUMBERS // num_classes)),
-        "compared": draw_positions(num_samples, COMPARED),
-        "chosen": draw_positions(num_samples, KEPT_NUMBERS // (num_members * num_classes)),
-    }
-    drawn = read_drawn(ranges, groups, places, num_ranges, reduce)
-    with one_thread_each():
-        noise = pool_noise(drawn.odds, groups, num_samples)
-    paired = draw_positions(num_members, PAIRED_MEMBERS)
-    rows = (places[axis] for axis in ("binned", "chosen", "compared"))
-    plan = Plan(groups, paired, *rows, noise, given.member_weights)
-    values = collect(ranges(), partial(block_values, plan=plan), num_ranges, places, reduce)
-    with one_thread_each():
-        alignment = _alignment(values, drawn, places["drawn"], plan, given.clusters)
-        some = Drawn(places["drawn"], given.clusters)
-        curves = size_curves(drawn.losses, groups, values.decomposition.correct, some)
-        del drawn  # thousands of bytes a sample that nothing needs from here on
-        return _analysis(values, (alignment, curves), plan, given)
+    kind = BlockValues
+
+    @cached_property
+    def places(self) -> dict[str, Int[Tensor, " some"]]:
+        num_members, num_samples, num_classes = self.cut.shape
+        most = DRAWN_LOGITS // (num_members * num_classes)
+        return {
+            "samples": torch.arange(num_samples),
+            "binned": draw_positions(num_samples, min(DRAWN, KEPT_NUMBERS // num_classes)),
+            "compared": draw_positions(num_samples, COMPARED),
+            "chosen": draw_positions(num_samples, KEPT_NUMBERS // (num_members * num_classes)),
+            "drawn": draw_positions(num_samples, min(DRAWN, max(most, LEAST_DRAWN))),
+        }
+
+    @property
+    def num_ranges(self) -> int:
+        return len(self._drawn_ranges) + self.cut.num_ranges
+
+    def prepare(self) -> None:
+        """Computes the plan."""
+        self._plan  # noqa: B018
+
+    def compute(self, part: Range) -> BlockValues:
+        return block_values(part, self._plan)
+
+    def finish(self) -> Analysis:
+        plan, values = self._plan, self.joined()
+        with one_thread_each():
+            drawn, clusters = self._drawn, self.given.clusters
+            alignment = _alignment(values, drawn, self.places["drawn"], plan, clusters)
+            return_freed_memory()
+            some = Drawn(self.places["drawn"], clusters)
+            curves = size_curves(drawn.losses, plan.groups, values.decomposition.correct, some)
+            del drawn, self._drawn  # thousands of bytes a sample that nothing needs from here on
+            return _analysis(values, (alignment, curves), plan, self.given)
+
+    @cached_property
+    def _drawn_ranges(self) -> list[int]:
+        return self.cut.with_some(self.places["drawn"])
+
+    @cached_property
+    def _drawn(self) -> DrawnBlock:
+        numbers, groups = self._drawn_ranges, member_groups(self.cut.shape[0])
+
+        def read() -> DrawnBlock:
+            drawn = self.places["drawn"]
+            return read_drawn(self.cut.reading(numbers), len(numbers), groups, drawn)
+
+        return self.kept("drawn", DrawnBlock, read, len(numbers))
+
+    @cached_property
+    def _plan(self) -> Plan:
+        num_members, num_samples, _ = self.cut.shape
+        groups = member_groups(num_members)
+        with one_thread_each():
+            noise = pool_noise(self._drawn.odds, groups, num_samples)
+        paired = draw_positions(num_members, PAIRED_MEMBERS)
+        rows = (self.places[axis] for axis in ("binned", "chosen", "compared"))
+        return Plan(groups, paired, *rows, noise, self.given.member_weights)
 
 
 def _analysis(

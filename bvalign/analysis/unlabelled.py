@@ -19,17 +19,17 @@ mean risk is higher by the mean calibration residual, the error rates by the mea
 confidence or agreement over accuracy.
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.collect import Range, collect, draw_positions, one_thread_each
+from bvalign.analysis.collect import Range, draw_positions, one_thread_each
 from bvalign.analysis.decompositions import Column, NamedColumns, Unit, columns_of
-from bvalign.analysis.given import KEPT_NUMBERS, Given, Kept
+from bvalign.analysis.given import KEPT_NUMBERS, Kept
 from bvalign.analysis.groups import LeftOut, MemberPart, left_out_sums, member_groups
 from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.label_free import (
@@ -38,6 +38,7 @@ from bvalign.analysis.label_free import (
     unlabelled,
     without_groups,
 )
+from bvalign.analysis.passes import Pass
 
 MEANS = (
     "variance",
@@ -126,51 +127,40 @@ class UnlabelledRange(NamedTuple):
     chosen_logits: Float[Tensor, "members chosen classes"]
 
 
-def analyze_unlabelled_blocks(
-    ranges: Callable[[], Iterable[Range]],
-    shape: tuple[int, int, int],
-    given: Given,
-    num_ranges: int,
-    reduce: Callable[[Tensor], object] = lambda _: None,
-) -> UnlabelledAnalysis:
-    """Analyses predictions that come as ranges of samples, ignoring any labels.
+class UnlabelledPass(Pass[UnlabelledAnalysis]):
+    """Reads all samples once; any labels are ignored."""
 
-    Args:
-        ranges: begins a pass over the ranges of this process.
-        shape: numbers of members M, samples N and classes K.
-        given: what is known of the samples beside the logits.
-        num_ranges: over all processes.
-        reduce: sums an array over processes, in place; does nothing for a single one.
-    """
-    num_members, num_samples, num_classes = shape
-    groups = member_groups(num_members)
+    kind = UnlabelledRange
 
-    def compute(part: Range) -> UnlabelledRange:
-        without = without_groups(part.logits, groups)
-        kept = part.logits[:, part.rows(places["chosen"])]
+    @cached_property
+    def places(self) -> dict[str, Int[Tensor, " some"]]:
+        num_members, num_samples, num_classes = self.cut.shape
+        number = KEPT_NUMBERS // (num_members * num_classes)
+        return {
+            "samples": torch.arange(num_samples),
+            "chosen": draw_positions(num_samples, number),
+        }
+
+    def compute(self, part: Range) -> UnlabelledRange:
+        without = without_groups(part.logits, member_groups(self.cut.shape[0]))
+        kept = part.logits[:, part.rows(self.places["chosen"])]
         return UnlabelledRange(unlabelled(part.logits), left_out_sums(without), kept)
 
-    places = {
-        "samples": torch.arange(num_samples),
-        "chosen": draw_positions(num_samples, KEPT_NUMBERS // (num_members * num_classes)),
-    }
-    values, sums, logits = collect(ranges(), compute, num_ranges, places, reduce)
-    members = MemberPart(UnlabelledStatistics._fields, sums, num_samples, given.clusters)
-    columns = columns_of(values)
-
-    def mean(name: str) -> Estimate:
-        return members.mean(name, columns[name])
-
-    clusters = None if given.clusters is None else given.clusters[places["chosen"]]
-    with one_thread_each():
-        return UnlabelledAnalysis(
-            values,
-            {name: mean(name) for name in MEANS},
-            given.index,
-            num_members,
-            num_classes,
-            Kept(places["chosen"], logits, None, clusters),
-            members,
-            given.notes,
-            given.num_options,
-        )
+    def finish(self) -> UnlabelledAnalysis:
+        values, sums, logits = self.joined()
+        (num_members, num_samples, num_classes), given = self.cut.shape, self.given
+        members = MemberPart(UnlabelledStatistics._fields, sums, num_samples, given.clusters)
+        columns, chosen = columns_of(values), self.places["chosen"]
+        clusters = None if given.clusters is None else given.clusters[chosen]
+        with one_thread_each():
+            return UnlabelledAnalysis(
+                values,
+                {name: members.mean(name, columns[name]) for name in MEANS},
+                given.index,
+                num_members,
+                num_classes,
+                Kept(chosen, logits, None, clusters),
+                members,
+                given.notes,
+                given.num_options,
+            )

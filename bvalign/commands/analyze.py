@@ -1,32 +1,15 @@
 """`bvalign.analyze`: the analysis of predictions of any kind."""
 
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
-from rich.console import Console
-from torch import Tensor
-
-from bvalign.analysis.collect import NO_OWN, Range
-from bvalign.analysis.given import Given
-from bvalign.analysis.labelled import analyze_blocks
-from bvalign.analysis.summary import Analysis
-from bvalign.analysis.unlabelled import UnlabelledAnalysis, analyze_unlabelled_blocks
+from bvalign.analysis.pieces import NOWHERE, Pieces
+from bvalign.commands.passes import analyze_predictions
 from bvalign.commands.result import Result, UnlabelledResult, result_of
 from bvalign.commands.sources import with_sources
 from bvalign.decisions import Options
 from bvalign.predictions import Names, Predictions, open_predictions
-from bvalign.show.progress_bar import progress
-
-SUM_TOLERANCE = 1e-6
-"""Rounding of the sum of a soft label over the classes."""
-
-ALONE = (0, 1)
-"""Rank and world size of a process that works alone."""
 
 
 def analyze(
@@ -118,6 +101,7 @@ def asked(
     opened: tuple[Predictions, dict[str, object]],
     sources: object,
     names: Names,
+    pieces: Pieces = NOWHERE,
 ) -> Options:
     """Adds what the predictions say of their samples, and labelled ones beside them.
 
@@ -126,101 +110,9 @@ def asked(
         opened: predictions to analyse, and where they come from.
         sources: see `with_sources`.
         names: of columns or arrays.
+        pieces: where those of samples without labels are kept, if others have some.
     """
     predictions, origin = opened
-    options = options.of(predictions, origin)
     if predictions.unlabelled is not None:
-        options = replace(options, rest=analyze_predictions(predictions.unlabelled))
-    return with_sources(options, predictions, sources, names)
-
-
-def analyze_predictions(
-    predictions: Predictions, place: tuple[int, int] = ALONE
-) -> Analysis | UnlabelledAnalysis:
-    """Analyses this process's part of the samples and combines it with those of the others.
-
-    Args:
-        predictions: all of them, in every process.
-        place: rank of this process and number of processes.
-
-    Raises:
-        ValueError: soft labels do not sum to one, or the target is not their most probable class.
-    """
-    if predictions.soft_labels is not None:
-        predictions = _with_checked_labels(predictions)
-    (rank, world), total = place, predictions.num_ranges
-    mine = range(total * rank // world, total * (rank + 1) // world)
-    clusters, num_options, num_unseen = (
-        None if values is None else torch.from_numpy(values)
-        for values in (predictions.clusters, predictions.num_options, predictions.num_unseen)
-    )
-    index, weights = torch.from_numpy(predictions.index), predictions.weights
-    given = Given(index, predictions.notes, clusters, weights, num_options, num_unseen)
-    shape = (len(predictions.members), predictions.num_samples, predictions.num_classes)
-    labelled = predictions.target is not None
-    with (
-        _process_group(world) as reduce,
-        _progress(predictions, mine, shown=rank == 0, passes=1 + labelled) as ranges,
-    ):
-        run = analyze_blocks if labelled else analyze_unlabelled_blocks
-        return run(ranges, shape, given, total, reduce)
-
-
-@contextmanager
-def _process_group(world: int) -> Iterator[Callable[[Tensor], object]]:
-    """Yields a function that sums an array over the processes of torchrun; idle in a single one."""
-    if world == 1:
-        yield lambda _: None
-        return
-    torch.distributed.init_process_group("gloo")
-    try:
-        yield lambda array: torch.distributed.all_reduce(
-            array.view(torch.uint8) if array.dtype == torch.bool else array
-        )
-    finally:
-        torch.distributed.destroy_process_group()
-
-
-@contextmanager
-def _progress(
-    predictions: Predictions, mine: range, *, shown: bool, passes: int
-) -> Iterator[Callable[[], Iterator[Range]]]:
-    """Yields a function that reads the ranges once more, with a bar over all passes."""
-    with progress(Console(file=sys.stderr, quiet=not shown)) as bar:
-        task = bar.add_task("analyze", total=passes * len(mine))
-
-        def ranges() -> Iterator[Range]:
-            for number in mine:
-                yield _range(predictions, number)
-                bar.advance(task)
-            if not mine:  # more processes than ranges: the others do the work
-                yield _range(predictions, 0)._replace(number=NO_OWN)
-
-        yield ranges
-
-
-def _with_checked_labels(predictions: Predictions) -> Predictions:
-    """Checks soft labels; where all are one-hot they are class ids, of which more is known."""
-    soft = predictions.soft_labels
-    wrong = ~(np.abs(soft.sum(axis=1) - 1) < SUM_TOLERANCE) | (soft < 0).any(axis=1)
-    if wrong.any():
-        raise ValueError(
-            f"soft_labels must be at least 0 and sum to one in each row, but {int(wrong.sum())} of "
-            f"{len(soft)} do not; divide them by soft_labels.sum(1, keepdims=True)"
-        )
-    other = int((soft.argmax(axis=1) != predictions.target).sum())
-    if other:
-        raise ValueError(
-            f"target must be the most probable class of soft_labels, but {other} of {len(soft)} "
-            "are not; give soft_labels.argmax(1)"
-        )
-    return replace(predictions, soft_labels=None) if (soft.max(axis=1) == 1).all() else predictions
-
-
-def _range(predictions: Predictions, number: int) -> Range:
-    start, logits, target = predictions.range(number)
-    soft, answers = (
-        None if values is None else torch.from_numpy(values[start : start + logits.shape[1]])
-        for values in (predictions.soft_labels, predictions.answers)
-    )
-    return Range(number, start, logits, target, soft, answers)
+        options = replace(options, rest=analyze_predictions(predictions.unlabelled, pieces))
+    return with_sources(options.of(predictions, origin), predictions, sources, names)

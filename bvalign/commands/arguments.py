@@ -84,6 +84,16 @@ def add_source(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_sharing(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("several machines, see docs/clusters.md")
+    group.add_argument(
+        "--shard",
+        metavar="i/n",
+        help="compute one of n parts, i from 0, and no report: `bvalign merge OUT` writes it when "
+        "all are there, as of a SLURM array",
+    )
+
+
 def add_drawing(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--style", choices=VENUES, default=VENUES[0], help="fonts and sizes (default: %(default)s)"

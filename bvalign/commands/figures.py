@@ -5,7 +5,8 @@ from pathlib import Path
 
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.atomic import write_atomic
-from bvalign.commands.analyze import analyze_predictions, asked
+from bvalign.commands.analyze import asked
+from bvalign.commands.passes import analyze_predictions
 from bvalign.decisions import Options, decide
 from bvalign.predictions import Names, open_predictions
 from bvalign.show.figures import Plot

@@ -16,12 +16,11 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from bvalign.commands.analyze import ALONE
 from bvalign.commands.first_start import pack_size_of_new_run
 from bvalign.commands.home import with_home
 from bvalign.commands.one_line import OneLineParser, told_in_one_line
 from bvalign.commands.place import OVERWRITE, Place, describe
-from bvalign.commands.report import analyze_and_report
+from bvalign.commands.report import ALONE, analyze_and_report
 from bvalign.commands.train_predictions import StoredPredictions
 from bvalign.commands.trainers import (
     TRAINER_DEFAULTS,

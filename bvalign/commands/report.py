@@ -6,12 +6,25 @@ from pathlib import Path
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
-from bvalign.commands.analyze import analyze_predictions, asked
+from bvalign.commands.analyze import asked
+from bvalign.commands.passes import analyze_predictions
+from bvalign.commands.sharing import (
+    FOLDER,
+    Work,
+    by_torchrun,
+    check_all_there,
+    remember,
+    remembered,
+    shard_of,
+)
 from bvalign.decisions import Decisions, Options, decide
 from bvalign.decisions.wrong_labels import REVIEW
 from bvalign.memory import return_freed_memory
 from bvalign.predictions import Names, open_predictions
 from bvalign.show.report import print_main_numbers, write_report
+
+ALONE = (0, 1)
+"""Rank and number of processes of one that works alone."""
 
 PLACE = (("RANK", "0"), ("WORLD_SIZE", "1"))
 """Environment variables in which torchrun gives rank and world size, with their defaults."""
@@ -28,8 +41,12 @@ def analyze_and_report(
     options: Options = Options(),  # noqa: B008 (immutable)
     sources: object = None,
     samples: bool = True,
-) -> tuple[Analysis | UnlabelledAnalysis, Decisions]:
+    shards: int = 0,
+) -> tuple[Analysis | UnlabelledAnalysis, Decisions] | None:
     """Analyses predictions, writes the report and prints the main numbers.
+
+    Where the samples fill more than one piece, finished pieces are kept in `out` until the report
+    is written, and the next call goes on from there.
 
     Args:
         source: as for `open_predictions`.
@@ -41,34 +58,82 @@ def analyze_and_report(
         options: what is asked of the analysis.
         sources: labelled predictions of the same members, as for `bvalign.analyze`.
         samples: whether to write samples.csv.
+        shards: number of those that must have computed all pieces; 0 to compute them here.
 
     Returns:
-        The analysis, and what answers each question; of the latter only rank zero has any.
+        The analysis, and what answers each question; None in the other processes of torchrun.
 
     Raises:
-        ValueError: the predictions cannot be read.
+        ValueError: the predictions cannot be read, or pieces are missing.
     """
-    names = Names(**names or {})
-    predictions, origin = open_predictions(source, clusters=clusters, groups=groups, names=names)
-    place = place or tuple(int(os.environ.get(name, default)) for name, default in PLACE)
+    named, out, place = Names(**names or {}), Path(out), place or _place()
+    predictions, origin = open_predictions(source, clusters=clusters, groups=groups, names=named)
     if place[0] == 0 and "read" in origin:
         print(f"{origin['source']}, read as {origin['format']}: {origin['read']}")
-    _make_folder(Path(out))
-    options = asked(options, (predictions, origin), sources, names)
-    analysis = analyze_predictions(predictions, place)
+    _make_folder(out)
+    work = Work(predictions, source, out, shared=place[1] > 1)
+    if place[1] > 1 and not by_torchrun(work, place):
+        return None
+    if shards:
+        check_all_there(work, shards)
+    options = asked(options, (predictions, origin), sources, named, work.rest)
+    analysis = analyze_predictions(predictions, work.pieces)
     return_freed_memory()
-    decisions: Decisions = {}
-    if place[0] == 0:
-        decisions = decide(analysis, options)
-        given = {"decisions": decisions, "samples": samples}
-        write_report(analysis, predictions, origin, Path(out), **given)
-        print_main_numbers(analysis)
-        for decision in decisions.values():
-            print(decision)
-        for line in _lists(decisions, Path(out)):
-            print(line)
-        print(f"report: {Path(out) / 'report.html'}")
+    decisions = decide(analysis, options)
+    given = {"decisions": decisions, "samples": samples}
+    write_report(analysis, predictions, origin, out, **given)
+    work.remove()
+    print_main_numbers(analysis)
+    for decision in decisions.values():
+        print(decision)
+    for line in _lists(decisions, out):
+        print(line)
+    print(f"report: {out / 'report.html'}")
     return analysis, decisions
+
+
+def analyze_shard(source: Path | str, out: Path, shard: str, **asked: object) -> None:
+    """Computes the pieces of one shard, beside the report that `merge` will write.
+
+    Args:
+        source: as for `analyze_and_report`.
+        out: folder of the report.
+        shard: `i/n`, i from 0.
+        asked: what else `analyze_and_report` is given.
+
+    Raises:
+        ValueError: there is no such shard, or another one was asked something else.
+    """
+    number, of = shard_of(shard)
+    names = Names(**asked["names"] or {})
+    about = {"clusters": asked["clusters"], "groups": asked["groups"], "names": names}
+    predictions, _ = open_predictions(source, **about)
+    _make_folder(out)
+    remember(out / FOLDER, {"source": source, **asked}, of)
+    work = Work(predictions, source, out, shared=True)
+    work.compute(number, of)
+    print(
+        f"shard {shard}: its pieces are in {work.folder}; `bvalign merge {out}` writes the report"
+    )
+
+
+def merge(out: Path) -> None:
+    """Writes the report of shards that are all there.
+
+    Args:
+        out: folder that they were given.
+
+    Raises:
+        ValueError: a shard is missing; the message names it.
+    """
+    asked, of = remembered(out)
+    analyze_and_report(asked.pop("source"), out, ALONE, shards=of, **asked)
+
+
+def _place() -> tuple[int, int]:
+    """Rank of this process and number of processes."""
+    rank, world = (int(os.environ.get(name, default)) for name, default in PLACE)
+    return rank, world
 
 
 def _lists(decisions: Decisions, out: Path) -> Iterator[str]:

@@ -13,6 +13,7 @@ from bvalign.predictions.predictions import Groups, Predictions
 from bvalign.predictions.readers import open_memory, open_scores
 from bvalign.predictions.run import FinishedMember, MemberState, RunDirectory, Split
 from bvalign.predictions.scores.names import Names
+from bvalign.predictions.source_files import source_files
 
 __all__ = [
     "FinishedMember",
@@ -23,6 +24,7 @@ __all__ = [
     "RunDirectory",
     "file_name",
     "open_predictions",
+    "source_files",
 ]
 
 

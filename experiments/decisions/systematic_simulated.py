@@ -13,7 +13,7 @@ import torch
 from scipy.special import ndtr
 
 from bvalign.analysis.decompositions import error_kinds
-from bvalign.commands.analyze import analyze_predictions
+from bvalign.commands.passes import analyze_predictions
 from bvalign.decisions.systematic import systematic_or_chance
 from bvalign.decisions.systematic.spreads import LeftOut, Samples
 from bvalign.decisions.systematic.stand_out import adjusted, against_rest

@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 from bvalign.analysis.calibration.gap import gap_identity
 from bvalign.analysis.decompositions import softmax
 from bvalign.analysis.decompositions.other_losses import cross_entropy, vote_counts, zero_one
-from bvalign.analysis.given import Given
-from bvalign.analysis.labelled import analyze_blocks
 from bvalign.show.report.summary_json import plain
 from tests import reference
-from tests.analysed import analysed, estimates, ranges_of
+from tests.analysed import analysed, estimates
 from tests.ensembles import aligned_ensemble, mixed_ensemble, random_ensemble
 
 
@@ -219,18 +217,6 @@ def test_wrong_labels_and_no_samples_in_a_range_are_no_trouble():
             assert a.reason == b.reason, path
             if b.value is not None:
                 assert a.value == pytest.approx(b.value, rel=1e-8, abs=1e-12), path
-
-
-def test_the_passes_read_the_ranges_twice():
-    logits, target = random_ensemble(members=5, samples=30)
-    ranges, begun = ranges_of(logits, target, 10), []
-
-    def begin():
-        begun.append(len(begun))
-        return iter(ranges)
-
-    analyze_blocks(begin, (5, 30, 4), Given(torch.arange(30)), 3)
-    assert len(begun) == 2
 
 
 def test_a_temperature_that_does_not_exist_has_a_reason():

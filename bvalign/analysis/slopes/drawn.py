@@ -4,14 +4,14 @@ Sets of members are, in this order
 everywhere: all of them, all without each group, and the smaller ensembles of `MemberGroups`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from bvalign.analysis.collect import Range, collect
+from bvalign.analysis.collect import Range, collect, side_by_side
 from bvalign.analysis.decompositions import SoftLabels, soft_labels_of, softmax
 from bvalign.analysis.groups import (
     MemberGroups,
@@ -55,22 +55,28 @@ class DrawnBlock(NamedTuple):
 
 
 def read_drawn(
-    ranges: Callable[[], Iterable[Range]],
-    groups: MemberGroups,
-    places: Mapping[str, Int[Tensor, " some"]],
+    ranges: Iterable[Range],
     num_ranges: int,
-    reduce: Callable[[Tensor], object],
+    groups: MemberGroups,
+    positions: Int[Tensor, " drawn"],
 ) -> DrawnBlock:
-    """Reads the drawn samples once; arguments as for `collect`, but `ranges` begins a pass."""
+    """Reads the drawn samples.
+
+    Args:
+        ranges: those that contain any of them, in order.
+        num_ranges: their number.
+        groups: of the members.
+        positions: of the drawn samples among all.
+    """
     sets = unions(groups)
 
     def compute(part: Range) -> DrawnBlock:
-        rows = part.rows(places["drawn"])
+        rows = part.rows(positions)
         labels = None if part.soft is None else soft_labels_of(part.soft[rows])
         probs, target = softmax(part.logits[:, rows]), part.target[rows]
         return drawn_block(residuals(probs, target, labels), groups, sets, labels)
 
-    return collect(ranges(), compute, num_ranges, places, reduce)
+    return collect(side_by_side(compute, ranges), num_ranges, {"drawn": positions})
 
 
 def drawn_block(

@@ -1,0 +1,210 @@
+"""One analysis by several processes: by torchrun, by shards that `bvalign merge` joins.
+
+All of them write pieces into the folder `pieces` of the report, which must lie on a disk that all
+see. Whoever finds all pieces there writes the report, as a process does that works alone.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+
+from bvalign.analysis.pieces import NOWHERE, Pieces
+from bvalign.atomic import write_atomic
+from bvalign.commands.passes import begin, identity_of, of_predictions
+from bvalign.decisions import Options
+from bvalign.predictions import Predictions
+
+FOLDER, REST, ASKED = "pieces", "rest", "asked.json"
+"""Folder of the pieces; in it, that of samples without labels, and what shards were asked."""
+
+OF_USER = ("targets", "max_error", "confidence")
+"""Fields of `Options` that a command gives."""
+
+LONGEST = timedelta(days=365)
+"""Until then processes of torchrun wait for each other; one that dies is noticed at once."""
+
+
+class Work:
+    """The passes over some predictions whose pieces lie beside their report.
+
+    Args:
+        predictions: opened; where some samples have no label, the others are a pass of their own.
+        source: their path.
+        out: folder of the report.
+        shared: by several processes; a process alone keeps no piece where there is but one.
+    """
+
+    def __init__(
+        self, predictions: Predictions, source: Path | str, out: Path, *, shared: bool
+    ) -> None:
+        self.folder = out / FOLDER
+        parts = [(predictions, self.folder), (predictions.unlabelled, self.folder / REST)]
+        self.parts = [
+            (part, _pieces(part, source, folder, shared=shared))
+            for part, folder in parts
+            if part is not None
+        ]
+
+    @property
+    def pieces(self) -> Pieces:
+        """Those of the predictions."""
+        return self.parts[0][1]
+
+    @property
+    def rest(self) -> Pieces:
+        """Those of samples without labels beside others."""
+        return self.parts[-1][1]
+
+    def compute(self, shard: int, of: int) -> None:
+        """Computes the pieces of a shard that are not there, with a bar.
+
+        Args:
+            shard: from 0.
+            of: number of shards.
+        """
+        for predictions, pieces in self.parts:
+            total = of_predictions(predictions, pieces).cut.num_pieces
+            share = range(total * shard // of, total * (shard + 1) // of)
+            with begin(predictions, pieces, share, shown=shard == 0) as run:
+                for number in share:
+                    run.piece(number)
+
+    def missing(self) -> list[tuple[int, int]]:
+        """Number and total of each piece that is not there."""
+        passes = [of_predictions(*part) for part in self.parts]
+        return [(number, run.cut.num_pieces) for run in passes for number in run.missing()]
+
+    def remove(self) -> None:
+        """Removes the folder, of a finished report."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _pieces(predictions: Predictions, source: Path | str, folder: Path, *, shared: bool) -> Pieces:
+    if not shared and of_predictions(predictions, NOWHERE).cut.num_pieces == 1:
+        return NOWHERE
+    return Pieces(folder, identity_of(predictions, source))
+
+
+def by_torchrun(work: Work, place: tuple[int, int]) -> bool:
+    """Computes the share of a process of torchrun and waits for the others.
+
+    Args:
+        work: the same in all processes.
+        place: rank of this process and number of processes.
+
+    Returns:
+        Whether this process is to finish the work.
+
+    Raises:
+        ValueError: it is, and does not see what the others have written.
+    """
+    rank, world = place
+    torch.distributed.init_process_group("gloo", timeout=LONGEST)
+    try:
+        work.compute(rank, world)
+        torch.distributed.barrier()
+    finally:
+        torch.distributed.destroy_process_group()
+    if rank == 0 and (lost := work.missing()):
+        raise ValueError(
+            f"{work.folder}: {len(lost)} pieces of other processes are not there; --out must be on "
+            "a disk that all nodes see"
+        )
+    return rank == 0
+
+
+def shard_of(text: str) -> tuple[int, int]:
+    """Reads `i/n`.
+
+    Raises:
+        ValueError: it is not that, or i is not below n.
+
+    >>> shard_of("3/8")
+    (3, 8)
+    """
+    shard, _, of = text.partition("/")
+    if not (shard.isdecimal() and of.isdecimal() and int(shard) < int(of)):
+        raise ValueError(f"--shard must be i/n with i from 0 to n - 1, as 0/8, got {text}")
+    return int(shard), int(of)
+
+
+def remember(folder: Path, asked: Mapping[str, object], of: int) -> None:
+    """Writes what shards are asked, for `bvalign merge`.
+
+    Args:
+        folder: of the pieces.
+        asked: arguments of `analyze_and_report`.
+        of: number of shards.
+
+    Raises:
+        ValueError: another shard was asked something else.
+    """
+    path = folder / ASKED
+    options = {name: getattr(asked["options"], name) for name in OF_USER}
+    content = _plain({**asked, "options": options, "shards": of})
+    if path.exists() and (before := _read(path)) != content:
+        differ = [key for key in content | before if content.get(key) != before.get(key)]
+        raise ValueError(
+            f"{path}: other shards were asked with another {', '.join(differ)}; remove the folder, "
+            "or choose another --out"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, json.dumps(content, indent=1).encode())
+
+
+def remembered(out: Path) -> tuple[dict[str, object], int]:
+    """Reads what the shards of a report were asked, and their number.
+
+    Raises:
+        ValueError: there are none, or the file is damaged.
+    """
+    path = out / FOLDER / ASKED
+    if not path.exists():
+        raise ValueError(
+            f"{path}: there is no such file, so no shards to merge; `bvalign analyze PREDICTIONS "
+            f"--out {out} --shard i/n` computes them"
+        )
+    asked = _read(path)
+    asked["options"] = Options(**asked["options"])
+    return asked, asked.pop("shards")
+
+
+def check_all_there(work: Work, of: int) -> None:
+    """Checks that no shard is missing.
+
+    Raises:
+        ValueError: one is; the message names it.
+    """
+    lost = work.missing()
+    shards = sorted({(of * (number + 1) - 1) // total for number, total in lost})
+    if lost:
+        named = ", ".join(f"{shard}/{of}" for shard in shards[:8]) + ", ..." * (len(shards) > 8)
+        raise ValueError(
+            f"{work.folder}: {len(lost)} pieces are missing, or of predictions that have changed "
+            f"since; run `bvalign analyze` with --shard {named}"
+        )
+
+
+def _plain(value: object) -> object:
+    """Arguments as JSON has them, with paths from the root."""
+    if isinstance(value, Path):
+        return str(value.absolute())
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        content = json.loads(path.read_text())
+        if set(content) < {"source", "options", "shards"}:
+            raise ValueError("incomplete")
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{path}: damaged ({error}); remove it and run the shards again"
+        ) from error
+    return content
