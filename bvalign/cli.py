@@ -24,6 +24,7 @@ from bvalign.commands.arguments import (
     path,
 )
 from bvalign.commands.surroundings import adapt_to_surroundings
+from bvalign.plain_text import escaped
 from bvalign.quick_imports import quick_imports
 
 TRAINING = {
@@ -75,7 +76,7 @@ def main() -> None:
             raise
         if os.environ.get("BVALIGN_DEBUG"):
             traceback.print_exc()
-        said = " ".join(line.strip() for line in str(error).splitlines())
+        said = escaped(" ".join(line.strip() for line in str(error).splitlines()))
         raise SystemExit(f"bvalign: error: {_rank()}{said}") from None
     except KeyboardInterrupt as error:
         print(f"\nbvalign: interrupted. {error}".rstrip(), file=sys.stderr)

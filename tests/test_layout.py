@@ -20,8 +20,9 @@ ROOMS = {
     "provenance": {"float32"},
     "quick_imports": set(),
     "atomic": set(),
+    "plain_text": set(),
     "memory": set(),
-    "predictions": {"atomic"},
+    "predictions": {"atomic", "plain_text"},
     "data": {"randomness", "predictions"},
     "ensemble": {"float32", "float64", "randomness", "data", "predictions"},
     "analysis": {"atomic", "memory"},
@@ -31,7 +32,7 @@ ROOMS = {
         *("analysis", "atomic", "data", "decisions", "ensemble", "float64", "memory"),
         *("predictions", "provenance", "show"),
     },
-    "cli": {"commands", "decisions", "quick_imports"},
+    "cli": {"commands", "decisions", "plain_text", "quick_imports"},
 }
 """Room -> rooms that it may import."""
 

@@ -14,6 +14,7 @@ from bvalign.analysis.decompositions import Column
 from bvalign.decisions.abstain import apply_abstention
 from bvalign.decisions.calibrate import apply_calibration
 from bvalign.predictions import Predictions
+from bvalign.predictions.damage import check_file
 
 NAMED = 5
 """Most members and classes that a message names."""
@@ -40,11 +41,10 @@ def read_rule(path: Path) -> dict[str, object]:
         FileNotFoundError: there is no such file.
         ValueError: it is no JSON, or no rule that this version knows.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such file")
+    check_file(path)
     try:
         rule = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, IsADirectoryError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON; a rule is a file such as abstain.json") from error
     kind = rule.get("kind") if isinstance(rule, dict) else None
     if kind not in KINDS:

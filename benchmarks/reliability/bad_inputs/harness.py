@@ -9,6 +9,7 @@ import html.parser
 import json
 import math
 import os
+import re
 import resource
 import signal
 import sys
@@ -28,6 +29,9 @@ INSIDE = 3  # an exit code of the fork where making the input failed, which is a
 CANARY = "canary"
 LONGEST = 1500
 """Characters of a line: some repeat a path and several names."""
+
+PROGRESS = r"(analyze|write|read) .*\d%|analyze "
+"""Lines that say how far a command is."""
 
 STEERING = {*map(chr, range(32)), *map(chr, range(0x7F, 0xA0))} - {"\n", "\t"}
 STEERING |= {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
@@ -53,11 +57,6 @@ def load() -> None:
     import lightning  # noqa: F401
     import torch
 
-    import bvalign.commands.apply
-    import bvalign.commands.compare
-    import bvalign.commands.figures
-    import bvalign.commands.fit
-    import bvalign.commands.report
     from bvalign.predictions.evaluations import inspect_log, lm_eval  # noqa: F401
     from bvalign.predictions.tables import csv, jsonl, parquet  # noqa: F401
     from bvalign.show.report import write
@@ -107,7 +106,7 @@ def judge(kind: Kind, root: Path, code: int, stdout: str, stderr: str) -> str | 
 
 
 def _wrong_line(kind: Kind, root: Path, stderr: str) -> str | None:
-    lines = [line for line in stderr.splitlines() if line.strip() and "━" not in line]
+    lines = [line for line in stderr.splitlines() if line.strip() and not re.match(PROGRESS, line)]
     if len(lines) != 1 or not lines[0].startswith("bvalign: error: "):
         return f"no single line: {stderr[-LONGEST:]}"
     line = lines[0]

@@ -24,7 +24,7 @@ from bvalign.predictions.checks.side_arrays import (
     check_shown,
     member_weights_note,
 )
-from bvalign.predictions.checks.strings import without_surrogates
+from bvalign.predictions.checks.strings import with_plain_text
 from bvalign.predictions.copies import without_copies
 from bvalign.predictions.predictions import Predictions, name_members
 from bvalign.predictions.scores.names import shorten
@@ -52,7 +52,7 @@ def to_predictions(
         ValueError: shapes, labels, ids, probabilities or votes are not what they must be.
     """
     _check_shape(scores)
-    scores = _with_given(with_options(without_surrogates(scores)), clusters_file, groups)
+    scores = _with_given(with_options(with_plain_text(scores)), clusters_file, groups)
     scores = as_meant(scores, task)
     predictions = _checked(scores, clusters_file)
     if scores.unlabelled is None:
@@ -97,6 +97,7 @@ def _checked(scores: Scores, clusters_file: Path | None) -> Predictions:
         index=index[order],
         members=tuple(members),
         num_classes=num_classes,
+        source=str(scores.path),
         notes=(*scores.notes, *notes, *weights_note, *clusters.notes, *groups_note),
         weights=check_member_weights(scores.path, scores.weights, num_members),
         clusters=clusters.numbers,
@@ -227,7 +228,10 @@ def _check_votes(
         lowest, highest = min(lowest, int(votes.min())), max(highest, int(votes.max()))
         agreed += int((votes == votes[0]).all(dim=0).sum())
     if lowest < 0:
-        raise ValueError(f"{scores.path}: votes are class ids from 0 on, got {lowest}")
+        raise ValueError(
+            f"{scores.path}: votes are class ids from 0 on, got {lowest}; leave out "
+            "samples without a vote"
+        )
     if labels is None:
         return highest + 1, (
             "votes: each counts as probability one, so uncertainty is zero, confidence is the "

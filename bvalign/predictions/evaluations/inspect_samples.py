@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from bvalign.predictions.damage import damaged
 from bvalign.predictions.scores.names import shorten
 from bvalign.predictions.scores.npz import data_offset
 
@@ -54,7 +55,7 @@ def read_header(path: Path) -> dict[str, object]:
             info = entries.get("header.json") or entries["_journal/start.json"]
             return json.loads(_unpack(path, archive, info))
     except (*DAMAGES, KeyError) as error:
-        raise ValueError(f"{path}: not a complete log of Inspect ({error})") from error
+        raise damaged(path, "log of Inspect", error) from error
 
 
 def read_answers(path: Path, scorer: str | None) -> list[Answer]:
@@ -105,7 +106,7 @@ def _samples(path: Path) -> Iterator[dict[str, object]]:
                 if SAMPLE.fullmatch(name):
                     yield json.loads(_unpack(path, archive, info))
     except DAMAGES as error:
-        raise ValueError(f"{path}: not a complete log of Inspect ({error})") from error
+        raise damaged(path, "log of Inspect", error) from error
 
 
 def _unpack(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:

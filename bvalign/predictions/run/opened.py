@@ -30,6 +30,7 @@ def of_test_samples(
         read=lambda start, stop: torch.stack([part[start:stop] for part in slices]),
         members=tuple(folder.member for folder in folders),
         num_classes=slices[0].get_shape()[1],
+        source=str(samples.parent),
         **_shown(stored, notes),
     )
 
@@ -83,6 +84,7 @@ def of_training_samples(
         members=tuple(range(len(members))),
         num_classes=slices[0].get_shape()[1],
         num_unseen=num_unseen,
+        source=str(samples.parent),
         **_shown(stored, notes, rows),
     )
 

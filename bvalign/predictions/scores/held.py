@@ -82,7 +82,9 @@ def held(values: object) -> Array:
     try:
         array = np.asarray(values)
     except ValueError as error:  # of many lines, and of NumPy's insides
-        raise ValueError("is no array of numbers: its parts have different lengths") from error
+        raise ValueError(
+            "is no array of numbers: its parts have different lengths; is it complete?"
+        ) from error
     if array.dtype.kind == "O" and all(isinstance(value, str) for value in array.ravel()):
         array = array.astype(str)
     if array.dtype.kind not in "biufU":

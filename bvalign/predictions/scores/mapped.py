@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Int, Num
 from torch import Tensor
 
+from bvalign.predictions.damage import damaged
+
 Rows = slice | Int[np.ndarray, " rows"]
 """Samples to read: start to stop, or their positions in any order."""
 
@@ -81,13 +83,16 @@ def open_npy(path: Path) -> MappedArray:
         with path.open("rb") as stream:
             shape, fortran, dtype = npy_header(stream)
             array = MappedArray(path, path, stream.tell(), dtype, shape, fortran)
-        if dtype.hasobject:
-            raise ValueError("it holds pickled objects; save strings with astype(str)")
         size, needed = path.stat().st_size, array.offset + array.num_bytes
-        if size != needed:
+        if size != needed and not dtype.hasobject:
             raise ValueError(f"{size} bytes, not {needed}")
     except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{path}: not a complete .npy of numbers ({error})") from error
+        raise damaged(path, ".npy of numbers", error) from error
+    if dtype.hasobject:
+        raise ValueError(
+            f"{path}: holds Python objects, which are not loaded as they can run code; save strings "
+            "with astype(str)"
+        )
     return array
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Num
 from torch import Tensor
 
+from bvalign.predictions.damage import damaged
 from bvalign.predictions.scores.arrays import scores_of_arrays
 from bvalign.predictions.scores.mapped import (
     MappedArray,
@@ -54,7 +55,7 @@ def open_npz(path: Path, names: Names) -> Scores:
                 for info in archive.infolist()
             }
     except DAMAGES as error:
-        raise ValueError(f"{path}: not a complete .npz of plain arrays ({error})") from error
+        raise damaged(path, ".npz of plain arrays", error) from error
     return scores_of_arrays(path, arrays, names)
 
 
@@ -92,9 +93,7 @@ class _NpzArray:
         except DAMAGES as error:
             if str(error).startswith(str(self.path)):
                 raise
-            raise ValueError(
-                f"{self.path}: not a complete .npz of plain arrays ({name}: {error})"
-            ) from error
+            raise damaged(self.path, f".npz of plain arrays, '{name}'", error) from error
 
 
 def _open_array(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> MappedArray:

@@ -10,6 +10,7 @@ from jaxtyping import Num
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from bvalign.predictions.damage import damaged
 from bvalign.predictions.scores.arrays import scores_of_arrays
 from bvalign.predictions.scores.held import HeldTensor
 from bvalign.predictions.scores.mapped import Rows
@@ -27,7 +28,7 @@ def open_safetensors(path: Path, names: Names) -> Scores:
         with safe_open(path, framework="pt") as file:
             arrays = {name: _FileTensor.of(path, name, file) for name in sorted(file.keys())}
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: not a complete .safetensors ({error})") from error
+        raise damaged(path, ".safetensors", error) from error
     return scores_of_arrays(path, arrays, names)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
+from bvalign.predictions.damage import damaged
 from bvalign.predictions.scores.names import Names, shorten
 from bvalign.predictions.scores.scores import Scores
 from bvalign.predictions.tables.layout import Layout
@@ -39,7 +40,7 @@ def open_csv(path: Path, names: Names) -> Scores:
     except (pa.ArrowException, UnicodeDecodeError, OSError, EOFError) as error:
         if file is not None:
             file.refuse_bad_line()
-        raise ValueError(f"{path}: not a complete .csv in UTF-8 ({error})") from error
+        raise damaged(path, ".csv in UTF-8", error) from error
 
 
 @dataclass

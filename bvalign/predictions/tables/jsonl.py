@@ -16,6 +16,7 @@ from string import ascii_uppercase
 import numpy as np
 import pyarrow as pa
 
+from bvalign.predictions.damage import damaged
 from bvalign.predictions.scores.names import Names
 from bvalign.predictions.scores.scores import Scores
 from bvalign.predictions.tables.layout import Layout
@@ -46,7 +47,7 @@ def open_jsonl(path: Path, names: Names) -> Scores:
 
         return _with_letters(scores_of_table(Table(path, types, batches), names))
     except (OSError, UnicodeDecodeError, EOFError) as error:
-        raise ValueError(f"{path}: not a complete .jsonl in UTF-8 ({error})") from error
+        raise damaged(path, ".jsonl in UTF-8", error) from error
 
 
 def open_records(path: Path, rows: Sequence[Mapping[str, object]], names: Names) -> Scores:
