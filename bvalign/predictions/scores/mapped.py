@@ -90,8 +90,8 @@ def open_npy(path: Path) -> MappedArray:
         raise damaged(path, ".npy of numbers", error) from error
     if dtype.hasobject:
         raise ValueError(
-            f"{path}: holds Python objects, which are not loaded as they can run code; save strings "
-            "with astype(str)"
+            f"{path}: holds Python objects, which are not loaded as they can run code; save "
+            "strings with astype(str)"
         )
     return array
 

@@ -8,7 +8,9 @@ names; if a later one does not fit, the file is read again with all ids as names
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,9 +39,10 @@ def open_csv(path: Path, names: Names) -> Scores:
             return scores_of_table(file.table(), names)
         except pa.ArrowInvalid:
             return scores_of_table(file.table(ids_are_names=True), names)
-    except (pa.ArrowException, UnicodeDecodeError, OSError, EOFError) as error:
+    except (pa.ArrowException, csv.Error, UnicodeDecodeError, OSError, EOFError) as error:
         if file is not None:
-            file.refuse_bad_line()
+            with suppress(csv.Error):  # of a cell that is too long
+                file.refuse_bad_line()
         raise damaged(path, ".csv in UTF-8", error) from error
 
 
@@ -65,7 +68,7 @@ class _TextTable:
         first = re.split(r"[\r\n]", start, maxsplit=1)[0]
         delimiter = max(",;\t", key=re.sub('"[^"]*"', "", first).count)
         header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
-        twice = [name for name in header if name and header.count(name) > 1]
+        twice = [name for name, count in Counter(header).items() if name and count > 1]
         if twice:
             raise ValueError(f"{path}: needs one column '{twice[0]}', has {shorten(header)}")
         comma = delimiter != "," and re.search(

@@ -64,7 +64,7 @@ def _lines(path: Path, number: int) -> Iterator[list[dict[str, object]]]:
             lines[0] = lines[0] if before else lines[0].lstrip("\ufeff")
             try:
                 rows = json.loads(f"[{','.join(lines)}]")  # at once: faster
-            except ValueError:
+            except (ValueError, RecursionError):
                 rows = []
             if len(rows) != len(lines) or not all(isinstance(row, dict) for row in rows):
                 rows = _one_by_one(path, lines, before)
@@ -86,7 +86,7 @@ def _one_by_one(path: Path, lines: list[str], before: int) -> list[dict[str, obj
             continue
         try:
             row = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"{path}: line {line} is no JSON ({error}); is the file complete?"
             ) from error

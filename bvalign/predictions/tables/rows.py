@@ -63,7 +63,10 @@ class RowValues:
         """
         empty = sum(int((part < 0).sum()) for is_place, part in self.parts if is_place)
         if empty and not may_be_empty:
-            raise ValueError(f"{self.path}: column '{self.name}' has {empty} empty cells")
+            raise ValueError(
+                f"{self.path}: column '{self.name}' has {empty} empty cells; fill them, or "
+                "leave their rows out"
+            )
         numbers = None if as_names else as_numbers(list(self.places))
         if numbers is None:
             names = np.array([*map(str, self.places), ""])

@@ -65,7 +65,7 @@ def scores_of_table(table: Table, names: Names) -> Scores:
             scores.add(batch)
         num_rows += batch.num_rows
     if not num_rows:
-        raise ValueError(f"{table.path}: has no rows")
+        raise ValueError(f"{table.path}: has no rows; is the file complete?")
     optional = {layout.label, layout.cluster, *layout.groups, layout.text}
     values = {
         name: column.result(may_be_empty=name in optional, as_names=name in layout.groups)
@@ -187,7 +187,7 @@ class _ScoreRows:
             if first.null_count:
                 raise ValueError(
                     f"{self.path}: column '{self.layout.scores[0]}' has {first.null_count} empty "
-                    "cells"
+                    "cells; leave their rows out"
                 )
             values = _floats(self.path, self.layout.scores[0], first.flatten())
             self.lengths.append(pc.list_value_length(first).to_numpy(zero_copy_only=False))
