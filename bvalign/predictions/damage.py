@@ -1,10 +1,19 @@
 """Files that are not what their names say: refused before they are read, or told in one line."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
+
+INFLATES, LARGE = 400, 2**28
+"""Archives that unpack to more bytes than the latter, and to so many times their size, are refused:
+rows of numbers or text shrink by 50 at most, zeros by 1030."""
 
 AGAIN = "copy it again, or save it anew"
 LONGEST = 200
 """Characters of what a library says of a damage."""
+
+LONGEST_LINE = 2**26
+"""Characters of a line of text."""
 
 LFS = b"version https://git-lfs"
 
@@ -20,6 +29,43 @@ def damaged(path: Path, what: str, error: Exception) -> ValueError:
     said = " ".join(str(error).split()) or type(error).__name__
     said = said if len(said) <= LONGEST else f"{said[:LONGEST]}..."
     return ValueError(f"{path}: not a complete {what} ({said}); {AGAIN}")
+
+
+def check_inflation(path: Path, packed: float, unpacked: int) -> None:
+    """Refuses what would fill memory or disk, a small archive of nothing.
+
+    Args:
+        path: named in the message.
+        packed: bytes in the file; infinitely many of what is in memory.
+        unpacked: bytes that these become, so far or in all.
+
+    Raises:
+        ValueError: they are too many.
+    """
+    if unpacked > LARGE and unpacked > INFLATES * packed:
+        raise ValueError(
+            f"{path}: {packed} bytes unpack to over {unpacked // 2**20} MiB, as in an archive that "
+            "is made to fill disks; if it is yours, unpack it and give what comes out"
+        )
+
+
+def lines_of(path: Path, file: TextIO) -> Iterator[str]:
+    """Yields the lines of a text that may be compressed.
+
+    Args:
+        path: of the file, named in messages.
+        file: what it holds, from the beginning.
+
+    Raises:
+        ValueError: it is inflated, or a line has no end.
+    """
+    packed, unpacked = path.stat().st_size, 0
+    while line := file.readline(LONGEST_LINE):
+        unpacked += len(line)
+        check_inflation(path, packed, unpacked)
+        if len(line) == LONGEST_LINE:
+            raise ValueError(f"{path}: a line has over {LONGEST_LINE} characters; {AGAIN}")
+        yield line
 
 
 def check_exists(path: Path) -> None:

@@ -4,6 +4,7 @@ Nothing but tensors and plain containers is loaded: other Python objects can run
 """
 
 import pickle
+import warnings
 from pathlib import Path
 
 import torch
@@ -21,7 +22,9 @@ def open_torch(path: Path, names: Names) -> Scores:
         ValueError: it holds other objects, no scores, or is damaged.
     """
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles that are refused
+            saved = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except pickle.UnpicklingError as error:
         if "weights_only" not in str(error):  # no pickle that torch has refused
             raise damaged(path, ".pt", error) from error

@@ -1,5 +1,6 @@
 """Arrays of numbers or strings: in memory here, in their files elsewhere, read alike."""
 
+from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from jaxtyping import Num
 from torch import Tensor
 
+from bvalign.predictions.damage import check_inflation
 from bvalign.predictions.scores.mapped import Rows
 
 
@@ -76,6 +78,7 @@ def held(values: object) -> Array:
         ValueError: they are no numbers or strings in a regular array.
     """
     if isinstance(values, Tensor):
+        _check_stored(values)
         return HeldTensor(values)
     if np.ma.is_masked(values):
         raise ValueError("has masked entries; fill them, labels by -1, or leave their samples out")
@@ -94,3 +97,14 @@ def held(values: object) -> Array:
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         array = array.astype(np.float64)
     return HeldArray(array)
+
+
+def _check_stored(values: Tensor) -> None:
+    """Refuses a tensor whose numbers are nowhere, or a few that are said to be many."""
+    if values.layout != torch.strided or values.is_meta or values.is_quantized:
+        raise ValueError("holds no plain numbers (sparse, quantized or meta); save .to_dense()")
+    try:
+        stored = values.untyped_storage().nbytes()
+        check_inflation(Path("tensor"), stored, values.numel() * values.element_size())
+    except ValueError as error:
+        raise ValueError("repeats few numbers many times; save .contiguous()") from error

@@ -4,9 +4,11 @@ A mapping that lives on counts every page it has touched as memory of the proces
 keeps that to a block, and a file that was removed or truncated raises an error instead of SIGBUS.
 """
 
+import errno
 import io
 import math
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -107,6 +109,23 @@ class Scratch(io.FileIO):
         self.close()  # lives as long as the predictions that read it, which nobody closes
 
 
+def check_room(num_bytes: int, path: Path) -> None:
+    """Refuses to begin what cannot end.
+
+    Raises:
+        ValueError: TMPDIR has less room; the message names `path`, which the content comes from.
+    """
+    if num_bytes > shutil.disk_usage(tempfile.gettempdir()).free:
+        raise _no_room(path, os.strerror(errno.ENOSPC))
+
+
+def _no_room(path: Path, reason: str | None) -> ValueError:
+    return ValueError(
+        f"{path}: no room to unpack it in {tempfile.gettempdir()} ({reason}); set TMPDIR to a "
+        "folder with more space"
+    )
+
+
 def write_scratch(file: io.IOBase, content: bytes | memoryview, path: Path) -> None:
     """Appends to a scratch file.
 
@@ -118,7 +137,4 @@ def write_scratch(file: io.IOBase, content: bytes | memoryview, path: Path) -> N
         while remaining:
             remaining = remaining[file.write(remaining) :]
     except OSError as error:
-        raise ValueError(
-            f"{path}: no room to unpack it in {tempfile.gettempdir()} ({error.strerror}); set "
-            "TMPDIR to a folder with more space"
-        ) from error
+        raise _no_room(path, error.strerror) from error

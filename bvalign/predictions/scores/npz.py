@@ -17,12 +17,13 @@ import numpy as np
 from jaxtyping import Num
 from torch import Tensor
 
-from bvalign.predictions.damage import damaged
+from bvalign.predictions.damage import check_inflation, damaged
 from bvalign.predictions.scores.arrays import scores_of_arrays
 from bvalign.predictions.scores.mapped import (
     MappedArray,
     Rows,
     Scratch,
+    check_room,
     npy_header,
     write_scratch,
 )
@@ -87,6 +88,7 @@ class _NpzArray:
             raise ValueError(
                 f"{self.path}: '{name}' is an object array; save {name}.astype(str), or numbers"
             )
+        check_inflation(self.path, self.info.compress_size, self.info.file_size)
         try:
             with zipfile.ZipFile(self.path) as archive:
                 return _open_array(self.path, archive, self.info)
@@ -99,15 +101,18 @@ class _NpzArray:
 def _open_array(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> MappedArray:
     """Reads the array once, which checks its CRC, and unpacks it if it is compressed."""
     stored = info.compress_type == zipfile.ZIP_STORED
-    file = path if stored else Scratch()
     with archive.open(info) as stream:
         shape, fortran, dtype = npy_header(stream)
         start = count = stream.tell()
+        array = MappedArray(path, path if stored else Scratch(), 0, dtype, shape, fortran)
+        if info.file_size != start + array.num_bytes:
+            raise ValueError(f"{info.file_size - start} bytes, not {array.num_bytes}")
+        if not stored:
+            check_room(array.num_bytes, path)
         while chunk := stream.read(CHUNK_BYTES):
             count += len(chunk)
             if not stored:
-                write_scratch(file, chunk, path)
-    array = MappedArray(path, file, 0, dtype, shape, fortran)
+                write_scratch(array.file, chunk, path)
     if count - start != array.num_bytes:
         raise ValueError(f"{info.filename} has {count - start} bytes, not {array.num_bytes}")
     return array._replace(offset=data_offset(path, info) + start) if stored else array

@@ -17,7 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from bvalign.predictions.damage import damaged
+from bvalign.predictions.damage import damaged, lines_of
 from bvalign.predictions.scores.names import Names, shorten
 from bvalign.predictions.scores.scores import Scores
 from bvalign.predictions.tables.layout import Layout
@@ -106,10 +106,8 @@ class _TextTable:
     def refuse_bad_line(self) -> None:
         """Raises for the first line of another length, or with a score that is no number."""
         with pa.input_stream(self.path, compression="detect") as stream:
-            reader = csv.reader(
-                io.TextIOWrapper(stream, "utf-8-sig", "replace", newline=""),
-                delimiter=self.delimiter,
-            )
+            text = io.TextIOWrapper(stream, "utf-8-sig", "replace", newline="")
+            reader = csv.reader(lines_of(self.path, text), delimiter=self.delimiter)
             for row in reader:
                 if not row or reader.line_num == 1:
                     continue

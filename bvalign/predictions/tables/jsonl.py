@@ -16,7 +16,7 @@ from string import ascii_uppercase
 import numpy as np
 import pyarrow as pa
 
-from bvalign.predictions.damage import damaged
+from bvalign.predictions.damage import damaged, lines_of
 from bvalign.predictions.scores.names import Names
 from bvalign.predictions.scores.scores import Scores
 from bvalign.predictions.tables.layout import Layout
@@ -60,7 +60,8 @@ def _lines(path: Path, number: int) -> Iterator[list[dict[str, object]]]:
     """Yields the objects of some lines at a time."""
     before = 0
     with _open_text(path) as file:
-        while lines := list(islice(file, number)):
+        reading = lines_of(path, file)
+        while lines := list(islice(reading, number)):
             lines[0] = lines[0] if before else lines[0].lstrip("\ufeff")
             try:
                 rows = json.loads(f"[{','.join(lines)}]")  # at once: faster

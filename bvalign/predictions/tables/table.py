@@ -4,6 +4,7 @@ Scores are appended to an anonymous file in TMPDIR (8 bytes each) and mapped the
 column that is used 8 bytes per row are held in memory, and each name or text once.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from bvalign.predictions.damage import check_inflation
 from bvalign.predictions.scores.arrays import number_votes
 from bvalign.predictions.scores.held import held
 from bvalign.predictions.scores.mapped import MappedArray, Rows, Scratch, write_scratch
@@ -57,8 +59,11 @@ def scores_of_table(table: Table, names: Names) -> Scores:
     """
     layout = find_layout(table.path, table.types, names)
     columns = {name: RowValues(table.path, name) for name in layout.values}
-    scores, num_rows = _ScoreRows(table.path, layout), 0
+    scores, num_rows, num_bytes = _ScoreRows(table.path, layout), 0, 0
+    packed = table.path.stat().st_size if table.path.is_file() else math.inf
     for batch in filter(len, table.batches(layout)):
+        num_bytes += batch.nbytes
+        check_inflation(table.path, packed, num_bytes)
         for name, column in columns.items():
             column.add(batch.column(name))
         if layout.key != "votes":
