@@ -2,13 +2,13 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from bad_inputs.formats import analyze, arrays, rows, save_npz, text
+from bad_inputs.formats import analyze, arrays, rows, save_npz
 from bad_inputs.harness import check_numbers
 from bad_inputs.kind import Kind, Made
 
@@ -40,62 +40,32 @@ NAMES = {
 """Kind of name -> a name."""
 
 
-def _members(table: list[dict[str, object]], name: str) -> list[dict[str, object]]:
-    return [row | {"member": f"{name}{row['member']}"} for row in table]
+def _in_table(folder: Path, name: str) -> Made:
+    """A row with the name in all columns."""
+    table = [
+        row
+        | {"member": f"{name}{row['member']}", "sample": f"{name}{row['sample']}", name: 1}
+        | {"text": f"{name}{row['sample']}", "group": f"{name}{row['sample'] % 2}"}
+        for row in rows()
+    ]
+    (folder / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in table))
+    return analyze(folder / "p.jsonl")
 
 
-def _samples(table: list[dict[str, object]], name: str) -> list[dict[str, object]]:
-    return [row | {"sample": f"{name}{row['sample']}"} for row in table]
-
-
-def _texts(table: list[dict[str, object]], name: str) -> list[dict[str, object]]:
-    return [row | {"text": f"{name}{row['sample']}"} for row in table]
-
-
-def _groups(table: list[dict[str, object]], name: str) -> list[dict[str, object]]:
-    return [row | {"group": f"{name}{row['sample'] % 2}"} for row in table]
-
-
-def _columns(table: list[dict[str, object]], name: str) -> list[dict[str, object]]:
-    return [row | {name: 1} for row in table]
-
-
-PLACES: dict[str, Callable[[list[dict[str, object]], str], list[dict[str, object]]]] = {
-    "members": _members,
-    "samples": _samples,
-    "texts": _texts,
-    "groups": _groups,
-    "columns": _columns,
-}
-
-
-def _in_table(folder: Path, place: str, name: str) -> Made:
-    path = folder / "p.jsonl"
-    table = PLACES[place](rows(), name)
-    path.write_text("".join(json.dumps(row) + "\n" for row in table))
-    return analyze(path)
-
-
-def _classes(folder: Path, name: str) -> Made:
+def _in_arrays(folder: Path, name: str) -> Made:
+    """An array of that name, in a file that is called so, too."""
+    path = folder / f"{_file_name(name)}.npz"
     names = np.array([f"{name}{k}" for k in range(3)])
-    save_npz(folder / "p.npz", arrays() | {"class_names": names})
-    return analyze(folder / "p.npz")
-
-
-def _array(folder: Path, name: str) -> Made:
-    save_npz(folder / "p.npz", arrays() | {name.replace("/", "_"): np.zeros(2)})
-    return analyze(folder / "p.npz")
-
-
-def _file(folder: Path, name: str) -> Made:
-    path = folder / f"{name.replace('/', '_')[:200]}.csv"
-    path.write_text(text(rows()))
+    save_npz(path, arrays() | {"class_names": names, _file_name(name): np.zeros(2)})
     return analyze(path)
 
 
-def _out(folder: Path, name: str) -> Made:
-    """A folder for the report, in which the file of predictions is missing."""
-    return analyze(folder / f"{name.replace('/', '_')[:200]}.npz")
+def _missing(folder: Path, name: str) -> Made:
+    return analyze(folder / f"{_file_name(name)}.npz")
+
+
+def _file_name(name: str) -> str:
+    return name.replace("/", "_")[:200]
 
 
 def _samples_kept(folder: Path, name: str) -> str | None:
@@ -111,13 +81,8 @@ def _samples_kept(folder: Path, name: str) -> str | None:
 def kinds() -> Iterator[Kind]:
     """Places of names with kinds of names; a report must be right and its page unmoved."""
     for fault, name in NAMES.items():
-        for place in PLACES:
-            made = partial(_in_table, place=place, name=name)
-            check = partial(_samples_kept, name=name) if place == "samples" else None
-            yield Kind(f"names of {place}", fault, made, "right", check=check)
-        yield Kind("names of classes", fault, partial(_classes, name=name), "right")
-        yield Kind("names of arrays", fault, partial(_array, name=name), "right")
-        if "\0" not in name:
-            yield Kind("names of files", fault, partial(_file, name=name), "right")
-            missing = partial(_out, name=name)
-            yield Kind("names of missing files", fault, missing, "refused", (".npz",))
+        check = partial(_samples_kept, name=name)
+        yield Kind("names in a table", fault, partial(_in_table, name=name), "right", check=check)
+        yield Kind("names of arrays", fault, partial(_in_arrays, name=name), "right")
+        missing = partial(_missing, name=name)
+        yield Kind("names of missing files", fault, missing, "refused", (".npz",))

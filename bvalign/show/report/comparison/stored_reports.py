@@ -127,14 +127,20 @@ def _read(folder: Path, name: str) -> Report:
     try:
         summary = json.loads(paths[0].read_text())
         schema = summary["schema"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{paths[0]}: damaged ({error}); write the report again") from error
     if schema not in SCHEMAS:
         raise ValueError(
             f"{paths[0]}: schema must be one of {SCHEMAS}, got {schema}; write the report again"
         )
-    if not summary["labels"]:
-        raise ValueError(f"{paths[0]}: compare needs bias_sq, but this is a report without labels")
+    if not summary.get("labels"):
+        raise ValueError(
+            f"{paths[0]}: compare needs bias_sq, but this is a report without labels; add them"
+        )
+    try:
+        main_numbers(summary), unbiased_means(summary)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{paths[0]}: damaged ({error!r}); write the report again") from error
     return Report(name, summary, _read_columns(paths[1], old=schema == OLD_SCHEMA), folder)
 
 
@@ -148,7 +154,7 @@ def _read_columns(path: Path, *, old: bool) -> dict[str, Shaped[np.ndarray, " sa
             values = np.loadtxt(
                 file, delimiter=",", usecols=places, ndmin=2, comments=None, quotechar='"'
             ).T
-    except ValueError as error:
+    except (ValueError, OSError, StopIteration) as error:
         raise ValueError(f"{path}: damaged ({error}); write the report again") from error
     columns = dict(zip(names, values, strict=True))
     return columns | {"correct": columns["correct"] == 1}
