@@ -9,15 +9,19 @@ import errno
 import os
 import sys
 import traceback
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from bvalign import __version__
+from bvalign.atomic import REMEDIES, told
 from bvalign.commands.arguments import (
     add_asked,
     add_clusters,
     add_drawing,
     add_groups,
     add_names,
+    add_samples,
     add_sharing,
     add_source,
     names_of,
@@ -45,6 +49,7 @@ CAN_RESUME = 75
 """Exit code of a run that was stopped and can be resumed; EX_TEMPFAIL of sysexits.h."""
 
 NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EEXIST}
+NOT_WRITABLE |= set(REMEDIES)
 """Errors of the operating system about a place that cannot be written to; no bug of bvalign."""
 
 
@@ -76,6 +81,8 @@ def main() -> None:
             raise
         if os.environ.get("BVALIGN_DEBUG"):
             traceback.print_exc()
+        if getattr(error, "errno", None) in REMEDIES:
+            error = told(error, f"could not use {error.filename}")
         said = escaped(" ".join(line.strip() for line in str(error).splitlines()))
         raise SystemExit(f"bvalign: error: {_rank()}{said}") from None
     except KeyboardInterrupt as error:
@@ -102,23 +109,18 @@ def _parser() -> argparse.ArgumentParser:
     for command in (analyze, report, figures):
         add_asked(command)
     for command in (analyze, report):
-        command.add_argument(
-            "--no-samples",
-            action="store_true",
-            help="write no samples.csv, which takes about half a kilobyte a sample; one of before "
-            "is removed",
-        )
+        add_samples(command)
     add_clusters(analyze, report, apply, figures)
     add_groups(analyze, report, figures)
     merge = commands.add_parser("merge", help="write the report of `analyze --shard`")
     merge.add_argument("out", type=path, help="the folder that all shards were given")
-    merge.set_defaults(run=lambda a: _merge(a.out))
+    merge.set_defaults(run=lambda a: _command("report.merge")(a.out))
     compare = commands.add_parser("compare", help="compare the reports of several runs")
     compare.add_argument(
         "runs", type=path, nargs="+", help="run directories, or folders of reports"
     )
     compare.add_argument("--out", type=path, required=True, help="folder for the comparison")
-    compare.set_defaults(run=lambda a: _compare(a.runs, a.out))
+    compare.set_defaults(run=lambda a: _command("compare.compare_runs")(a.runs, a.out))
     return parser
 
 
@@ -147,10 +149,7 @@ def _add_figures(commands: argparse._SubParsersAction) -> argparse.ArgumentParse
 
 
 def _figures(options: argparse.Namespace) -> None:
-    with quick_imports():
-        from bvalign.commands.figures import draw_figures
-
-    draw_figures(
+    _command("figures.draw_figures")(
         options.sources,
         options.out,
         only=options.only,
@@ -190,42 +189,28 @@ def _add_apply(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     apply.add_argument("rule", type=path, help="abstain.json or calibrate.json")
     apply.add_argument("predictions", type=path, help="as for `analyze`; labels are optional")
     add_names(apply)
-    apply.add_argument("--out", type=path, required=True, help="CSV to write, a row per sample")
+    apply.add_argument(
+        "--out",
+        type=path,
+        required=True,
+        help="file to write, a row per sample: .parquet, else CSV",
+    )
     apply.set_defaults(run=_apply)
     return apply
 
 
 def _apply(options: argparse.Namespace) -> None:
-    with quick_imports():
-        from bvalign.commands.apply import apply_and_write
-
     given = {"clusters": options.clusters, "names": names_of(options)}
-    apply_and_write(options.rule, options.predictions, options.out, **given)
-
-
-def _compare(runs: list[Path], out: Path) -> None:
-    with quick_imports():
-        from bvalign.commands.compare import compare_runs
-
-    compare_runs(runs, out)
+    _command("apply.apply_and_write")(options.rule, options.predictions, options.out, **given)
 
 
 def _report(source: Path, out: Path, options: argparse.Namespace) -> None:
-    with quick_imports():
-        from bvalign.commands.report import analyze_and_report, analyze_shard
-
-    asked = {"samples": not options.no_samples, **_reading(options)}
+    asked = {"samples": options.samples, **_reading(options)}
     if shard := getattr(options, "shard", None):
-        analyze_shard(source, out, shard, **asked)
+        _command("report.analyze_shard")(source, out, shard, **asked)
     else:
-        analyze_and_report(source, out, **asked)
-
-
-def _merge(out: Path) -> None:
-    with quick_imports():
-        from bvalign.commands.report import merge
-
-    merge(out)
+        asked["ray"] = getattr(options, "ray", None)
+        _command("report.analyze_and_report")(source, out, **asked)
 
 
 def _reading(options: argparse.Namespace) -> dict[str, object]:
@@ -240,6 +225,13 @@ def _reading(options: argparse.Namespace) -> dict[str, object]:
         "options": Options(dict(options.target), options.max_error, options.confidence),
         "sources": getattr(options, "source", None),
     }
+
+
+def _command(name: str) -> Callable[..., object]:
+    """Imports a function of `commands`, and with it torch."""
+    module, _, function = name.partition(".")
+    with quick_imports():
+        return getattr(import_module(f"bvalign.commands.{module}"), function)
 
 
 def _rank() -> str:

@@ -1,6 +1,7 @@
 """The software and hardware behind a result; recorded, but not part of its identity."""
 
 import platform
+import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -50,14 +51,9 @@ def versions() -> dict[str, str]:
 
 def _commit() -> str | None:
     """Reads the commit of the checkout that bvalign runs from, if it is one."""
-    command = [
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=12",
-    ]
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists() or shutil.which("git") is None:
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
     described = subprocess.run(command, capture_output=True, text=True, check=False)
     return described.stdout.strip() or None

@@ -22,17 +22,18 @@ ROOMS = {
     "atomic": set(),
     "plain_text": set(),
     "memory": set(),
-    "predictions": {"atomic", "plain_text"},
+    "top_k": set(),
+    "predictions": {"atomic", "plain_text", "top_k"},
     "data": {"randomness", "predictions"},
     "ensemble": {"float32", "float64", "randomness", "data", "predictions"},
-    "analysis": {"atomic", "memory"},
+    "analysis": {"atomic", "memory", "top_k"},
     "decisions": {"analysis", "memory", "predictions"},
     "show": {"analysis", "decisions", "float64", "predictions", "provenance", "atomic"},
     "commands": {
         *("analysis", "atomic", "data", "decisions", "ensemble", "float64", "memory"),
-        *("predictions", "provenance", "show"),
+        *("predictions", "provenance", "show", "top_k"),
     },
-    "cli": {"commands", "decisions", "plain_text", "quick_imports"},
+    "cli": {"atomic", "commands", "decisions", "plain_text", "quick_imports"},
 }
 """Room -> rooms that it may import."""
 
@@ -49,6 +50,7 @@ CORNERS = {
         *("analysis.decompositions", "analysis.groups", "analysis.intervals", "analysis.sizes"),
     },
     "analysis.collapse": {"analysis.decompositions", "analysis.slopes"},
+    "analysis.top_k": {"analysis.decompositions", "analysis.groups"},
     "decisions.without_labels": set(),
     "predictions.scores": set(),
     "predictions.tables": {"predictions.scores"},
@@ -57,7 +59,7 @@ CORNERS = {
     "predictions.readers": {
         *(f"predictions.{corner}" for corner in ("scores", "tables", "evaluations", "checks"))
     },
-    "predictions.run": set(),
+    "predictions.run": {"predictions.scores"},
     "decisions.systematic": set(),
     "ensemble.triton_conv": set(),
     "decisions.abstain": set(),
@@ -73,7 +75,7 @@ CORNERS = {
 UNUSED = {"timm", "wandb", "transformers", "tensorboard", "requests"}
 """Modules that a plain fit leaves out. Lightning imports torchvision, which nobody can prevent, and
 scikit-learn pandas where that is installed, with pyarrow."""
-HEAVY = UNUSED | {"pyarrow", "lightning", "torchvision", "torchmetrics", "sklearn", "jsonargparse"}
+HEAVY = UNUSED | {"pandas", "lightning", "torchvision", "torchmetrics", "sklearn", "jsonargparse"}
 HEAVY |= {"torch._dynamo", "triton", "matplotlib.pyplot", "scipy.stats", "scipy.optimize"}
 """Modules that commands leave out which train nothing."""
 

@@ -1,251 +1,175 @@
-"""Kills runs at random moments by SIGKILL, resumes them, and checks that nothing was lost.
+"""Interrupts commands wherever they change files, and at random moments; nothing may be lost.
 
-    python benchmarks/reliability/run.py              # 30 kills; writes results.json, results.md
+    python -m benchmarks.reliability.run       # everything: hours on two busy cores, and goes on
+    python -m benchmarks.reliability.run --parts crash_points --commands fit,analyze --sample 20
 
-The same six members (mlp on digits, deterministic) are trained without interruption, and then in
-three ways that are killed ten times each: one process, two ranks, two independent workers. A kill
-comes at a random moment after the first step that the new start has saved; every third one waits
-until a file is being written. Of two ranks one is killed, and the other must notice; every other
-resume of that run has one rank instead of two. Of two workers one is killed and started again while
-the other continues.
+A shim (shim.c) counts the calls that change files: to open one for writing, write, fsync, rename,
+unlink, truncate, mkdir, rmdir, lock. Each command of commands.py is then run once per call and way:
+killed by SIGKILL before the call (`crash_points`; of a write also after half of its bytes), or the
+call fails as on a full disk (`enospc`) or a broken one (`eio`), alone and, at a drawn quarter of
+the calls, with all that follow. Then the same command is given again. `random_kills` are at drawn
+moments, for one process, two ranks and two workers; of the latter two a seeded sample of the points
+is tried, too.
 
-The checks at the end of each run: every member is finished, no finished member was written again,
-every file is complete, and samples.csv is byte-identical to that of the uninterrupted run.
+Lost is: a file that is neither of before, nor of after, nor whole; a checkpoint; a finished member
+that is written again; a command that hangs or does not resume; in the end, any byte of any file
+that is not that of the run without interruption, and any file more or less. Unclear is a failure
+that is not told in one line with file and remedy and an exit code. Figures and pages are left out
+of reports, which changes what is written but not how.
+
+Processes are forks of one that has imported all. States of the folder that are equal byte by byte
+are resumed once. Results are kept in --work, and the same command goes on with the rest.
 """
 
 import argparse
+import hashlib
 import json
-import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
-from rich.progress import Progress
-from safetensors import safe_open
+from benchmarks.reliability import moments, pairs, points
+from benchmarks.reliability.commands import COMMANDS, make_inputs
+from benchmarks.reliability.pool import results_of
+from benchmarks.reliability.results_file import HERE, store
+from benchmarks.reliability.shim import Call, start_with_shim
+from benchmarks.reliability.zygote import warm_up
 
-from bvalign import RunDirectory
-from bvalign.provenance import provenance
-
-MEMBERS = 6
-FIT = (
-    f"fit --data=Digits --data.batch_size=32 --model.arch=mlp --model.members={MEMBERS} "
-    "--model.pack_size=2 --trainer.max_epochs=25 --trainer.check_val_every_n_epoch=1000 "
-    "--trainer.accelerator=cpu --trainer.deterministic=true --trainer.logger=false "
-    "--checkpoints.seconds=0"
-).split()
-WAYS = ("one process", "two ranks", "two workers")
-PATIENCE = 300  # seconds until a start must have saved something or ended
+KILLS = 10
+"""In one attempt."""
 
 
-class Job:
-    """One start of `bvalign fit`, in a process group of its own."""
+def try_points(args: argparse.Namespace, parts: list[str]) -> None:
+    """Interrupts the commands at their calls, and stores the parts after each command."""
+    inputs, calls, tried = args.work / "inputs", {}, {part: [] for part in parts}
 
-    def __init__(self, root: Path, ranks: int = 1) -> None:
-        command = [sys.executable, "-m", "bvalign", *FIT, f"--trainer.devices={ranks}"]
-        self.log = (root.parent / f"{root.name}.log").open("ab")
-        self.process = subprocess.Popen(
-            [*command, f"--trainer.default_root_dir={root}"],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdout=self.log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+    def note(name: str, part: str, made: list[Call], found: list[Mapping]) -> None:
+        calls[name] = made
+        tried[part] += found
+        _tell(found)
+        made = {"command": "python -m benchmarks.reliability.run", "commit": _commit()}
+        store(part, points.summarised(tried[part], calls) | made, args.out)
+
+    for name in args.commands:
+        usually = points.usual(COMMANDS[name], _folder(args.work / "usual"), inputs)
+        known = _digest(json.dumps([(c.kind, Path(c.path).suffix) for c in usually.calls]))
+        for part in parts:
+            todo = list(points.attempts(name, part, usually.calls))
+            todo = {one.key: one for one in points.seeded(todo, args.sample or len(todo))}
+            file = args.work / f"{name.replace(' ', '-')}-{part}-{known}.jsonl"
+            attempt = partial(_point, usually=usually, inputs=inputs)
+            found = results_of(todo, attempt, file, args.work, jobs=args.jobs)
+            note(name, part, usually.calls, found)
+    for way in (pairs.RANKS, pairs.WORKERS) if "crash_points" in parts and args.pairs else ():
+        usually, _ = pairs.usual_pair(way, _folder(args.work / "usual"))
+        tasks = {f"{way}/{seed}": (way, seed) for seed in range(args.pairs)}
+        file = args.work / f"{way.replace(' ', '-')}-points.jsonl"
+        attempt = partial(pairs.at_a_call, usually=usually)
+        found = results_of(tasks, attempt, file, args.work, jobs=args.jobs)
+        note(f"fit, {way}", "crash_points", usually.calls, [r for r in found if r["killed"]])
+
+
+def try_moments(args: argparse.Namespace) -> None:
+    """Kills fits at random moments, and stores the part."""
+    inputs, rows = args.work / "inputs", []
+    each = -(-args.kills // KILLS)
+    shares = {
+        moments.ALONE: each - 2 * (each // 5),
+        pairs.RANKS: each // 5,
+        pairs.WORKERS: each // 5,
+    }
+    for way, number in shares.items():
+        folder, begun = _folder(args.work / "usual"), time.monotonic()
+        if way == moments.ALONE:
+            usually = points.usual(COMMANDS["fit"], folder, inputs)
+            seconds = time.monotonic() - begun
+            attempt = partial(_moment, inputs=inputs, usually=usually, seconds=seconds)
+        else:
+            usually, seconds = pairs.usual_pair(way, folder)
+            attempt = partial(_pair_moments, usually=usually, seconds=seconds)
+        tasks = {f"moments/{way}/{seed}": (way, seed) for seed in range(number)}
+        file = args.work / f"moments-{way.replace(' ', '-')}.jsonl"
+        found = results_of(tasks, attempt, file, args.work, jobs=args.jobs)
+        _tell(found)
+        rows.append(
+            {"trained_by": way, "runs": len(found), "kills": sum(r["kills"] for r in found)}
+            | {"lost": sum(bool(result["lost"]) for result in found)}
         )
-
-    def running(self) -> bool:
-        return self.process.poll() is None
-
-    def kill(self, generator: random.Random) -> None:
-        """Kills one rank and waits until the others have ended by themselves."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        victim = generator.choice([self.process.pid, *map(int, children.split())])
-        os.kill(victim, signal.SIGKILL)
-        self.process.wait(PATIENCE)
-        deadline = time.monotonic() + PATIENCE
-        while _group_lives(self.process.pid):
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"the job of rank {victim} did not end in {PATIENCE} s")
-            time.sleep(0.05)
-        self.log.close()
-
-    def wait(self) -> None:
-        code = self.process.wait(PATIENCE)
-        self.log.close()
-        if code:
-            raise RuntimeError(f"fit ended with code {code}, see {self.log.name}")
+    counts = {"tried": sum(row["kills"] for row in rows), "lost": sum(row["lost"] for row in rows)}
+    made = {"command": "python -m benchmarks.reliability.run", "commit": _commit()}
+    store("random_kills", counts | {"rows": rows} | made, args.out)
 
 
-def _group_lives(group: int) -> bool:
-    """True if a process of the group runs; zombies do not count."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[2]) == group and fields[0] != "Z":
-            return True
-    return False
+def _point(task: points.Attempt, folder: Path, *, usually: points.Usual, inputs: Path) -> dict:
+    return points.tried(task, usually, folder, inputs)
 
 
-def finished_files(root: Path) -> dict[str, tuple[int, int]]:
-    """The logits on disk by member, each with its inode and time of change."""
-    files = sorted(root.glob("members/*/logits.safetensors"))
-    return {f.parent.name: (f.stat().st_ino, f.stat().st_mtime_ns) for f in files}
+def _moment(task: tuple[str, int], folder: Path, **given: object) -> dict:
+    return moments.at_moments(task[1], folder, kills=KILLS, **given)
 
 
-def wait_for_moment(root: Path, jobs: list[Job], generator: random.Random, writing: bool) -> bool:
-    """Waits until a start has saved something, and then for the moment; False if it ended first.
-
-    Args:
-        root: run directory.
-        jobs: the processes.
-        generator: source of the random moment.
-        writing: wait for a file that is being written instead.
-    """
-
-    def versions() -> set[tuple[str, int]]:
-        return {(str(f), _mtime(f)) for f in root.glob("members/*/*.safetensors")}
-
-    before, deadline = versions(), time.monotonic() + PATIENCE
-    while versions() <= before:
-        if not any(job.running() for job in jobs) or time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    if not writing:
-        time.sleep(generator.uniform(0, 1.5))
-    while writing and not next(root.glob("members/*/.*.tmp"), None):
-        if not any(job.running() for job in jobs):
-            return False
-    return any(job.running() for job in jobs)
+def _pair_moments(task: tuple[str, int], folder: Path, **given: object) -> dict:
+    return pairs.at_moments(task, folder, kills=KILLS, **given)
 
 
-def _mtime(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0
+def _tell(found: list[Mapping]) -> None:
+    """Prints what went wrong, each kind once."""
+    said = set()
+    for result in found:
+        wrong = [*result["lost"], *result.get("unclear", ())]
+        if wrong and (kind := _digest(" ".join(wrong))) not in said:
+            print(f"{result['key']} {result.get('call', '')} {result.get('path', '')}: {wrong}")
+            said.add(kind)
 
 
-@contextmanager
-def stopwatch(times: dict[str, float], name: str) -> Iterator[None]:
-    start = time.monotonic()
-    yield
-    times[name] = round(time.monotonic() - start, 1)
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def torture(root: Path, way: str, kills: int, seed: int, tick: object) -> dict[str, object]:
-    """Kills and resumes a run `kills` times, then lets it end."""
-    generator = random.Random(seed)
-    done = half_written = rewritten = restarts = 0
-    finished: dict[str, tuple[int, int]] = {}
-    num_jobs = 2 if way == "two workers" else 1
-
-    def begin() -> Job:
-        return Job(root, ranks=2 if way == "two ranks" and restarts % 2 == 0 else 1)
-
-    jobs = [begin() for _ in range(num_jobs)]
-    while done < kills:
-        if not wait_for_moment(root, jobs, generator, writing=done % 3 == 2):
-            break
-        victim = generator.choice([job for job in jobs if job.running()])
-        victim.kill(generator)
-        done += 1
-        half_written += bool(next(root.glob("members/*/.*.tmp"), None))
-        now = finished_files(root)
-        rewritten += sum(now.get(member) != file for member, file in finished.items())
-        finished = now
-        restarts += 1
-        jobs = [job for job in jobs if job.running()]
-        jobs += [begin() for _ in range(num_jobs - len(jobs))]
-        tick()
-    for job in jobs:
-        job.wait()
-    now = finished_files(root)
-    rewritten += sum(now.get(member) != file for member, file in finished.items())
-    return {"kills": done, "left_half_written": half_written, "rewritten": rewritten}
+def _folder(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
-def broken_files(root: Path) -> list[str]:
-    """Incomplete files of members, and temporary files left behind."""
-    broken = []
-    for path in sorted(root.glob("members/*/*.safetensors")):
-        try:
-            with safe_open(path, framework="pt") as file:
-                file.keys()
-        except Exception as error:
-            broken.append(f"{path}: {error}")
-    return broken + [str(path) for path in root.glob("members/*/.*.tmp")]
+def _commit() -> str | None:
+    from bvalign.provenance import provenance
+
+    return provenance()["commit"]
 
 
-def study(kills: int, folder: Path) -> dict[str, object]:
-    """Trains in all ways and checks what each leaves behind."""
-    times: dict[str, float] = {}
-    with Progress() as bar:
-        task = bar.add_task("uninterrupted", total=kills + 1)
-        with stopwatch(times, "uninterrupted"):
-            Job(folder / "whole").wait()
-        bar.advance(task)
-        expected = (folder / "whole" / "samples.csv").read_bytes()
-        rows = []
-        for number, way in enumerate(WAYS):
-            bar.update(task, description=way)
-            root, share = folder / way.replace(" ", "-"), len(range(number, kills, len(WAYS)))
-            with stopwatch(times, way):
-                row = torture(root, way, share, number, lambda: bar.advance(task))
-            members, problems = RunDirectory(root).finished()
-            rows.append(
-                {"way": way, "seconds": times[way], **row}
-                | {"members_finished": len(members), "problems": problems + broken_files(root)}
-                | {"samples_identical": (root / "samples.csv").read_bytes() == expected}
-            )
-    return {"members": MEMBERS, "uninterrupted_seconds": times["uninterrupted"], "rows": rows}
-
-
-def markdown(results: dict[str, object]) -> str:
-    lines = [
-        "# Interruptions",
-        "",
-        f"{results['members']} members without interruption: {results['uninterrupted_seconds']} s. "
-        "Made by `python benchmarks/reliability/run.py`, whose docstring says what is done.",
-        "",
-        "| trained by | SIGKILLs | of them while writing | seconds | members finished | finished "
-        "members written again | files not whole | samples.csv identical |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for row in results["rows"]:
-        identical = "yes" if row["samples_identical"] else "NO"
-        lines.append(
-            f"| {row['way']} | {row['kills']} | {row['left_half_written']} | {row['seconds']} | "
-            f"{row['members_finished']} of {results['members']} | {row['rewritten']} | "
-            f"{len(row['problems'])} | {identical} |"
-        )
-    return "\n".join([*lines, ""])
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parts = [*points.WAYS, "random_kills"]
+    parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
+    parser.add_argument("--commands", default=",".join(COMMANDS), help="names, with commas")
+    parser.add_argument("--sample", type=int, help="points of each command and part; all if left")
+    parser.add_argument("--pairs", type=int, default=100, help="points of ranks and of workers")
+    parser.add_argument("--kills", type=int, default=1000, help="at random moments, in all")
+    parser.add_argument("--jobs", type=int, default=2, help="processes at work")
+    parser.add_argument("--work", type=Path, default=Path("runs/reliability"), help="kept results")
+    parser.add_argument("--out", type=Path, default=HERE, help="of results.json and results.md")
+    args = parser.parse_args()
+    args.commands = args.commands.split(",")
+    args.work = args.work.resolve()
+    return args
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--kills", type=int, default=30, help="in all")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
-    args = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="bvalign-reliability-"))
-    results = study(args.kills, folder) | {"made_with": provenance()}
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    (args.out / "results.md").write_text(markdown(results))
-    print(markdown(results))
-    survived = all(
-        row["samples_identical"] and not row["rewritten"] and not row["problems"]
-        for row in results["rows"]
-    )
-    if not survived:
-        raise SystemExit(f"something was lost; the runs are in {folder}")
-    shutil.rmtree(folder)
+    args = _arguments()
+    start_with_shim()
+    warm_up()
+    args.work.mkdir(parents=True, exist_ok=True)
+    if not (args.work / "inputs" / "made").exists():
+        shutil.rmtree(args.work / "inputs", ignore_errors=True)
+        make_inputs(args.work / "inputs")
+        (args.work / "inputs" / "made").touch()
+    if chosen := [part for part in args.parts if part in points.WAYS]:
+        try_points(args, chosen)
+    if "random_kills" in args.parts:
+        try_moments(args)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def make(kind: str, samples: int, folder: Path) -> Path:
         words = np.array("the of network variance sample bias member label class".split())
         lengths = rng.integers(5, 120, size=samples)
         given["texts"] = np.array([" ".join(rng.choice(words, size=n)) for n in lengths])
-    return analyze(given).report(folder, samples=False)
+    return analyze(given).report(folder, samples="none")
 
 
 def open_once(browser: Browser, page: Path) -> Opened:

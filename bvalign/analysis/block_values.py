@@ -47,6 +47,7 @@ from bvalign.analysis.groups import (
     MemberGroups,
     Residuals,
     SetValues,
+    Statistics,
     doubts,
     leave_one_out,
     left_out,
@@ -58,6 +59,7 @@ from bvalign.analysis.groups import (
     set_values,
     sums_of_all,
 )
+from bvalign.analysis.leading import Leading, leading
 from bvalign.analysis.slopes import (
     LineSums,
     LogErrors,
@@ -67,8 +69,8 @@ from bvalign.analysis.slopes import (
     line_sums,
     logit_block,
 )
+from bvalign.analysis.top_k import Bounds, OfRange, labelled_bounds
 
-TOP = 4
 OF_PAIRS = {"bias_sq_unbiased", "bias_sq_pairs"}
 """Values made of products of the residuals of two members; with soft labels, of any sign."""
 
@@ -83,14 +85,6 @@ class Plan(NamedTuple):
     compared: Int[Tensor, " compared"]  # samples whose values without members are kept
     noise: PooledNoise | None  # None where the population slope is undefined
     member_weights: Sequence[float] | None = None
-
-
-class Leading(NamedTuple):
-    """Leading TOP classes of each sample (all classes if fewer), most probable first."""
-
-    classes: Int[Tensor, "samples top"]
-    probs: Float[Tensor, "samples top"]  # mean_m p_m of those classes, float32
-    votes: Int[Tensor, "samples top"]  # members that vote for each of them
 
 
 class SoftBlock(NamedTuple):
@@ -125,6 +119,7 @@ class BlockValues(NamedTuple):
     of_groups: Float[Tensor, "statistics groups compared"]  # float32
     weighted: WeightedDecomposition | None  # None without weights
     soft: SoftBlock | None = None  # None where labels are class ids
+    bounds: Bounds | None = None  # None where the logits of all classes are known
 
 
 def block_values(part: Range, plan: Plan) -> BlockValues:
@@ -141,17 +136,16 @@ def block_values(part: Range, plan: Plan) -> BlockValues:
     without = set_values(leave_one_out(by_group), given)
     counts = vote_counts(votes, logits.shape[-1])
     replicates = left_out(without, leave_one_out(losses), target, labels)
-    usable = has_logs(replicates.bias_sq, replicates.variance)
-    x, y = (
-        torch.where(usable, v, torch.nan).log() for v in (replicates.bias_sq, replicates.variance)
-    )
-    decomposition, weighted = decompose(state, target, offset), None
+    usable, x, y = _logs(replicates)
+    decomposition, weighted, noise = decompose(state, target, offset), None, None
     if plan.member_weights is not None:
         weights = torch.tensor(plan.member_weights).double()
         weighted = weighted_decompose(logits, target, weights, offset)
     if labels is not None:
         noise = _noise(labels, part.answers)
         decomposition, weighted = (_over_people(v, noise[1]) for v in (decomposition, weighted))
+    corrects = (decomposition.correct, weighted and weighted.correct)
+    beside = OfRange(target, labels and labels.probs, noise, corrects, plan.member_weights)
     logit = None
     if plan.noise is not None:
         logit = logit_block(given, by_group, without, groups, plan.noise)
@@ -177,24 +171,8 @@ def block_values(part: Range, plan: Plan) -> BlockValues:
         of_groups=torch.stack([getattr(replicates, n)[:, compared].float() for n in OF_GROUPS]),
         weighted=weighted,
         soft=None if labels is None else SoftBlock(*noise, labels.probs[binned]),
+        bounds=part.top and labelled_bounds(part.top, beside, groups),
     )
-
-
-def leading(
-    mean_probs: Float[Tensor, "samples classes"], votes: Int[Tensor, "samples classes"]
-) -> Leading:
-    """Selects the leading classes of each sample.
-
-    Args:
-        mean_probs: mean_m p_m.
-        votes: `other_losses.vote_counts`.
-
-    >>> first = leading(torch.tensor([[0.1, 0.9]]), torch.tensor([[1, 3]]))
-    >>> first.classes.tolist(), first.votes.tolist()
-    ([[1, 0]], [[3, 1]])
-    """
-    probs, classes = mean_probs.topk(min(TOP, votes.shape[-1]), dim=-1)
-    return Leading(classes.int(), probs.float(), votes.gather(-1, classes).int())
 
 
 def _noise(
@@ -218,6 +196,13 @@ def _soft_error(given: Residuals, labels: SoftLabels | None) -> Float[Tensor, " 
     if labels is not None:
         return expected_error(given.mean, labels)
     return given.mean.gather(-1, given.target.unsqueeze(-1)).squeeze(-1)
+
+
+def _logs(replicates: Statistics) -> tuple[Tensor, Tensor, Tensor]:
+    """Where both have logarithms, those of bias_sq and of variance; elsewhere NaN."""
+    values = (replicates.bias_sq, replicates.variance)
+    usable = has_logs(*values)
+    return usable, *(torch.where(usable, v, torch.nan).log() for v in values)
 
 
 def _log_errors(

@@ -19,6 +19,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from bvalign.top_k import TopK
+
 
 class Range(NamedTuple):
     """Logits and labels of successive samples."""
@@ -28,6 +30,7 @@ class Range(NamedTuple):
     target: Int[Tensor, " samples"] | None
     soft: Float[Tensor, "samples classes"] | None = None  # soft labels, whose argmax is the target
     answers: Int[Tensor, " samples"] | None = None  # behind each of them, where they are few
+    top: TopK | None = None  # what is known of the logits, where it is not all of them
 
     def rows(self, positions: Int[Tensor, " some"]) -> Int[Tensor, " here"]:
         """Those of some ascending positions that lie in this range, counted from its start."""

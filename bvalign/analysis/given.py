@@ -22,6 +22,7 @@ class Given:
         member_weights: weight of each member in `weighted`, and only there.
         num_options: classes of each sample (samples), the first ones; None if all have K.
         num_unseen: of training samples, members that were not trained on each.
+        num_kept: classes of which each member keeps the logits, of each sample; None for all.
     """
 
     index: Int[Tensor, " samples"]
@@ -30,6 +31,7 @@ class Given:
     member_weights: Sequence[float] | None = None
     num_options: Int[Tensor, " samples"] | None = None
     num_unseen: Int[Tensor, " samples"] | None = None
+    num_kept: int | None = None
 
 
 class Kept(NamedTuple):

@@ -132,9 +132,10 @@ def _analysis(
 ) -> Analysis:
     """Summarises the values of all samples."""
     number, clusters, groups = len(given.index), given.clusters, plan.groups
-    members = MemberPart(Statistics._fields, values.left_out, number, clusters)
     (alignment, curves), squared = fits, values.decomposition
     table = sample_table(values, given, alignment.logit_slope)
+    bounds = {} if table.left_open is None else table.left_open.means()
+    members = MemberPart(Statistics._fields, values.left_out, number, clusters, bounds)
     one_number = given.num_options is None  # of classes
     rows = (plan.binned, plan.chosen)
     binned, chosen = (None if clusters is None else clusters[some] for some in rows)
@@ -175,7 +176,7 @@ def _analysis(
         kept=Kept(plan.chosen, *kept, chosen),
         left_out=LeftOutValues(plan.compared, values.of_groups),
         member_part=members,
-        notes=given.notes,
+        notes=(*given.notes, *table.notes),
     )
 
 

@@ -1,11 +1,11 @@
 """Per-sample statistics of labelled predictions: one row per test sample."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.block_values import OF_PAIRS, BlockValues, Leading, SoftBlock
+from bvalign.analysis.block_values import OF_PAIRS, BlockValues, SoftBlock
 from bvalign.analysis.calibration import Gap
 from bvalign.analysis.decompositions import (
     Column,
@@ -18,7 +18,9 @@ from bvalign.analysis.decompositions import (
 )
 from bvalign.analysis.given import Given
 from bvalign.analysis.groups import Doubts
+from bvalign.analysis.leading import Leading
 from bvalign.analysis.slopes import LogErrors, LogitSlope
+from bvalign.analysis.top_k import LeftOpen, left_open
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class SampleTable:
         num_options: classes of each sample (samples), if not all have K.
         num_unseen: of training samples, members that were not trained on each.
         soft: noise of soft labels, whose most probable classes are the target; None of class ids.
+        left_open: what top-k logits leave open; None where those of all classes are known.
     """
 
     index: Int[Tensor, " samples"]
@@ -67,6 +70,7 @@ class SampleTable:
     num_options: Int[Tensor, " samples"] | None = None
     num_unseen: Int[Tensor, " samples"] | None = None
     soft: SoftBlock | None = None
+    left_open: LeftOpen | None = None
 
     def columns(self) -> dict[str, Column]:
         """Columns of samples.csv by name, in order."""
@@ -96,7 +100,13 @@ class SampleTable:
             columns["num_options"] = Column(self.num_options, Unit("classes"))
         if self.num_unseen is not None:
             columns["num_unseen"] = Column(self.num_unseen, Unit("members"))
-        return columns | self.statistics
+        columns |= self.statistics
+        return columns if self.left_open is None else columns | self.left_open.columns()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of top-k logits has to know."""
+        return () if self.left_open is None else self.left_open.notes(self.columns())
 
     def averaged(self) -> dict[str, Column]:
         """The columns whose means are in summary.json."""
@@ -135,7 +145,7 @@ def sample_table(values: BlockValues, given: Given, slope: LogitSlope) -> Sample
         given: what is known of the samples beside the logits.
         slope: fitted to the same values.
     """
-    return SampleTable(
+    table = SampleTable(
         index=given.index,
         target=values.target,
         prediction=values.prediction,
@@ -156,3 +166,7 @@ def sample_table(values: BlockValues, given: Given, slope: LogitSlope) -> Sample
         num_unseen=given.num_unseen,
         soft=values.soft,
     )
+    if values.bounds is None:
+        return table
+    kept = (given.num_kept, values.mean_probs.whole.shape[1])
+    return replace(table, left_open=left_open(values.bounds, table.columns(), kept))

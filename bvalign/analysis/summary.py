@@ -17,6 +17,7 @@ from bvalign.analysis.intervals import Estimate
 from bvalign.analysis.sample_table import SampleTable
 from bvalign.analysis.sizes import RiskCurve, SizeCurves
 from bvalign.analysis.slopes import Alignment
+from bvalign.analysis.top_k import LeftOpen
 
 RATIO_QUANTILES = (0.5, 0.9, 0.99, 1.0)
 LOSSES = {
@@ -86,6 +87,11 @@ class Analysis(NamedColumns):
     def columns(self) -> dict[str, Column]:
         """Per-sample statistics by name, as in samples.csv."""
         return self.table.columns()
+
+    @property
+    def left_open(self) -> LeftOpen | None:
+        """What top-k logits leave open; None where those of all classes are known."""
+        return self.table.left_open
 
     @property
     def soft_labels(self) -> bool:

@@ -39,6 +39,7 @@ from bvalign.analysis.label_free import (
     without_groups,
 )
 from bvalign.analysis.passes import Pass
+from bvalign.analysis.top_k import Bounds, LeftOpen, left_open, unlabelled_bounds
 
 MEANS = (
     "variance",
@@ -69,6 +70,7 @@ class UnlabelledAnalysis(NamedColumns):
         member_part: what the draw of the members adds to the spread of a mean over all samples.
         notes: lines that every reader of the results should see.
         num_options: classes of each sample (samples), the first ones; None if all have K.
+        left_open: what top-k logits leave open; None where those of all classes are known.
     """
 
     values: Unlabelled
@@ -80,6 +82,7 @@ class UnlabelledAnalysis(NamedColumns):
     member_part: MemberPart
     notes: tuple[str, ...] = ()
     num_options: Int[Tensor, " samples"] | None = None
+    left_open: LeftOpen | None = None
 
     @property
     def num_samples(self) -> int:
@@ -92,7 +95,7 @@ class UnlabelledAnalysis(NamedColumns):
         columns = {"index": index} | columns_of(self.values)
         if self.num_options is not None:
             columns["num_options"] = Column(self.num_options, Unit("classes"))
-        return columns
+        return columns if self.left_open is None else columns | self.left_open.columns()
 
     def __repr__(self) -> str:
         """Main numbers in words."""
@@ -125,6 +128,7 @@ class UnlabelledRange(NamedTuple):
     values: Unlabelled
     left_out: LeftOut
     chosen_logits: Float[Tensor, "members chosen classes"]
+    bounds: Bounds | None = None  # None where the logits of all classes are known
 
 
 class UnlabelledPass(Pass[UnlabelledAnalysis]):
@@ -144,13 +148,19 @@ class UnlabelledPass(Pass[UnlabelledAnalysis]):
     def compute(self, part: Range) -> UnlabelledRange:
         without = without_groups(part.logits, member_groups(self.cut.shape[0]))
         kept = part.logits[:, part.rows(self.places["chosen"])]
-        return UnlabelledRange(unlabelled(part.logits), left_out_sums(without), kept)
+        bounds = part.top and unlabelled_bounds(part.top)
+        return UnlabelledRange(unlabelled(part.logits), left_out_sums(without), kept, bounds)
 
     def finish(self) -> UnlabelledAnalysis:
-        values, sums, logits = self.joined()
+        values, sums, logits, bounds = self.joined()
         (num_members, num_samples, num_classes), given = self.cut.shape, self.given
-        members = MemberPart(UnlabelledStatistics._fields, sums, num_samples, given.clusters)
         columns, chosen = columns_of(values), self.places["chosen"]
+        found, ends, notes = None, {}, given.notes
+        if bounds is not None:
+            found = left_open(bounds, columns, (given.num_kept, num_classes))
+            ends, notes = found.means(), (*notes, *found.notes(columns))
+        names = UnlabelledStatistics._fields
+        members = MemberPart(names, sums, num_samples, given.clusters, ends)
         clusters = None if given.clusters is None else given.clusters[chosen]
         with one_thread_each():
             return UnlabelledAnalysis(
@@ -161,6 +171,7 @@ class UnlabelledPass(Pass[UnlabelledAnalysis]):
                 num_classes,
                 Kept(chosen, logits, None, clusters),
                 members,
-                given.notes,
+                notes,
                 given.num_options,
+                found,
             )

@@ -6,9 +6,10 @@ from pathlib import Path
 import torch
 
 from bvalign.analysis.decompositions import Column, Unit
+from bvalign.atomic import remove_left
 from bvalign.decisions.rules import apply_rule, read_rule
 from bvalign.predictions import Names, open_predictions
-from bvalign.show.report.samples_csv import write_samples
+from bvalign.show.report.sample_files import write_samples
 
 
 def apply_and_write(
@@ -24,7 +25,7 @@ def apply_and_write(
     Args:
         rule: a file such as abstain.json.
         source: as for `open_predictions`.
-        out: the CSV.
+        out: the file, Parquet if it ends in `.parquet`, else CSV.
         clusters: file with the cluster of each sample, as for `open_predictions`.
         names: of columns or arrays, by field of `Names`.
 
@@ -41,6 +42,7 @@ def apply_and_write(
     index = Column(torch.from_numpy(predictions.index), Unit("row of the data set"))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        remove_left(out.parent)
         write_samples(out, {"index": index} | applied.columns, predictions.sample_names)
     except OSError as error:
         raise ValueError(

@@ -19,6 +19,7 @@ NAMES = {
 }  # fmt: skip
 """Options of `analyze` that choose among what a source contains, or name what is guessed."""
 
+SAMPLES = ("both", "csv", "parquet", "none")
 VENUES, FORMATS = ("iclr", "neurips", "icml", "nature", "poster"), ("pdf", "png", "svg")
 LEAST_INCHES, MOST_INCHES = 2, 60
 
@@ -31,6 +32,16 @@ def add_names(command: argparse.ArgumentParser) -> None:
 
 def names_of(options: argparse.Namespace) -> dict[str, str]:
     return {name: value for name in NAMES if (value := getattr(options, name)) is not None}
+
+
+def add_samples(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--samples",
+        choices=SAMPLES,
+        help="files with a row for each sample: samples.csv, half a kilobyte a sample, "
+        "samples.parquet, a third of that, or none; those of before that are not written are "
+        "removed (default: both up to a million samples, parquet alone above)",
+    )
 
 
 def add_clusters(*commands: argparse.ArgumentParser) -> None:
@@ -86,11 +97,20 @@ def add_source(command: argparse.ArgumentParser) -> None:
 
 def add_sharing(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("several machines, see docs/clusters.md")
+    group = group.add_mutually_exclusive_group()
     group.add_argument(
         "--shard",
         metavar="i/n",
         help="compute one of n parts, i from 0, and no report: `bvalign merge OUT` writes it when "
         "all are there, as of a SLURM array",
+    )
+    group.add_argument(
+        "--ray",
+        nargs="?",
+        const="auto",
+        metavar="ADDRESS",
+        help="compute on a Ray cluster that runs already, HOST:PORT; by default that of "
+        "RAY_ADDRESS, else the one that this machine is part of",
     )
 
 

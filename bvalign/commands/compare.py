@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from bvalign.atomic import write_atomic
+from bvalign.atomic import remove_left, write_atomic
 from bvalign.show.report import (
     compare_reports,
     comparison_figures,
@@ -28,6 +28,7 @@ def compare_runs(folders: Sequence[Path | str], out: Path | str) -> None:
     out, reports = Path(out), read_reports([Path(folder) for folder in folders])
     comparison = compare_reports(reports)
     out.mkdir(parents=True, exist_ok=True)
+    remove_left(out)
     write_atomic(out / "compare.json", (json.dumps(comparison, indent=1) + "\n").encode())
     rows = io.StringIO()
     csv.writer(rows, lineterminator="\n").writerows(csv_rows(comparison["runs"]))

@@ -7,6 +7,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,8 @@ class EnsembleCLI(LightningCLI):
     def fit(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
         """Trains the missing members pack by pack and writes the report."""
         refuse_coupling(self.trainer, sync_batchnorm=self._trainer_config()["sync_batchnorm"])
-        with signals_to(signal.default_int_handler), started_ranks(self.trainer.strategy):
+        ranks = started_ranks(self.trainer.strategy)
+        with signals_to(signal.default_int_handler), ranks, ExitStack() as self.held:
             self._train_and_report(model, datamodule)
 
     @told_in_one_line()
@@ -203,6 +205,7 @@ class EnsembleCLI(LightningCLI):
             "data": datamodule.identity(),
             "model": model.identity(),
             "trainer": trainer_identity(self._trainer_config()),
+            **self._predictions.identity(model.num_classes),
         }
 
     def _log_to(self, root: Path) -> None:
@@ -211,9 +214,11 @@ class EnsembleCLI(LightningCLI):
         config.default_root_dir = str(root)
         configured = self.config[self.subcommand].trainer.logger
         data, arch = self.datamodule.name, self.model.arch
-        self.loggers, self.wandb_lock = log_to_run(
+        self.loggers, lease = log_to_run(
             configured, config.logger, root, self.subcommand, (data, arch)
         )
+        if lease:
+            self.held.push(lease)
         config.logger = self.loggers or False
 
     def _report(self, run: RunDirectory, model: Ensemble) -> None:

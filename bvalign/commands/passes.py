@@ -87,7 +87,8 @@ def of_predictions(
         for values in (predictions.clusters, predictions.num_options, predictions.num_unseen)
     )
     index, weights = torch.from_numpy(predictions.index), predictions.weights
-    given = Given(index, predictions.notes, clusters, weights, num_options, num_unseen)
+    kept = predictions.kept and predictions.kept(0, 1).logits.shape[-1]
+    given = Given(index, predictions.notes, clusters, weights, num_options, num_unseen, kept)
     shape = (len(predictions.members), predictions.num_samples, predictions.num_classes)
     cut = Cut(partial(_range, predictions), shape, predictions.samples_per_range, done)
     kind = UnlabelledPass if predictions.target is None else LabelledPass
@@ -140,4 +141,5 @@ def _range(predictions: Predictions, number: int) -> Range:
         None if values is None else torch.from_numpy(values[start : start + logits.shape[1]])
         for values in (predictions.soft_labels, predictions.answers)
     )
-    return Range(start, logits, target, soft, answers)
+    top = predictions.kept and predictions.kept(start, start + logits.shape[1])
+    return Range(start, logits, target, soft, answers, top)

@@ -107,11 +107,13 @@ def describe(run: RunDirectory, samples: Samples, config: dict[str, Any]) -> lis
         The finished members.
     """
     done, problems = run.finished()
+    for member in done:  # of a process that was killed before it did so
+        run.member(member).remove_checkpoints()
     run.save_samples(samples)
     for line in (*(f"{problem}: trained again" for problem in problems), *samples.notes):
         print(line, file=sys.stderr)
     config["trainer"]["default_root_dir"] = str(run.root)
     config.pop("overwrite")  # a copy of the file must not remove anything
-    with one_at_a_time(run.root):
-        (run.root / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    with one_at_a_time(run.root) as fence:
+        fence.write(run.root / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
     return done

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
+from bvalign.atomic import remove_left
 from bvalign.commands.analyze import asked
 from bvalign.commands.passes import analyze_predictions
 from bvalign.commands.sharing import (
@@ -22,6 +23,7 @@ from bvalign.decisions.wrong_labels import REVIEW
 from bvalign.memory import return_freed_memory
 from bvalign.predictions import Names, open_predictions
 from bvalign.show.report import print_main_numbers, write_report
+from bvalign.show.report.sample_files import CSV, MOST_ROWS_OF_CSV, PARQUET
 
 ALONE = (0, 1)
 """Rank and number of processes of one that works alone."""
@@ -40,8 +42,9 @@ def analyze_and_report(
     names: Mapping[str, str] | None = None,
     options: Options = Options(),  # noqa: B008 (immutable)
     sources: object = None,
-    samples: bool = True,
+    samples: str | None = None,
     shards: int = 0,
+    ray: str | None = None,
 ) -> tuple[Analysis | UnlabelledAnalysis, Decisions] | None:
     """Analyses predictions, writes the report and prints the main numbers.
 
@@ -57,8 +60,9 @@ def analyze_and_report(
         names: of columns or arrays, by field of `Names`.
         options: what is asked of the analysis.
         sources: labelled predictions of the same members, as for `bvalign.analyze`.
-        samples: whether to write samples.csv.
+        samples: which files of samples to write, as for `write_report`.
         shards: number of those that must have computed all pieces; 0 to compute them here.
+        ray: address of a cluster of Ray that computes them; see `by_ray`.
 
     Returns:
         The analysis, and what answers each question; None in the other processes of torchrun.
@@ -71,9 +75,15 @@ def analyze_and_report(
     if place[0] == 0 and "read" in origin:
         print(f"{origin['source']}, read as {origin['format']}: {origin['read']}")
     _make_folder(out)
-    work = Work(predictions, source, out, shared=place[1] > 1)
+    together = place[1] > 1 or shards > 0 or ray is not None
+    work = Work(predictions, source, out, shared=together)
     if place[1] > 1 and not by_torchrun(work, place):
         return None
+    if ray is not None:
+        from bvalign.commands.on_ray import by_ray
+
+        given = {"source": source, "out": out, "clusters": clusters, "groups": groups}
+        by_ray(work, ray, given | {"names": vars(named)})
     if shards:
         check_all_there(work, shards)
     options = asked(options, (predictions, origin), sources, named, work.rest)
@@ -88,6 +98,11 @@ def analyze_and_report(
         print(decision)
     for line in _lists(decisions, out):
         print(line)
+    if samples is None and analysis.num_samples > MOST_ROWS_OF_CSV:
+        print(
+            f"samples: {out / PARQUET}; of more than {MOST_ROWS_OF_CSV:,} samples {CSV} is written "
+            "on request: --samples both"
+        )
     print(f"report: {out / 'report.html'}")
     return analysis, decisions
 
@@ -154,6 +169,7 @@ def _make_folder(out: Path) -> None:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
+        remove_left(out)
     except OSError as error:
         raise ValueError(
             f"{out} cannot be a folder for the report ({error.strerror}); `bvalign analyze "

@@ -43,15 +43,20 @@ class Reported:
             columns |= decision.columns()
         return columns
 
-    def report(self, out: Path | str, *, samples: bool = True) -> Path:
-        """Writes report.html, summary.json and samples.csv, as `bvalign analyze` does.
+    def report(self, out: Path | str, *, samples: str | None = None) -> Path:
+        """Writes report.html, summary.json and the samples, as `bvalign analyze` does.
 
         Args:
             out: a folder, created if missing.
-            samples: whether to write samples.csv.
+            samples: `both` samples.csv and samples.parquet, the default up to a million samples,
+                `csv`, `parquet`, the default above, or `none`; those of before that are not
+                written are removed.
 
         Returns:
             The path of report.html.
+
+        Raises:
+            ValueError: `samples` is none of these.
         """
         from bvalign.show.report import write_report
 

@@ -1,4 +1,4 @@
-"""One analysis by several processes: by torchrun, by shards that `bvalign merge` joins.
+"""One analysis by several processes: by torchrun, by shards that `bvalign merge` joins, by Ray.
 
 All of them write pieces into the folder `pieces` of the report, which must lie on a disk that all
 see. Whoever finds all pieces there writes the report, as a process does that works alone.
@@ -145,7 +145,7 @@ def remember(folder: Path, asked: Mapping[str, object], of: int) -> None:
     """
     path = folder / ASKED
     options = {name: getattr(asked["options"], name) for name in OF_USER}
-    content = _plain({**asked, "options": options, "shards": of})
+    content = plain({**asked, "options": options, "shards": of})
     if path.exists() and (before := _read(path)) != content:
         differ = [key for key in content | before if content.get(key) != before.get(key)]
         raise ValueError(
@@ -173,6 +173,15 @@ def remembered(out: Path) -> tuple[dict[str, object], int]:
     return asked, asked.pop("shards")
 
 
+def plain(value: object) -> object:
+    """Arguments as JSON has them, with paths from the root."""
+    if isinstance(value, Path):
+        return str(value.absolute())
+    if isinstance(value, Mapping):
+        return {name: plain(part) for name, part in value.items()}
+    return [plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
 def check_all_there(work: Work, of: int) -> None:
     """Checks that no shard is missing.
 
@@ -187,15 +196,6 @@ def check_all_there(work: Work, of: int) -> None:
             f"{work.folder}: {len(lost)} pieces are missing, or of predictions that have changed "
             f"since; run `bvalign analyze` with --shard {named}"
         )
-
-
-def _plain(value: object) -> object:
-    """Arguments as JSON has them, with paths from the root."""
-    if isinstance(value, Path):
-        return str(value.absolute())
-    if isinstance(value, Mapping):
-        return {name: _plain(part) for name, part in value.items()}
-    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _read(path: Path) -> dict[str, object]:

@@ -92,6 +92,7 @@ def train_members(
 
 def assign_members(run: RunDirectory, module: Ensemble, strategy: Strategy, work: Work) -> None:
     """Gives the module this rank's members of the work, with their failed attempts."""
+    run.work = work
     mine = strategy.global_rank if seats(strategy) > 1 else 0
     members = work.packs[mine] if mine < len(work.packs) else ()
     module.assign(members, {m: len(run.member(m).divergences()) for m in members})

@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bvalign.analysis.block_values import Leading
+from bvalign.analysis.leading import Leading
 from bvalign.analysis.summary import Analysis
 
 SPREAD = 0.3

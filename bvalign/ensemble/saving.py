@@ -14,6 +14,9 @@ from bvalign.ensemble.epoch_batches import batches_per_epoch
 from bvalign.ensemble.split_logits import SplitLogits, sound_rows, writes
 from bvalign.predictions import FinishedMember, RunDirectory
 
+CHECKED_ROWS = 1024
+"""Samples whose logits are checked at a time."""
+
 
 class SaveMembers(Callback):
     """Writes every member of a pack to the run directory once its pack is tested.
@@ -96,13 +99,16 @@ class SaveMembers(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves the members."""
         logits = self.logits.whole(trainer, pl_module)
-        failed = ~logits.isfinite().all(dim=(1, 2))
+        target = torch.from_numpy(trainer.datamodule.arrays.test_target)
+        failed = torch.tensor([not _all_finite(row) for row in logits])
         self._leave_out(trainer, pl_module, failed, trainer.max_epochs or 0, "logits")
         for row, member in enumerate(pl_module.members):
             history = self.history.pop(member, [])
             if member not in pl_module.diverged and writes(trainer):
                 weights = pl_module.pack.network_weights(member)
-                self.run.member(member).save(FinishedMember(logits[row], weights, history))
+                folder = self.run.member(member)
+                kept = folder.kept(logits[row], target)
+                folder.save(FinishedMember(kept, weights, history))
 
     def _refuse_short(self, trainer: Trainer, module: LightningModule, epochs: int) -> None:
         """Refuses members with fewer steps than `epochs` have; raised before anything is saved.
@@ -157,6 +163,11 @@ def suspects(trainer: Trainer) -> str:
         if type(callback).__module__.split(".")[0] not in ("bvalign", "lightning")
     ]
     return f"a callback ({', '.join(names)})" if names else "a callback or trainer.should_stop"
+
+
+def _all_finite(logits: Float[Tensor, "samples classes"]) -> bool:
+    """Checks part by part: masks of all logits would take as much memory as they do."""
+    return all(bool(part.isfinite().all()) for part in logits.split(CHECKED_ROWS))
 
 
 def _over_samples(

@@ -40,7 +40,9 @@ class SaveTrainLogits(Callback):
         if not writes(trainer):
             return
         num_samples = logits.shape[1]
+        target = torch.from_numpy(trainer.datamodule.arrays.train_target)
         for row, member in zip(logits, pl_module.members, strict=True):
             seen = np.zeros(num_samples, dtype=bool)
             seen[pl_module.streams.samples(member, num_samples)] = True
-            self.run.member(member).save_train(row, torch.from_numpy(seen))
+            folder = self.run.member(member)
+            folder.save_train(folder.kept(row, target), torch.from_numpy(seen))

@@ -52,6 +52,7 @@ def without_copies(predictions: Predictions, dtypes: Sequence[str]) -> Predictio
         predictions,
         weights=weights,
         read=lambda start, stop: predictions.read(start, stop)[kept],
+        kept=predictions.kept and (lambda *rows: predictions.kept(*rows).of_members(kept)),
         members=tuple(names[place] for place in kept),
         notes=(*predictions.notes, *notes),
     )

@@ -31,17 +31,19 @@ def damaged(path: Path, what: str, error: Exception) -> ValueError:
     return ValueError(f"{path}: not a complete {what} ({said}); {AGAIN}")
 
 
-def check_inflation(path: Path, packed: float, unpacked: int) -> None:
+def check_inflation(path: Path, unpacked: int, packed: int | None = None) -> None:
     """Refuses what would fill memory or disk, a small archive of nothing.
 
     Args:
         path: named in the message.
-        packed: bytes in the file; infinitely many of what is in memory.
-        unpacked: bytes that these become, so far or in all.
+        unpacked: bytes that it becomes, so far or in all.
+        packed: bytes of which these are made; by default those of the file.
 
     Raises:
         ValueError: they are too many.
     """
+    if packed is None:
+        packed = path.stat().st_size if unpacked > LARGE and path.is_file() else unpacked
     if unpacked > LARGE and unpacked > INFLATES * packed:
         raise ValueError(
             f"{path}: {packed} bytes unpack to over {unpacked // 2**20} MiB, as in an archive that "
@@ -59,10 +61,10 @@ def lines_of(path: Path, file: TextIO) -> Iterator[str]:
     Raises:
         ValueError: it is inflated, or a line has no end.
     """
-    packed, unpacked = path.stat().st_size, 0
+    unpacked = 0
     while line := file.readline(LONGEST_LINE):
         unpacked += len(line)
-        check_inflation(path, packed, unpacked)
+        check_inflation(path, unpacked)
         if len(line) == LONGEST_LINE:
             raise ValueError(f"{path}: a line has over {LONGEST_LINE} characters; {AGAIN}")
         yield line

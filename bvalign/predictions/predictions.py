@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int, Int64, UInt8
 from torch import Tensor
 
+from bvalign.top_k import TopK
+
 RANGE_BYTES = 2**21
 """Bytes of float64 logits per range: enough to keep the processor busy, few enough to cache."""
 
@@ -48,6 +50,8 @@ class Predictions:
             number judges it; None of other samples.
         sample_names: of samples that have names, not numbers, in the source; None otherwise.
         source: of which messages say what is wrong; empty if it has no name.
+        kept: (start, stop) -> the logits that are kept of these samples, which `read` completes;
+            None where those of all classes are.
     """
 
     read: Callable[[int, int], Float[Tensor, "members block classes"]]
@@ -69,6 +73,7 @@ class Predictions:
     num_unseen: Int64[np.ndarray, " samples"] | None = None
     sample_names: tuple[str, ...] | None = None
     source: str = ""
+    kept: Callable[[int, int], TopK] | None = None
 
     @property
     def num_samples(self) -> int:

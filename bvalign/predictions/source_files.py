@@ -13,8 +13,8 @@ OF_REPORT = {"summary.json", "samples.csv", "samples.parquet"}
 OF_REPORT |= {"abstain.json", "calibrate.json", "groups.json"}
 """Files of a report with such an ending: a report may be written beside predictions."""
 
-OF_RUN = ("samples*.npz", "members/*/*manifest.json")
-OF_RUN += ("members/*/logits*.safetensors", "members/*/train*.safetensors")
+OF_RUN = ("samples*.npz", "members/*/logits.safetensors", "members/*/train.safetensors")
+OF_RUN += ("members/*/logits/*", "members/*/train/*")
 
 OF_ZARR = {"zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"}
 """Metadata of groups and arrays; chunks are too many to list."""
@@ -37,7 +37,8 @@ def source_files(source: Path | str) -> list[Path]:
         own = [source.with_name(f"{source.stem}.{key}.npy") for key in ("labels", "index")]
         return sorted([source, *(file for file in own if file.is_file())])
     if (source / "run.json").is_file():
-        return sorted(file for pattern in OF_RUN for file in source.glob(pattern))
+        found = [file for pattern in OF_RUN for file in source.glob(pattern)]
+        return sorted(file for file in found if not file.name.startswith("."))
     return sorted(_of_folder(source, DEEPEST))
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from bvalign.analysis.block_values import leading
+from bvalign.analysis.leading import leading
 from bvalign.decisions.wrong_labels import wrong_labels
 
 MEMBERS, SAMPLES, CLASSES, MARGIN = 5, 1000, 8, 5.0

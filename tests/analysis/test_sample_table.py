@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bvalign.show.report.samples_csv import write_samples
+from bvalign.show.report.sample_files import write_samples
 from tests import reference_losses as reference
 from tests.analysed import analysed
 from tests.reference_losses import ensemble, mean, mp, pairs

@@ -250,7 +250,7 @@ def test_samples_are_the_same_with_and_without_labels(bvalign):
     assert "where models are over-confident" in said
     assert said.strip().endswith("report: b/report.html")
     files = {str(f.relative_to("b")) for f in Path("b").rglob("*") if f.is_file()}
-    assert files == {"summary.json", "samples.csv", "report.html"}
+    assert files == {"summary.json", "samples.csv", "samples.parquet", "report.html"}
     found, labelled = summary("b"), summary("a")
     assert (found["labels"], labelled["labels"], labelled["missing"]) == (False, True, [])
     missing = {entry["name"]: entry["reason"] for entry in found["missing"]}

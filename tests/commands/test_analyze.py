@@ -170,8 +170,10 @@ def test_the_report_is_that_of_the_command_line(bvalign, labels):
     for summary in (ours, theirs):
         summary.pop("provenance"), summary["data"].pop("name")
     assert ours == theirs
-    result.report("ours/deep", samples=False)
-    assert not Path("ours/deep/samples.csv").exists()
+    result.report("ours/deep", samples="parquet")
+    assert [f.name for f in Path("ours/deep").glob("samples.*")] == ["samples.parquet"]
+    with pytest.raises(ValueError, match="one of both, csv, parquet, none, got False"):
+        result.report("ours/deep", samples=False)
 
 
 def test_the_plot_is_the_scatter_of_the_report():

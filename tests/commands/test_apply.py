@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from tests.ensembles import mixed_ensemble, save_npz
 
@@ -42,6 +43,10 @@ def test_a_rule_is_written_and_applied(bvalign, report, capsys):
     for name in ("index", "prediction", "accepted", "label"):
         assert [row[name] for row in applied] == [row[name] for row in table]
     assert {row["accepted"] for row in applied} == {"0", "1"}
+    bvalign("apply", report / "abstain.json", "old.npz", "--out", "accepted.parquet")
+    columns = parquet.read_table("accepted.parquet").to_pydict()
+    assert list(columns) == list(applied[0])
+    assert columns["doubt"] == [float(row["doubt"]) for row in applied]
 
 
 def test_without_labels_the_fraction_accepted_is_all(bvalign, report, capsys):

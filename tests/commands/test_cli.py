@@ -28,6 +28,7 @@ SIX = ("--model.members=6", "--model.pack_size=4")
 FILES = {
     "summary.json",
     "samples.csv",
+    "samples.parquet",
     "report.html",
     "groups.json",
     "abstain.json",
@@ -361,15 +362,15 @@ def test_the_live_metric_is_what_users_import():
 
 
 @pytest.mark.usefixtures("without_figures")
-def test_without_samples_there_is_no_csv(bvalign, fit):
+def test_files_of_samples_are_those_that_are_asked_for(bvalign, fit):
     fit("--model.members=2")
     root = Path("runs/digits-mlp")
-    bvalign("analyze", root, "--out", "out", "--no-samples")
+    bvalign("analyze", root, "--out", "out", "--samples", "none")
     assert files("out") >= {"summary.json", "report.html"}
-    assert not Path("out/samples.csv").exists()
+    assert not list(Path("out").glob("samples.*"))
     assert (root / "samples.csv").exists()
-    bvalign("report", root, "--no-samples")  # an old one would not belong to this summary
-    assert not (root / "samples.csv").exists()
+    bvalign("report", root, "--samples", "parquet")  # an old one would not belong to this summary
+    assert [path.name for path in root.glob("samples.*[tv]")] == ["samples.parquet"]
 
 
 @pytest.mark.usefixtures("without_figures")

@@ -1,5 +1,6 @@
-"""`configs/slurm.sbatch` gives every rank a GPU of its own; SLURM is imitated by its variables."""
+"""Files for `sbatch`: each rank has its GPU, each job its shard; SLURM's variables stand for it."""
 
+import os
 import re
 import shlex
 from unittest import mock
@@ -9,6 +10,7 @@ import torch
 
 from bvalign.commands.trainers import make_trainer
 from tests import ROOT
+from tests.processes import run_process
 
 SBATCH = (ROOT / "configs" / "slurm.sbatch").read_text()
 CUDA = "lightning.{}.accelerators.cuda.num_cuda_devices"
@@ -61,3 +63,15 @@ def test_the_file_has_two_examples_and_passes_its_tasks_to_the_trainer():
     assert [("--array" in example) for example in EXAMPLES] == [False, True]
     assert '--trainer.devices="${SLURM_NTASKS_PER_NODE' in SBATCH
     assert '--trainer.num_nodes="${SLURM_NNODES' in SBATCH
+
+
+def test_every_job_of_an_array_analyses_its_shard(tmp_path):
+    (tmp_path / "python").write_text('#!/bin/sh\necho "$OMP_NUM_THREADS $*"\n')
+    (tmp_path / "python").chmod(0o755)
+    job = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_ARRAY_TASK_ID": "3"}
+    job |= {"SLURM_ARRAY_TASK_COUNT": "16", "SLURM_CPUS_PER_TASK": "4"}
+    command = ["bash", ROOT / "configs" / "analyze.sbatch", "a b.npz", "out", "--max-error=0.1"]
+    shard = "-m bvalign analyze a b.npz --out out --shard 3/{} --max-error=0.1\n"
+    assert run_process(command, env=job).stdout == "4 " + shard.format(16)
+    again = job | {"SLURM_ARRAY_TASK_COUNT": "1", "SHARDS": "8"}
+    assert run_process(command, env=again).stdout == "4 " + shard.format(8)

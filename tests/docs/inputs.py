@@ -21,6 +21,12 @@ def predictions(*names, labels=True, samples=SAMPLES):
         np.savez(name, logits=logits[:, rows], **arrays)
 
 
+def report(bvalign):
+    """Writes predictions and their report."""
+    predictions("predictions.npz")
+    bvalign("analyze", "predictions.npz", "--out", "out")
+
+
 def with_groups(name, groups):
     """Writes predictions, and a table with a column of two sites."""
     predictions(name)

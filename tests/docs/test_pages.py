@@ -16,6 +16,8 @@ GIVEN = {
     "README.md": lambda _: inputs.predictions("predictions.npz"),
     "docs/report.md": lambda bvalign: inputs.runs(bvalign, "digits-cnn", "digits-mlp"),
     "docs/predictions.md": lambda _: inputs.tables(),
+    "docs/clusters.md": lambda _: inputs.predictions("predictions.npz"),
+    "docs/summary.md": inputs.report,
     "docs/decisions/members.md": lambda _: inputs.predictions("predictions.npz"),
     "docs/decisions/systematic.md": lambda _: inputs.with_groups("predictions.npz", "groups.csv"),
     "docs/decisions/wrong_labels.md": lambda _: inputs.predictions("predictions.npz"),

@@ -6,6 +6,7 @@
         unlabelled.npz     logits alone
         weighted.npz       members that count differently and have names; samples out of order
         votes.npz          integer votes
+        two-classes.npz    logits of two classes
         one.csv            probabilities of one member
         three/             a folder of three members
         digits/            a finished run: 6 members in packs of 2
@@ -15,7 +16,7 @@
                            they lie, with the summaries of their time (schema 1)
     cases.json             the commands
 
-Inputs, runs and numbers were written by commit 55569e3 (run.json names it).
+Inputs, runs and numbers were written by commit 55569e3 (run.json names it); two-classes is younger.
 
     python tests/golden/make.py expected     numbers that have moved on purpose: lists old and new
     python tests/golden/make.py inputs       all of it anew; old runs no longer prove that runs of
@@ -90,6 +91,8 @@ def make_predictions() -> None:
     )
     logits, labels = _ensemble(12, 240, 5, seed=3, noise=4.0)
     np.savez(INPUTS / "votes.npz", votes=logits.argmax(axis=-1).astype(np.int16), labels=labels)
+    logits, labels = _ensemble(8, 120, 2, seed=6)
+    np.savez(INPUTS / "two-classes.npz", logits=logits, labels=labels)
     logits, labels = _ensemble(1, 60, 3, seed=4)
     _write_probabilities(INPUTS / "one.csv", logits[0].astype(np.float64), labels)
     logits, labels = _ensemble(3, 60, 4, seed=5)

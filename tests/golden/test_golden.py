@@ -1,13 +1,12 @@
 """Stored predictions give the stored numbers, and stored runs go on; `make.py` made both.
 
 Only the command line is used, so that the rooms behind it may be moved. What is computed from
-stored predictions must agree to 1e-10: processors differ in the last digits. Emulated (no vector
-instructions, AVX2 and AVX-512 in torch, MKL, OpenBLAS and NumPy), they differed by 2e-12 at most,
-but for LOOSER and LEFT_OUT. `two_commits.py` compares bit by bit on one machine.
+stored predictions must agree to 1e-10: processors and versions differ in the last digits.
+`test_processors.py` emulates some, docs/versions.md says which versions were tried, and
+`two_commits.py` compares bit by bit on one machine.
 """
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -47,13 +46,6 @@ DIFFERENCE_COLUMNS = (
 """Differences of numbers of order one, which cancel to as little as 1e-16. All other columns keep
 their digits however small they are (squared biases of 1e-20 are stored), and have no floor."""
 
-LOOSER = {"collapse.slope_population": 1e-8}
-"""The grid that it is interpolated on is made in float32: 2e-10 between emulated processors."""
-
-LEFT_OUT = {"votes": r"alignment_over_members\.\w+\.\w+\.2\."}
-"""Values that differ between processors and that `two_commits.py` alone compares: what two members
-vote is one point, through which a line has a slope of one or none, as its sums are rounded."""
-
 STEPS_LEFT = 2 * 6 * 15 - 37
 """Of the stopped run: two packs of six epochs of 15 batches, one of which has made 37 steps."""
 
@@ -64,7 +56,7 @@ that went on without their momentum by 6, and two members differ by 14 and more.
 
 def assert_as_stored(case, stored, folder, *names):
     """Compares files of two folders, and lists all that differs."""
-    found = {name: _differences(case, stored / name, folder / name) for name in names}
+    found = {name: _differences(stored / name, folder / name) for name in names}
     lists = [f"{case}/{name}\n{listing(there)}" for name, there in found.items() if there]
     if lists:
         pytest.fail(
@@ -74,9 +66,9 @@ def assert_as_stored(case, stored, folder, *names):
         )
 
 
-def _differences(case, old, new):
-    def same_value(key, before, after):
-        return close(before, after, relative=LOOSER.get(key, RELATIVE), floor=SUMMARY_FLOOR)
+def _differences(old, new):
+    def same_value(_key, before, after):
+        return close(before, after, relative=RELATIVE, floor=SUMMARY_FLOOR)
 
     def same_cell(key, before, after):
         floor = DIFFERENCES_FLOOR if key.split(".")[0] in DIFFERENCE_COLUMNS else 0.0
@@ -88,16 +80,7 @@ def _differences(case, old, new):
             for file in (old, new)
         ]
         return differences(*cells, same_cell)
-    nothing = "(?!)"
-    left_out = re.compile(LEFT_OUT.get(case, nothing))
-    values = [
-        {
-            k: v
-            for k, v in read_json(file, HOW_IT_WAS_MADE + ANSWERS).items()
-            if not left_out.search(k)
-        }
-        for file in (old, new)
-    ]
+    values = [read_json(file, HOW_IT_WAS_MADE + ANSWERS) for file in (old, new)]
     return differences(*values, same_value)
 
 

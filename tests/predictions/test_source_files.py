@@ -22,11 +22,12 @@ def test_a_file_is_read_with_what_is_its_own(tmp_path):
 
 def test_of_a_run_it_is_what_members_predict(tmp_path):
     folder = "members/0001/"
-    wanted = [f"{folder}{name}" for name in ("logits-0.safetensors", "manifest.json")]
+    wanted = [f"{folder}logits/{name}" for name in ("00000.safetensors", "manifest.json")]
     wanted = [*wanted, "members/0000/logits.safetensors", "members/0000/train.safetensors"]
     wanted += ["samples-train.npz", "samples.npz"]
     others = ("run.json", "summary.json", "samples.csv", "pieces/0.safetensors", "run.lock")
     make(tmp_path, *wanted, *others, f"{folder}weights.safetensors", f"{folder}history.csv")
+    make(tmp_path, f"{folder}logits/.00001.safetensors.7.tmp")
     assert found(tmp_path, tmp_path) == sorted(wanted)
 
 

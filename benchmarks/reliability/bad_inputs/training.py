@@ -29,7 +29,7 @@ CONFIGS = {
     "a network called after a path": "model:\n  arch: ../../evil\n",
     "a network that is a call": "model:\n  arch: os.system\n",
     "unknown data": "data: Nothing\n",
-    "data that are a call": "data:\n  class_path: os.system\n  init_args: {command: touch canary}\n",
+    "data that are a call": "data:\n  class_path: os.system\n  init_args: {command: touch x}\n",
     "data of a path": "data: ../../evil.py\n",
     "a tag that calls": "model: !!python/object/apply:os.system ['touch canary']\n",
     "a tag of an object": "model: !!python/object:os.PathLike {}\n",

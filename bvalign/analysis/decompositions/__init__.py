@@ -46,6 +46,7 @@ from bvalign.analysis.decompositions.squared_loss import (
     label_noise,
     moments,
     moments_of,
+    pair_products,
     residual,
     softmax,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "moments",
     "moments_of",
     "noise_of",
+    "pair_products",
     "residual",
     "soft_labels_of",
     "softmax",

@@ -1,6 +1,7 @@
 """Means over samples with intervals over samples and members."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -10,9 +11,11 @@ from bvalign.analysis.groups.left_out import LeftOut, left_out_variance
 from bvalign.analysis.intervals import (
     SAMPLES_ALONE,
     Estimate,
+    Interval,
     Spread,
     estimate,
     samples_variance,
+    within,
 )
 
 LEAST_GROUPS = 3
@@ -29,6 +32,7 @@ class MemberPart:
         left_out: sums over all samples of statistics without each group of members.
         num_samples: N.
         clusters: of the samples; None if they are independent.
+        bounds: of means that are known no better, by name.
     """
 
     def __init__(
@@ -37,10 +41,11 @@ class MemberPart:
         left_out: LeftOut,
         num_samples: int,
         clusters: Int[Tensor, " samples"] | None = None,
+        bounds: Mapping[str, Interval] = MappingProxyType({}),
     ) -> None:
         self._rows = {name: row for row, name in enumerate(names)}
         self._totals, self._both = left_out.total / num_samples, left_out.both / num_samples**2
-        self.clusters = clusters
+        self.clusters, self._bounds = clusters, bounds
 
     def mean(self, name: str, column: Column) -> Estimate:
         """Mean of a statistic with its intervals.
@@ -58,13 +63,14 @@ class MemberPart:
             row = self._rows[name]
             members = float(left_out_variance(self._totals[row]))
             spread = Spread(samples, units, members, float(self._both[row]), groups)
-        return estimate(
+        found = estimate(
             float(values.mean()),
             spread,
             unit.kind,
             magnitude=float(values.abs().mean()),
             without_members=SAMPLES_ALONE if groups < LEAST_GROUPS else NOT_LEFT_OUT,
         )
+        return found if name not in self._bounds else within(found, self._bounds[name])
 
     def without(self, name: str) -> tuple[Float[Tensor, " groups"], float]:
         """Mean of a statistic without each group, none with fewer than three, and V_b."""

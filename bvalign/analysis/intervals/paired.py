@@ -26,10 +26,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from jaxtyping import Float, Int
-from scipy.special import stdtrit
 from torch import Tensor
 
 from bvalign.analysis.intervals.estimate import Estimate, Interval
+from bvalign.analysis.intervals.student import t_quantile
 from bvalign.analysis.intervals.two_way import samples_variance
 
 
@@ -135,7 +135,7 @@ class Difference(NamedTuple):
         )
 
     def _around(self, variance: float, freedom: float) -> Interval:
-        half = float(stdtrit(freedom, 0.975)) * math.sqrt(variance)
+        half = t_quantile(freedom) * math.sqrt(variance)
         return max(self.value - half, self.least), min(self.value + half, -self.least)
 
 

@@ -22,16 +22,18 @@ import math
 
 import torch
 from jaxtyping import Float, Int
-from scipy.special import stdtrit
 from torch import Tensor
 
 from bvalign.analysis.decompositions import Kind
 from bvalign.analysis.intervals.estimate import Estimate, Interval, Spread
+from bvalign.analysis.intervals.student import t_quantile
 
 LEAST_MEMBERS = 3
 """Fewest members with a variance when one is left out."""
 
 SAMPLES_ALONE = "over samples alone: an interval over members needs three of them"
+
+UNBOUNDED = "the logits that are kept do not bound it: a member does not keep the label"
 
 
 def samples_variance(
@@ -111,7 +113,7 @@ def estimate(
         return Estimate(value, reason="one independent sample has no variance: no interval")
 
     def around(variance: float, freedom: float) -> Interval:
-        quantile = float(stdtrit(freedom, 0.975))
+        quantile = t_quantile(freedom)
         if kind == "proportion":
             return _wilson(value, variance, quantile, units)
         half = quantile * math.sqrt(variance)
@@ -149,6 +151,20 @@ def stretched(number: Estimate, below: float, above: float) -> Estimate:
     return number._replace(
         interval=longer(number.interval), interval_members=longer(number.interval_members)
     )
+
+
+def within(number: Estimate, bounds: Interval) -> Estimate:
+    """Extends all intervals of a number that is known only to lie within bounds.
+
+    Args:
+        number: with its intervals.
+        bounds: around its value; where one is infinite, there is no interval.
+    """
+    below, above = (end - number.value for end in bounds) if number.value is not None else (0, 0)
+    if not math.isfinite(above - below):
+        return Estimate(number.value, reason=UNBOUNDED)
+    longer = (ends and (ends[0] + below, ends[1] + above) for ends in number[1:4])
+    return number._replace(**dict(zip(Estimate._fields[1:4], longer, strict=True)))
 
 
 def _wilson(p: float, variance: float, quantile: float, units: int) -> Interval:

@@ -15,6 +15,9 @@ Points = Float[Tensor, " points"] | Float[Tensor, "replicates points"]
 ROUNDING = 1e-28
 """Largest ratio of the variance of members that agree to rounding to their squared bias."""
 
+EQUAL = 1e-13
+"""Largest ratio of the variance of coordinates that are equal to rounding to their mean square."""
+
 Numbers = dict[str, Float[Tensor, " replicates"]]
 """Name of a number -> its value for each row of replicate weights."""
 
@@ -55,9 +58,16 @@ class LineSums(NamedTuple):
     yy: Float[Tensor, " sets"]
 
     def cloud(self) -> Cloud:
-        """Moments of each set; NaN without points."""
+        """Moments of each set; NaN without points, and zero along an axis where all are equal."""
         x, y, xx, xy, yy = (part / self.count for part in self[1:])
-        return Cloud(x, y, xx - x * x, xy - x * y, yy - y * y)
+        of_x, of_y = xx - x * x, yy - y * y
+        return Cloud(
+            x,
+            y,
+            xx=torch.where(of_x <= EQUAL * xx, 0.0, of_x),
+            xy=xy - x * y,
+            yy=torch.where(of_y <= EQUAL * yy, 0.0, of_y),
+        )
 
 
 def has_logs(

@@ -23,11 +23,11 @@ from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Int
-from scipy.special import expit, logit, stdtrit
+from scipy.special import expit, logit
 from torch import Tensor
 
 from bvalign.analysis.groups import member_groups
-from bvalign.analysis.intervals import Estimate, Spread, estimate
+from bvalign.analysis.intervals import Estimate, Spread, estimate, t_quantile
 from bvalign.decisions.without_labels.methods import Labelled, Numbers, labelled
 from bvalign.decisions.without_labels.values import (
     BLOCKS,
@@ -127,7 +127,7 @@ def widened(number: Estimate, name: str, scale: tuple[float, int]) -> Estimate:
     if number.value is None or number.quoted_interval is None:
         return number
     s, freedom = scale
-    extra, centre = float(stdtrit(freedom, 0.975)) * s, on_scale(number.value, name)
+    extra, centre = t_quantile(freedom) * s, on_scale(number.value, name)
     low, high = (on_scale(end, name) - centre for end in number.quoted_interval)
     most = 1.0 if name in RATES else LARGEST
     below = most * float(expit(centre - math.hypot(low, extra)))

@@ -25,8 +25,10 @@ from bvalign.predictions.checks.side_arrays import (
     member_weights_note,
 )
 from bvalign.predictions.checks.strings import with_plain_text
+from bvalign.predictions.checks.top_k import checked_top
 from bvalign.predictions.copies import without_copies
 from bvalign.predictions.predictions import Predictions, name_members
+from bvalign.predictions.scores.mapped import Rows
 from bvalign.predictions.scores.names import shorten
 from bvalign.predictions.scores.scores import Scores
 
@@ -52,8 +54,8 @@ def to_predictions(
         ValueError: shapes, labels, ids, probabilities or votes are not what they must be.
     """
     _check_shape(scores)
-    scores = _with_given(with_options(with_plain_text(scores)), clusters_file, groups)
-    scores = as_meant(scores, task)
+    scores = with_options(with_plain_text(checked_top(scores)))
+    scores = as_meant(_with_given(scores, clusters_file, groups), task)
     predictions = _checked(scores, clusters_file)
     if scores.unlabelled is None:
         return predictions
@@ -66,25 +68,24 @@ def _checked(scores: Scores, clusters_file: Path | None) -> Predictions:
     num_members, num_samples = scores.shape[:2]
     members = _ids(scores, "members", scores.members, num_members).tolist()
     index = _ids(scores, "index", _common(scores, "index", _index(scores), members), num_samples)
-    order = np.argsort(index, kind="stable")
+    order, named = np.argsort(index, kind="stable"), scores.sample_names
     in_order = bool((order == np.arange(num_samples)).all())
     clusters = find_clusters(scores.clusters, clusters_file, order)
     groups, groups_note = find_groups(scores.path, scores.groups, order)
-    named = scores.sample_names
-    labels = scores.labels
-    if labels is not None:
-        labels = _common(scores, "labels", labels, members)
+    labels = None if scores.labels is None else _common(scores, "labels", scores.labels, members)
     check_options_of_labels(scores, labels)
     if scores.key == "votes":
         voted, notes = _check_votes(scores, labels)
         num_classes = max(scores.num_classes, voted)
     else:
         num_classes = scores.shape[2]
-        probs = scores.key == "probs"
-        notes = _check_probs(scores, members) if probs else _precision_note(scores)
+        notes = _check_probs(scores, members) if scores.key == "probs" else _precision_note(scores)
+
+    def rows(start: int, stop: int) -> Rows:
+        return slice(start, stop) if in_order else order[start:stop]
 
     def read(start: int, stop: int) -> Float[Tensor, "members block classes"]:
-        block = scores.take(slice(start, stop) if in_order else order[start:stop])
+        block = scores.take(rows(start, stop))
         if scores.key == "votes":
             minus_infinity = torch.full((*block.shape, num_classes), -torch.inf)
             return minus_infinity.scatter(-1, block.unsqueeze(-1).long(), 0.0)
@@ -106,6 +107,7 @@ def _checked(scores: Scores, clusters_file: Path | None) -> Predictions:
         soft_labels=None if scores.soft_labels is None else scores.soft_labels[order],
         answers=None if scores.answers is None else scores.answers[order],
         sample_names=None if named is None else tuple(named[order].tolist()),
+        kept=scores.kept and (lambda *ends: scores.kept(rows(*ends))),
         **check_shown(scores.path, _with_names(scores), order, num_classes),
     )
     return predictions if scores.key == "votes" else without_copies(predictions, scores.dtypes)
@@ -115,8 +117,7 @@ def _with_given(scores: Scores, clusters_file: Path | None, groups: object) -> S
     """Adds clusters and groups that are given beside the scores."""
     index = _index(scores)
     samples = index[0] if index.ndim == 2 else index
-    if scores.sample_names is not None:
-        samples = scores.sample_names
+    samples = samples if scores.sample_names is None else scores.sample_names
     return replace(
         scores,
         clusters=read_clusters(scores.path, scores.clusters, clusters_file, samples),
@@ -228,10 +229,7 @@ def _check_votes(
         lowest, highest = min(lowest, int(votes.min())), max(highest, int(votes.max()))
         agreed += int((votes == votes[0]).all(dim=0).sum())
     if lowest < 0:
-        raise ValueError(
-            f"{scores.path}: votes are class ids from 0 on, got {lowest}; leave out "
-            "samples without a vote"
-        )
+        raise ValueError(f"{scores.path}: votes are class ids from 0 on, got {lowest}; omit them")
     if labels is None:
         return highest + 1, (
             "votes: each counts as probability one, so uncertainty is zero, confidence is the "

@@ -31,7 +31,7 @@ def as_meant(scores: Scores, task: str | None = None) -> Scores:
     if scores.key == "votes":
         scores = _with_classes_that_occur(scores)
     else:
-        scores = _with_kind(scores)
+        scores = scores if scores.kept else _with_kind(scores)
         if scores.shape[2] == 1:
             scores = _with_both_classes(scores)
         scores = _hard_as_votes(scores)
@@ -79,6 +79,8 @@ def _of_task(scores: Scores, task: str | None) -> Scores:
                 f"{scores.path}: --task {task} needs labels (samples, tasks) that are each 0 or 1"
             )
         return scores
+    if scores.kept is not None:
+        raise ValueError(f"{scores.path}: top-k logits have no tasks; save the logits of all")
     names = scores.shown.get("class_names", np.arange(labels.shape[1])).astype(str).tolist()
     if task not in names:
         raise ValueError(
@@ -152,6 +154,7 @@ def _hard_as_votes(scores: Scores) -> Scores:
     return replace(
         scores,
         key="votes",
+        kept=None,
         shape=scores.shape[:2],
         dtypes=("int64",),
         take=lambda rows: scores.take(rows).argmax(dim=-1),

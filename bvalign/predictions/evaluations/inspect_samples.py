@@ -116,7 +116,7 @@ def _samples(path: Path) -> Iterator[dict[str, object]]:
 
 
 def _unpack(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    check_inflation(path, info.compress_size, info.file_size)
+    check_inflation(path, info.file_size, info.compress_size)
     if info.compress_type != ZSTD:
         return archive.read(info)
     with path.open("rb") as file:

@@ -13,13 +13,16 @@
     seed1.csv              any other format, with what belongs to the member
     3/logits.npy           the same in a folder for each run
 
-Instead of members, a folder may hold `logits.npy`, `probs.npy` or `votes.npy` of all of them. Ids
-are numbers if all names are.
+Instead of members, a folder may hold `logits.npy`, `probs.npy` or `votes.npy` of all of them, the
+arrays of top-k logits, see `scores/top_k.py`, or `manifest.json` and the files that it names, see
+`manifest.py`. Ids are numbers if all names are.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from bvalign.predictions.checks.strings import file_name
 from bvalign.predictions.damage import check_file
@@ -27,6 +30,7 @@ from bvalign.predictions.readers.formats import COMPRESSED, READ, find_reader
 from bvalign.predictions.readers.ranks import join_ranks
 from bvalign.predictions.scores.arrays import scores_of_arrays
 from bvalign.predictions.scores.held import Array, held
+from bvalign.predictions.scores.manifest import MANIFEST, read_manifest
 from bvalign.predictions.scores.mapped import open_npy
 from bvalign.predictions.scores.names import (
     KINDS,
@@ -38,7 +42,9 @@ from bvalign.predictions.scores.names import (
 )
 from bvalign.predictions.scores.numbers import as_numbers
 from bvalign.predictions.scores.scores import SHOWN, Scores
+from bvalign.predictions.scores.shards import open_shards
 from bvalign.predictions.scores.stack import stack_members
+from bvalign.predictions.scores.top_k import TOP
 
 SHARED = (*LABEL, "index", "weights", "clusters", "num_options", *SHOWN)
 """Names of files that belong to all members."""
@@ -49,10 +55,10 @@ OWN = (".labels", ".index")
 INDICES = "batch_indices"
 """Begin of names under which Lightning's documentation keeps the order of samples of a rank."""
 
-ARRAYS, TABLES = ("npz", "npy", "safetensors", "torch"), ("csv", "parquet", "jsonl")
+ARRAYS, TABLES = ("npz", "npy", "safetensors", "torch", "zarr"), ("csv", "parquet", "jsonl")
 """Formats of members. Where there are arrays, a table beside them is no member."""
 
-OF_REPORT = {"summary.json", "samples.csv"}
+OF_REPORT = {"summary.json", "samples.csv", "samples.parquet"}
 """Files of a report that have the ending of predictions."""
 
 
@@ -65,9 +71,12 @@ def open_folder(folder: Path, names: Names) -> Scores:
     files = sorted(file for file in folder.iterdir() if not file.name.startswith((".", "_")))
     of_all = [file for file in files if _is_shared(file) and file.is_file()]
     shared = {f.stem.lower(): _open_shared(f) for f in of_all if f.suffix in (".npy", ".txt")}
-    named = {file.stem: _open_shared(file) for file in files if _is_named_array(file)}
+    sharded = _sharded(folder)
+    named = sharded or {file.stem: _open_shared(file) for file in files if _is_named_array(file)}
     unread = [file for file in of_all if file.suffix not in (".npy", ".txt")]
     if named:
+        if sharded:
+            files = [f for f in files if f.name != MANIFEST and f.suffix != ".safetensors"]
         others = [f for f in files if find_reader(f) and f not in of_all and f.stem not in named]
         scores = scores_of_arrays(folder, named | shared, names)
         return replace(scores, notes=(*scores.notes, *_not_used([*others, *unread])))
@@ -104,6 +113,15 @@ def open_folder(folder: Path, names: Names) -> Scores:
     return replace(joined, labels=labels, notes=(*notes, *joined.notes))
 
 
+def _sharded(folder: Path) -> dict[str, Array]:
+    """Opens the files that a manifest names as one array; nothing if there is no manifest."""
+    if not (folder / MANIFEST).exists():
+        return {}
+    manifest = read_manifest(folder / MANIFEST)
+    name, scores = open_shards(manifest)
+    return {name: scores, "members": held(np.array(manifest.members))}
+
+
 def _plain(file: Path) -> Path:
     return file.with_suffix("") if file.suffix.lower() in COMPRESSED else file
 
@@ -131,6 +149,8 @@ def _members(files: Sequence[Path]) -> list[Path]:
 
 def _open_member(file: Path, names: Names) -> Scores:
     """Opens a file, or the one that a folder holds."""
+    if (file / MANIFEST).exists():
+        return open_folder(file, names)
     if file.is_dir() and not find_reader(file):
         inside = _predictions_in(file)
         if len(inside) > 1:
@@ -154,7 +174,7 @@ def _is_shared(file: Path) -> bool:
 
 
 def _is_named_array(file: Path) -> bool:
-    return file.suffix == ".npy" and file.stem.lower() in KINDS
+    return file.suffix == ".npy" and file.stem.lower() in (*KINDS, *TOP)
 
 
 def _open_shared(file: Path) -> Array:

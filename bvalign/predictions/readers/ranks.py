@@ -52,6 +52,8 @@ def join_ranks(path: Path, parts: Mapping[str, Scores]) -> Scores | None:
 
 
 def _join(path: Path, ordered: list[Scores]) -> Scores:
+    if any(part.kept is not None for part in ordered):
+        raise ValueError(f"{path}: ranks with top-k logits are not joined; save one file of each")
     world = len(ordered)
     sizes = np.array([part.shape[1] for part in ordered])
     if sizes.max() > sizes.min() + 1 or (np.diff(sizes) > 0).any():

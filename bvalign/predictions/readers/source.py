@@ -1,12 +1,13 @@
 """Scores of anything people give: a path of any format, or what Python holds."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from bvalign.predictions.damage import check_file
 from bvalign.predictions.readers.folder import open_folder
 from bvalign.predictions.readers.formats import READ, find_reader
 from bvalign.predictions.scores.names import Names
 from bvalign.predictions.scores.scores import Scores
+from bvalign.predictions.scores.zarr_group import open_zarr
 
 
 def open_scores(path: Path, names: Names) -> tuple[Scores, str]:
@@ -30,3 +31,16 @@ def open_scores(path: Path, names: Names) -> tuple[Scores, str]:
             "np.savez('predictions.npz', logits=logits, labels=labels) does"
         )
     return reader.open(path, names), reader.name
+
+
+def open_url(url: str, names: Names) -> tuple[Scores, str]:
+    """Opens the scores of an object store; gives the name of the format, too.
+
+    Args:
+        url: of a Zarr group, as in `s3://bucket/predictions.zarr`.
+        names: given by the user.
+
+    Raises:
+        ValueError: there is no such group, or it does not hold what it must.
+    """
+    return open_zarr(Path(PurePosixPath(url).name), names, url), "zarr"

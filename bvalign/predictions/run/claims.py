@@ -1,51 +1,38 @@
-"""Locks on packs and one plan for all, so that any number of processes can train one run.
-
-A lock is the operating system's lock on `packs/003.lock`, which is released when its owner dies,
-however that happens. Some shared file systems do not pass such locks on to other machines; there
-the owner's heartbeat counts: it rewrites `packs/003.owner` every few seconds, and an owner on
-another machine whose file does not change is dead. No clocks are compared.
-"""
+"""What the processes that train one run agree on: who trains what, and by which plan."""
 
 import json
-import os
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from filelock import FileLock, Timeout
-
-from bvalign.atomic import write_atomic
-
-BEAT = 10.0
-"""Seconds between two heartbeats; an owner on another machine that misses three is dead."""
+from bvalign.predictions.run.fence import Fence
+from bvalign.predictions.run.lease import Lease
 
 
 @contextmanager
-def one_at_a_time(root: Path | str) -> Iterator[None]:
-    """Locks the run, for what only one process may do at a time; creates the directory.
+def one_at_a_time(root: Path | str) -> Iterator[Fence]:
+    """Leases the run, for what only one process may do at a time; creates the directory.
+
+    Yields:
+        What files are written through, so that a process that is not the one any more writes none.
 
     Raises:
         OSError: the directory cannot be written.
     """
-    path = Path(root) / "run.lock"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
-        lock.acquire()
+        lease = Lease(Path(root) / "locks" / "run.lock")
+        while not lease.acquire():
+            time.sleep(0.05)
     except OSError as error:
+        cause = error.__cause__ or error
         raise OSError(
-            f"{root} cannot be written ({error.strerror or error}); choose another "
+            f"{root} cannot be written ({cause.strerror or cause}); choose another "
             "--trainer.default_root_dir"
         ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+    with lease:
+        yield lease.fence
 
 
 class Work(NamedTuple):
@@ -53,6 +40,12 @@ class Work(NamedTuple):
 
     packs: tuple[tuple[int, ...], ...]  # members of each process; empty if no pack is free
     step: int  # optimizer steps that all of them have completed
+    fences: tuple[Fence, ...] = ()  # of the lease of each pack
+
+    def fence(self, member: int) -> Fence:
+        """What the files of a member are written through; a plain one if it is no work here."""
+        pairs = zip(self.packs, self.fences, strict=True)
+        return next((fence for pack, fence in pairs if member in pack), Fence())
 
     @property
     def members(self) -> tuple[int, ...]:
@@ -79,86 +72,6 @@ def in_step(offers: Sequence[Offer]) -> tuple[list[Offer], int]:
         if not chosen or max(common) or not max(shared):
             chosen, shared = [*chosen, offer], common
     return chosen, max(shared)
-
-
-class PackLock:
-    """The right to train one pack, held by at most one process.
-
-    Args:
-        path: `packs/003.lock`; the owner's file is beside it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(exist_ok=True)
-        self.owner = path.with_suffix(".owner")
-        self._lock = FileLock(path)
-        self._released = threading.Event()
-        self._heartbeat = threading.Thread(target=self._keep_beating, daemon=True)
-
-    def acquire(self) -> bool:
-        """Takes the pack unless another process has it; waits if an owner elsewhere may be dead.
-
-        Returns:
-            True if the pack is ours now.
-        """
-        try:
-            self._lock.acquire(blocking=False)
-        except Timeout:
-            return False
-        except NotImplementedError:
-            pass  # a file system without locks: the owner's file alone must do
-        if self._alive_elsewhere():
-            self._lock.release()
-            return False
-        self._write_owner(0)
-        self._heartbeat.start()
-        return True
-
-    def release(self) -> None:
-        """Gives the pack back."""
-        self._released.set()
-        self._heartbeat.join()
-        self.owner.unlink(missing_ok=True)
-        self._lock.release()
-
-    def __enter__(self) -> "PackLock":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.release()
-
-    def _alive_elsewhere(self) -> bool:
-        """Watches for heartbeats of an owner on another machine."""
-        first = self._read_owner()
-        if first is None or (first["host"] == socket.gethostname() and self._lock.is_locked):
-            return False
-        for _ in range(3):
-            time.sleep(BEAT)
-            now = self._read_owner()
-            if now != first:
-                return now is not None
-        return False
-
-    def _read_owner(self) -> dict[str, object] | None:
-        try:
-            return json.loads(self.owner.read_text())
-        except (FileNotFoundError, ValueError):
-            return None
-
-    def _write_owner(self, beat: int) -> None:
-        owner = {"host": socket.gethostname(), "pid": os.getpid(), "beat": beat}
-        write_atomic(self.owner, json.dumps(owner).encode())
-
-    def _keep_beating(self) -> None:
-        beat = 0
-        while not self._released.wait(BEAT):
-            beat += 1
-            self._write_owner(beat)
 
 
 @runtime_checkable
@@ -202,7 +115,7 @@ def settle_plan(
     Returns:
         The plan in force, as `choose` returned it, with its device.
     """
-    with one_at_a_time(run.root):
+    with one_at_a_time(run.root) as fence:
         run.reload()
         plans = run.info.setdefault("plans", [])
         here = [plan for plan in plans if plan.get("device", device) == device]
@@ -217,5 +130,5 @@ def settle_plan(
             before = plans[-1]["device"]
             chosen["reason"] = f"chosen anew on {device}, before on {before}; {chosen['reason']}"
         plans.append(chosen)
-        write_atomic(run.root / "run.json", json.dumps(run.info, indent=1).encode())
+        fence.write(run.root / "run.json", json.dumps(run.info, indent=1).encode())
     return chosen

@@ -3,9 +3,12 @@
     run.json          identity, packs, provenance
     samples.npz       index, target, class names, images; samples-train.npz of training samples
     members/0007/     checkpoints and results of one member, see `member.py`
-    packs/003.lock    held by the process that trains the pack, see `claims.py`
+    packs/003.lock    held by the process that trains the pack, see `lease.py`
+    locks/run.lock    held by the process that changes run.json; report.lock: that writes the report
 
-Every file is written under a temporary name and renamed, so it is complete or absent.
+Every file is written under a temporary name and renamed, so it is complete or absent. Members are
+written by who holds their pack: one that was stopped, on another machine, while its pack was taken
+over ends with one line before it changes a file.
 """
 
 import json
@@ -13,12 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from bvalign.atomic import write_atomic
+from bvalign.atomic import remove_left
 from bvalign.predictions.predictions import Predictions
-from bvalign.predictions.run.claims import Offer, PackLock, Work, in_step, one_at_a_time
+from bvalign.predictions.run.claims import Offer, Work, in_step, one_at_a_time
 from bvalign.predictions.run.identity import check_types, difference, flatten
+from bvalign.predictions.run.lease import Lease, acquired, tidy
 from bvalign.predictions.run.member import MemberFolder
 from bvalign.predictions.run.opened import of_test_samples, of_training_samples
 from bvalign.predictions.run.samples import Samples, Split, write_samples
@@ -39,6 +41,7 @@ class RunDirectory:
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
+        self.work = Work((), 0)  # claimed by this process, or by rank zero for all
         self.reload()
         self._report_before = self.info.get("report")
 
@@ -50,9 +53,6 @@ class RunDirectory:
         try:
             self.info = json.loads(path.read_text())
             schema = self.info["schema"]
-            missing = {"identity", "packs"} - set(self.info)
-            if schema == SCHEMA and missing:
-                raise ValueError(f"without {' and '.join(sorted(missing))}")
             if schema == SCHEMA:
                 check_types(self.info)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -60,9 +60,7 @@ class RunDirectory:
                 f"{path}: damaged ({error}); restore it or use a new folder"
             ) from error
         if schema != SCHEMA:
-            raise ValueError(
-                f"{path}: schema {schema}, this version reads {SCHEMA}; take that which wrote it"
-            )
+            raise ValueError(f"{path}: schema {schema}, this version reads {SCHEMA}; use the other")
 
     @classmethod
     def open(
@@ -87,7 +85,10 @@ class RunDirectory:
         """
         root = Path(root)
         identity = flatten(identity)
-        with one_at_a_time(root):
+        with one_at_a_time(root) as fence:
+            for folder in (root, root / "wandb"):
+                remove_left(folder)
+            tidy(root / "packs")
             if (root / "run.json").exists():
                 run = cls(root)
                 differ = difference(run.identity, identity)
@@ -98,13 +99,13 @@ class RunDirectory:
                     )
             else:
                 info = {"schema": SCHEMA, "identity": identity, "packs": [], **provenance}
-                write_atomic(root / "run.json", json.dumps(info, indent=1).encode())
+                fence.write(root / "run.json", json.dumps(info, indent=1).encode())
                 run = cls(root)
             missing = range(sum(map(len, run.packs)), num_members)
             if missing:
                 new = [list(missing[i : i + pack_size]) for i in range(0, len(missing), pack_size)]
                 run.info["packs"] += new
-                write_atomic(root / "run.json", json.dumps(run.info, indent=1).encode())
+                fence.write(root / "run.json", json.dumps(run.info, indent=1).encode())
         return run
 
     @property
@@ -123,7 +124,8 @@ class RunDirectory:
     def member(self, member: int) -> MemberFolder:
         """The files of one member."""
         path = self.root / "members" / f"{member:04d}"
-        return MemberFolder(path, member, json.dumps(self.identity, sort_keys=True))
+        identity = json.dumps(self.identity, sort_keys=True)
+        return MemberFolder(path, member, identity, self.work.fence(member))
 
     def finished(self) -> tuple[list[int], list[str]]:
         """Lists the members with intact logits, and a line on each whose file is damaged."""
@@ -156,25 +158,26 @@ class RunDirectory:
             folder = self.member(member)
             return folder.lacks_train() if predict else folder.is_missing(retry=retry)
 
+        wanting = (number for number, pack in enumerate(self.packs) if any(map(wanted, pack)))
+        leases = (Lease(self.root / "packs" / f"{number:03d}.lock") for number in wanting)
         with ExitStack() as held:
-            offers: dict[Offer, PackLock] = {}
-            for number, pack in enumerate(self.packs):
-                if len(offers) == seats or not any(map(wanted, pack)):
-                    continue
-                lock = PackLock(self.root / "packs" / f"{number:03d}.lock")
-                if lock.acquire():
-                    offer = self._offer(list(filter(wanted, pack)))
-                    if offer is None:
-                        lock.release()
-                    else:
-                        offers[offer] = lock
-            chosen, step = in_step(list(offers))
-            for offer, lock in offers.items():
-                if offer in chosen:
-                    held.enter_context(lock)
+            offers: dict[Offer, Lease] = {}
+            for lease in acquired(leases):
+                held.enter_context(lease)
+                offer = self._offer(list(filter(wanted, self.packs[int(lease.path.stem)])))
+                if offer is None:
+                    lease.release()
                 else:
-                    lock.release()
-            yield Work(tuple(offer.members for offer in chosen), step)
+                    offers[offer] = lease
+                if len(offers) == seats:
+                    break
+            chosen, step = in_step(list(offers))
+            for offer in offers.keys() - set(chosen):
+                offers[offer].release()
+            fences = tuple(offers[offer].fence for offer in chosen)
+            self.work = Work(tuple(offer.members for offer in chosen), step, fences)
+            held.callback(setattr, self, "work", Work((), 0))
+            yield self.work
 
     @contextmanager
     def reporting(self) -> Iterator[bool]:
@@ -183,22 +186,21 @@ class RunDirectory:
         False if another is writing it, or has written it of the same members since this one opened
         the run: two that finish their last members at once find both that none is left.
         """
-        try:
-            held = FileLock(self.root / "report.lock").acquire(blocking=False)
-        except Timeout:
+        lease = Lease(self.root / "locks" / "report.lock")
+        if not lease.acquire():
             yield False
             return
-        with held:
+        with lease:
             self.reload()
             last, members = self.info.get("report"), self.finished()[0]
             ours = last == self._report_before or last["members"] != members
             yield ours
             if ours:
                 number = last["number"] + 1 if last else 1
-                with one_at_a_time(self.root):
+                with one_at_a_time(self.root) as fence:
                     self.reload()
                     self.info["report"] = {"number": number, "members": members}
-                    write_atomic(self.root / "run.json", json.dumps(self.info, indent=1).encode())
+                    fence.write(self.root / "run.json", json.dumps(self.info, indent=1).encode())
 
     def save_samples(self, samples: Samples, split: Split = "test") -> None:
         """Writes the samples of a split for the report, once."""

@@ -30,6 +30,8 @@ def check_types(info: Mapping[str, object]) -> None:
     Raises:
         ValueError: the identity is no object, or packs are no lists of the ids 0, 1, ... in order.
     """
+    if missing := {"identity", "packs"} - info.keys():
+        raise ValueError(f"without {' and '.join(sorted(missing))}")
     if not isinstance(info["identity"], dict):
         raise ValueError("'identity' is no object")
     packs = info["packs"]

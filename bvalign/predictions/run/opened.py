@@ -1,6 +1,6 @@
 """Predictions of finished members, read from their files block by block."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,9 @@ from bvalign.predictions.predictions import Predictions
 from bvalign.predictions.run.member import MemberFolder
 from bvalign.predictions.run.samples import read_samples
 from bvalign.predictions.run.unseen import Judges, choose_judges
+from bvalign.predictions.scores.shards import Sharded
+from bvalign.predictions.scores.top_k import TopScores
+from bvalign.top_k import TopK, join_members
 
 
 def of_test_samples(
@@ -27,9 +30,10 @@ def of_test_samples(
     stored = read_samples(samples)
     slices = [folder.open_logits() for folder in folders]
     return Predictions(
-        read=lambda start, stop: torch.stack([part[start:stop] for part in slices]),
+        read=lambda start, stop: torch.cat([part.take(slice(start, stop)) for part in slices]),
         members=tuple(folder.member for folder in folders),
-        num_classes=slices[0].get_shape()[1],
+        num_classes=slices[0].shape[2],
+        kept=_kept(slices),
         source=str(samples.parent),
         **_shown(stored, notes),
     )
@@ -69,12 +73,22 @@ def of_training_samples(
     rows, members, num_unseen = judges
     slices = [folder.open_logits("train") for folder in having]
 
-    def read(start: int, stop: int) -> Float[Tensor, "judges block classes"]:
+    kept = _kept(slices)
+
+    def places(start: int, stop: int) -> tuple[int, int, tuple[Tensor, Tensor]]:
         here = rows[start:stop]
         first, last = int(here[0]), int(here[-1]) + 1
-        logits = torch.stack([part[first:last] for part in slices])
         at = torch.from_numpy(here - first)
-        return logits[torch.from_numpy(members[:, start:stop]), at]
+        return first, last, (torch.from_numpy(members[:, start:stop]), at)
+
+    def read(start: int, stop: int) -> Float[Tensor, "judges block classes"]:
+        first, last, judging = places(start, stop)
+        return torch.cat([part.take(slice(first, last)) for part in slices])[judging]
+
+    def kept_of_judges(start: int, stop: int) -> TopK:
+        first, last, judging = places(start, stop)
+        top = kept(first, last)
+        return TopK(*(values[judging] for values in top[:3]), top.num_classes)
 
     notes = [*_notes(judges, seen), *notes]
     if bare := [folder.member for folder in folders if folder not in having]:
@@ -82,11 +96,20 @@ def of_training_samples(
     return Predictions(
         read=read,
         members=tuple(range(len(members))),
-        num_classes=slices[0].get_shape()[1],
+        num_classes=slices[0].shape[2],
+        kept=kept and kept_of_judges,
         num_unseen=num_unseen,
         source=str(samples.parent),
         **_shown(stored, notes, rows),
     )
+
+
+def _kept(parts: Sequence[Sharded | TopScores]) -> Callable[[int, int], TopK] | None:
+    """Reads the logits that members keep, where they do not keep all."""
+    tops = [part for part in parts if isinstance(part, TopScores)]
+    if not tops:
+        return None
+    return lambda start, stop: join_members([top.kept(slice(start, stop)) for top in tops])
 
 
 def _shown(

@@ -4,9 +4,9 @@ import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from bvalign.predictions.run.claims import PackLock, one_at_a_time
+from bvalign.predictions.run.claims import one_at_a_time
+from bvalign.predictions.run.lease import Lease, acquired
+from bvalign.predictions.scores.manifest import MANIFEST
 
 OF_A_RUN = (
     "run.json",
@@ -17,6 +17,7 @@ OF_A_RUN = (
     "collapse.csv",
     "summary.json",
     "samples.csv",
+    "samples.parquet",
     "report.html",
     "wandb/id",
     "wandb/members_logged",
@@ -39,16 +40,13 @@ def remove_run(root: Path) -> str | None:
     if not any((root / name).exists() for name in OF_A_RUN):
         return None
     with one_at_a_time(root), ExitStack() as held:
-        for path in sorted(root.glob("packs/*.lock")):
-            lock = PackLock(path)
-            if not lock.acquire():
-                raise ValueError(_busy(root, f"trains members of pack {path.stem}"))
-            held.enter_context(lock)
-        try:
-            held.enter_context(FileLock(root / "report.lock").acquire(blocking=False))
-        except Timeout:
-            raise ValueError(_busy(root, "writes the report")) from None
-        trained = len(list(root.glob("members/*/logits.safetensors")))
+        paths = [*sorted(root.glob("packs/*.lock")), root / "locks" / "report.lock"]
+        leases = list(map(held.enter_context, acquired(map(Lease, paths))))
+        for path in paths:
+            if path not in [lease.path for lease in leases]:
+                raise ValueError(_busy(root, path.stem))
+        finished = ("members/*/logits.safetensors", f"members/*/logits/{MANIFEST}")
+        trained = sum(len(list(root.glob(pattern))) for pattern in finished)
         begun = len(list(root.glob("members/*"))) - trained
         for name in OF_A_RUN:
             path = root / name
@@ -60,5 +58,6 @@ def remove_run(root: Path) -> str | None:
     return f"{members} and {begun} unfinished (weights, logits, checkpoints), and the report"
 
 
-def _busy(root: Path, what: str) -> str:
+def _busy(root: Path, name: str) -> str:
+    what = "writes the report" if name == "report" else f"trains members of pack {name}"
     return f"--overwrite: another process {what} in {root}; end it first, or choose another folder"

@@ -4,6 +4,7 @@
     votes             class ids (members, samples)
     scores, preds     either; the values tell
     seed0, seed1      (samples, classes), or class ids (samples): one array for each member
+    topk_logits, ...  logits of some classes, see `top_k.py`
 
 Arrays of two axes are one member's (samples, classes), or the single outputs of a binary classifier
 (members, samples): the labels tell which.
@@ -28,6 +29,7 @@ from bvalign.predictions.scores.names import (
 )
 from bvalign.predictions.scores.numbers import whole_or_names
 from bvalign.predictions.scores.scores import SHOWN, Scores
+from bvalign.predictions.scores.top_k import TOP, TOP_LOGITS, has_top, open_top
 
 SIDE = ("index", "members", "weights", "clusters", "num_options")
 
@@ -45,7 +47,11 @@ def scores_of_arrays(path: Path, arrays: Mapping[str, Array], names: Names) -> S
     """
     refuse_options(path, names, ("member", "sample"), "holds arrays, not columns")
     label = find_name(path, "label", LABEL, arrays, names.label)
-    key, found, notes = _find_scores(path, arrays, names, label)
+    top = open_top(path, arrays) if has_top(arrays, names) else None
+    if top is None:
+        key, found, notes = _find_scores(path, arrays, names, label)
+    else:
+        key, found, notes = "logits", {TOP_LOGITS: arrays[TOP_LOGITS]}, top.notes
     labels = arrays[label].load() if label else None
     shown = {name: arrays[name].load() for name in SHOWN if name in arrays}
     if key == "votes" and any(array.dtype_name.startswith("str") for array in found.values()):
@@ -53,12 +59,15 @@ def scores_of_arrays(path: Path, arrays: Mapping[str, Array], names: Names) -> S
         votes, class_names = number_votes(path, votes, labels, shown.get("class_names"))
         shown |= {} if class_names is None else {"class_names": class_names}
         found = dict(zip(found, map(held, votes), strict=True))
-    take, shape = _arrange(path, key, found, labels, one_member=names.one_member)
+    if top is None:
+        take, shape = _arrange(path, key, found, labels, one_member=names.one_member)
+    else:
+        take, shape = top.take, top.shape
     side = {name: arrays[name].load() for name in SIDE if name in arrays}
     if len(found) > 1:
         side.setdefault("members", np.array(list(found)))
     groups = group_columns(arrays)
-    used = {*found, *SIDE, *SHOWN, *groups, label}
+    used = {*found, *SIDE, *SHOWN, *groups, label, *(TOP if top else ())}
     if label and label != "labels":
         notes.append(f"labels are read from '{label}'")
     unused = ", ".join(name for name in arrays if name not in used)
@@ -74,6 +83,7 @@ def scores_of_arrays(path: Path, arrays: Mapping[str, Array], names: Names) -> S
         notes=tuple(notes),
         shown=shown,
         groups={column: arrays[name].load() for name, column in groups.items()},
+        kept=top and top.kept,
         **side,
     )
 

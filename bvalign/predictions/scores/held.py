@@ -105,6 +105,6 @@ def _check_stored(values: Tensor) -> None:
         raise ValueError("holds no plain numbers (sparse, quantized or meta); save .to_dense()")
     try:
         stored = values.untyped_storage().nbytes()
-        check_inflation(Path("tensor"), stored, values.numel() * values.element_size())
+        check_inflation(Path("tensor"), values.numel() * values.element_size(), stored)
     except ValueError as error:
         raise ValueError("repeats few numbers many times; save .contiguous()") from error

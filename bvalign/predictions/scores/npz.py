@@ -88,7 +88,7 @@ class _NpzArray:
             raise ValueError(
                 f"{self.path}: '{name}' is an object array; save {name}.astype(str), or numbers"
             )
-        check_inflation(self.path, self.info.compress_size, self.info.file_size)
+        check_inflation(self.path, self.info.file_size, self.info.compress_size)
         try:
             with zipfile.ZipFile(self.path) as archive:
                 return _open_array(self.path, archive, self.info)

@@ -1,11 +1,13 @@
 """Predictions from a `.safetensors`, read in blocks of samples."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import json
+import math
+import mmap
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Num
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -24,41 +26,66 @@ def open_safetensors(path: Path, names: Names) -> Scores:
     Raises:
         ValueError: a tensor is missing, or the file is damaged.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            arrays = {name: _FileTensor.of(path, name, file) for name in sorted(file.keys())}
-    except (SafetensorError, OSError) as error:
-        raise damaged(path, ".safetensors", error) from error
-    return scores_of_arrays(path, arrays, names)
+    return scores_of_arrays(path, file_tensors(path), names)
 
 
-@dataclass(frozen=True)
-class _FileTensor:
+class FileTensor(NamedTuple):
     """A tensor in a file, mapped anew for each read."""
 
     path: Path
-    name: str
+    offset: int  # of its first byte
     shape: tuple[int, ...]
-    dtype_name: str
+    dtype: torch.dtype
 
-    @classmethod
-    def of(cls, path: Path, name: str, file: safe_open) -> "_FileTensor":
-        shape = tuple(file.get_slice(name).get_shape())
-        row = file.get_slice(name)[:0] if shape else file.get_tensor(name)
-        return cls(path, name, shape, HeldTensor(row).dtype_name)
+    @property
+    def dtype_name(self) -> str:
+        return str(self.dtype).removeprefix("torch.")
 
     def take(self, rows: Rows, axis: int) -> Num[Tensor, "..."]:
-        with self._open() as tensor:
-            return tensor.take(rows, axis)
+        return self._mapped().take(rows, axis)
 
     def load(self) -> np.ndarray:
-        with self._open() as tensor:
-            return np.array(tensor.load())
+        return np.array(self._mapped().load())
 
-    @contextmanager
-    def _open(self) -> Iterator[HeldTensor]:
+    def _mapped(self) -> HeldTensor:
+        count = math.prod(self.shape)
+        if not count:
+            return HeldTensor(torch.empty(self.shape, dtype=self.dtype))
+        inside = self.offset % mmap.ALLOCATIONGRANULARITY  # a mapping begins where a page does
+        length = inside + count * self.dtype.itemsize
         try:
-            with safe_open(self.path, framework="pt") as file:
-                yield HeldTensor(file.get_tensor(self.name))
-        except (SafetensorError, OSError) as error:
+            with self.path.open("rb", buffering=0) as file:
+                # private: torch warns of memory that it could not write to
+                mapped = mmap.mmap(
+                    file.fileno(), length, access=mmap.ACCESS_COPY, offset=self.offset - inside
+                )
+        except (OSError, ValueError) as error:
             raise ValueError(f"{self.path}: vanished or was cut short ({error})") from error
+        values = torch.frombuffer(mapped, dtype=self.dtype, count=count, offset=inside)
+        return HeldTensor(values.view(self.shape))
+
+
+def file_tensors(path: Path) -> dict[str, FileTensor]:
+    """Opens all tensors of a `.safetensors`, by name.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:  # checks the header, and the size by it
+            dtypes = {name: _dtype(file, name) for name in sorted(file.keys())}
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length))
+    except (SafetensorError, OSError, RecursionError) as error:
+        raise damaged(path, ".safetensors", error) from error
+    starts = {name: 8 + length + header[name]["data_offsets"][0] for name in dtypes}
+    return {
+        name: FileTensor(path, starts[name], tuple(header[name]["shape"]), dtype)
+        for name, dtype in dtypes.items()
+    }
+
+
+def _dtype(file: safe_open, name: str) -> torch.dtype:
+    part = file.get_slice(name)
+    return (part[:0] if part.get_shape() else file.get_tensor(name)).dtype

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bvalign.predictions.predictions import samples_per_range
 from bvalign.predictions.scores.mapped import Rows
+from bvalign.top_k import TopK
 
 SHOWN = ("images", "texts", "class_names")
 """Arrays that only the report uses."""
@@ -43,6 +44,8 @@ class Scores:
         soft_labels: distributions (samples, classes), once found among the labels.
         answers: behind each of them (samples), where the labels are counts.
         unlabelled: the samples without a label, once found among others.
+        kept: rows of the file -> the logits that are kept, which `take` completes; None where those
+            of all classes are.
     """
 
     path: Path
@@ -72,6 +75,7 @@ class Scores:
     answers: np.ndarray | None = None
     groups: Mapping[str, np.ndarray] = field(default_factory=dict)
     unlabelled: "Scores | None" = None
+    kept: Callable[[Rows], TopK] | None = None
 
     def of_samples(self, rows: Int[np.ndarray, " rows"]) -> "Scores":
         """The scores and what belongs to them of some rows of the file."""
@@ -84,6 +88,7 @@ class Scores:
             self,
             shape=(self.shape[0], len(rows), *self.shape[2:]),
             take=lambda wanted: self.take(rows[wanted]),
+            kept=self.kept and (lambda wanted: self.kept(rows[wanted])),
             labels=labels,
             index=index,
             clusters=clusters,

@@ -1,6 +1,6 @@
 """Members that were read one by one, put together."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from bvalign.predictions.scores.mapped import Rows
 from bvalign.predictions.scores.names import group_columns, shorten
 from bvalign.predictions.scores.scores import SHOWN, Scores
+from bvalign.top_k import TopK, join_members
 
 
 def stack_members(
@@ -43,6 +44,7 @@ def stack_members(
         scores = [one(rows) for one in takes]
         return torch.cat([s.to(wide) for s in scores] if mixed else scores)
 
+    kept = _kept_of(path, parts)
     members, groups = _member_names(parts), group_columns(shared)
     names, labels = first.shown.get("class_names"), shared.get("labels")
     numbered = labels is not None and labels.dtype.kind != "U" and "class_names" not in shared
@@ -58,6 +60,7 @@ def stack_members(
         shape=(len(members), *first.shape[1:]),
         dtypes=dtypes,
         take=take,
+        kept=kept,
         labels=_join(path, "labels", shared.get("labels"), parts),
         index=_join(path, "index", shared.get("index"), parts),
         sample_names=_same(path, "sample_names", parts),
@@ -69,6 +72,23 @@ def stack_members(
         notes=(*notes, *said, *(long for long, note in told if note not in common)),
         shown={**first.shown, **{n: v for n, v in shared.items() if n in SHOWN}},
     )
+
+
+def _kept_of(path: Path, parts: Mapping[str, Scores]) -> Callable[[Rows], TopK] | None:
+    """Top-k logits of all members; None where all have those of all classes.
+
+    Raises:
+        ValueError: some have fewer than others.
+    """
+    lacking = {n: part.kept and part.kept(slice(0, 1)).num_others for n, part in parts.items()}
+    if len({*lacking.values()}) > 1:
+        told = ", ".join(f"{name} lacks {number or 0}" for name, number in lacking.items())
+        raise ValueError(f"{path}: all members must keep as many logits of a sample, but {told}")
+    takes = [part.kept for part in parts.values()]
+    if None in takes:
+        return None
+
+    return lambda rows: join_members([one(rows) for one in takes])
 
 
 def _member_names(parts: Mapping[str, Scores]) -> list[str]:

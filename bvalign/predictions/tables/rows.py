@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Int, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from bvalign.predictions.scores.names import shorten
 from bvalign.predictions.scores.numbers import as_numbers
@@ -192,3 +192,15 @@ def refuse_empty_clusters(
             f"{path}: column '{name}' is empty for {len(empty)} of {len(index)} samples, the "
             f"first is {index[empty[0]]}; give a sample that stands alone a cluster of its own"
         )
+
+
+def floats(path: Path, name: str, column: pa.Array) -> Float[np.ndarray, " rows"]:
+    """The numbers of a column.
+
+    Raises:
+        ValueError: they are none.
+    """
+    try:
+        return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowException as error:
+        raise ValueError(f"{path}: column '{name}' must hold numbers ({error})") from error

@@ -4,7 +4,6 @@ Scores are appended to an anonymous file in TMPDIR (8 bytes each) and mapped the
 column that is used 8 bytes per row are held in memory, and each name or text once.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ from bvalign.predictions.tables.rows import (
     RowValues,
     filled_labels,
     find_rows,
+    floats,
     numbered,
     refuse_empty_clusters,
     same_in_all,
@@ -60,10 +60,9 @@ def scores_of_table(table: Table, names: Names) -> Scores:
     layout = find_layout(table.path, table.types, names)
     columns = {name: RowValues(table.path, name) for name in layout.values}
     scores, num_rows, num_bytes = _ScoreRows(table.path, layout), 0, 0
-    packed = table.path.stat().st_size if table.path.is_file() else math.inf
     for batch in filter(len, table.batches(layout)):
         num_bytes += batch.nbytes
-        check_inflation(table.path, packed, num_bytes)
+        check_inflation(table.path, num_bytes)
         for name, column in columns.items():
             column.add(batch.column(name))
         if layout.key != "votes":
@@ -194,10 +193,10 @@ class _ScoreRows:
                     f"{self.path}: column '{self.layout.scores[0]}' has {first.null_count} empty "
                     "cells; leave their rows out"
                 )
-            values = _floats(self.path, self.layout.scores[0], first.flatten())
+            values = floats(self.path, self.layout.scores[0], first.flatten())
             self.lengths.append(pc.list_value_length(first).to_numpy(zero_copy_only=False))
         else:
-            columns = [_floats(self.path, n, batch.column(n)) for n in self.layout.scores]
+            columns = [floats(self.path, n, batch.column(n)) for n in self.layout.scores]
             values = np.stack(columns, axis=1)
             self.lengths.append(np.full(len(values), len(columns)))
         write_scratch(self.file, np.ascontiguousarray(values).data, self.path)
@@ -246,10 +245,3 @@ def _shaped(
     scores: MappedArray, wanted: Int[np.ndarray, "members rows"], num_classes: int
 ) -> Float[Tensor, "members rows classes"]:
     return scores.take(wanted.ravel(), axis=0).view(*wanted.shape, num_classes)
-
-
-def _floats(path: Path, name: str, column: pa.Array) -> Float[np.ndarray, " rows"]:
-    try:
-        return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    except pa.ArrowException as error:
-        raise ValueError(f"{path}: column '{name}' must hold numbers ({error})") from error

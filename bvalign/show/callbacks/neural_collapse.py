@@ -7,7 +7,6 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from bvalign.analysis.collapse.neural_collapse import NeuralCollapse, neural_collapse
-from bvalign.atomic import write_atomic
 from bvalign.float64 import float64_device
 from bvalign.predictions.run.claims import one_at_a_time
 
@@ -69,11 +68,11 @@ class NeuralCollapseMonitor(Callback):
 def _record(root: Path, epoch: int, rows: Mapping[int, tuple[float, ...]]) -> None:
     """Adds rows to the file of all ranks and workers, in place of those of a resumed training."""
     path = root / "collapse.csv"
-    with one_at_a_time(root):
+    with one_at_a_time(root) as fence:
         lines = path.read_text().splitlines() if path.exists() else [",".join(HEADER)]
         lines += [",".join(map(str, (member, epoch, *row))) for member, row in rows.items()]
         kept = {tuple(line.split(",")[:2]): line for line in lines}
-        write_atomic(path, "\n".join([*kept.values(), ""]).encode())
+        fence.write(path, "\n".join([*kept.values(), ""]).encode())
 
 
 def _measures(collapse: NeuralCollapse) -> tuple[float, ...]:

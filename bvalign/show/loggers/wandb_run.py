@@ -48,7 +48,7 @@ class WandbRun:
     | `..._low`, `..._high` | ends of the 95% interval of each of these numbers |
 
     Args:
-        log_report: whether to log report.html, summary.json and samples.csv as an artifact.
+        log_report: whether to log report.html, summary.json and the samples as an artifact.
         log_predictions: whether to log the members' logits and the labels as an artifact, 4 bytes
             for each member, sample and class.
         max_rows: rows of the W&B table; a larger test set is subsampled at random (seed 0).
@@ -119,14 +119,16 @@ class WandbRun:
         name = f"{run.root.name}-{logger.version}"
         if self.log_report:
             report = wandb.Artifact(f"{name}-report", type="report")
-            for file in ("report.html", "summary.json", "samples.csv"):
-                report.add_file(str(run.root / file))
+            for file in ("report.html", "summary.json", "samples.csv", "samples.parquet"):
+                if (run.root / file).exists():  # of the samples not all are written
+                    report.add_file(str(run.root / file))
             logger.experiment.log_artifact(report)
         if self.log_predictions:
             predictions = wandb.Artifact(f"{name}-predictions", type="predictions")
             for file in ("run.json", "samples.npz"):
                 predictions.add_file(str(run.root / file))
-            for path in sorted(run.root.glob("members/*/logits.safetensors")):
+            found = run.root.glob("members/*/logits.safetensors")
+            for path in sorted([*found, *run.root.glob("members/*/logits/[!.]*")]):
                 predictions.add_file(str(path), name=path.relative_to(run.root).as_posix())
             logger.experiment.log_artifact(predictions)
 

@@ -48,7 +48,7 @@ def log_samples(
     if len(rows) < num_samples:
         print(
             f"W&B: test/samples shows {len(rows):,} of {num_samples:,} samples, chosen at random "
-            "with seed 0; samples.csv has all",
+            "with seed 0; samples.parquet has all",
             file=sys.stderr,
         )
     cells: dict[str, list[Any]] = {}

@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from jsonargparse import Namespace
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from bvalign.atomic import write_atomic
+from bvalign.predictions.run.claims import one_at_a_time
+from bvalign.predictions.run.lease import Lease, acquired
 
 OF_ENVIRONMENT = {
     "group": "WANDB_RUN_GROUP",
@@ -50,7 +50,7 @@ def use_wandb(trainer: Any) -> None:
 
 def log_to_run(
     configured: Any, made: Any, root: Path, command: str = "fit", tags: Sequence[str] = ()
-) -> tuple[list[Logger], FileLock | None]:
+) -> tuple[list[Logger], Lease | None]:
     """Points W&B loggers at a run directory, offline without a login or a connection.
 
     Args:
@@ -61,7 +61,7 @@ def log_to_run(
         tags: of the W&B run.
 
     Returns:
-        The loggers, and a lock to hold while this process may log; it keeps other processes from
+        The loggers, and a lease to hold while this process may log; it keeps other processes from
         the same W&B run.
     """
     loggers, configs = _list(made), _list(configured)
@@ -133,23 +133,21 @@ def _keep_files_in(root: Path) -> None:
 def _group(folder: Path) -> str:
     """Returns the id of the ensemble, the same in all processes and generated once."""
     path = folder / "id"
-    with FileLock(folder / "id.lock"):
+    with one_at_a_time(folder) as fence:
         if not path.exists():
-            write_atomic(path, secrets.token_hex(4).encode())
+            fence.write(path, secrets.token_hex(4).encode())
         return path.read_text().strip()
 
 
-def _free_number(folder: Path) -> tuple[int, FileLock]:
+def _free_number(folder: Path) -> tuple[int, Lease]:
     """Numbers the processes that train this ensemble at the same time: 0 for the first."""
-    number = 0
+    folder = folder / "processes"
     while True:
-        lock = FileLock(folder / f"{number}.lock")
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            number += 1
-        else:
-            return number, lock
+        before = len(list(folder.glob("*.lock")))
+        *known, new = (Lease(folder / f"{number}.lock") for number in range(before + 1))
+        lease = next(acquired(known), None) or new
+        if lease is not new or new.attempt():
+            return int(lease.path.stem), lease
 
 
 def _why_offline() -> str | None:

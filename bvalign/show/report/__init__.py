@@ -1,4 +1,4 @@
-"""The files of a report: summary.json, samples.csv and HTML pages."""
+"""The files of a report: summary.json, samples.csv, samples.parquet and HTML pages."""
 
 from bvalign.show.report import labelled, unlabelled
 from bvalign.show.report.comparison.comparison import compare_reports, csv_rows

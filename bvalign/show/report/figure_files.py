@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter
 
-from bvalign.atomic import write_atomic
+from bvalign.atomic import remove_left, write_atomic
 from bvalign.show.figures import Plot, styled
 from bvalign.show.figures.plot import Columns
 from bvalign.show.tex import escaped
@@ -69,6 +69,7 @@ def write_figures(
         ValueError: TeX is to set the type, and there is none.
     """
     out.mkdir(parents=True, exist_ok=True)
+    remove_left(out)
     paths = []
     for name, plot in plots.items():
         with styled(style, width), mpl.rc_context({"svg.hashsalt": name}):

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from jaxtyping import Float
 
 from bvalign.analysis.decompositions import Column
 from bvalign.atomic import atomic_path
@@ -12,7 +14,7 @@ CHUNK = 4096
 """Rows that are formatted at a time; two to three kilobytes each."""
 
 
-def write_samples(
+def write_csv(
     path: Path, columns: Mapping[str, Column], names: Sequence[str] | None = None
 ) -> None:
     """Writes a row per test sample, sorted by index, with the 17 digits that restore float64.
@@ -41,6 +43,22 @@ def write_samples(
             if names is not None:
                 part.insert(1, [_quoted(name) for name in names[start : start + CHUNK]])
             file.writelines(map(row.__mod__, zip(*part, strict=True)))
+
+
+def read_csv(path: Path, wanted: Sequence[str]) -> dict[str, Float[np.ndarray, " samples"]]:
+    """Reads those of the wanted columns that there are, as float64.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    with path.open() as file:
+        header = file.readline().rstrip("\n").split(",")
+        found = [name for name in wanted if name in header]
+        places = [header.index(name) for name in found]
+        values = np.loadtxt(
+            file, delimiter=",", usecols=places, ndmin=2, comments=None, quotechar='"'
+        )
+    return dict(zip(found, values.T, strict=True))
 
 
 def _quoted(name: str) -> str:

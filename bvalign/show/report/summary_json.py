@@ -12,6 +12,7 @@ from bvalign.analysis.collapse import Collapse
 from bvalign.analysis.groups import member_groups
 from bvalign.analysis.intervals import exponential
 from bvalign.analysis.summary import Analysis
+from bvalign.analysis.top_k import LeftOpen
 from bvalign.predictions import Predictions
 from bvalign.provenance import versions
 
@@ -43,6 +44,7 @@ def summarise(
         "accuracy": plain(analysis.accuracy),
         "member_accuracy": _member_accuracy(analysis),
         "means": means,
+        **top_k(analysis.left_open),
         "weighted": weighted
         and explained(plain(weighted), analysis.num_members, (), _answers(analysis)),
         "variance_share": plain(analysis.variance_share()),
@@ -72,6 +74,11 @@ def how_it_was_made(predictions: Predictions, origin: dict[str, object]) -> dict
         "provenance": {k: v for k, v in origin.items() if k not in ("identity", "packs", "schema")},
         "versions": versions(),
     }
+
+
+def top_k(left_open: LeftOpen | None) -> dict[str, object]:
+    """The bounds of the means, where they are not exact."""
+    return {} if left_open is None else {"top_k": plain(left_open.numbers())}
 
 
 def explained(

@@ -10,6 +10,7 @@ from bvalign.show.report.summary_json import (
     how_it_was_made,
     missing,
     plain,
+    top_k,
 )
 
 NEEDS_LABELS = (
@@ -33,6 +34,7 @@ def summarise(
         "num_samples": analysis.num_samples,
         "num_classes": analysis.num_classes,
         "means": means,
+        **top_k(analysis.left_open),
         "notes": list(analysis.notes),
     } | how_it_was_made(predictions, origin)
 

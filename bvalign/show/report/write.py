@@ -16,7 +16,7 @@ from bvalign.show.report.decide import OF_DECISIONS, cards, charts
 from bvalign.show.report.page.report import page
 from bvalign.show.report.page.template import CHART
 from bvalign.show.report.review.page import REVIEW, review_page
-from bvalign.show.report.samples_csv import write_samples
+from bvalign.show.report.sample_files import KINDS, sample_files, write_samples
 from bvalign.show.report.summary_json import how_it_was_made, plain
 
 CHART_WIDTH = 4.4
@@ -30,9 +30,9 @@ def write_report(
     out: Path,
     *,
     decisions: Decisions = MappingProxyType({}),
-    samples: bool = True,
+    samples: str | None = None,
 ) -> None:
-    """Writes summary.json, samples.csv, report.html and, for doubtful labels, REVIEW.
+    """Writes summary.json, the samples, report.html and, for doubtful labels, REVIEW.
 
     Args:
         analysis: of `predictions`.
@@ -40,9 +40,13 @@ def write_report(
         origin: how the predictions were made, for summary.json.
         out: a folder, created if missing.
         decisions: what the analysis answers.
-        samples: whether to write samples.csv; without, one of before is removed, as it would not
-            belong to the other files.
+        samples: as for `sample_files`; one of before that is not written is removed, as it would
+            not belong to the other files.
+
+    Raises:
+        ValueError: there is no such kind of `samples`.
     """
+    of_samples = sample_files(samples, analysis.num_samples)
     report = unlabelled if isinstance(analysis, UnlabelledAnalysis) else labelled
     summary = report.summarise(analysis, predictions, origin)
     summary["decisions"] = cards(decisions)
@@ -54,10 +58,11 @@ def write_report(
         files |= decision.files()
     out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
-    if samples:
-        write_samples(out / "samples.csv", columns, predictions.sample_names)
-    else:
-        (out / "samples.csv").unlink(missing_ok=True)
+    for name in KINDS["both"]:
+        if name in of_samples:
+            write_samples(out / name, columns, predictions.sample_names)
+        else:
+            (out / name).unlink(missing_ok=True)
     made = how_it_was_made(predictions, origin)
     for name, content in files.items():
         write_atomic(out / name, (json.dumps(plain(content) | made, indent=1) + "\n").encode())
@@ -65,7 +70,7 @@ def write_report(
         (out / name).unlink(missing_ok=True)
     plots = report.plot(analysis) | charts(decisions, analysis.num_samples, analysis.num_members)
     captions = {name: plot.caption for name, plot in plots.items()}
-    beside = ["summary.json", *["samples.csv"] * samples, *files]
+    beside = ["summary.json", *of_samples, *files]
     labels = decisions.get("wrong_labels")
     if labels is not None and len(labels.suspicious()):
         write_atomic(out / REVIEW, review_page(labels, analysis, predictions, summary))

@@ -87,3 +87,10 @@ def test_a_line_of_nothing_is_undefined():
     assert all(value.isnan().all() for value in log_log_line(none, none).values())
     nowhere = line_sums(none.unsqueeze(0), none.unsqueeze(0), torch.zeros(1, 4).bool())
     assert all(value.isnan().all() for value in nowhere.cloud().line().values())
+
+
+@pytest.mark.parametrize("number", range(2, 30))
+def test_sums_of_equal_points_have_no_line_however_they_are_rounded(number):
+    place, all_of_them = torch.full((1, number), 0.3).double().log(), torch.ones(1, number).bool()
+    line = line_sums(place, 3 * place, all_of_them).cloud().line()
+    assert not any(value.isfinite() for value in (line["slope"], line["r_squared"]))

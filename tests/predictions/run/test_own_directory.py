@@ -7,7 +7,7 @@ import pytest
 
 from bvalign.commands.place import Place
 from bvalign.predictions.run import RunDirectory, own_directory, remove_run
-from bvalign.predictions.run.claims import PackLock
+from bvalign.predictions.run.lease import Lease
 
 PLAIN = Path("runs/digits-mlp")
 SMALL, LARGE = {"model": {"width": 8, "depth": None}}, {"model": {"width": 16}}
@@ -85,7 +85,7 @@ def test_overwrite_removes_the_run_and_nothing_else(capsys):
     assert f"{PLAIN}: --overwrite has removed 1 finished member and 1 unfinished" in (
         capsys.readouterr().err
     )
-    left = {path for path in PLAIN.rglob("*") if path.is_file() and "lock" not in path.name}
+    left = {path for path in PLAIN.rglob("*") if path.is_file() and "locks" not in path.parts}
     assert left == set(kept)
     assert opened(LARGE, given=True).root == PLAIN
     Place(Path("nothing"), given=True).clear(SMALL)
@@ -102,6 +102,6 @@ def test_overwrite_is_refused_while_another_process_trains():
     with run.reporting(), pytest.raises(ValueError, match="another process writes the report"):
         remove_run(PLAIN)
     assert (PLAIN / "run.json").exists()
-    lock = PackLock(PLAIN / "packs" / "000.lock")
+    lock = Lease(PLAIN / "packs" / "000.lock")
     assert lock.acquire()  # the refusal holds nothing
     lock.release()

@@ -23,6 +23,7 @@ CURVES = [
 pytestmark = pytest.mark.xdist_group("wandb")  # one worker trains what several tests look at
 RESULTS = ("accuracy", "member_accuracy", "bias_sq", "variance", "risk", "ols")
 ALONE = ("num_members", "quotable", "variance_share")  # numbers without an interval
+FILES_OF_SAMPLES = "samples.csv", "samples.parquet"
 TABLE = ["index", "label", "prediction", "correct", "bias_sq", "variance", "risk", "disagreement"]
 
 
@@ -120,7 +121,7 @@ def test_points_say_what_they_are_and_are_coloured(logged, starts):
 
 def test_report_and_predictions_are_artifacts(starts):
     found = artifacts(starts[1])
-    assert found["report"] == {"report.html", "summary.json", "samples.csv"}
+    assert found["report"] == {"report.html", "summary.json", *FILES_OF_SAMPLES}
     members = {f"members/000{member}/logits.safetensors" for member in range(4)}
     assert found["predictions"] == {"run.json", "samples.npz"} | members
 

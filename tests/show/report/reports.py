@@ -26,7 +26,7 @@ def images(samples=150, side=SIDE, channels=3, seed=0):
 
 def write(result, folder):
     """Writes the report of a result of `analyze`; its page."""
-    return result.report(folder, samples=True)
+    return result.report(folder, samples="both")
 
 
 def usable(page):

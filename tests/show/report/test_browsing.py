@@ -292,7 +292,7 @@ def test_anchors_leave_the_state_and_links_change_it(pictured, open_page):
 def test_many_rows_are_a_few_elements(tmp_path, open_page, monkeypatch):
     monkeypatch.setattr(write, "draw", lambda plots: {})
     result = analyze(predictions(samples=20_000, members=2))
-    page = usable(open_page(result.report(tmp_path, samples=False)))
+    page = usable(open_page(result.report(tmp_path, samples="none")))
     assert page.locator("#table [role=row]").count() < 100
     assert (
         int(page.get_attribute("#table [role=grid], #table [role=treegrid]", "aria-rowcount"))

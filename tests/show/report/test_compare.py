@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pyarrow import csv as arrow_csv
+from pyarrow import parquet
 from scipy.stats import spearmanr, t
 
 from bvalign.analysis.intervals import Spread, estimate, samples_variance
@@ -343,6 +345,34 @@ def test_names_of_samples_do_not_matter(tmp_path):
         np.testing.assert_array_equal(named.samples[name], column)
 
 
+@pytest.mark.usefixtures("without_figures")
+def test_either_file_of_samples_gives_the_same_numbers(bvalign):
+    for seed, name in enumerate("ab"):
+        logits, target = aligned_ensemble(members=4, samples=60, seed=seed)
+        save_npz(Path(f"{name}.npz"), logits, target)
+        bvalign("analyze", f"{name}.npz", "--out", name)
+    folders = [Path("a"), Path("b")]
+    columnar = read_reports(folders)
+    for folder in folders:
+        (folder / "samples.parquet").unlink()
+    text = read_reports(folders)
+    for found, expected in zip(columnar, text, strict=True):
+        assert list(found.samples) == list(expected.samples)
+        for name, column in expected.samples.items():
+            assert found.samples[name].dtype == column.dtype
+            np.testing.assert_array_equal(found.samples[name], column)
+    assert compare_reports(columnar) == compare_reports(text)
+
+
+def without(column):
+    """A report whose parquet lacks a column."""
+    folder = report("b")
+    parquet.write_table(
+        arrow_csv.read_csv(folder / "samples.csv").drop(column), folder / "samples.parquet"
+    )
+    return folder
+
+
 def damaged(folder, name, text):
     folder = report(folder)
     (folder / name).write_text(text)
@@ -363,6 +393,8 @@ def damaged(folder, name, text):
         ("report without labels", lambda: ["a", report("b", labels=False)]),
         ("summary.json: damaged", lambda: ["a", damaged("b", "summary.json", "{")]),
         ("samples.csv: damaged", lambda: ["a", damaged("b", "samples.csv", "index\n1\n")]),
+        ("samples.parquet: damaged", lambda: ["a", damaged("b", "samples.parquet", "PAR1")]),
+        ("samples.parquet: damaged (no column risk)", lambda: ["a", without("risk")]),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(bvalign, message, make):

@@ -20,7 +20,11 @@ from tests.show.report.reports import EVIL, images, predictions
 def html(monkeypatch, tmp_path):
     """Writes the report of predictions without figures, and reads its page."""
     monkeypatch.setattr(write, "draw", lambda plots: {})
-    return lambda source: analyze(source).report(tmp_path, samples=False).read_text()
+
+    def html(source, samples="none"):
+        return analyze(source).report(tmp_path, samples=samples).read_text()
+
+    return html
 
 
 def test_names_are_escaped_and_nothing_is_fetched(html):
@@ -37,7 +41,8 @@ def test_names_are_escaped_and_nothing_is_fetched(html):
 def test_a_page_of_more_samples_than_it_can_hold_says_so(html, monkeypatch):
     monkeypatch.setattr(interactive, "MOST_SAMPLES", 50)
     monkeypatch.setattr(interactive, "EXTREME_POINTS", 20)
-    assert "100 are left out; samples.csv has all" in html(predictions())
+    assert "100 are left out; samples.csv has all." in html(predictions(), "both")
+    assert "100 are left out." in html(predictions())
 
 
 @pytest.mark.slow

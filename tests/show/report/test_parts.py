@@ -9,9 +9,9 @@ import torch
 from jinja2 import UndefinedError
 from PIL import Image
 
-from bvalign.analysis.block_values import leading
 from bvalign.analysis.decompositions.other_losses import vote_counts
 from bvalign.analysis.intervals import Estimate
+from bvalign.analysis.leading import leading
 from bvalign.show.figures.lines import Line, fitted_lines, summary_lines
 from bvalign.show.figures.scatter import feasible_variance
 from bvalign.show.report.explorer.texts import as_script

@@ -45,7 +45,7 @@ def pictured(tmp_path_factory):
     images[:] = np.arange(SAMPLES, dtype=np.uint8)[:, None, None, None]
     found, _ = result(images=images)
     out = tmp_path_factory.mktemp("reviewed")
-    found.report(out, samples=False)
+    found.report(out, samples="none")
     return out, found
 
 
@@ -79,7 +79,7 @@ def test_without_doubtful_labels_there_is_no_sheet(pictured, tmp_path):
     (tmp_path / "review.html").write_text("of an earlier report")
     logits, true, _ = noisy_data(samples=60, classes=4, noise=np.eye(4))
     sure = 60 * np.eye(4)[true.numpy()] + logits.numpy()
-    analyze({"logits": sure, "labels": true.numpy()}).report(tmp_path, samples=False)
+    analyze({"logits": sure, "labels": true.numpy()}).report(tmp_path, samples="none")
     assert not (tmp_path / "review.html").exists()
 
 
@@ -119,7 +119,7 @@ def test_keys_decide_go_back_and_export(pictured, open_page):
 def test_texts_are_shown_as_they_are_and_numbers_stand_alone(tmp_path, kind, open_page):
     texts = np.array([f"<b>text</b> {row}\nnext line" for row in range(SAMPLES)])
     found, _ = result(**({"texts": texts} if kind == "texts" else {}))
-    found.report(tmp_path, samples=False)
+    found.report(tmp_path, samples="none")
     opened = open_page(tmp_path / "review.html")
     first = int(found.decisions["wrong_labels"].suspicious()[0])
     assert f"sample {first}" in opened.inner_text("#title")

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from bvalign import write_report
 from bvalign.analysis.decompositions import Column, Unit
 from bvalign.show.report import samples_csv
-from bvalign.show.report.samples_csv import write_samples
+from bvalign.show.report.samples_csv import write_csv
 from tests.analysed import analysed
-from tests.ensembles import aligned_ensemble, predictions_of
+from tests.ensembles import aligned_ensemble
 
 
 def columns_of(number):
@@ -37,7 +36,7 @@ def read(path):
 def test_chunks_join_without_a_seam(monkeypatch, number):
     monkeypatch.setattr(samples_csv, "CHUNK", 4)
     columns = columns_of(number)
-    write_samples(Path("samples.csv"), columns)
+    write_csv(Path("samples.csv"), columns)
     rows = read(Path("samples.csv"))
     assert list(rows[0]) == list(columns)
     assert [row["index"] for row in rows] == [str(n) for n in range(number)]
@@ -49,7 +48,7 @@ def test_chunks_join_without_a_seam(monkeypatch, number):
 
 def test_names_of_samples_follow_the_index():
     names = ["plain", 'with "quotes"', "a, comma", "#7", "two\nlines"]
-    write_samples(Path("samples.csv"), columns_of(5), names)
+    write_csv(Path("samples.csv"), columns_of(5), names)
     rows = read(Path("samples.csv"))
     assert list(rows[0])[:3] == ["index", "sample", "correct"]
     assert [row["sample"] for row in rows] == names
@@ -58,14 +57,14 @@ def test_names_of_samples_follow_the_index():
 def test_columns_of_other_lengths_are_a_bug():
     columns = columns_of(5) | {"short": Column(torch.zeros(4), Unit(""))}
     with pytest.raises(ValueError, match="shorter"):
-        write_samples(Path("samples.csv"), columns)
+        write_csv(Path("samples.csv"), columns)
     assert list(Path().iterdir()) == []
 
 
 def test_memory_does_not_grow_with_the_samples():
     columns = columns_of(100_000)
     tracemalloc.start()
-    write_samples(Path("samples.csv"), columns)
+    write_csv(Path("samples.csv"), columns)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < Path("samples.csv").stat().st_size / 2 < 4e6
@@ -79,7 +78,7 @@ def test_a_killed_report_leaves_the_file_of_before(monkeypatch):
 
     monkeypatch.setattr("os.fsync", killed)
     with pytest.raises(KeyboardInterrupt):
-        write_samples(Path("samples.csv"), columns_of(5))
+        write_csv(Path("samples.csv"), columns_of(5))
     assert Path("samples.csv").read_text() == "before"
     assert [path.name for path in Path().iterdir()] == ["samples.csv"]
 
@@ -100,14 +99,3 @@ def test_influences_are_a_part_of_the_variance_over_samples():
         squares = np.square(analysis[f"{name}_influence"]).sum()
         number = getattr(found, name)
         assert 0 < squares / found.samples**2 < number.variances.samples
-
-
-@pytest.mark.usefixtures("without_figures")
-def test_without_samples_none_of_before_is_left(tmp_path):
-    logits, target = aligned_ensemble(members=4, samples=60)
-    source, analysis = predictions_of(logits, target), analysed(logits, target)
-    write_report(analysis, source, {"source": "test"}, tmp_path)
-    assert len(read(tmp_path / "samples.csv")) == 60
-    write_report(analysis, source, {"source": "test"}, tmp_path, samples=False)
-    assert {path.name for path in tmp_path.iterdir()} >= {"summary.json", "report.html"}
-    assert not (tmp_path / "samples.csv").exists()

@@ -1,4 +1,4 @@
-"""A comparison of reports as plain data, from their summary.json and samples.csv."""
+"""A comparison of reports as plain data, from their summary.json and samples."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations

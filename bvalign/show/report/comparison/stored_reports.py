@@ -12,6 +12,8 @@ from jaxtyping import Shaped
 from bvalign.analysis.decompositions import Kind
 from bvalign.analysis.intervals import Estimate, Spread, estimate, stored
 from bvalign.predictions import file_name
+from bvalign.show.report.sample_files import CSV, PARQUET
+from bvalign.show.report.samples_csv import read_csv
 from bvalign.show.report.summary_json import SCHEMA
 
 OLD_SCHEMA, SCHEMAS = 1, (1, 2, SCHEMA)
@@ -19,7 +21,7 @@ ERRORS = "error_rate"
 UNBIASED = {"bias_sq": "bias_sq_unbiased", "variance": "variance_unbiased"}
 COLUMNS = ("index", "label", "correct", "bias_sq", "variance", "risk", ERRORS, *UNBIASED.values())
 INFLUENCES = ("slope_influence", "offset_influence")
-CLUSTER, NOISE, PREDICTION = "cluster", "noise", "prediction"
+OPTIONAL = CLUSTER, NOISE, PREDICTION = "cluster", "noise", "prediction"
 MEANS = ("risk", "bias_sq", "variance")
 LINES = ("ols", "cross_half")
 
@@ -113,48 +115,50 @@ def _names(folders: Sequence[Path]) -> list[str]:
 
 
 def _read(folder: Path, name: str) -> Report:
-    paths = folder / "summary.json", folder / "samples.csv"
-    if not all(path.is_file() for path in paths):
+    path = folder / "summary.json"
+    samples = next((f for f in (folder / PARQUET, folder / CSV) if f.is_file()), None)
+    if samples is None or not path.is_file():
         command = (
             f"bvalign report {folder}"
             if (folder / "run.json").exists()
             else f"bvalign analyze PREDICTIONS --out {folder}"
         )
         raise ValueError(
-            f"{folder}: a run to compare must hold summary.json and samples.csv; `{command}` "
-            "writes them"
+            f"{folder}: a run to compare must hold summary.json and {PARQUET} or {CSV}; "
+            f"`{command}` writes them"
         )
     try:
-        summary = json.loads(paths[0].read_text())
+        summary = json.loads(path.read_text())
         schema = summary["schema"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{paths[0]}: damaged ({error}); write the report again") from error
+        raise ValueError(f"{path}: damaged ({error}); write the report again") from error
     if schema not in SCHEMAS:
         raise ValueError(
-            f"{paths[0]}: schema must be one of {SCHEMAS}, got {schema}; write the report again"
+            f"{path}: schema must be one of {SCHEMAS}, got {schema}; write the report again"
         )
     if not summary.get("labels"):
         raise ValueError(
-            f"{paths[0]}: compare needs bias_sq, but this is a report without labels; add them"
+            f"{path}: compare needs bias_sq, but this is a report without labels; add them"
         )
     try:
         main_numbers(summary), unbiased_means(summary)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{paths[0]}: damaged ({error!r}); write the report again") from error
-    return Report(name, summary, _read_columns(paths[1], old=schema == OLD_SCHEMA), folder)
+        raise ValueError(f"{path}: damaged ({error!r}); write the report again") from error
+    return Report(name, summary, _read_columns(samples, old=schema == OLD_SCHEMA), folder)
 
 
 def _read_columns(path: Path, *, old: bool) -> dict[str, Shaped[np.ndarray, " samples"]]:
+    """Reads the columns that a comparison needs, all of them as float64 but `correct`."""
+    needed = [*COLUMNS, *(() if old else INFLUENCES)]
     try:
-        with path.open() as file:
-            header = file.readline().rstrip("\n").split(",")
-            names = [*COLUMNS, *(() if old else INFLUENCES)]
-            names += [name for name in (CLUSTER, NOISE, PREDICTION) if name in header]
-            places = [header.index(name) for name in names]
-            values = np.loadtxt(
-                file, delimiter=",", usecols=places, ndmin=2, comments=None, quotechar='"'
-            ).T
+        if path.name == PARQUET:
+            from bvalign.show.report.samples_parquet import read_parquet  # pyarrow, where needed
+
+            columns = read_parquet(path, [*needed, *OPTIONAL])
+        else:
+            columns = read_csv(path, [*needed, *OPTIONAL])
+        if missing := [name for name in needed if name not in columns]:
+            raise ValueError(f"no column {', '.join(missing)}")
     except (ValueError, OSError, StopIteration) as error:
         raise ValueError(f"{path}: damaged ({error}); write the report again") from error
-    columns = dict(zip(names, values, strict=True))
     return columns | {"correct": columns["correct"] == 1}

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Int, Shaped
-from scipy.special import stdtrit
 
 from bvalign.analysis.decompositions import Column, Unit
+from bvalign.analysis.intervals import t_quantile
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
 from bvalign.decisions import Decisions
@@ -104,7 +104,7 @@ def explorer(
             }
             for key, found in scenarios(analysis, decisions).items()
         },
-        "quantiles": [round(float(stdtrit(n, 0.975)), 4) for n in range(1, FREEDOM)],
+        "quantiles": [round(t_quantile(n), 4) for n in range(1, FREEDOM)],
     }
 
 

@@ -27,6 +27,7 @@ REST_BYTES = 600_000
 FILES = {
     "summary.json": "all numbers, with their intervals and what they were made from",
     "samples.csv": "a row for each sample",
+    "samples.parquet": "the same for DuckDB, Polars, pandas or Embedding Atlas",
     "abstain.json": "the rule for accepting predictions, for bvalign apply",
     "calibrate.json": "the calibration, for bvalign apply",
     "groups.json": "error rates of all groups",
@@ -66,6 +67,7 @@ def page(
         "of_risk": [*of_risk(summary)] if summary["labels"] else [],
         "all_numbers": all_numbers(summary),
         "files": {name: FILES[name] for name in files},
+        "all_samples": next((name for name in files if name.startswith("samples.")), None),
         "tables": _tables(analysis),
         "glossary": QUANTITIES,
         "title_of": title,

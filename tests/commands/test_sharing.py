@@ -1,0 +1,113 @@
+"""Shards of an analysis, their merge, and what is left of one that was killed."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bvalign.analysis import passes
+from bvalign.analysis.labelled import LabelledPass
+from bvalign.predictions import predictions as cutting
+
+MEMBERS, SAMPLES, CLASSES = 5, 160, 4
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch, without_figures):
+    """Ranges of 16 samples, pieces of two ranges: five pieces."""
+    monkeypatch.setattr(cutting, "RANGE_BYTES", 16 * 8 * MEMBERS * CLASSES)
+    monkeypatch.setattr(passes, "PIECE_RANGES", 2)
+
+
+@pytest.fixture
+def predictions(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(CLASSES, size=SAMPLES)
+    logits = rng.standard_normal((MEMBERS, SAMPLES, CLASSES))
+    logits[:, np.arange(SAMPLES), labels] += rng.uniform(0, 6, SAMPLES)
+    partly = np.where(np.arange(SAMPLES) % 10, labels, -1)
+    np.savez(tmp_path / "whole.npz", logits=logits, labels=labels)
+    np.savez(tmp_path / "partly.npz", logits=logits, labels=partly)
+    return tmp_path
+
+
+def said(capsys):
+    return capsys.readouterr().err.replace("\n", " ")
+
+
+def files(out):
+    return {name: (out / name).read_bytes() for name in ("summary.json", "samples.csv")}
+
+
+@pytest.mark.parametrize("name", ["whole", "partly"])
+def test_shards_in_any_order_give_the_files_of_one_process(bvalign, predictions, name):
+    source = predictions / f"{name}.npz"
+    bvalign("analyze", source, "--out", "alone", "--target", "risk=0.3")
+    assert not (predictions / "alone" / "pieces").exists()
+    for shard in (2, 0, 1):
+        asked = ("--target", "risk=0.3", "--shard", f"{shard}/3")
+        bvalign("analyze", source, "--out", "shared", *asked)
+    assert {path.name for path in (predictions / "shared").iterdir()} == {"pieces"}
+    bvalign("merge", "shared")
+    assert files(predictions / "shared") == files(predictions / "alone")
+    assert not (predictions / "shared" / "pieces").exists()
+
+
+def test_missing_shards_are_named_and_others_must_be_asked_the_same(bvalign, predictions):
+    source = predictions / "whole.npz"
+    with pytest.raises(SystemExit, match="no shards to merge"):
+        bvalign("merge", "out")
+    bvalign("analyze", source, "--out", "out", "--shard", "1/3")
+    with pytest.raises(SystemExit, match=r"3 pieces are missing.*--shard 0/3, 2/3"):
+        bvalign("merge", "out")
+    with pytest.raises(SystemExit, match="another shards; remove"):
+        bvalign("analyze", source, "--out", "out", "--shard", "1/4")
+    with pytest.raises(SystemExit, match="another options; remove"):
+        bvalign("analyze", source, "--out", "out", "--shard", "2/3", "--max-error", "0.1")
+    for bad in ("3/3", "-1/3", "1", "a/b", "1/0"):
+        with pytest.raises(SystemExit, match="--shard must be i/n"):
+            bvalign("analyze", source, "--out", "out", f"--shard={bad}")
+    asked = predictions / "out" / "pieces" / "asked.json"
+    asked.write_text(asked.read_text()[:50])
+    with pytest.raises(SystemExit, match=r"asked\.json: damaged"):
+        bvalign("merge", "out")
+
+
+def test_what_a_killed_analysis_has_finished_is_not_computed_again(
+    bvalign, predictions, monkeypatch
+):
+    source, compute, computed = predictions / "whole.npz", LabelledPass.compute, []
+    bvalign("analyze", source, "--out", "alone")
+
+    def counted(self, part):
+        if len(computed) == 7:  # in the fourth piece
+            raise KeyboardInterrupt
+        computed.append(part.start)
+        return compute(self, part)
+
+    monkeypatch.setattr(LabelledPass, "compute", counted)
+    with pytest.raises(SystemExit):
+        bvalign("analyze", source, "--out", "out")
+    assert len(list((predictions / "out" / "pieces").glob("0*.safetensors"))) == 3
+    before = computed[:6]
+    computed[:] = []
+    bvalign("analyze", source, "--out", "out")
+    assert not set(before) & set(computed)
+    assert files(predictions / "out") == files(predictions / "alone")
+
+
+def test_pieces_of_changed_predictions_do_not_count(bvalign, predictions):
+    source = predictions / "whole.npz"
+    for shard in (0, 1):
+        bvalign("analyze", source, "--out", "out", "--shard", f"{shard}/2")
+    with np.load(source) as arrays:
+        np.savez(source, logits=arrays["logits"] * 2, labels=arrays["labels"])
+    with pytest.raises(SystemExit, match="5 pieces are missing, or of predictions that have"):
+        bvalign("merge", "out")
+    bvalign("analyze", source, "--out", "alone")
+    bvalign("analyze", source, "--out", "out")
+    assert files(predictions / "out") == files(predictions / "alone")
+    with np.load(source) as arrays:
+        summary = json.loads((predictions / "alone" / "summary.json").read_text())
+        hits = arrays["logits"].argmax(axis=-1) == arrays["labels"]
+    assert summary["member_accuracy"]["mean"]["value"] == pytest.approx(hits.mean())
