@@ -37,11 +37,10 @@ class Outcomes:
 
 def main() -> int:
     """Records a run where one is asked for, and writes the table."""
+    code, row = run(*sys.argv[1:]) if len(sys.argv) > 1 else (0, None)
     rows = json.loads(STORED.read_text()) if STORED.exists() else []
-    code = 0
-    if len(sys.argv) > 1:
-        name, *options = sys.argv[1:]
-        code, row = run(name, options)
+    if row:
+        name = row["session"]
         rows = [old for old in rows if (old["session"], old["tests"]) != (name, row["tests"])]
         rows = sorted([*rows, row], key=lambda row: (row["session"], row["tests"]))
         STORED.write_text(json.dumps(rows, indent=1) + "\n")
@@ -50,10 +49,10 @@ def main() -> int:
     return code
 
 
-def run(name: str, options: list[str]) -> tuple[int, dict]:
+def run(name: str, *options: str) -> tuple[int, dict]:
     """Runs pytest, and describes the environment."""
     outcomes = Outcomes()
-    code = int(pytest.main(options, plugins=[outcomes]))
+    code = int(pytest.main([*options], plugins=[outcomes]))
     packages = {Requirement(line).name for line in requires("bvalign") if "extra ==" not in line}
     describe = ["git", "-C", str(HERE), "describe", "--always", "--abbrev=12"]
     commit = subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()

@@ -66,5 +66,5 @@ def after(rows: Mapping[str, dict[str, float]], classes: int, samples: int) -> f
 
 def efficiency(rows: Mapping[str, dict[str, float]], classes: int) -> float:
     """Speed of two processes on two cores over twice that of one; at most 1."""
-    one, two = (rows[f"share {classes} {number}x1"]["rate"] for number in (1, 2))
+    one, two = (rows[f"share {classes}"][way] for way in ("1x1", "2x1"))
     return min(1.0, one / (2 * two))

@@ -54,7 +54,7 @@ OWN = (".labels", ".index")
 INDICES = "batch_indices"
 """Begin of names under which Lightning's documentation keeps the order of samples of a rank."""
 
-ARRAYS, TABLES = ("npz", "npy", "safetensors", "torch"), ("csv", "parquet", "jsonl")
+ARRAYS, TABLES = ("npz", "npy", "safetensors", "torch", "zarr"), ("csv", "parquet", "jsonl")
 """Formats of members. Where there are arrays, a table beside them is no member."""
 
 OF_REPORT = {"summary.json", "samples.csv", "samples.parquet"}
