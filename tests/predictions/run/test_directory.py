@@ -1,12 +1,17 @@
+import json
 import os
 
 import numpy as np
 import pytest
 import torch
+from filelock import _unix
 from safetensors.torch import load, save
 
 from bvalign.atomic import write_atomic
 from bvalign.predictions import FinishedMember, RunDirectory
+from bvalign.predictions.run import lease
+from bvalign.predictions.run.claims import settle_plan
+from bvalign.predictions.run.fence import LeaseLostError
 from bvalign.predictions.run.history import training_curves
 from bvalign.predictions.run.samples import Samples
 from bvalign.predictions.run.shards import content_of
@@ -228,3 +233,28 @@ def test_a_report_of_fewer_members_is_written_again(tmp_path):
     finish(other, 0)
     with other.reporting() as ours:
         assert ours
+
+
+def test_a_plan_chosen_by_a_process_that_was_taken_for_dead_is_not_written(tmp_path):
+    run = start(tmp_path)
+
+    def choose():
+        (tmp_path / "locks" / "run.99").mkdir()  # meanwhile by another
+        return {"plan": "packed", "reason": "fast"}
+
+    with pytest.raises(LeaseLostError, match=r"locks/run: another process has taken over"):
+        settle_plan(run, "auto", choose, device="cpu")
+    assert "plans" not in json.loads((tmp_path / "run.json").read_text())
+
+
+def test_without_locks_of_the_disk_the_report_is_written_by_one(tmp_path, monkeypatch):
+    def refuse(_):
+        raise NotImplementedError
+
+    monkeypatch.setattr(_unix, "lock_fd_nonblocking", refuse)
+    monkeypatch.setattr(lease, "BEAT", 0.1)
+    run, other = start(tmp_path), RunDirectory(tmp_path)
+    with run.reporting() as first, other.reporting() as second:
+        assert (first, second) == (True, False)
+    with run.claim() as one, other.claim() as two:
+        assert (one.packs, two.packs) == (((0, 1),), ((2, 3),))
