@@ -115,7 +115,8 @@ def _rates(found: dict[str, dict]) -> Iterator[str]:
         row = found[f"rates {classes}"]
         cells = [f"{row[name] * 1e9:.3g}" for name in ("read", "first", "values")]
         cells += [f"{row['piece_bytes']:.0f}", f"{row['write'] * 1e6:.2g}"]
-        cells += [f"{rate * 1e9:.3g}" for rate in found[f"share {classes}"].values()]
+        ways = found.get(f"share {classes}", {}).values()
+        cells += [f"{rate * 1e9:.3g}" for rate in ways] or ["–"] * len(WAYS)
         yield f"| {classes:,} | {' | '.join(cells)} |"
     yield ""
     yield (
@@ -140,11 +141,11 @@ def _finished(found: dict[str, dict]) -> Iterator[str]:
 def _costs(found: dict[str, dict]) -> Iterator[str]:
     yield (
         "| set | TB | nodes | first pass | pass: disk | pass: processor | pieces | after | whole | "
-        "core hours |"
+        "core hours of the pass |"
     )
     yield "| --- " * 10 + "|"
     for name, shape in TARGETS.items():
-        if f"finish {shape[2]} 1000000" not in found:
+        if not {f"share {shape[2]}", f"finish {shape[2]} 1000000"} <= found.keys():
             continue
         size = 4 * shape[0] * shape[1] * shape[2] / 1e12
         for nodes in NODES:
@@ -152,7 +153,8 @@ def _costs(found: dict[str, dict]) -> Iterator[str]:
             cells = [_time(part) for part in (*parts, parts.total)]
             hours = parts.processor * nodes * CORES / 3600
             yield f"| {name} | {size:.3g} | {nodes} | {' | '.join(cells)} | {hours:,.3g} |"
-    shares = ", ".join(f"{efficiency(found, k):.0%} at {k:,}" for k in SMALL)
+    shared = [k for k in SMALL if f"share {k}" in found]
+    shares = ", ".join(f"{efficiency(found, k):.0%} at {k:,}" for k in shared)
     yield ""
     yield from (
         "| factor | where from |",
