@@ -8,11 +8,20 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 from ray.cluster_utils import Cluster
 
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 """A core, and about the least memory for objects that Ray accepts; pieces need none."""
+
+
+def patiently(start):
+    """Starts a node; Ray gives up after 30 seconds, which are few on a machine with much to do."""
+    for _ in range(2):
+        with suppress(Exception):
+            return start()
+    return start()
 
 
 def kill(node):
@@ -25,11 +34,11 @@ def kill(node):
 
 def main():
     head = {**NODE, "include_dashboard": False, "temp_dir": sys.argv[1]}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
+    cluster = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
     print(cluster.address, flush=True)
     for line in sys.stdin:
         if line == "add\n":
-            node = cluster.add_node(**NODE)
+            node = patiently(lambda: cluster.add_node(**NODE))
         else:
             kill(node)
             cluster.remove_node(node, allow_graceful=False)

@@ -14,7 +14,7 @@ import torch
 
 from bvalign import __version__
 from bvalign.analysis.pieces import NOWHERE, Pieces
-from bvalign.atomic import write_atomic
+from bvalign.atomic import told, write_atomic
 from bvalign.commands.passes import begin, identity_of, of_predictions
 from bvalign.decisions import Options
 from bvalign.predictions import Predictions
@@ -80,12 +80,19 @@ class Work:
         return [(number, run.cut.num_pieces) for run in passes for number in run.missing()]
 
     def remove(self) -> None:
-        """Removes what is kept for a finished report; other files in the folder stay."""
-        with suppress(OSError, ValueError, TypeError):
-            if "shards" in json.loads((self.folder / ASKED).read_text()):
-                (self.folder / ASKED).unlink()
-        for folder in (self.folder / REST, self.folder):
-            Pieces(folder).remove()
+        """Removes what is kept for a finished report; other files in the folder stay.
+
+        Raises:
+            OSError: it cannot be removed.
+        """
+        try:
+            with suppress(FileNotFoundError, ValueError, TypeError):
+                if "shards" in json.loads((self.folder / ASKED).read_text()):
+                    (self.folder / ASKED).unlink()
+            for folder in (self.folder / REST, self.folder):
+                Pieces(folder).remove()
+        except OSError as error:
+            raise OSError(told(error, f"could not remove {self.folder}")) from error
 
 
 def _pieces(predictions: Predictions, source: Path | str, folder: Path, *, shared: bool) -> Pieces:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from bvalign.predictions.damage import damaged
 from bvalign.predictions.evaluations.eval_logs import (
     find_logs,
     is_lm_eval,
@@ -127,4 +128,4 @@ def _rows(path: Path) -> Iterator[dict[str, object]]:
         with open_text(path) as file:
             yield from json.load(file)
     except (OSError, UnicodeDecodeError, EOFError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: not a complete .jsonl in UTF-8 ({error})") from error
+        raise damaged(path, ".jsonl in UTF-8", error) from error

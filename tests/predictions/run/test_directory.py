@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from filelock import _unix
+from safetensors.torch import load, save
 
 from bvalign.atomic import write_atomic
 from bvalign.predictions import FinishedMember, RunDirectory
@@ -13,6 +14,7 @@ from bvalign.predictions.run.claims import settle_plan
 from bvalign.predictions.run.fence import LeaseLostError
 from bvalign.predictions.run.history import training_curves
 from bvalign.predictions.run.samples import Samples
+from bvalign.predictions.run.shards import content_of
 from tests.ensembles import random_ensemble
 
 LOGITS, TARGET = random_ensemble(members=5, samples=7, classes=4)
@@ -45,6 +47,16 @@ def test_members_come_back_as_they_were_saved(tmp_path):
     assert torch.equal(run.member(3).weights()["fc.weight"], torch.full((2, 3), 3.0))
     history = (tmp_path / "members" / "0003" / "history.csv").read_text()
     assert history == "epoch,train_loss\n1,0.5\n"
+
+
+def test_files_of_a_member_are_the_same_bytes_each_time():
+    tensors = {"b": torch.ones(3), "a": torch.zeros(2, dtype=torch.bool)}
+    metadata = {"member": "0", "identity": '{"name": "ä"}', "state": "{}"}
+    contents = {content_of(tensors, metadata) for _ in range(20)}  # the library draws the order
+    assert len(contents) == 1
+    (content,) = contents
+    assert torch.equal(load(content)["b"], torch.ones(3))
+    assert len(content) == len(save(tensors, metadata))
 
 
 def test_claims_go_through_the_packs_and_the_missing_members(tmp_path):
