@@ -10,12 +10,14 @@ bytes are kept in `--out`, beside statistics.json.
 """
 
 import argparse
+import io
 import json
 import random
 import resource
 import tempfile
 import time
 import traceback
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -38,10 +40,78 @@ ODD = [
 """What readers stumble over."""
 
 
+VALUES = [None, True, -1, 0, 1.5, 10**30, float("nan"), "", "x", "7", "\x1b[31m", [], [[]], {}]
+VALUES += [{"a": None}, [None], ["x", 1], [1.5, float("inf")], "\udcff", [0.0] * 50]
+"""What may stand where something else is expected."""
+
+
+def odd_json(draw: st.DrawFn, value: object) -> object:
+    """Replaces, removes or renames something at a random depth."""
+    kind = draw(st.sampled_from(["deeper", "deeper", "deeper", "replace", "remove", "rename"]))
+    if not isinstance(value, dict | list) or not value or kind == "replace":
+        return draw(st.sampled_from(VALUES))
+    keys = sorted(value) if isinstance(value, dict) else range(len(value))
+    key = draw(st.sampled_from(keys))
+    copy = value.copy()
+    if kind == "deeper":
+        copy[key] = odd_json(draw, value[key])
+    elif kind == "remove" or isinstance(value, list):
+        del copy[key]
+    else:
+        copy[draw(st.sampled_from([*keys, "x", ""]))] = copy.pop(key)
+    return copy
+
+
+def odd_lines(draw: st.DrawFn, content: bytes) -> bytes:
+    lines = content.decode().splitlines()
+    whole = [json.loads(line) for line in lines]
+    at = draw(st.integers(0, len(whole) - 1))
+    every = draw(st.booleans())  # the same key is odd in all, or one line is
+    key = draw(st.sampled_from(sorted(whole[at])))
+    value = odd_json(draw, whole[at][key])
+    for line in whole if every else [whole[at]]:
+        line[key] = value
+    return "\n".join(map(json.dumps, whole)).encode()
+
+
+def odd_cells(draw: st.DrawFn, content: bytes) -> bytes:
+    delimiter = b"\t" if b"\t" in content else b","
+    rows = [line.split(delimiter) for line in content.splitlines()]
+    column = draw(st.integers(0, len(rows[0]) - 1))
+    cells = st.sampled_from([*(str(v).encode("utf-8", "replace") for v in VALUES), b'"', b"="])
+    first = draw(st.integers(0, len(rows) - 1))
+    for row in rows[first : first + draw(st.integers(1, len(rows)))]:
+        row[column] = draw(cells)
+    return b"\n".join(map(delimiter.join, rows))
+
+
+def odd_log(draw: st.DrawFn, content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(file, "w") as new:
+        odd = draw(st.sampled_from(sorted(old.namelist())))
+        for name in old.namelist():
+            inside = json.loads(old.read(name))
+            new.writestr(name, json.dumps(odd_json(draw, inside) if name == odd else inside))
+    return file.getvalue()
+
+
+STRUCTURED = {
+    "json": lambda draw, content: json.dumps(odd_json(draw, json.loads(content))).encode(),
+    "jsonl": odd_lines,
+    "lm_eval": odd_lines,
+    "csv": odd_cells,
+    "tsv": odd_cells,
+    "eval": odd_log,
+}
+"""Formats of which parts can be changed so that the whole can be parsed."""
+
+
 @st.composite
 def changed(draw: st.DrawFn, originals: dict[str, bytes]) -> tuple[str, bytes]:
     """A format, and a file of it with one to six changes."""
     target = draw(st.sampled_from(sorted(originals)))
+    if target in STRUCTURED and draw(st.booleans()):
+        return target, STRUCTURED[target](draw, originals[target])
     content = bytearray(originals[target])
     for _ in range(draw(st.integers(1, 6))):
         if not content:

@@ -32,7 +32,7 @@ def open_torch(path: Path, names: Names) -> Scores:
             f"{path}: holds Python objects, which are not loaded as they can run code; save "
             "tensors alone: torch.save({'logits': ..., 'labels': ...}, path)"
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # of damaged bytes torch raises any
         raise damaged(path, ".pt", error) from error
     return scores_of_object(path, saved, names)
 

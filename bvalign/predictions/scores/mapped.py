@@ -10,6 +10,7 @@ import math
 import os
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,11 +69,21 @@ def npy_header(stream: io.BufferedIOBase) -> tuple[tuple[int, ...], bool, np.dty
         ValueError: this is not the header of an array.
     """
     version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(stream)
-    if version == (2, 0):
-        return np.lib.format.read_array_header_2_0(stream)
-    raise ValueError(f"version {version} of .npy is for named fields")
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in read:
+        raise ValueError(f"version {version} of .npy is for named fields")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Python 2, which wrote such headers
+            shape, fortran, dtype = read[version](stream)
+    except Exception as error:  # NumPy tries to mend a header, and may fail at that
+        raise ValueError(f"its header cannot be read: {error}") from error
+    if min(shape, default=0) < 0:
+        raise ValueError(f"its header says the shape {shape}")
+    return shape, fortran, dtype
 
 
 def open_npy(path: Path) -> MappedArray:

@@ -16,6 +16,7 @@ from string import ascii_uppercase
 import numpy as np
 import pyarrow as pa
 
+from bvalign.plain_text import escaped
 from bvalign.predictions.damage import damaged, lines_of
 from bvalign.predictions.scores.names import Names
 from bvalign.predictions.scores.scores import Scores
@@ -102,8 +103,8 @@ def _column(rows: Sequence[Mapping[str, object]], key: str) -> pa.Array:
     values = [row.get(key) for row in rows]
     try:
         return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array([None if value is None else str(value) for value in values])
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
+        return pa.array([None if value is None else escaped(str(value)) for value in values])
 
 
 def read_rows(path: Path) -> Iterator[dict[str, object]]:
