@@ -59,6 +59,16 @@ def told(error: OSError, what: str) -> str:
     )
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Gives errors of a block that name no file, as of writing an open one, the name of this."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
 def remove_temporaries(folder: Path) -> None:
     """Removes temporary files of killed processes; only where no other process writes."""
     for path in folder.glob(".*.tmp") if folder.is_dir() else ():

@@ -38,7 +38,8 @@ PAGES = {
     "docs/predictions": """
         docs/recipes
         docs/language-models
-        docs/clusters""",
+        docs/clusters
+        docs/scale""",
     "docs/report": """
         docs/summary""",
     "docs/decisions/README": """
@@ -63,6 +64,7 @@ PAGES = {
         Speed of analyze <benchmarks/analysis/results>
         Several devices <benchmarks/devices/results>
         Speed of reading <benchmarks/readers/results>
+        Growth on paper <benchmarks/scale/results>
         Speed of the report <benchmarks/report/results>
         Interruptions <benchmarks/reliability/results>
         examples/README""",

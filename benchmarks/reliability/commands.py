@@ -90,12 +90,6 @@ def smaller_pieces() -> None:
 COMMANDS = {
     command.name: command
     for command in (
-        Command("fit", lambda root, _: fit(root)),
-        Command("fit of more members", lambda root, _: fit(root, logger="false"), "one_member"),
-        Command(
-            "fit --overwrite", lambda root, _: [*fit(root, 1, "false"), "--overwrite"], "one_member"
-        ),
-        Command("test", lambda root, _: ["test", *fit(root, logger="false")[1:]], "run"),
         Command("report", lambda root, _: ["report", str(root)], "run"),
         Command(
             "analyze",
@@ -134,6 +128,12 @@ COMMANDS = {
                 *("--format", "pdf,png"),
             ],
         ),
+        Command("fit", lambda root, _: fit(root)),
+        Command("fit of more members", lambda root, _: fit(root, logger="false"), "one_member"),
+        Command(
+            "fit --overwrite", lambda root, _: [*fit(root, 1, "false"), "--overwrite"], "one_member"
+        ),
+        Command("test", lambda root, _: ["test", *fit(root, logger="false")[1:]], "run"),
     )
 }
 """By name."""

@@ -15,31 +15,38 @@ from benchmarks.reliability.shim import Call
 LOGS = "lightning_logs"
 """Of a logger of Lightning, which begins a new version with each start."""
 
-TEMPORARY = re.compile(r"\.(?P<name>.+)\.[^.]+\.tmp")
+SIGN = "sign"
+"""Of life, of who holds a lease."""
+
+TEMPORARY = re.compile(r"\..+\.tmp|.+\.gone")
 REMEDY = re.compile(r"; .*(same command|another|again)")
 
 Tree = dict[str, bytes]
 
 
 def tree(root: Path) -> Tree:
-    """Content of all files of a folder by relative path; locks and their owners may stay."""
+    """Content of all files of a folder by relative path; locks and signs of their holders stay."""
     files = {p.relative_to(root).as_posix(): p for p in root.rglob("*") if p.is_file()}
     return {
         name: path.read_bytes().replace(bytes(root), b"ROOT")
         for name, path in files.items()
-        if not name.startswith(LOGS) and path.suffix not in (".lock", ".owner")
+        if not name.startswith(LOGS) and path.suffix != ".lock" and path.name != SIGN
     }
 
 
 def identified(root: Path) -> str:
-    """The state of a folder as a digest: of all names and contents but the numbers of processes."""
+    """The state of a folder as a digest: of all names and contents, but not of who made them."""
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*")):
-        name = re.sub(r"\.\d+\.tmp$", ".tmp", path.relative_to(root).as_posix())
-        content = path.read_bytes() if path.is_file() and path.suffix != ".owner" else b""
-        content = content.replace(bytes(root), b"ROOT")
-        digest.update(f"{name}\n{len(content)}\n".encode() + content)
+    for path in sorted(root.rglob("*"), key=lambda path: _anonymous(path, root)):
+        content = path.read_bytes() if path.is_file() else b"a folder"
+        content = content[:8] if path.name == SIGN else content.replace(bytes(root), b"ROOT")
+        digest.update(f"{_anonymous(path, root)}\n{len(content)}\n".encode() + content)
     return digest.hexdigest()[:32]
+
+
+def _anonymous(path: Path, root: Path) -> str:
+    """A name without the number of a process and what is drawn."""
+    return re.sub(r"\.\d+\.tmp|\.[0-9a-f]+\.gone", ".*", path.relative_to(root).as_posix())
 
 
 def compared(files: Tree) -> Tree:
@@ -72,18 +79,19 @@ def left_behind(root: Path, before: Tree, after: Tree, calls: Sequence[Call]) ->
         root: the folder that it changed.
         before: files that were there.
         after: files of the command without interruption.
-        calls: what it called until then.
+        calls: what it called before it was killed or a call failed.
     """
     now = tree(root)
     for name, content in now.items():
-        if TEMPORARY.fullmatch(Path(name).name) or content in (before.get(name), after.get(name)):
+        if TEMPORARY.search(name) or content in (before.get(name), after.get(name)):
             continue
         if damage := _damage(root / name):
             yield f"half a file: {name} ({damage})"
     last: dict[Path, str] = {}
-    for call in calls[:-1]:  # the last one did not take place
+    for call in calls:
         path = Path(call.path)
-        if call.kind == "rename" and path.name.startswith("checkpoint-"):
+        of_a_member = call.kind == "rename" and path.parent.parent == root / "members"
+        if of_a_member and path.name.startswith("checkpoint-"):
             last[path.parent] = path.name
     for folder, name in last.items():
         if not (folder / name).exists() and not (folder / "logits.safetensors").exists():
@@ -97,7 +105,7 @@ def differences(made: Tree, wanted: Tree) -> Iterator[str]:
         if name not in made:
             yield f"missing: {name}"
         elif name not in wanted:
-            kind = "temporary file" if name.endswith(".tmp") else "another file"
+            kind = "temporary file" if TEMPORARY.fullmatch(Path(name).name) else "another file"
             yield f"{kind} left: {name}"
         elif made[name] != wanted[name]:
             yield f"differs: {name}"
@@ -138,7 +146,6 @@ def _damage(path: Path) -> str | None:
     readers: Mapping[str, object] = {
         ".safetensors": lambda: safe_open(path, framework="pt").__enter__().keys(),
         ".json": lambda: json.loads(path.read_text()),
-        ".owner": lambda: json.loads(path.read_text()),
         ".npz": lambda: zipfile.ZipFile(path).testzip(),
         ".yaml": lambda: yaml.safe_load(path.read_text())["trainer"],
     }

@@ -113,7 +113,7 @@ def at_a_call(task: tuple[str, int], folder: Path, usually: Usual) -> dict[str, 
     calls = read_log(pair.place(victim).log)
     finished = finished_files(pair.root)
     if way == RANKS:
-        lost += left_behind(pair.root, {}, usually.after, calls)
+        lost += left_behind(pair.root, {}, usually.after, calls[:-1])
     lost += pair.finish()
     lost += _checked(pair, finished, usually)
     last = calls[-1] if calls else None

@@ -34,7 +34,7 @@ from benchmarks.reliability import moments, pairs, points
 from benchmarks.reliability.commands import COMMANDS, make_inputs
 from benchmarks.reliability.pool import results_of
 from benchmarks.reliability.results_file import HERE, store
-from benchmarks.reliability.shim import start_with_shim
+from benchmarks.reliability.shim import Call, start_with_shim
 from benchmarks.reliability.zygote import warm_up
 
 KILLS = 10
@@ -42,35 +42,33 @@ KILLS = 10
 
 
 def try_points(args: argparse.Namespace, parts: list[str]) -> None:
-    """Interrupts the commands at their calls, and stores the parts."""
+    """Interrupts the commands at their calls, and stores the parts after each command."""
     inputs, calls, tried = args.work / "inputs", {}, {part: [] for part in parts}
+
+    def note(name: str, part: str, made: list[Call], found: list[Mapping]) -> None:
+        calls[name] = made
+        tried[part] += found
+        _tell(found)
+        made = {"command": "python -m benchmarks.reliability.run", "commit": _commit()}
+        store(part, points.summarised(tried[part], calls) | made, args.out)
+
     for name in args.commands:
         usually = points.usual(COMMANDS[name], _folder(args.work / "usual"), inputs)
-        calls[name] = usually.calls
         known = _digest(json.dumps([(c.kind, Path(c.path).suffix) for c in usually.calls]))
         for part in parts:
             todo = list(points.attempts(name, part, usually.calls))
-            todo = points.seeded(todo, args.sample or len(todo))
+            todo = {one.key: one for one in points.seeded(todo, args.sample or len(todo))}
             file = args.work / f"{name.replace(' ', '-')}-{part}-{known}.jsonl"
             attempt = partial(_point, usually=usually, inputs=inputs)
-            found = results_of(
-                {one.key: one for one in todo}, attempt, file, args.work, jobs=args.jobs
-            )
-            tried[part] += found
-            _tell(found)
-    if "crash_points" in parts and args.pairs:
-        for way in (pairs.RANKS, pairs.WORKERS):
-            usually, _ = pairs.usual_pair(way, _folder(args.work / "usual"))
-            tasks = {f"{way}/{seed}": (way, seed) for seed in range(args.pairs)}
-            file = args.work / f"{way.replace(' ', '-')}-points.jsonl"
-            attempt = partial(pairs.at_a_call, usually=usually)
-            found = results_of(tasks, attempt, file, args.work, jobs=args.jobs)
-            tried["crash_points"] += [result for result in found if result["killed"]]
-            calls[f"fit, {way}"] = usually.calls
-            _tell(found)
-    for part in parts:
-        made = {"command": "python -m benchmarks.reliability.run", "commit": _commit()}
-        store(part, points.summarised(tried[part], calls) | made, args.out)
+            found = results_of(todo, attempt, file, args.work, jobs=args.jobs)
+            note(name, part, usually.calls, found)
+    for way in (pairs.RANKS, pairs.WORKERS) if "crash_points" in parts and args.pairs else ():
+        usually, _ = pairs.usual_pair(way, _folder(args.work / "usual"))
+        tasks = {f"{way}/{seed}": (way, seed) for seed in range(args.pairs)}
+        file = args.work / f"{way.replace(' ', '-')}-points.jsonl"
+        attempt = partial(pairs.at_a_call, usually=usually)
+        found = results_of(tasks, attempt, file, args.work, jobs=args.jobs)
+        note(f"fit, {way}", "crash_points", usually.calls, [r for r in found if r["killed"]])
 
 
 def try_moments(args: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ million samples whose values are those of a finished small pass in turn. Each ro
 its own; seconds are those of the processor where nothing else is said, and the quickest of three
 where they are short.
 
-Writes results.json after each row, and results.md beside this file.
+Writes results.json and results.md beside this file, after each row: what is interrupted goes on.
 """
 
 import argparse
@@ -20,18 +20,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from cost import AFTER, CORES, DISK, NODES, TARGETS, cost, efficiency
 from rich.progress import Progress
-from stages import MEMBERS, SMALL, save
+from stages import MEMBERS, ROUNDS, SMALL, save
 from synthetic import synthetic
 
+from bvalign.predictions.predictions import samples_per_range
 from bvalign.provenance import provenance
 
 HERE = Path(__file__).parent
 FINISHED = [(n, k) for k in SMALL for n in (100_000, 1_000_000)] + [(10_000_000, 10)]
-SHARED_LOGITS = 2**24
+SHARED_LOGITS = 2**23
 """Of the file that processes share."""
 
 WAYS = ((1, 1), (1, 2), (2, 1), (4, 1))
@@ -39,33 +41,35 @@ WAYS = ((1, 1), (1, 2), (2, 1), (4, 1))
 
 
 def measured(*words: object) -> dict[str, float]:
-    """Runs one measurement in a process of its own."""
+    """Runs one measurement of stages.py."""
     done = subprocess.run(_command(words), capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(map(str, words))}: {done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def shared(classes: int, world: int, threads: int) -> dict[str, float]:
-    """Lets processes share a file, and measures the time until the last of them is done."""
-    number = SHARED_LOGITS // (MEMBERS * classes)
-    with tempfile.TemporaryDirectory() as folder:
+def shared(classes: int) -> dict[str, float]:
+    """Lets processes share a file in each of WAYS; wall seconds a logit, of the quickest round."""
+    size = 4 * samples_per_range(MEMBERS, classes)  # of four processes each has as many ranges
+    number = max(1, SHARED_LOGITS // (MEMBERS * classes * size)) * size
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as ended:
         file = Path(folder, "predictions")
         save(synthetic(MEMBERS, number, classes), file)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        commands = [_command(("share", file, rank, world, threads)) for rank in range(world)]
-        running = [subprocess.Popen(command, **pipes) for command in commands]
-        assert [one.stdout.readline() for one in running] == ["ready\n"] * world
-        start = time.perf_counter()
+        most = max(world for world, _ in WAYS)
+        running = [subprocess.Popen(_command(("share", file)), **pipes) for _ in range(most)]
         for one in running:
-            one.stdin.write("\n")
-            one.stdin.flush()
-        for one in running:
+            ended.enter_context(one)  # which closes its input
             one.stdout.readline()
-        seconds = time.perf_counter() - start
-        for one in running:
-            one.communicate()
-    return {"rate": seconds / (MEMBERS * number * classes)}
+        rounds: dict[str, list[float]] = {}
+        for world, threads in WAYS * ROUNDS:
+            start = time.perf_counter()
+            for rank, one in enumerate(running[:world]):
+                print(rank, world, threads, file=one.stdin, flush=True)
+            for one in running[:world]:
+                one.stdout.readline()
+            rounds.setdefault(f"{world}x{threads}", []).append(time.perf_counter() - start)
+    return {way: min(all) / (MEMBERS * number * classes) for way, all in rounds.items()}
 
 
 def _command(words: tuple) -> list[str]:
@@ -75,12 +79,12 @@ def _command(words: tuple) -> list[str]:
 def rows() -> dict[str, tuple]:
     """Name of each row -> what is measured."""
     found = {f"rates {classes}": ("rates", classes) for classes in SMALL}
-    found |= {f"share {k} {w}x{t}": ("share", k, w, t) for k in SMALL for w, t in WAYS}
+    found |= {f"share {classes}": ("share", classes) for classes in SMALL}
     return found | {f"finish {k} {n}": ("finish", k, n) for n, k in sorted(FINISHED)}
 
 
 def table(results: dict[str, object]) -> str:
-    """The results as Markdown."""
+    """The results as Markdown; rows that are not measured yet are left out."""
     found, made = results["rows"], results["made_with"]
     lines = [
         "# Growth on paper",
@@ -111,7 +115,8 @@ def _rates(found: dict[str, dict]) -> Iterator[str]:
         row = found[f"rates {classes}"]
         cells = [f"{row[name] * 1e9:.3g}" for name in ("read", "first", "values")]
         cells += [f"{row['piece_bytes']:.0f}", f"{row['write'] * 1e6:.2g}"]
-        cells += [f"{found[f'share {classes} {w}x{t}']['rate'] * 1e9:.3g}" for w, t in WAYS]
+        ways = found.get(f"share {classes}", {}).values()
+        cells += [f"{rate * 1e9:.3g}" for rate in ways] or ["–"] * len(WAYS)
         yield f"| {classes:,} | {' | '.join(cells)} |"
     yield ""
     yield (
@@ -126,7 +131,8 @@ def _finished(found: dict[str, dict]) -> Iterator[str]:
     yield f"| classes | samples | {' | '.join(AFTER)} | parquet: bytes a sample | MiB |"
     yield "| --- " * (4 + len(AFTER)) + "|"
     for samples, classes in sorted(FINISHED, key=lambda one: one[::-1]):
-        row = found[f"finish {classes} {samples}"]
+        if (row := found.get(f"finish {classes} {samples}")) is None:
+            continue
         cells = [f"{row[name]:.3g}" for name in AFTER]
         cells += [f"{row['parquet_bytes']:.0f}", f"{row['memory']:,.0f}"]
         yield f"| {classes:,} | {samples:,} | {' | '.join(cells)} |"
@@ -135,23 +141,26 @@ def _finished(found: dict[str, dict]) -> Iterator[str]:
 def _costs(found: dict[str, dict]) -> Iterator[str]:
     yield (
         "| set | TB | nodes | first pass | pass: disk | pass: processor | pieces | after | whole | "
-        "core hours |"
+        "core hours of the pass |"
     )
     yield "| --- " * 10 + "|"
     for name, shape in TARGETS.items():
+        if not {f"share {shape[2]}", f"finish {shape[2]} 1000000"} <= found.keys():
+            continue
         size = 4 * shape[0] * shape[1] * shape[2] / 1e12
         for nodes in NODES:
             parts = cost(found, shape, nodes)
             cells = [_time(part) for part in (*parts, parts.total)]
             hours = parts.processor * nodes * CORES / 3600
             yield f"| {name} | {size:.3g} | {nodes} | {' | '.join(cells)} | {hours:,.3g} |"
-    shares = ", ".join(f"{efficiency(found, k):.0%} at {k:,}" for k in SMALL)
+    shared = [k for k in SMALL if f"share {k}" in found]
+    shares = ", ".join(f"{efficiency(found, k):.0%} at {k:,}" for k in shared)
     yield ""
     yield from (
         "| factor | where from |",
         "| --- | --- |",
         "| seconds a logit and a drawn logit, bytes of a piece | measured, above |",
-        "| seconds after the pass | measured at the largest N above, assumed in proportion to N |",
+        "| seconds after the pass | on the line through the two largest N above, of one process |",
         f"| what a second process on the second core adds | measured: {shares} classes; assumed "
         f"to hold for {CORES} processes of a node and for all nodes, which share only files |",
         f"| {CORES} cores a node, each as quick as one of this machine | assumed |",
@@ -185,10 +194,10 @@ def main() -> None:
             found[name] = shared(*words) if kind == "share" else measured(kind, *words)
             results = {"made_with": provenance(), "load": os.getloadavg()[1], "rows": found}
             path.write_text(json.dumps(results, indent=1) + "\n")
+            if kind == "finish":
+                (arguments.out / "results.md").write_text(table(results))
             bar.advance(task)
-    results = json.loads(path.read_text())
-    (arguments.out / "results.md").write_text(table(results))
-    print(table(results))
+    print(table(json.loads(path.read_text())))
 
 
 if __name__ == "__main__":

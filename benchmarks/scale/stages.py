@@ -1,4 +1,4 @@
-"""One measurement in a process of its own: `stages.py rates|finish|share ...` prints a JSON line.
+"""Measurements in a process of their own; `rates` and `finish` print a line of JSON.
 
 rates CLASSES             seconds and bytes of reading, first pass, values, pieces
 finish CLASSES SAMPLES    seconds of all that follows the pass; memory
@@ -31,7 +31,7 @@ from bvalign.show.report.write import write_report
 Result = TypeVar("Result")
 
 MEMBERS = 20
-SMALL = {10: 20_960, 1000: 1300, 21_841: 60}
+SMALL = {10: 10_480, 1000: 650, 21_841: 30}
 """Classes -> samples whose values are computed."""
 
 LARGE = {10: 10_000_000, 1000: 1_280_000, 21_841: 14_200_000}
@@ -100,17 +100,18 @@ def finish(classes: int, samples: int) -> dict[str, float]:
     return found | {"memory": most[0]}
 
 
-def share(file: str, rank: int, world: int, threads: int) -> dict[str, float]:
-    """Measures the values of a share of the ranges of a file, when all processes are ready."""
-    torch.set_num_threads(threads)
+def share(file: str) -> None:
+    """Answers each line `RANK WORLD THREADS` with the seconds of that share of the ranges."""
     run = of_predictions(open_predictions(Path(file))[0], Pieces())
     number = run.cut.num_ranges
     run.prepare()
     print("ready", flush=True)
-    sys.stdin.readline()
-    start = time.perf_counter()
-    run._of_ranges(range(number * rank // world, number * (rank + 1) // world))
-    return {"seconds": time.perf_counter() - start}
+    for line in sys.stdin:
+        rank, world, threads = map(int, line.split())
+        torch.set_num_threads(threads)
+        start = time.perf_counter()
+        run._of_ranges(range(number * rank // world, number * (rank + 1) // world))
+        print(time.perf_counter() - start, flush=True)
 
 
 def save(predictions: Predictions, folder: Path) -> None:
@@ -161,5 +162,7 @@ def most_memory() -> Iterator[list[float]]:
 
 if __name__ == "__main__":
     kind, *words = sys.argv[1:]
-    given = [int(word) if word.isdecimal() else word for word in words]
-    print(json.dumps({"rates": rates, "finish": finish, "share": share}[kind](*given)))
+    if kind == "share":
+        share(*words)
+    else:
+        print(json.dumps({"rates": rates, "finish": finish}[kind](*map(int, words))))

@@ -9,8 +9,9 @@ from bvalign.predictions.checks.checks import to_predictions
 from bvalign.predictions.checks.clusters import with_clusters
 from bvalign.predictions.checks.groups import with_groups
 from bvalign.predictions.checks.strings import file_name
+from bvalign.predictions.damage import check_exists
 from bvalign.predictions.predictions import Groups, Predictions
-from bvalign.predictions.readers import open_memory, open_scores
+from bvalign.predictions.readers import open_memory, open_scores, open_url
 from bvalign.predictions.run import FinishedMember, MemberState, RunDirectory, Split
 from bvalign.predictions.scores.names import Names
 from bvalign.predictions.source_files import source_files
@@ -39,9 +40,9 @@ def open_predictions(
     """Opens predictions; the logits are read later, block by block.
 
     Args:
-        source: a run directory, a folder with a file or folder per member, or a file of any format
-            in docs/predictions.md; or, in memory, arrays, tables or members, as `bvalign.analyze`
-            describes them.
+        source: a run directory, a folder with a file or folder per member, a file of any format in
+            docs/predictions.md, or the URL of a Zarr group (`s3://...`); or, in memory, arrays,
+            tables or members, as `bvalign.analyze` describes them.
         labels: of the samples, beside a source in memory that does not contain them.
         clusters: file with the cluster of each sample, where `source` does not contain it: a
             `.npy` (samples) in the order of the rows of `source`, or a `.csv` with columns index
@@ -68,15 +69,16 @@ def open_predictions(
         groups = Path(os.path.expanduser(groups))  # noqa: PTH111
     if not isinstance(source, Path | str):
         scores, format = open_memory(source, labels, names), "memory"
+    elif labels is not None:
+        raise ValueError(
+            f"{source}: labels belong in the file, or in labels.npy of the folder; those given "
+            "beside a path are not read"
+        )
+    elif isinstance(source, str) and "://" in source:
+        scores, format = open_url(source, names)
     else:
         source = Path(os.path.expanduser(source))  # noqa: PTH111 (works without a home)
-        if not source.exists():
-            raise FileNotFoundError(f"{source}: there is no such file")
-        if labels is not None:
-            raise ValueError(
-                f"{source}: labels belong in the file, or in labels.npy of the folder; those given "
-                "beside a path are not read"
-            )
+        check_exists(source)
         if (source / "run.json").exists():
             predictions, origin = _of_run(source, names)
             predictions = with_clusters(predictions, clusters) if clusters else predictions

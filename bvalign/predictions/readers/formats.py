@@ -13,8 +13,7 @@ from bvalign.predictions.scores.names import Names
 from bvalign.predictions.scores.scores import Scores
 
 COMPRESSED = (".gz", ".bz2", ".zst")
-LFS = b"version https://git-lfs"
-READ = ".npz, .npy, .safetensors, .pt, .csv, .tsv, .csv.gz, .parquet, .jsonl, .json, .eval"
+READ = ".npz, .npy, .safetensors, .pt, .csv, .tsv, .csv.gz, .parquet, .jsonl, .json, .eval, .zarr"
 
 
 class Reader(NamedTuple):
@@ -41,6 +40,14 @@ def _is_parquet(path: Path) -> bool:
     return path.suffix.lower() in (".parquet", ".pq")
 
 
+def _is_zarr(path: Path) -> bool:
+    """Tells the folder of a Zarr group, or of an array that should be in one."""
+    metadata = ("zarr.json", ".zgroup", ".zarray")
+    return path.is_dir() and (
+        path.suffix.lower() == ".zarr" or any((path / name).is_file() for name in metadata)
+    )
+
+
 def _opener(where: str) -> Callable[[Path, Names], Scores]:
     def opens(path: Path, names: Names) -> Scores:
         module, _, function = f"bvalign.predictions.{where}".rpartition(".")
@@ -50,6 +57,7 @@ def _opener(where: str) -> Callable[[Path, Names], Scores]:
 
 
 FILES = (
+    Reader("zarr", _is_zarr, _opener("scores.zarr_group.open_zarr")),
     Reader("csv", _ends(".csv", ".tsv", compressed=True), _opener("tables.csv.open_csv")),
     Reader("parquet", _is_parquet, _opener("tables.parquet.open_parquet")),
     Reader("lm_eval", is_lm_eval, _opener("evaluations.lm_eval.open_lm_eval")),
@@ -68,10 +76,3 @@ FILES = (
 def find_reader(path: Path) -> Reader | None:
     """Finds the reader of a file or of a partitioned table."""
     return next((reader for reader in FILES if reader.recognises(path)), None)
-
-
-def refuse_pointer(path: Path) -> None:
-    """Raises if a file is the pointer that Git LFS leaves in place of the content."""
-    with path.open("rb") as file:
-        if file.read(len(LFS)) == LFS:
-            raise ValueError(f"{path}: a Git LFS pointer, not the file; run git lfs pull")

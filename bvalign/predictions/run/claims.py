@@ -26,8 +26,9 @@ def one_at_a_time(root: Path | str) -> Iterator[Fence]:
         while not lease.acquire():
             time.sleep(0.05)
     except OSError as error:
+        cause = error.__cause__ or error
         raise OSError(
-            f"{root} cannot be written ({error.strerror or error}); choose another "
+            f"{root} cannot be written ({cause.strerror or cause}); choose another "
             "--trainer.default_root_dir"
         ) from error
     with lease:

@@ -30,7 +30,7 @@ class Fence(NamedTuple):
         if self.folder is None:
             return
         path, _, number = str(self.folder).rpartition(".")
-        if last_holder(Path(path)) != int(number):
+        if last_holder(Path(path)) != int(number) or not self.folder.exists():
             raise LeaseLostError(
                 f"{path}: another process has taken over, as this one gave no sign of life for too "
                 "long; all that was saved is kept, run the same command again to continue"
@@ -59,7 +59,7 @@ class Fence(NamedTuple):
         gone = path
         if self.folder is not None:
             self.check()
-            gone = self.folder / f"{path.name}.{secrets.token_hex(4)}.gone"
+            gone = self.folder / f".{path.name}.{secrets.token_hex(4)}.tmp"
             try:
                 path.replace(gone)
             except FileNotFoundError:
@@ -90,12 +90,19 @@ def holder_folder(base: Path, number: int) -> Path:
 def remove_before(base: Path, number: int) -> None:
     """Removes the folders of earlier holders, so that these can write nothing any more."""
     for earlier in _numbers(base):
-        if earlier >= number:
-            continue
-        # renamed first, for holders on this machine: what they have open may keep the folder
-        gone = base.with_name(f".{base.name}.{earlier}.{secrets.token_hex(4)}.gone")
-        with suppress(FileNotFoundError):
-            holder_folder(base, earlier).replace(gone)
+        if earlier < number:
+            # renamed first, for holders on this machine: what they have open may keep the folder
+            gone = base.with_name(f".{base.name}.{earlier}.{secrets.token_hex(4)}.tmp")
+            with suppress(FileNotFoundError):
+                holder_folder(base, earlier).replace(gone)
+    for gone in base.parent.glob(f".{base.name}.*.tmp"):
         tries = 9  # a holder elsewhere may add a file meanwhile
         while gone.exists() and (tries := tries - 1):
             shutil.rmtree(gone, ignore_errors=True)
+
+
+def left_by_holders(folder: Path) -> set[Path]:
+    """What was held, as `packs/003`, by processes that died while they wrote or took over."""
+    taken_over = {path.name.split(".")[1] for path in folder.glob(".*.tmp")}
+    files = [file for file in folder.glob("[!.]*.*/*") if file.name != "sign"]
+    return {folder / name for name in taken_over | {file.parent.stem for file in files}}

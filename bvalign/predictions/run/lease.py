@@ -33,8 +33,14 @@ from types import TracebackType
 
 from filelock import FileLock, Timeout
 
-from bvalign.atomic import boot
-from bvalign.predictions.run.fence import Fence, holder_folder, last_holder, remove_before
+from bvalign.atomic import boot, told
+from bvalign.predictions.run.fence import (
+    Fence,
+    holder_folder,
+    last_holder,
+    left_by_holders,
+    remove_before,
+)
 
 BEAT = 10.0
 """Seconds between two signs of life."""
@@ -68,21 +74,14 @@ class Lease:
         Returns:
             True if it is ours now, False if another process has it, None if its holder may be dead
             or has only just come: then ask again.
+
+        Raises:
+            OSError: the disk cannot be written.
         """
         try:
-            self._lock.acquire(blocking=False)
-        except Timeout:
-            return False
-        except (NotImplementedError, OSError) as error:
-            if isinstance(error, OSError) and error.errno not in (ENOSYS, ENOLCK, EOPNOTSUPP):
-                raise
-        taken = None
-        try:
-            taken = self._take()
-        finally:
-            if not taken:
-                self._lock.release()
-        return taken
+            return self._attempt()
+        except OSError as error:
+            raise OSError(told(error, f"could not take {self.path}")) from error
 
     def acquire(self) -> bool:
         """Takes the lease unless another process has it; waits if that may be dead."""
@@ -108,6 +107,22 @@ class Lease:
         trace: TracebackType | None,
     ) -> None:
         self.release()
+
+    def _attempt(self) -> bool | None:
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            return False
+        except (NotImplementedError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in (ENOSYS, ENOLCK, EOPNOTSUPP):
+                raise
+        taken = None
+        try:
+            taken = self._take()
+        finally:
+            if not taken:
+                self._lock.release()
+        return taken
 
     def _take(self) -> bool | None:
         base = self.path.with_suffix("")
@@ -190,6 +205,14 @@ def acquired(leases: Iterable[Lease]) -> Iterator[Lease]:
                 doubtful.remove(lease)
             if taken:
                 yield lease
+
+
+def tidy(folder: Path) -> None:
+    """Removes what processes have left in their folders when they died, where that is known."""
+    for base in left_by_holders(folder):
+        lease = Lease(base.with_suffix(".lock"))
+        if lease.attempt():
+            lease.release()
 
 
 class _Lock(FileLock):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bvalign.predictions import FinishedMember, RunDirectory
-from bvalign.predictions.run import shards
+from bvalign.predictions.run import fence, shards
 from bvalign.predictions.run.samples import Samples
 from tests.ensembles import random_ensemble
 
@@ -70,16 +70,15 @@ def test_a_kill_between_two_files_loses_and_doubles_nothing(run, monkeypatch, wr
     before = run.member(0).path / "logits" / "manifest.json"
     before.unlink()  # an attempt of before, with other files
     (before.parent / "00007.safetensors").write_bytes(b"of before")
-    left, write = [writes], shards.write_atomic
+    left, write = [2 + writes], fence.write_atomic  # weights and history come first
 
-    def killed(path, content):
+    def killed(path, content, **options):
         if not left[0]:
             raise KeyboardInterrupt
         left[0] -= 1
-        write(path, content)
+        write(path, content, **options)
 
-    monkeypatch.setattr(shards, "write_atomic", killed)
-    monkeypatch.setattr("bvalign.predictions.scores.manifest.write_atomic", killed)
+    monkeypatch.setattr(fence, "write_atomic", killed)
     if writes < 4:
         with pytest.raises(KeyboardInterrupt):
             finish(run, 0)
