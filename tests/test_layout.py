@@ -20,9 +20,10 @@ ROOMS = {
     "provenance": {"float32"},
     "quick_imports": set(),
     "atomic": set(),
+    "plain_text": set(),
     "memory": set(),
     "top_k": set(),
-    "predictions": {"atomic", "top_k"},
+    "predictions": {"atomic", "plain_text", "top_k"},
     "data": {"randomness", "predictions"},
     "ensemble": {"float32", "float64", "randomness", "data", "predictions"},
     "analysis": {"atomic", "memory", "top_k"},
@@ -32,7 +33,7 @@ ROOMS = {
         *("analysis", "atomic", "data", "decisions", "ensemble", "float64", "memory"),
         *("predictions", "provenance", "show", "top_k"),
     },
-    "cli": {"atomic", "commands", "decisions", "quick_imports"},
+    "cli": {"atomic", "commands", "decisions", "plain_text", "quick_imports"},
 }
 """Room -> rooms that it may import."""
 

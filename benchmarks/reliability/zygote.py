@@ -6,6 +6,7 @@ fork of that child, from where training begins. Nothing has changed a file befor
 
 import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -63,6 +64,8 @@ def warm_up() -> None:
     write = sys.modules["bvalign.show.report.write"]
     write.svg = lambda *_: ""
     write.page = lambda _, __, summary, *___, **____: json.dumps(summary).encode()
+    gc.collect()
+    gc.freeze()  # a collection in a child looks at its own objects only
 
 
 def start(

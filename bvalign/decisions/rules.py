@@ -14,6 +14,7 @@ from bvalign.analysis.decompositions import Column
 from bvalign.decisions.abstain import apply_abstention
 from bvalign.decisions.calibrate import apply_calibration
 from bvalign.predictions import Predictions
+from bvalign.predictions.damage import check_file
 
 NAMED = 5
 """Most members and classes that a message names."""
@@ -40,14 +41,13 @@ def read_rule(path: Path) -> dict[str, object]:
         FileNotFoundError: there is no such file.
         ValueError: it is no JSON, or no rule that this version knows.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such file")
+    check_file(path)
     try:
         rule = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, IsADirectoryError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON; a rule is a file such as abstain.json") from error
     kind = rule.get("kind") if isinstance(rule, dict) else None
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(
             f"{path} is no rule: its kind is {kind!r}, which must be one of {', '.join(KINDS)}; "
             "`bvalign analyze` writes rules beside its report"
@@ -71,14 +71,15 @@ def apply_rule(rule: dict[str, object], predictions: Predictions) -> Applied:
 
 
 def _check_classes(rule: dict[str, object], predictions: Predictions) -> None:
-    names = rule.get("data", {}).get("class_names", [])
-    if predictions.num_classes != rule["num_classes"]:
+    data = rule.get("data")
+    names = data.get("class_names") if isinstance(data, dict) else None
+    if predictions.num_classes != rule.get("num_classes"):
         raise ValueError(
-            f"the rule is for {rule['num_classes']} classes, the predictions have "
-            f"{predictions.num_classes}; it says nothing about them"
+            f"the rule is for {rule.get('num_classes')} classes, the predictions have "
+            f"{predictions.num_classes}; it says nothing about them, `bvalign analyze` makes one"
         )
     here = predictions.class_names
-    if names and here and tuple(names) != here:
+    if isinstance(names, list) and names and here and tuple(names) != here:
         first = next(
             k for k, pair in enumerate(zip(names, here, strict=True)) if len(set(pair)) > 1
         )
@@ -90,8 +91,8 @@ def _check_classes(rule: dict[str, object], predictions: Predictions) -> None:
 
 def _other_members(rule: dict[str, object], predictions: Predictions) -> tuple[str, ...]:
     """A warning if the members are not those of the rule."""
-    made_for, here = rule.get("members", []), list(predictions.members)
-    if made_for == here or not made_for:
+    made_for, here = rule.get("members"), list(predictions.members)
+    if made_for == here or not made_for or not isinstance(made_for, list):
         return ()
     missing = [member for member in made_for if member not in here]
     others = [member for member in here if member not in made_for]

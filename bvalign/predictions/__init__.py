@@ -9,6 +9,7 @@ from bvalign.predictions.checks.checks import to_predictions
 from bvalign.predictions.checks.clusters import with_clusters
 from bvalign.predictions.checks.groups import with_groups
 from bvalign.predictions.checks.strings import file_name
+from bvalign.predictions.damage import check_exists
 from bvalign.predictions.predictions import Groups, Predictions
 from bvalign.predictions.readers import open_memory, open_scores, open_url
 from bvalign.predictions.run import FinishedMember, MemberState, RunDirectory, Split
@@ -77,8 +78,7 @@ def open_predictions(
         scores, format = open_url(source, names)
     else:
         source = Path(os.path.expanduser(source))  # noqa: PTH111 (works without a home)
-        if not source.exists():
-            raise FileNotFoundError(f"{source}: there is no such file")
+        check_exists(source)
         if (source / "run.json").exists():
             predictions, origin = _of_run(source, names)
             predictions = with_clusters(predictions, clusters) if clusters else predictions

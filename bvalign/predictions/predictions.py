@@ -49,6 +49,7 @@ class Predictions:
         num_unseen: of training samples, how many members have not seen each, of which a fixed
             number judges it; None of other samples.
         sample_names: of samples that have names, not numbers, in the source; None otherwise.
+        source: of which messages say what is wrong; empty if it has no name.
         kept: (start, stop) -> the logits that are kept of these samples, which `read` completes;
             None where those of all classes are.
     """
@@ -71,6 +72,7 @@ class Predictions:
     unlabelled: "Predictions | None" = None
     num_unseen: Int64[np.ndarray, " samples"] | None = None
     sample_names: tuple[str, ...] | None = None
+    source: str = ""
     kept: Callable[[int, int], TopK] | None = None
 
     @property
@@ -121,7 +123,8 @@ class Predictions:
             logits = self.read(start, min(start + self.samples_per_range, self.num_samples))
             counts += _undefined(logits).sum(dim=1)
         named = name_members(self.members, counts, self.num_samples)
-        raise ValueError(f"logits are NaN or inf: {named}; leave these members out")
+        where = self.source and f"{self.source}: "
+        raise ValueError(f"{where}logits are NaN or inf: {named}; leave these members out")
 
 
 def samples_per_range(num_members: int, num_classes: int) -> int:

@@ -124,8 +124,9 @@ def analysis(alone, tmp_path):
 def cluster():
     """Address of a cluster of one node, and a function that adds or kills another."""
     folder = tempfile.mkdtemp(prefix="ray")  # names of sockets in it must be short
-    command, pipes = [sys.executable, CLUSTER, folder], dict.fromkeys(("stdin", "stdout"), -1)
-    with subprocess.Popen(command, text=True, **pipes) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    environment = os.environ | {"RAY_TMPDIR": folder}
+    with subprocess.Popen([sys.executable, CLUSTER], env=environment, **pipes) as process:
 
         def tell(word):
             print(word, file=process.stdin, flush=True)

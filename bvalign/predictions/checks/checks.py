@@ -24,7 +24,7 @@ from bvalign.predictions.checks.side_arrays import (
     check_shown,
     member_weights_note,
 )
-from bvalign.predictions.checks.strings import without_surrogates
+from bvalign.predictions.checks.strings import with_plain_text
 from bvalign.predictions.checks.top_k import checked_top
 from bvalign.predictions.copies import without_copies
 from bvalign.predictions.predictions import Predictions, name_members
@@ -54,7 +54,7 @@ def to_predictions(
         ValueError: shapes, labels, ids, probabilities or votes are not what they must be.
     """
     _check_shape(scores)
-    scores = with_options(without_surrogates(checked_top(scores)))
+    scores = with_options(with_plain_text(checked_top(scores)))
     scores = as_meant(_with_given(scores, clusters_file, groups), task)
     predictions = _checked(scores, clusters_file)
     if scores.unlabelled is None:
@@ -72,9 +72,7 @@ def _checked(scores: Scores, clusters_file: Path | None) -> Predictions:
     in_order = bool((order == np.arange(num_samples)).all())
     clusters = find_clusters(scores.clusters, clusters_file, order)
     groups, groups_note = find_groups(scores.path, scores.groups, order)
-    labels = scores.labels
-    if labels is not None:
-        labels = _common(scores, "labels", labels, members)
+    labels = None if scores.labels is None else _common(scores, "labels", scores.labels, members)
     check_options_of_labels(scores, labels)
     if scores.key == "votes":
         voted, notes = _check_votes(scores, labels)
@@ -100,6 +98,7 @@ def _checked(scores: Scores, clusters_file: Path | None) -> Predictions:
         index=index[order],
         members=tuple(members),
         num_classes=num_classes,
+        source=str(scores.path),
         notes=(*scores.notes, *notes, *weights_note, *clusters.notes, *groups_note),
         weights=check_member_weights(scores.path, scores.weights, num_members),
         clusters=clusters.numbers,
@@ -230,7 +229,7 @@ def _check_votes(
         lowest, highest = min(lowest, int(votes.min())), max(highest, int(votes.max()))
         agreed += int((votes == votes[0]).all(dim=0).sum())
     if lowest < 0:
-        raise ValueError(f"{scores.path}: votes are class ids from 0 on, got {lowest}")
+        raise ValueError(f"{scores.path}: votes are class ids from 0 on, got {lowest}; omit them")
     if labels is None:
         return highest + 1, (
             "votes: each counts as probability one, so uncertainty is zero, confidence is the "

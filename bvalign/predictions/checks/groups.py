@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float64, Int, Shaped
 from torch import Tensor
 
+from bvalign.plain_text import escaped
 from bvalign.predictions.checks.sample_file import INDEX, read_csv, read_npy, rows_of
-from bvalign.predictions.checks.strings import escaped
 from bvalign.predictions.predictions import Groups, Predictions
 from bvalign.predictions.scores.numbers import as_numbers
 

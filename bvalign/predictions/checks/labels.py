@@ -73,7 +73,10 @@ def read_labels(
                 f"first is {labels.ravel()[wrong[0]]}; samples without a label may be labelled -1"
             )
     elif labels.dtype.kind == "b" and num_classes not in (None, 2):
-        raise ValueError(f"{path}: labels are true or false, but there are {num_classes} classes")
+        raise ValueError(
+            f"{path}: labels are true or false, but there are {num_classes} classes; "
+            "save class ids, or choose one of several labels with --task"
+        )
     elif labels.dtype.kind not in "iub":
         raise ValueError(f"{path}: 'labels' must be integers or strings, got {labels.dtype}")
     if labels.dtype.kind in "uf" and int(labels.max(initial=0)) >= 2**63:

@@ -15,6 +15,7 @@ from typing import NamedTuple, TextIO
 import numpy as np
 from jaxtyping import Int64, Shaped
 
+from bvalign.predictions.damage import check_file, damaged
 from bvalign.predictions.scores.mapped import open_npy
 
 INDEX = ("index", "sample")
@@ -36,7 +37,7 @@ def read_npy(file: Path) -> Shaped[np.ndarray, "..."]:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged.
     """
-    _check_exists(file)
+    check_file(file)
     return open_npy(file).load()
 
 
@@ -57,12 +58,12 @@ def read_csv(
         FileNotFoundError: there is no such file.
         ValueError: it is damaged, or does not have every sample exactly once.
     """
-    _check_exists(file)
+    check_file(file)
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
             found, columns = _read_rows(file, stream, samples, only)
     except (csv.Error, UnicodeDecodeError, OSError) as error:
-        raise ValueError(f"{file}: not a complete .csv in UTF-8 ({error})") from error
+        raise damaged(file, ".csv in UTF-8", error) from error
     rows = rows_of(file, found, samples)
     return {name: Column(cells, numbers[rows]) for name, (cells, numbers) in columns.items()}
 
@@ -101,11 +102,6 @@ def rows_of(
         f"{file}: each of the {len(samples)} samples must occur exactly once, but by their {by} "
         f"{'; '.join(told)}"
     )
-
-
-def _check_exists(file: Path) -> None:
-    if not file.exists():
-        raise FileNotFoundError(f"{file}: there is no such file")
 
 
 def _read_rows(

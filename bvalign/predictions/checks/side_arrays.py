@@ -32,7 +32,8 @@ def check_shown(
         images = arrays["images"]
         if images.ndim == 3:
             images = images[:, None]
-        if images.dtype != np.uint8 or images.ndim != 4 or len(images) != len(order):
+        fits = images.ndim == 4 and len(images) == len(order) and images.size
+        if images.dtype != np.uint8 or not fits:
             raise ValueError(
                 f"{path}: 'images' must be uint8 ({len(order)} samples, channels, height, width), "
                 f"got {images.dtype} {images.shape}; convert them or leave them out"

@@ -56,6 +56,8 @@ def open_text(path: Path) -> TextIOWrapper:
 
 def read_beginning(path: Path) -> str:
     """Reads the beginning of a text without the space before it; nothing if that is no text."""
+    if not path.is_file():  # a pipe would wait for who writes
+        return ""
     try:
         with open_text(path) as file:
             beginning = file.read(HEAD)

@@ -1,9 +1,11 @@
 """Several logs of evaluations: which are of the task, and what their runs are called."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import compress
 from pathlib import Path
 
+from bvalign.predictions.damage import damaged
 from bvalign.predictions.scores.names import shorten
 
 KNOWN = "a log of evaluations, whose names are known"
@@ -35,6 +37,23 @@ def choose_tasks(path: Path, tasks: Collection[str], given: str | None) -> list[
     if not found:
         raise ValueError(f"{path}: --task {given} is not there, has {shorten(named)}")
     return found
+
+
+@contextmanager
+def of_known_form(path: Path, what: str) -> Iterator[None]:
+    """Reads a log whose parts may be other JSON than they must be.
+
+    Args:
+        path: named in messages.
+        what: is read.
+
+    Raises:
+        ValueError: in place of what Python says of the wrong type.
+    """
+    try:
+        yield
+    except (AttributeError, TypeError, KeyError, IndexError, OverflowError) as error:
+        raise damaged(path, what, error) from error
 
 
 def tell_apart(runs: Sequence[tuple[str, ...]]) -> list[str]:

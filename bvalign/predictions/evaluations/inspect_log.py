@@ -14,7 +14,13 @@ from typing import NamedTuple
 import numpy as np
 
 from bvalign.predictions.evaluations.eval_logs import find_logs, is_inspect
-from bvalign.predictions.evaluations.evaluations import KNOWN, choose_tasks, tell_apart, unused_note
+from bvalign.predictions.evaluations.evaluations import (
+    KNOWN,
+    choose_tasks,
+    of_known_form,
+    tell_apart,
+    unused_note,
+)
 from bvalign.predictions.evaluations.inspect_samples import Answer, read_answers, read_header
 from bvalign.predictions.scores.held import held
 from bvalign.predictions.scores.names import Names, refuse_options, shorten
@@ -56,23 +62,24 @@ def open_inspect(path: Path, names: Names) -> Scores:
         ValueError: there are several tasks, or the members' samples or choices differ.
     """
     refuse_options(path, names, ("member", "sample", "label", "scores"), KNOWN)
-    paths = find_logs(path, is_inspect) if path.is_dir() else [path]
-    logs = [_Log.of(one, path) for one in paths]
-    tasks = choose_tasks(path, {log.task for log in logs}, names.task)
-    if len(tasks) > 1:
-        raise ValueError(
-            f"{path}: --task {names.task} may be {shorten(tasks)}; give one whole name"
-        )
-    logs = [log for log in logs if log.task in tasks]
-    unfinished = [log.path.name for log in logs if not log.finished]
-    notes = [f"answers of task {tasks[0]} are votes"]
-    if unfinished and len(unfinished) < len(logs):
-        notes.append(f"left out, not finished: {shorten(unfinished)}")
-        logs = [log for log in logs if log.finished]
-    rows, said = _rows(path, logs, names.votes)
-    notes += said
-    notes += unused_note(path, paths) if path.is_dir() else ()
-    return replace(_scores(path, rows, tuple(notes)), task=names.task)
+    with of_known_form(path, "log of Inspect"):
+        paths = find_logs(path, is_inspect) if path.is_dir() else [path]
+        logs = [_Log.of(one, path) for one in paths]
+        tasks = choose_tasks(path, {log.task for log in logs}, names.task)
+        if len(tasks) > 1:
+            raise ValueError(
+                f"{path}: --task {names.task} may be {shorten(tasks)}; give one whole name"
+            )
+        logs = [log for log in logs if log.task in tasks]
+        unfinished = [log.path.name for log in logs if not log.finished]
+        notes = [f"answers of task {tasks[0]} are votes"]
+        if unfinished and len(unfinished) < len(logs):
+            notes.append(f"left out, not finished: {shorten(unfinished)}")
+            logs = [log for log in logs if log.finished]
+        rows, said = _rows(path, logs, names.votes)
+        notes += said
+        notes += unused_note(path, paths) if path.is_dir() else ()
+        return replace(_scores(path, rows, tuple(notes)), task=names.task)
 
 
 def _rows(path: Path, logs: Sequence[_Log], scorer: str | None) -> tuple[list[_Row], list[str]]:

@@ -14,13 +14,14 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from bvalign.predictions.damage import check_inflation, damaged
 from bvalign.predictions.scores.names import shorten
 from bvalign.predictions.scores.npz import data_offset
 
 TEXT_LENGTH = 1000
 ZSTD = 93
 SAMPLE = re.compile(r"samples/.+_epoch_\d+(\.json|/sample\.json)", re.DOTALL)
-DAMAGES = (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+DAMAGES = (ValueError, OSError, EOFError, RuntimeError, KeyError, zipfile.BadZipFile, zlib.error)
 """What reading a damaged log raises."""
 
 LETTER = re.compile(r"\(?([A-Za-z]|\d+)[).]?")
@@ -51,10 +52,14 @@ def read_header(path: Path) -> dict[str, object]:
             return json.loads(path.read_text(encoding="utf-8-sig"))
         with zipfile.ZipFile(path) as archive:
             entries = {info.filename: info for info in archive.infolist()}
-            info = entries.get("header.json") or entries["_journal/start.json"]
+            info = entries.get("header.json") or entries.get("_journal/start.json")
+            if info is None:
+                raise ValueError("no header.json")
             return json.loads(_unpack(path, archive, info))
-    except (*DAMAGES, KeyError) as error:
-        raise ValueError(f"{path}: not a complete log of Inspect ({error})") from error
+    except DAMAGES as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise damaged(path, "log of Inspect", error) from error
 
 
 def read_answers(path: Path, scorer: str | None) -> list[Answer]:
@@ -105,10 +110,13 @@ def _samples(path: Path) -> Iterator[dict[str, object]]:
                 if SAMPLE.fullmatch(name):
                     yield json.loads(_unpack(path, archive, info))
     except DAMAGES as error:
-        raise ValueError(f"{path}: not a complete log of Inspect ({error})") from error
+        if str(error).startswith(str(path)):
+            raise
+        raise damaged(path, "log of Inspect", error) from error
 
 
 def _unpack(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    check_inflation(path, info.file_size, info.compress_size)
     if info.compress_type != ZSTD:
         return archive.read(info)
     with path.open("rb") as file:

@@ -18,13 +18,20 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from bvalign.predictions.damage import damaged
 from bvalign.predictions.evaluations.eval_logs import (
     find_logs,
     is_lm_eval,
     open_text,
     read_beginning,
 )
-from bvalign.predictions.evaluations.evaluations import KNOWN, choose_tasks, tell_apart, unused_note
+from bvalign.predictions.evaluations.evaluations import (
+    KNOWN,
+    choose_tasks,
+    of_known_form,
+    tell_apart,
+    unused_note,
+)
 from bvalign.predictions.evaluations.lm_eval_docs import Doc, read_docs
 from bvalign.predictions.scores.names import Names, refuse_options
 from bvalign.predictions.scores.scores import Scores
@@ -75,7 +82,8 @@ def open_lm_eval(path: Path, names: Names) -> Scores:
     def batches(_: Layout) -> Iterator[pa.RecordBatch]:
         hashes: dict[str, tuple[str, str]] = {}
         for file, member in zip(files, _members(files), strict=True):
-            docs, labels, said = read_docs(file.path, _rows(file.path))
+            with of_known_form(file.path, "log of lm-evaluation-harness"):
+                docs, labels, said = read_docs(file.path, _rows(file.path))
             notes.update(dict.fromkeys(said))
             samples = [f"{file.task}/{doc.id}" if group else doc.id for doc in docs]
             for sample, doc in zip(samples, docs, strict=True):
@@ -127,4 +135,4 @@ def _rows(path: Path) -> Iterator[dict[str, object]]:
         with open_text(path) as file:
             yield from json.load(file)
     except (OSError, UnicodeDecodeError, EOFError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: not a complete .jsonl in UTF-8 ({error})") from error
+        raise damaged(path, ".jsonl in UTF-8", error) from error

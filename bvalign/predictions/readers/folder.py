@@ -25,7 +25,8 @@ from pathlib import Path
 import numpy as np
 
 from bvalign.predictions.checks.strings import file_name
-from bvalign.predictions.readers.formats import COMPRESSED, READ, find_reader, refuse_pointer
+from bvalign.predictions.damage import check_file
+from bvalign.predictions.readers.formats import COMPRESSED, READ, find_reader
 from bvalign.predictions.readers.ranks import join_ranks
 from bvalign.predictions.scores.arrays import scores_of_arrays
 from bvalign.predictions.scores.held import Array, held
@@ -157,7 +158,7 @@ def _open_member(file: Path, names: Names) -> Scores:
         file = inside[0]
         if _is_named_array(file):
             return open_folder(file.parent, names)
-    refuse_pointer(file)
+    check_file(file)
     return find_reader(file).open(file, names)
 
 
@@ -178,7 +179,7 @@ def _is_named_array(file: Path) -> bool:
 
 def _open_shared(file: Path) -> Array:
     """Opens an array, or the lines of a text: numbers if all are, but for texts and names."""
-    refuse_pointer(file)
+    check_file(file)
     if file.suffix == ".npy":
         return open_npy(file)
     text = file.read_text(encoding="utf-8-sig")

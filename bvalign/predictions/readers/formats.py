@@ -13,7 +13,6 @@ from bvalign.predictions.scores.names import Names
 from bvalign.predictions.scores.scores import Scores
 
 COMPRESSED = (".gz", ".bz2", ".zst")
-LFS = b"version https://git-lfs"
 READ = ".npz, .npy, .safetensors, .pt, .csv, .tsv, .csv.gz, .parquet, .jsonl, .json, .eval, .zarr"
 
 
@@ -77,12 +76,3 @@ FILES = (
 def find_reader(path: Path) -> Reader | None:
     """Finds the reader of a file or of a partitioned table."""
     return next((reader for reader in FILES if reader.recognises(path)), None)
-
-
-def refuse_pointer(path: Path) -> None:
-    """Raises if a file is the pointer that Git LFS leaves in place of the content."""
-    if path.is_dir():
-        return
-    with path.open("rb") as file:
-        if file.read(len(LFS)) == LFS:
-            raise ValueError(f"{path}: a Git LFS pointer, not the file; run git lfs pull")

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from bvalign.predictions.damage import damaged
 from bvalign.predictions.readers.objects import scores_of_object
 from bvalign.predictions.scores.names import Names
 from bvalign.predictions.scores.scores import Scores
@@ -16,6 +17,6 @@ def open_json(path: Path, names: Names) -> Scores:
     """
     try:
         source = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path}: not a complete .json in UTF-8 ({error})") from error
+    except (ValueError, OSError, RecursionError) as error:
+        raise damaged(path, ".json in UTF-8", error) from error
     return scores_of_object(path, source, names)

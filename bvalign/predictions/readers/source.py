@@ -2,8 +2,9 @@
 
 from pathlib import Path, PurePosixPath
 
+from bvalign.predictions.damage import check_file
 from bvalign.predictions.readers.folder import open_folder
-from bvalign.predictions.readers.formats import READ, find_reader, refuse_pointer
+from bvalign.predictions.readers.formats import READ, find_reader
 from bvalign.predictions.scores.names import Names
 from bvalign.predictions.scores.scores import Scores
 from bvalign.predictions.scores.zarr_group import open_zarr
@@ -19,7 +20,8 @@ def open_scores(path: Path, names: Names) -> tuple[Scores, str]:
     Raises:
         ValueError: the format is not read, or the file is not what it must be.
     """
-    refuse_pointer(path)
+    if not path.is_dir():
+        check_file(path)
     reader = find_reader(path)
     if reader is None and path.is_dir():
         return open_folder(path, names), "folder"

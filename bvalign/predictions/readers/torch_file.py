@@ -4,10 +4,12 @@ Nothing but tensors and plain containers is loaded: other Python objects can run
 """
 
 import pickle
+import warnings
 from pathlib import Path
 
 import torch
 
+from bvalign.predictions.damage import damaged
 from bvalign.predictions.readers.objects import scores_of_object
 from bvalign.predictions.scores.names import Names
 from bvalign.predictions.scores.scores import Scores
@@ -20,14 +22,18 @@ def open_torch(path: Path, names: Names) -> Scores:
         ValueError: it holds other objects, no scores, or is damaged.
     """
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles that are refused
+            saved = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except pickle.UnpicklingError as error:
+        if "weights_only" not in str(error):  # no pickle that torch has refused
+            raise damaged(path, ".pt", error) from error
         raise ValueError(
             f"{path}: holds Python objects, which are not loaded as they can run code; save "
             "tensors alone: torch.save({'logits': ..., 'labels': ...}, path)"
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        raise ValueError(f"{path}: not a complete .pt ({error})") from error
+    except Exception as error:  # of damaged bytes torch raises any
+        raise damaged(path, ".pt", error) from error
     return scores_of_object(path, saved, names)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from bvalign.atomic import remove_left
 from bvalign.predictions.predictions import Predictions
 from bvalign.predictions.run.claims import Offer, Work, in_step, one_at_a_time
-from bvalign.predictions.run.identity import difference, flatten
+from bvalign.predictions.run.identity import check_types, difference, flatten
 from bvalign.predictions.run.lease import Lease, acquired, tidy
 from bvalign.predictions.run.member import MemberFolder
 from bvalign.predictions.run.opened import of_test_samples, of_training_samples
@@ -53,15 +53,14 @@ class RunDirectory:
         try:
             self.info = json.loads(path.read_text())
             schema = self.info["schema"]
-            missing = {"identity", "packs"} - set(self.info)
-            if schema == SCHEMA and missing:
-                raise ValueError(f"without {' and '.join(sorted(missing))}")
-        except (ValueError, KeyError, TypeError) as error:
+            if schema == SCHEMA:
+                check_types(self.info)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(
                 f"{path}: damaged ({error}); restore it or use a new folder"
             ) from error
         if schema != SCHEMA:
-            raise ValueError(f"{path}: schema {schema}, this version reads {SCHEMA}")
+            raise ValueError(f"{path}: schema {schema}, this version reads {SCHEMA}; use the other")
 
     @classmethod
     def open(
@@ -220,7 +219,7 @@ class RunDirectory:
         """
         members, problems = self.finished()
         if not members:
-            raise ValueError(f"{self.root}: no member is finished yet")
+            raise ValueError(f"{self.root}: no member is finished yet; `bvalign fit` trains them")
         notes = [f"left out: {problem}" for problem in problems]
         every = map(self.member, range(self.num_members))
         notes += [note for folder in every if (note := folder.divergence_note())]

@@ -22,3 +22,21 @@ def difference(there: Mapping[str, object], now: Mapping[str, object]) -> str:
         for key in sorted(there.keys() | now.keys())
         if there.get(key) != now.get(key)
     )
+
+
+def check_types(info: Mapping[str, object]) -> None:
+    """Refuses what would name other folders than those of members.
+
+    Raises:
+        ValueError: the identity is no object, or packs are no lists of the ids 0, 1, ... in order.
+    """
+    if missing := {"identity", "packs"} - info.keys():
+        raise ValueError(f"without {' and '.join(sorted(missing))}")
+    if not isinstance(info["identity"], dict):
+        raise ValueError("'identity' is no object")
+    packs = info["packs"]
+    if not isinstance(packs, list) or not all(isinstance(pack, list) for pack in packs):
+        raise ValueError("'packs' are no lists of members")
+    ids = [member for pack in packs for member in pack]
+    if ids != [*range(len(ids))]:
+        raise ValueError("'packs' do not hold the members 0, 1, ... in order")

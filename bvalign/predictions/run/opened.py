@@ -34,6 +34,7 @@ def of_test_samples(
         members=tuple(folder.member for folder in folders),
         num_classes=slices[0].shape[2],
         kept=_kept(slices),
+        source=str(samples.parent),
         **_shown(stored, notes),
     )
 
@@ -98,6 +99,7 @@ def of_training_samples(
         num_classes=slices[0].shape[2],
         kept=kept and kept_of_judges,
         num_unseen=num_unseen,
+        source=str(samples.parent),
         **_shown(stored, notes, rows),
     )
 

@@ -51,6 +51,8 @@ def read_samples(path: Path) -> dict[str, np.ndarray]:
 
 
 def _damage(path: Path) -> str | None:
+    if not path.is_file():
+        return "there is no file"
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()

@@ -173,6 +173,8 @@ def problem_of(
     path: Path, metadata: Mapping[str, str], keys: Sequence[str] | None = None
 ) -> str | None:
     """Says why a file cannot be used; None if it can."""
+    if not path.is_file():
+        return "is no file"
     try:
         with safe_open(path, framework="pt") as file:
             stored, names = file.metadata() or {}, list(file.keys())

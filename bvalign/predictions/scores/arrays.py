@@ -185,6 +185,8 @@ def _arrange(
             (len(arrays), shape[0], *per_class),
         )
     (array,) = arrays
+    if not shape and not one_member:
+        raise ValueError(f"{path}: '{key}' must be an array (members, samples, ...), got a number")
     full = 2 if key == "votes" else 3
     if len(shape) >= full and not (one_member and key == "votes"):
         return lambda rows: array.take(rows, axis=1), shape

@@ -1,5 +1,6 @@
 """Arrays of numbers or strings: in memory here, in their files elsewhere, read alike."""
 
+from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from jaxtyping import Num
 from torch import Tensor
 
+from bvalign.predictions.damage import check_inflation
 from bvalign.predictions.scores.mapped import Rows
 
 
@@ -76,13 +78,16 @@ def held(values: object) -> Array:
         ValueError: they are no numbers or strings in a regular array.
     """
     if isinstance(values, Tensor):
+        _check_stored(values)
         return HeldTensor(values)
     if np.ma.is_masked(values):
         raise ValueError("has masked entries; fill them, labels by -1, or leave their samples out")
     try:
         array = np.asarray(values)
     except ValueError as error:  # of many lines, and of NumPy's insides
-        raise ValueError("is no array of numbers: its parts have different lengths") from error
+        raise ValueError(
+            "is no array of numbers: its parts have different lengths; is it complete?"
+        ) from error
     if array.dtype.kind == "O" and all(isinstance(value, str) for value in array.ravel()):
         array = array.astype(str)
     if array.dtype.kind not in "biufU":
@@ -92,3 +97,14 @@ def held(values: object) -> Array:
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         array = array.astype(np.float64)
     return HeldArray(array)
+
+
+def _check_stored(values: Tensor) -> None:
+    """Refuses a tensor whose numbers are nowhere, or a few that are said to be many."""
+    if values.layout != torch.strided or values.is_meta or values.is_quantized:
+        raise ValueError("holds no plain numbers (sparse, quantized or meta); save .to_dense()")
+    try:
+        stored = values.untyped_storage().nbytes()
+        check_inflation(Path("tensor"), values.numel() * values.element_size(), stored)
+    except ValueError as error:
+        raise ValueError("repeats few numbers many times; save .contiguous()") from error

@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from bvalign.predictions.damage import damaged
 from bvalign.predictions.scores.names import shorten
 
 MANIFEST = "manifest.json"
@@ -54,7 +55,7 @@ def read_manifest(path: Path) -> Manifest:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not a complete .json in UTF-8 ({error})") from error
+        raise damaged(path, ".json in UTF-8", error) from error
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:
         raise ValueError(

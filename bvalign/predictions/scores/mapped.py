@@ -4,10 +4,13 @@ A mapping that lives on counts every page it has touched as memory of the proces
 keeps that to a block, and a file that was removed or truncated raises an error instead of SIGBUS.
 """
 
+import errno
 import io
 import math
 import os
+import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +18,8 @@ import numpy as np
 import torch
 from jaxtyping import Int, Num
 from torch import Tensor
+
+from bvalign.predictions.damage import damaged
 
 Rows = slice | Int[np.ndarray, " rows"]
 """Samples to read: start to stop, or their positions in any order."""
@@ -64,11 +69,21 @@ def npy_header(stream: io.BufferedIOBase) -> tuple[tuple[int, ...], bool, np.dty
         ValueError: this is not the header of an array.
     """
     version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(stream)
-    if version == (2, 0):
-        return np.lib.format.read_array_header_2_0(stream)
-    raise ValueError(f"version {version} of .npy is for named fields")
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in read:
+        raise ValueError(f"version {version} of .npy is for named fields")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Python 2, which wrote such headers
+            shape, fortran, dtype = read[version](stream)
+    except Exception as error:  # NumPy tries to mend a header, and may fail at that
+        raise ValueError(f"its header cannot be read: {error}") from error
+    if min(shape, default=0) < 0:
+        raise ValueError(f"its header says the shape {shape}")
+    return shape, fortran, dtype
 
 
 def open_npy(path: Path) -> MappedArray:
@@ -81,13 +96,16 @@ def open_npy(path: Path) -> MappedArray:
         with path.open("rb") as stream:
             shape, fortran, dtype = npy_header(stream)
             array = MappedArray(path, path, stream.tell(), dtype, shape, fortran)
-        if dtype.hasobject:
-            raise ValueError("it holds pickled objects; save strings with astype(str)")
         size, needed = path.stat().st_size, array.offset + array.num_bytes
-        if size != needed:
+        if size != needed and not dtype.hasobject:
             raise ValueError(f"{size} bytes, not {needed}")
     except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{path}: not a complete .npy of numbers ({error})") from error
+        raise damaged(path, ".npy of numbers", error) from error
+    if dtype.hasobject:
+        raise ValueError(
+            f"{path}: holds Python objects, which are not loaded as they can run code; save "
+            "strings with astype(str)"
+        )
     return array
 
 
@@ -102,6 +120,23 @@ class Scratch(io.FileIO):
         self.close()  # lives as long as the predictions that read it, which nobody closes
 
 
+def check_room(num_bytes: int, path: Path) -> None:
+    """Refuses to begin what cannot end.
+
+    Raises:
+        ValueError: TMPDIR has less room; the message names `path`, which the content comes from.
+    """
+    if num_bytes > shutil.disk_usage(tempfile.gettempdir()).free:
+        raise _no_room(path, os.strerror(errno.ENOSPC))
+
+
+def _no_room(path: Path, reason: str | None) -> ValueError:
+    return ValueError(
+        f"{path}: no room to unpack it in {tempfile.gettempdir()} ({reason}); set TMPDIR to a "
+        "folder with more space"
+    )
+
+
 def write_scratch(file: io.IOBase, content: bytes | memoryview, path: Path) -> None:
     """Appends to a scratch file.
 
@@ -113,7 +148,4 @@ def write_scratch(file: io.IOBase, content: bytes | memoryview, path: Path) -> N
         while remaining:
             remaining = remaining[file.write(remaining) :]
     except OSError as error:
-        raise ValueError(
-            f"{path}: no room to unpack it in {tempfile.gettempdir()} ({error.strerror}); set "
-            "TMPDIR to a folder with more space"
-        ) from error
+        raise _no_room(path, error.strerror) from error

@@ -17,11 +17,13 @@ import numpy as np
 from jaxtyping import Num
 from torch import Tensor
 
+from bvalign.predictions.damage import check_inflation, damaged
 from bvalign.predictions.scores.arrays import scores_of_arrays
 from bvalign.predictions.scores.mapped import (
     MappedArray,
     Rows,
     Scratch,
+    check_room,
     npy_header,
     write_scratch,
 )
@@ -54,7 +56,7 @@ def open_npz(path: Path, names: Names) -> Scores:
                 for info in archive.infolist()
             }
     except DAMAGES as error:
-        raise ValueError(f"{path}: not a complete .npz of plain arrays ({error})") from error
+        raise damaged(path, ".npz of plain arrays", error) from error
     return scores_of_arrays(path, arrays, names)
 
 
@@ -86,29 +88,31 @@ class _NpzArray:
             raise ValueError(
                 f"{self.path}: '{name}' is an object array; save {name}.astype(str), or numbers"
             )
+        check_inflation(self.path, self.info.file_size, self.info.compress_size)
         try:
             with zipfile.ZipFile(self.path) as archive:
                 return _open_array(self.path, archive, self.info)
         except DAMAGES as error:
             if str(error).startswith(str(self.path)):
                 raise
-            raise ValueError(
-                f"{self.path}: not a complete .npz of plain arrays ({name}: {error})"
-            ) from error
+            raise damaged(self.path, f".npz of plain arrays, '{name}'", error) from error
 
 
 def _open_array(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> MappedArray:
     """Reads the array once, which checks its CRC, and unpacks it if it is compressed."""
     stored = info.compress_type == zipfile.ZIP_STORED
-    file = path if stored else Scratch()
     with archive.open(info) as stream:
         shape, fortran, dtype = npy_header(stream)
         start = count = stream.tell()
+        array = MappedArray(path, path if stored else Scratch(), 0, dtype, shape, fortran)
+        if info.file_size != start + array.num_bytes:
+            raise ValueError(f"{info.file_size - start} bytes, not {array.num_bytes}")
+        if not stored:
+            check_room(array.num_bytes, path)
         while chunk := stream.read(CHUNK_BYTES):
             count += len(chunk)
             if not stored:
-                write_scratch(file, chunk, path)
-    array = MappedArray(path, file, 0, dtype, shape, fortran)
+                write_scratch(array.file, chunk, path)
     if count - start != array.num_bytes:
         raise ValueError(f"{info.filename} has {count - start} bytes, not {array.num_bytes}")
     return array._replace(offset=data_offset(path, info) + start) if stored else array

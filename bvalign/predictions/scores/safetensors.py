@@ -12,6 +12,7 @@ from jaxtyping import Num
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from bvalign.predictions.damage import damaged
 from bvalign.predictions.scores.arrays import scores_of_arrays
 from bvalign.predictions.scores.held import HeldTensor
 from bvalign.predictions.scores.mapped import Rows
@@ -76,8 +77,8 @@ def file_tensors(path: Path) -> dict[str, FileTensor]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length))
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: not a complete .safetensors ({error})") from error
+    except (SafetensorError, OSError, RecursionError) as error:
+        raise damaged(path, ".safetensors", error) from error
     starts = {name: 8 + length + header[name]["data_offsets"][0] for name in dtypes}
     return {
         name: FileTensor(path, starts[name], tuple(header[name]["shape"]), dtype)

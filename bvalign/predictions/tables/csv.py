@@ -8,13 +8,16 @@ names; if a later one does not fit, the file is read again with all ids as names
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
+from bvalign.predictions.damage import damaged, lines_of
 from bvalign.predictions.scores.names import Names, shorten
 from bvalign.predictions.scores.scores import Scores
 from bvalign.predictions.tables.layout import Layout
@@ -36,10 +39,11 @@ def open_csv(path: Path, names: Names) -> Scores:
             return scores_of_table(file.table(), names)
         except pa.ArrowInvalid:
             return scores_of_table(file.table(ids_are_names=True), names)
-    except (pa.ArrowException, UnicodeDecodeError, OSError, EOFError) as error:
+    except (pa.ArrowException, csv.Error, UnicodeDecodeError, OSError, EOFError) as error:
         if file is not None:
-            file.refuse_bad_line()
-        raise ValueError(f"{path}: not a complete .csv in UTF-8 ({error})") from error
+            with suppress(csv.Error):  # of a cell that is too long
+                file.refuse_bad_line()
+        raise damaged(path, ".csv in UTF-8", error) from error
 
 
 @dataclass
@@ -64,7 +68,7 @@ class _TextTable:
         first = re.split(r"[\r\n]", start, maxsplit=1)[0]
         delimiter = max(",;\t", key=re.sub('"[^"]*"', "", first).count)
         header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
-        twice = [name for name in header if name and header.count(name) > 1]
+        twice = [name for name, count in Counter(header).items() if name and count > 1]
         if twice:
             raise ValueError(f"{path}: needs one column '{twice[0]}', has {shorten(header)}")
         comma = delimiter != "," and re.search(
@@ -102,10 +106,8 @@ class _TextTable:
     def refuse_bad_line(self) -> None:
         """Raises for the first line of another length, or with a score that is no number."""
         with pa.input_stream(self.path, compression="detect") as stream:
-            reader = csv.reader(
-                io.TextIOWrapper(stream, "utf-8-sig", "replace", newline=""),
-                delimiter=self.delimiter,
-            )
+            text = io.TextIOWrapper(stream, "utf-8-sig", "replace", newline="")
+            reader = csv.reader(lines_of(self.path, text), delimiter=self.delimiter)
             for row in reader:
                 if not row or reader.line_num == 1:
                     continue

@@ -16,6 +16,8 @@ from string import ascii_uppercase
 import numpy as np
 import pyarrow as pa
 
+from bvalign.plain_text import escaped
+from bvalign.predictions.damage import damaged, lines_of
 from bvalign.predictions.scores.names import Names
 from bvalign.predictions.scores.scores import Scores
 from bvalign.predictions.tables.layout import Layout
@@ -46,7 +48,7 @@ def open_jsonl(path: Path, names: Names) -> Scores:
 
         return _with_letters(scores_of_table(Table(path, types, batches), names))
     except (OSError, UnicodeDecodeError, EOFError) as error:
-        raise ValueError(f"{path}: not a complete .jsonl in UTF-8 ({error})") from error
+        raise damaged(path, ".jsonl in UTF-8", error) from error
 
 
 def open_records(path: Path, rows: Sequence[Mapping[str, object]], names: Names) -> Scores:
@@ -59,11 +61,12 @@ def _lines(path: Path, number: int) -> Iterator[list[dict[str, object]]]:
     """Yields the objects of some lines at a time."""
     before = 0
     with _open_text(path) as file:
-        while lines := list(islice(file, number)):
+        reading = lines_of(path, file)
+        while lines := list(islice(reading, number)):
             lines[0] = lines[0] if before else lines[0].lstrip("\ufeff")
             try:
                 rows = json.loads(f"[{','.join(lines)}]")  # at once: faster
-            except ValueError:
+            except (ValueError, RecursionError):
                 rows = []
             if len(rows) != len(lines) or not all(isinstance(row, dict) for row in rows):
                 rows = _one_by_one(path, lines, before)
@@ -85,7 +88,7 @@ def _one_by_one(path: Path, lines: list[str], before: int) -> list[dict[str, obj
             continue
         try:
             row = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"{path}: line {line} is no JSON ({error}); is the file complete?"
             ) from error
@@ -100,8 +103,8 @@ def _column(rows: Sequence[Mapping[str, object]], key: str) -> pa.Array:
     values = [row.get(key) for row in rows]
     try:
         return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array([None if value is None else str(value) for value in values])
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
+        return pa.array([None if value is None else escaped(str(value)) for value in values])
 
 
 def read_rows(path: Path) -> Iterator[dict[str, object]]:

@@ -99,7 +99,8 @@ def find_layout(path: Path, types: Mapping[str, pa.DataType], names: Names) -> L
     guessed = [f"{what} is '{name}'" for what, name in own.items() if name and name != what]
     if scores[0] not in ("logit0", "p0", key):
         guessed.append(f"{key} {'are' if len(scores) > 1 else 'is'} {shorten(scores, 4)}")
-    unused = [name for name in rest if name not in scores and not re.fullmatch(ROW_NUMBER, name)]
+    used = {*scores}
+    unused = [name for name in rest if name not in used and not re.fullmatch(ROW_NUMBER, name)]
     notes = [f"columns: {', '.join(guessed)}"] if guessed else []
     notes += [f"not used: {', '.join(unused)}"] if unused else []
     ids = (member, sample, label, cluster, groups, text)
@@ -121,8 +122,8 @@ def _find_scores(
     lists = [name for name in types if is_list(types[name]) and name.lower() in KINDS]
     for name in sorted(lists, key=lambda name: list(KINDS).index(name.lower())):
         return KINDS[name.lower()], (name,), ()
-    found = [family for prefix in (*LOGITS, *PROBS, *UNNAMED) for family in _family(types, prefix)]
-    found = found or _numbers_alone(types)
+    families = (_family(types, prefix) for prefix in (*LOGITS, *PROBS, *UNNAMED))
+    found = next(filter(None, families), []) or _numbers_alone(types)
     if found:
         key, scores, classes = found[0]
         return key, _complete(path, types, scores, classes), classes
@@ -169,6 +170,7 @@ def _family(
     types: Mapping[str, pa.DataType], prefix: str
 ) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
     """Finds columns of one prefix: numbered, or named after classes; none or one reading."""
+    types = {name: types[name] for name in types if name[: len(prefix)].lower() == prefix}
     numbered = {
         int(match[1]): name
         for name in types
@@ -208,7 +210,8 @@ def _complete(
             f"a binary classifier is '{stem}1'"
         )
     wanted = [f"{stem}{k}" for k in range(len(scores))]
-    lacks = [name for name in wanted if name not in scores]
+    found = {*scores}
+    lacks = [name for name in wanted if name not in found]
     if lacks:
         raise ValueError(
             f"{path}: needs one column '{lacks[0]}', has {shorten(types)}; classes count from 0"

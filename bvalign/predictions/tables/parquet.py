@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import dataset
 
+from bvalign.predictions.damage import damaged
 from bvalign.predictions.scores.names import Names
 from bvalign.predictions.scores.scores import Scores
 from bvalign.predictions.tables.layout import Layout
@@ -30,7 +31,7 @@ def open_parquet(path: Path, names: Names) -> Scores:
 
         return scores_of_table(Table(path, types, batches), names)
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: not a complete .parquet ({error})") from error
+        raise damaged(path, ".parquet", error) from error
 
 
 def open_table(path: Path, frame: object, names: Names) -> Scores:

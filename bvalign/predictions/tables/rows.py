@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Int, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from bvalign.predictions.scores.names import shorten
 from bvalign.predictions.scores.numbers import as_numbers
@@ -63,7 +63,10 @@ class RowValues:
         """
         empty = sum(int((part < 0).sum()) for is_place, part in self.parts if is_place)
         if empty and not may_be_empty:
-            raise ValueError(f"{self.path}: column '{self.name}' has {empty} empty cells")
+            raise ValueError(
+                f"{self.path}: column '{self.name}' has {empty} empty cells; fill them, or "
+                "leave their rows out"
+            )
         numbers = None if as_names else as_numbers(list(self.places))
         if numbers is None:
             names = np.array([*map(str, self.places), ""])
@@ -189,3 +192,15 @@ def refuse_empty_clusters(
             f"{path}: column '{name}' is empty for {len(empty)} of {len(index)} samples, the "
             f"first is {index[empty[0]]}; give a sample that stands alone a cluster of its own"
         )
+
+
+def floats(path: Path, name: str, column: pa.Array) -> Float[np.ndarray, " rows"]:
+    """The numbers of a column.
+
+    Raises:
+        ValueError: they are none.
+    """
+    try:
+        return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowException as error:
+        raise ValueError(f"{path}: column '{name}' must hold numbers ({error})") from error

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from bvalign.predictions.damage import check_inflation
 from bvalign.predictions.scores.arrays import number_votes
 from bvalign.predictions.scores.held import held
 from bvalign.predictions.scores.mapped import MappedArray, Rows, Scratch, write_scratch
@@ -26,6 +27,7 @@ from bvalign.predictions.tables.rows import (
     RowValues,
     filled_labels,
     find_rows,
+    floats,
     numbered,
     refuse_empty_clusters,
     same_in_all,
@@ -57,15 +59,17 @@ def scores_of_table(table: Table, names: Names) -> Scores:
     """
     layout = find_layout(table.path, table.types, names)
     columns = {name: RowValues(table.path, name) for name in layout.values}
-    scores, num_rows = _ScoreRows(table.path, layout), 0
+    scores, num_rows, num_bytes = _ScoreRows(table.path, layout), 0, 0
     for batch in filter(len, table.batches(layout)):
+        num_bytes += batch.nbytes
+        check_inflation(table.path, num_bytes)
         for name, column in columns.items():
             column.add(batch.column(name))
         if layout.key != "votes":
             scores.add(batch)
         num_rows += batch.num_rows
     if not num_rows:
-        raise ValueError(f"{table.path}: has no rows")
+        raise ValueError(f"{table.path}: has no rows; is the file complete?")
     optional = {layout.label, layout.cluster, *layout.groups, layout.text}
     values = {
         name: column.result(may_be_empty=name in optional, as_names=name in layout.groups)
@@ -187,12 +191,12 @@ class _ScoreRows:
             if first.null_count:
                 raise ValueError(
                     f"{self.path}: column '{self.layout.scores[0]}' has {first.null_count} empty "
-                    "cells"
+                    "cells; leave their rows out"
                 )
-            values = _floats(self.path, self.layout.scores[0], first.flatten())
+            values = floats(self.path, self.layout.scores[0], first.flatten())
             self.lengths.append(pc.list_value_length(first).to_numpy(zero_copy_only=False))
         else:
-            columns = [_floats(self.path, n, batch.column(n)) for n in self.layout.scores]
+            columns = [floats(self.path, n, batch.column(n)) for n in self.layout.scores]
             values = np.stack(columns, axis=1)
             self.lengths.append(np.full(len(values), len(columns)))
         write_scratch(self.file, np.ascontiguousarray(values).data, self.path)
@@ -241,10 +245,3 @@ def _shaped(
     scores: MappedArray, wanted: Int[np.ndarray, "members rows"], num_classes: int
 ) -> Float[Tensor, "members rows classes"]:
     return scores.take(wanted.ravel(), axis=0).view(*wanted.shape, num_classes)
-
-
-def _floats(path: Path, name: str, column: pa.Array) -> Float[np.ndarray, " rows"]:
-    try:
-        return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    except pa.ArrowException as error:
-        raise ValueError(f"{path}: column '{name}' must hold numbers ({error})") from error

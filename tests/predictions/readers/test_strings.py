@@ -26,7 +26,7 @@ def test_they_are_written_out_before_anything_is_computed(tmp_path, bvalign):
     assert predictions.texts[:2] == ("text 0\\udcff", "text 1")
     notes = "\n".join(predictions.notes)
     for told in ("texts: 5 of 20", "class_names: 2 of 3", "members: 2 of 3", "clusters: 10 of 20"):
-        assert f"{told} are no Unicode text" in notes
+        assert f"{told} are no plain text" in notes
     bvalign("analyze", "p.npz", "--out", "out")
     assert "caf\\udce9" in (tmp_path / "out" / "report.html").read_text()
     assert (

@@ -130,14 +130,20 @@ def _read(folder: Path, name: str) -> Report:
     try:
         summary = json.loads(path.read_text())
         schema = summary["schema"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path}: damaged ({error}); write the report again") from error
     if schema not in SCHEMAS:
         raise ValueError(
             f"{path}: schema must be one of {SCHEMAS}, got {schema}; write the report again"
         )
-    if not summary["labels"]:
-        raise ValueError(f"{path}: compare needs bias_sq, but this is a report without labels")
+    if not summary.get("labels"):
+        raise ValueError(
+            f"{path}: compare needs bias_sq, but this is a report without labels; add them"
+        )
+    try:
+        main_numbers(summary), unbiased_means(summary)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path}: damaged ({error!r}); write the report again") from error
     return Report(name, summary, _read_columns(samples, old=schema == OLD_SCHEMA), folder)
 
 
@@ -153,6 +159,6 @@ def _read_columns(path: Path, *, old: bool) -> dict[str, Shaped[np.ndarray, " sa
             columns = read_csv(path, [*needed, *OPTIONAL])
         if missing := [name for name in needed if name not in columns]:
             raise ValueError(f"no column {', '.join(missing)}")
-    except ValueError as error:
+    except (ValueError, OSError, StopIteration) as error:
         raise ValueError(f"{path}: damaged ({error}); write the report again") from error
     return columns | {"correct": columns["correct"] == 1}
