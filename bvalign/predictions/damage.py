@@ -81,7 +81,7 @@ def check_exists(path: Path) -> None:
         path.stat()
     except (OSError, ValueError) as error:
         where = getattr(error, "strerror", None) or str(error)
-        if path.is_symlink():
+        if isinstance(error, FileNotFoundError) and path.is_symlink():
             where = f"a link to what is not there ({where})"
         raise FileNotFoundError(
             f"{path}: there is no such file: {where}; is the path right?"
