@@ -26,6 +26,7 @@ from bvalign.commands.arguments import (
     add_source,
     names_of,
     path,
+    path_or_url,
 )
 from bvalign.commands.surroundings import adapt_to_surroundings
 from bvalign.plain_text import escaped
@@ -135,7 +136,7 @@ def _add_figures(commands: argparse._SubParsersAction) -> argparse.ArgumentParse
     )
     figures.add_argument(
         "sources",
-        type=path,
+        type=path_or_url,
         nargs="+",
         metavar="SOURCE",
         help="a run directory or predictions, as for `analyze`; several run directories or folders "
@@ -166,13 +167,13 @@ def _add_analyze(commands: argparse._SubParsersAction) -> argparse.ArgumentParse
     )
     analyze.add_argument(
         "predictions",
-        type=path,
+        type=path_or_url,
         help="a run directory; arrays (.npz, .npy, .safetensors, .pt, .json) with logits or probs "
         "(members, samples, classes) or votes (members, samples), optionally labels (samples); a "
         "table (.csv, .tsv, .csv.gz, .parquet, .jsonl) with columns member, sample, label and "
         "logit0, logit1, ... or p0, p1, ...; a folder with a file or folder for each member and "
-        "perhaps labels.npy; without labels the report has the numbers that need none; see "
-        "docs/predictions.md",
+        "perhaps labels.npy; a Zarr group, also in an object store (s3://...); without labels the "
+        "report has the numbers that need none; see docs/predictions.md",
     )
     add_names(analyze)
     add_source(analyze)
@@ -187,7 +188,9 @@ def _add_apply(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "apply", help="apply a rule that a report has saved to new predictions"
     )
     apply.add_argument("rule", type=path, help="abstain.json or calibrate.json")
-    apply.add_argument("predictions", type=path, help="as for `analyze`; labels are optional")
+    apply.add_argument(
+        "predictions", type=path_or_url, help="as for `analyze`; labels are optional"
+    )
     add_names(apply)
     apply.add_argument(
         "--out",
@@ -204,7 +207,7 @@ def _apply(options: argparse.Namespace) -> None:
     _command("apply.apply_and_write")(options.rule, options.predictions, options.out, **given)
 
 
-def _report(source: Path, out: Path, options: argparse.Namespace) -> None:
+def _report(source: Path | str, out: Path, options: argparse.Namespace) -> None:
     asked = {"samples": options.samples, **_reading(options)}
     if shard := getattr(options, "shard", None):
         _command("report.analyze_shard")(source, out, shard, **asked)

@@ -6,7 +6,6 @@ python docs/versions.py                             writes the table from versio
 
 import json
 import platform
-import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import requires, version
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+
+from bvalign.provenance import provenance
 
 HERE = Path(__file__).parent
 STORED, PAGE = HERE / "versions.json", HERE / "versions.md"
@@ -41,8 +42,8 @@ def main() -> int:
     rows = json.loads(STORED.read_text()) if STORED.exists() else []
     if row:
         name = row["session"]
-        rows = [old for old in rows if (old["session"], old["tests"]) != (name, row["tests"])]
-        rows = sorted([*rows, row], key=lambda row: (row["session"], row["tests"]))
+        kept = [old for old in rows if (old["session"], old["tests"]) != (name, row["tests"])]
+        rows = sorted([*kept, row], key=lambda row: (row["session"], row["tests"]))
         STORED.write_text(json.dumps(rows, indent=1) + "\n")
     before, _, after = PAGE.read_text().partition(BEGIN)
     PAGE.write_text(before + BEGIN + table(rows) + END + after.partition(END)[2])
@@ -54,13 +55,12 @@ def run(name: str, *options: str) -> tuple[int, dict]:
     outcomes = Outcomes()
     code = int(pytest.main([*options], plugins=[outcomes]))
     packages = {Requirement(line).name for line in requires("bvalign") if "extra ==" not in line}
-    describe = ["git", "-C", str(HERE), "describe", "--always", "--abbrev=12"]
-    commit = subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
     return code, {
         "session": name,
-        "tests": " ".join(word for word in options if word.startswith("tests")) or "all fast ones",
+        "tests": " ".join(word for word in options if word.startswith("tests")) or "all",
+        "slow": "not slow" not in options,
         "date": datetime.now(UTC).date().isoformat(),
-        "commit": commit,
+        "commit": provenance()["commit"],
         "python": platform.python_version(),
         "versions": {package: version(package) for package in sorted(packages)},
         **outcomes.counts,
@@ -77,7 +77,7 @@ def table(rows: list[dict]) -> str:
     for row in rows:
         versions = ", ".join(row["versions"][name] for name in SHOWN)
         counts = " | ".join(str(row[name]) for name in ("passed", "failed", "skipped"))
-        tests = row["tests"].replace("tests/", "")
+        tests = row["tests"].replace("tests/", "") + ("" if row["slow"] else ", fast")
         lines.append(
             f"| `{row['session']}` | {row['python']} | {versions} | {tests} | {counts} "
             f"| {row['date']} |"

@@ -1,12 +1,9 @@
-"""A Ray cluster on this machine: `python ray_cluster.py FOLDER` prints its address.
+"""A Ray cluster on this machine, in RAY_TMPDIR: `python ray_cluster.py` prints its address.
 
 Then each line of standard input adds a second node (`add`), or kills it with its workers (`kill`),
 and is printed when that is done. The cluster ends with the input.
 """
 
-import os
-import signal
-import subprocess
 import sys
 
 from ray.cluster_utils import Cluster
@@ -17,15 +14,15 @@ NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
 def kill(node):
     """Kills the scheduler of a node and its workers, as a loss of power does."""
-    scheduler = node.all_processes["raylet"][0].process.pid
-    found = subprocess.run(["pgrep", "-P", str(scheduler)], capture_output=True, check=True)
-    for pid in (scheduler, *map(int, found.stdout.split())):
-        os.kill(pid, signal.SIGKILL)
+    import psutil  # which Ray brings
+
+    scheduler = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    for process in (scheduler, *scheduler.children()):
+        process.kill()
 
 
 def main():
-    head = {**NODE, "include_dashboard": False, "temp_dir": sys.argv[1]}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
+    cluster = Cluster(initialize_head=True, head_node_args=NODE | {"include_dashboard": False})
     print(cluster.address, flush=True)
     for line in sys.stdin:
         if line == "add\n":

@@ -26,11 +26,11 @@ def build(kind, checkout):
 def checkout(tmp_path):
     """What git keeps at the root and the package, with folders that do not belong to it."""
     writable_copy(ROOT / "bvalign", tmp_path / "checkout" / "bvalign")
-    for name in ("README.md", "LICENSE", "pyproject.toml"):
+    for name in ("README.md", "LICENSE", "MANIFEST.in", "pyproject.toml"):
         shutil.copyfile(ROOT / name, tmp_path / "checkout" / name)
     for other in ("tests", "experiments", "runs"):
         (tmp_path / "checkout" / other).mkdir()
-        (tmp_path / "checkout" / other / "__init__.py").touch()
+        (tmp_path / "checkout" / other / "test_other.py").touch()
     return tmp_path / "checkout"
 
 
@@ -43,5 +43,7 @@ def test_the_wheel_is_the_package_also_when_built_from_the_source_distribution(c
     assert set(ZipFile(wheel).namelist()) == package | dist_info
     wheel.unlink()
     shutil.unpack_archive(build("sdist", checkout), checkout.parent, filter="data")
-    again = build("wheel", checkout.parent / f"bvalign-{__version__}")
+    unpacked = checkout.parent / f"bvalign-{__version__}"
+    assert not list(unpacked.rglob("test_other.py"))
+    again = build("wheel", unpacked)
     assert set(ZipFile(again).namelist()) == package | dist_info

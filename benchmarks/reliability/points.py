@@ -103,9 +103,9 @@ def tried(attempt: Attempt, usually: Usual, folder: Path, inputs: Path) -> dict[
         lost.append("hangs")
     elif attempt.part == "crash_points":
         lost += [f"not killed: exit code {code}"] * (code != -9)
-    elif code or attempt.action == Action.FAIL_ON:
+    elif code:
         doubts += unclear(said, code, usually.said)
-    else:  # a call that may fail, if all is right nonetheless
+    else:  # calls that may fail, if all is right nonetheless
         lost += differences(tree(place.root), usually.after)
     before = [call for call in calls if call.number < attempt.call.number]
     lost += left_behind(place.root, usually.before, usually.after, before)

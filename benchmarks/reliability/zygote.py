@@ -6,6 +6,7 @@ fork of that child, from where training begins. Nothing has changed a file befor
 
 import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -20,8 +21,8 @@ from typing import NamedTuple, NoReturn
 
 from benchmarks.reliability.shim import Action, arm
 
-PATIENCE = 60.0
-"""Seconds until a command counts as hanging."""
+PATIENCE = 240.0
+"""Seconds until a command counts as hanging, also on a machine with much else to do."""
 
 HUNG = -1000
 """In place of an exit code."""
@@ -63,6 +64,8 @@ def warm_up() -> None:
     write = sys.modules["bvalign.show.report.write"]
     write.svg = lambda *_: ""
     write.page = lambda _, __, summary, *___, **____: json.dumps(summary).encode()
+    gc.collect()
+    gc.freeze()  # a collection in a child looks at its own objects only
 
 
 def start(

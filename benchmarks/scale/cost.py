@@ -57,11 +57,14 @@ def cost(rows: Mapping[str, dict[str, float]], shape: tuple[int, int, int], node
 
 
 def after(rows: Mapping[str, dict[str, float]], classes: int, samples: int) -> float:
-    """Seconds of one process after the pass, in proportion to the largest N that was measured."""
-    measured = {int(name.split()[2]): row for name, row in rows.items()
-                if name.startswith(f"finish {classes} ")}  # fmt: skip
-    largest = max(measured)
-    return sum(measured[largest][stage] for stage in AFTER) * samples / largest
+    """Seconds of one process after the pass: on the line through the two largest N measured."""
+    points = sorted(
+        (int(name.split()[2]), sum(row[stage] for stage in AFTER))
+        for name, row in rows.items()
+        if name.startswith(f"finish {classes} ")
+    )
+    (low, quicker), (high, slower) = points[-2:]
+    return slower + (samples - high) * (slower - quicker) / (high - low)
 
 
 def efficiency(rows: Mapping[str, dict[str, float]], classes: int) -> float:

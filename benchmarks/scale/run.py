@@ -9,7 +9,7 @@ million samples whose values are those of a finished small pass in turn. Each ro
 its own; seconds are those of the processor where nothing else is said, and the quickest of three
 where they are short.
 
-Writes results.json after each row, and results.md beside this file.
+Writes results.json and results.md beside this file, after each row: what is interrupted goes on.
 """
 
 import argparse
@@ -84,7 +84,7 @@ def rows() -> dict[str, tuple]:
 
 
 def table(results: dict[str, object]) -> str:
-    """The results as Markdown."""
+    """The results as Markdown; rows that are not measured yet are left out."""
     found, made = results["rows"], results["made_with"]
     lines = [
         "# Growth on paper",
@@ -95,11 +95,10 @@ def table(results: dict[str, object]) -> str:
         "where nothing else is said, which other processes on the same cores still slow down.",
         *["", "## Measured", ""],
         *_rates(found),
-        *[
-            "",
-            "After the pass, one process: seconds, and the most memory without mapped files.",
-            "",
-        ],
+        "",
+        "After the pass, one process: seconds, and the most memory without mapped files. Values "
+        "that repeat are quicker to compress than others.",
+        "",
         *_finished(found),
         *["", "## On paper", ""],
         *_costs(found),
@@ -115,7 +114,8 @@ def _rates(found: dict[str, dict]) -> Iterator[str]:
         row = found[f"rates {classes}"]
         cells = [f"{row[name] * 1e9:.3g}" for name in ("read", "first", "values")]
         cells += [f"{row['piece_bytes']:.0f}", f"{row['write'] * 1e6:.2g}"]
-        cells += [f"{rate * 1e9:.3g}" for rate in found[f"share {classes}"].values()]
+        ways = found.get(f"share {classes}", {}).values()
+        cells += [f"{rate * 1e9:.3g}" for rate in ways] or ["–"] * len(WAYS)
         yield f"| {classes:,} | {' | '.join(cells)} |"
     yield ""
     yield (
@@ -127,35 +127,41 @@ def _rates(found: dict[str, dict]) -> Iterator[str]:
 
 
 def _finished(found: dict[str, dict]) -> Iterator[str]:
-    yield f"| classes | samples | {' | '.join(AFTER)} | parquet: bytes a sample | MiB |"
-    yield "| --- " * (4 + len(AFTER)) + "|"
+    yield f"| classes | samples | {' | '.join(AFTER)} | MiB |"
+    yield "| --- " * (3 + len(AFTER)) + "|"
     for samples, classes in sorted(FINISHED, key=lambda one: one[::-1]):
-        row = found[f"finish {classes} {samples}"]
+        if (row := found.get(f"finish {classes} {samples}")) is None:
+            continue
         cells = [f"{row[name]:.3g}" for name in AFTER]
-        cells += [f"{row['parquet_bytes']:.0f}", f"{row['memory']:,.0f}"]
+        cells.append(f"{row['memory']:,.0f}")
         yield f"| {classes:,} | {samples:,} | {' | '.join(cells)} |"
 
 
 def _costs(found: dict[str, dict]) -> Iterator[str]:
+    if not (shared := [classes for classes in SMALL if f"share {classes}" in found]):
+        yield "Not computed: the rows of several processes are missing."
+        return
     yield (
         "| set | TB | nodes | first pass | pass: disk | pass: processor | pieces | after | whole | "
-        "core hours |"
+        "core hours of the pass |"
     )
     yield "| --- " * 10 + "|"
     for name, shape in TARGETS.items():
+        if not {f"share {shape[2]}", f"finish {shape[2]} 1000000"} <= found.keys():
+            continue
         size = 4 * shape[0] * shape[1] * shape[2] / 1e12
         for nodes in NODES:
             parts = cost(found, shape, nodes)
             cells = [_time(part) for part in (*parts, parts.total)]
             hours = parts.processor * nodes * CORES / 3600
             yield f"| {name} | {size:.3g} | {nodes} | {' | '.join(cells)} | {hours:,.3g} |"
-    shares = ", ".join(f"{efficiency(found, k):.0%} at {k:,}" for k in SMALL)
+    shares = ", ".join(f"{efficiency(found, k):.0%} at {k:,}" for k in shared)
     yield ""
     yield from (
         "| factor | where from |",
         "| --- | --- |",
         "| seconds a logit and a drawn logit, bytes of a piece | measured, above |",
-        "| seconds after the pass | measured at the largest N above, assumed in proportion to N |",
+        "| seconds after the pass | on the line through the two largest N above, of one process |",
         f"| what a second process on the second core adds | measured: {shares} classes; assumed "
         f"to hold for {CORES} processes of a node and for all nodes, which share only files |",
         f"| {CORES} cores a node, each as quick as one of this machine | assumed |",
@@ -189,10 +195,10 @@ def main() -> None:
             found[name] = shared(*words) if kind == "share" else measured(kind, *words)
             results = {"made_with": provenance(), "load": os.getloadavg()[1], "rows": found}
             path.write_text(json.dumps(results, indent=1) + "\n")
+            if kind == "finish":
+                (arguments.out / "results.md").write_text(table(results))
             bar.advance(task)
-    results = json.loads(path.read_text())
-    (arguments.out / "results.md").write_text(table(results))
-    print(table(results))
+    print(table(json.loads(path.read_text())))
 
 
 if __name__ == "__main__":

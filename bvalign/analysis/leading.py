@@ -25,6 +25,7 @@ def leading(
         mean_probs: mean_m p_m.
         votes: `other_losses.vote_counts`.
 
+    >>> import torch
     >>> first = leading(torch.tensor([[0.1, 0.9]]), torch.tensor([[1, 3]]))
     >>> first.classes.tolist(), first.votes.tolist()
     ([[1, 0]], [[3, 1]])

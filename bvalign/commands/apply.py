@@ -14,7 +14,7 @@ from bvalign.show.report.sample_files import write_samples
 
 def apply_and_write(
     rule: Path,
-    source: Path,
+    source: Path | str,
     out: Path,
     *,
     clusters: Path | None = None,

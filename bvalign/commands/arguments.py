@@ -86,7 +86,7 @@ def add_asked(command: argparse.ArgumentParser) -> None:
 def add_source(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--source",
-        type=path,
+        type=path_or_url,
         nargs="+",
         metavar="LABELLED",
         help="labelled predictions of the same members, such as those of the test set: error rates "
@@ -174,6 +174,11 @@ def add_groups(*commands: argparse.ArgumentParser) -> None:
             "classes and the columns group_NAME of the predictions: a .csv with columns index or "
             "sample and one for each way to group, or a .npy with a number or string per sample",
         )
+
+
+def path_or_url(text: str) -> Path | str:
+    """A path, or the URL of a Zarr group as it is: of a path one of its slashes would be gone."""
+    return text if "://" in text else path(text)
 
 
 def path(text: str) -> Path:

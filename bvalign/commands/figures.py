@@ -26,7 +26,7 @@ FOLDER = "figures"
 
 
 def draw_figures(
-    predictions: Sequence[Path],
+    predictions: Sequence[Path | str],
     out: Path | None = None,
     *,
     only: Sequence[str] = (),
@@ -53,13 +53,13 @@ def draw_figures(
         ValueError: the predictions cannot be read, or there is no such figure.
     """
     if len(predictions) > 1:
-        reports = read_reports(list(predictions))
+        reports = read_reports([*map(Path, predictions)])
         plots, beside = comparison_figures(reports, compare_reports(reports)), {}
         folder = out or Path(FOLDER)
     else:
         plots, beside = _of_predictions(predictions[0], **reading)
-        is_run = (predictions[0] / "run.json").exists()
-        folder = out or (predictions[0] / FOLDER if is_run else Path(FOLDER))
+        is_run = (Path(predictions[0]) / "run.json").exists()
+        folder = out or (Path(predictions[0]) / FOLDER if is_run else Path(FOLDER))
     drawn = write_figures(chosen(plots, only), folder, style=style, width=width, formats=formats)
     for name, text in beside.items():
         write_atomic(folder / name, text.encode())
@@ -69,7 +69,7 @@ def draw_figures(
 
 
 def _of_predictions(
-    source: Path,
+    source: Path | str,
     *,
     clusters: Path | None = None,
     groups: Path | None = None,

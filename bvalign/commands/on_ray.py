@@ -81,7 +81,7 @@ def pass_of(asked: str) -> Pass:
     opened = json.loads(asked)
     out, place, identity = (opened.pop(name) for name in ("out", "place", "identity"))
     source, folder = opened["source"], Path(out) / FOLDER
-    for path in (source, folder):
+    for path in (folder,) if "://" in source else (source, folder):
         if not Path(path).exists():
             raise ValueError(f"{path} is not there; it must lie on a disk that all nodes see")
     predictions, _ = open_predictions(**opened | {"names": Names(**opened["names"])})

@@ -92,7 +92,6 @@ def analyze_and_report(
     decisions = decide(analysis, options)
     given = {"decisions": decisions, "samples": samples}
     write_report(analysis, predictions, origin, out, **given)
-    work.remove()
     print_main_numbers(analysis)
     for decision in decisions.values():
         print(decision)
@@ -104,6 +103,7 @@ def analyze_and_report(
             "on request: --samples both"
         )
     print(f"report: {out / 'report.html'}")
+    work.remove()
     return analysis, decisions
 
 

@@ -5,15 +5,16 @@ see. Whoever finds all pieces there writes the report, as a process does that wo
 """
 
 import json
-import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import torch
 
+from bvalign import __version__
 from bvalign.analysis.pieces import NOWHERE, Pieces
-from bvalign.atomic import write_atomic
+from bvalign.atomic import told, write_atomic
 from bvalign.commands.passes import begin, identity_of, of_predictions
 from bvalign.decisions import Options
 from bvalign.predictions import Predictions
@@ -79,14 +80,27 @@ class Work:
         return [(number, run.cut.num_pieces) for run in passes for number in run.missing()]
 
     def remove(self) -> None:
-        """Removes the folder, of a finished report."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Removes what is kept for a finished report; other files in the folder stay.
+
+        Raises:
+            OSError: it cannot be removed.
+        """
+        try:
+            with suppress(FileNotFoundError, ValueError, TypeError):
+                if "shards" in json.loads((self.folder / ASKED).read_text()):
+                    (self.folder / ASKED).unlink()
+            for folder in (self.folder / REST, self.folder):
+                Pieces(folder).remove()
+        except OSError as error:
+            raise OSError(told(error, f"could not remove {self.folder}")) from error
 
 
 def _pieces(predictions: Predictions, source: Path | str, folder: Path, *, shared: bool) -> Pieces:
     if not shared and of_predictions(predictions, NOWHERE).cut.num_pieces == 1:
         return NOWHERE
-    return Pieces(folder, identity_of(predictions, source))
+    pieces = Pieces(folder, identity_of(predictions, source))
+    pieces.refuse_others()
+    return pieces
 
 
 def by_torchrun(work: Work, place: tuple[int, int]) -> bool:
@@ -145,7 +159,7 @@ def remember(folder: Path, asked: Mapping[str, object], of: int) -> None:
     """
     path = folder / ASKED
     options = {name: getattr(asked["options"], name) for name in OF_USER}
-    content = plain({**asked, "options": options, "shards": of})
+    content = plain({**asked, "options": options, "shards": of, "version": __version__})
     if path.exists() and (before := _read(path)) != content:
         differ = [key for key in content | before if content.get(key) != before.get(key)]
         raise ValueError(
@@ -169,6 +183,11 @@ def remembered(out: Path) -> tuple[dict[str, object], int]:
             f"--out {out} --shard i/n` computes them"
         )
     asked = _read(path)
+    if asked.pop("version") != __version__:
+        raise ValueError(
+            f"{path}: the shards were computed by another version of bvalign, not {__version__}; "
+            "remove the folder and run them again"
+        )
     asked["options"] = Options(**asked["options"])
     return asked, asked.pop("shards")
 
@@ -201,9 +220,9 @@ def check_all_there(work: Work, of: int) -> None:
 def _read(path: Path) -> dict[str, object]:
     try:
         content = json.loads(path.read_text())
-        if set(content) < {"source", "options", "shards"}:
+        if not content.keys() >= {"source", "options", "shards", "version"}:
             raise ValueError("incomplete")
-    except (ValueError, TypeError) as error:
+    except (ValueError, AttributeError) as error:
         raise ValueError(
             f"{path}: damaged ({error}); remove it and run the shards again"
         ) from error

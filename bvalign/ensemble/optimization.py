@@ -44,7 +44,7 @@ class Optimization:
         values = self.lr, self.momentum, self.weight_decay
         if not all(0 <= value < float("inf") for value in values):  # neither is NaN
             raise ValueError(
-                "model.lr, model.momentum and model.weight_decay must be at least 0 and finite, "
+                "model.lr, model.momentum and model.weight_decay must be finite and at least 0, "
                 f"got {', '.join(map(str, values))}"
             )
         if not 0 < self.bias_lr_factor < float("inf"):

@@ -1,10 +1,12 @@
 """A pass in pieces: the same bits whoever computes them, and nothing computed twice."""
 
+from typing import NamedTuple
+
 import pytest
 import torch
 from torch import Tensor
 
-from bvalign.analysis import passes
+from bvalign.analysis import passes, pieces
 from bvalign.analysis.pieces import Pieces
 from bvalign.memory import return_freed_memory, zeros_on_disk
 from tests.analysed import estimates, pass_of
@@ -42,7 +44,7 @@ def flat(values):
             yield from flat(value)
 
 
-def unread(number):
+def unread(*number):
     raise AssertionError(f"range {number} is read")
 
 
@@ -141,3 +143,24 @@ def test_where_the_disk_is_full_columns_stay_in_memory(monkeypatch, capsys):
     monkeypatch.setattr("os.posix_fallocate", full)
     assert not zeros_on_disk(torch.zeros(1), [1000]).any()
     assert "no room for a column" in capsys.readouterr().err
+
+
+def test_a_piece_that_another_analysis_replaces_while_it_is_read_is_not_taken(
+    monkeypatch, tmp_path
+):
+    Numbers = NamedTuple("Numbers", [("values", Tensor)])  # noqa: UP014
+    mine, others = Pieces(tmp_path, "mine"), Pieces(tmp_path, "others")
+    one, two = Numbers(torch.ones(3)), Numbers(torch.full((3,), 2.0))
+    mine.kept("0000", Numbers, lambda: one)
+    real = pieces.safe_open
+
+    def replaced(path, **options):
+        opened = real(path, **options)
+        monkeypatch.setattr(pieces, "safe_open", real)
+        others.kept("0000", Numbers, lambda: two)
+        return opened
+
+    monkeypatch.setattr(pieces, "safe_open", replaced)
+    assert torch.equal(mine.kept("0000", Numbers, unread).values, one.values)
+    assert torch.equal(others.kept("0000", Numbers, unread).values, two.values)
+    assert torch.equal(mine.kept("0000", Numbers, lambda: one).values, one.values)

@@ -172,8 +172,8 @@ def test_the_report_is_that_of_the_command_line(bvalign, labels):
     assert ours == theirs
     result.report("ours/deep", samples="parquet")
     assert [f.name for f in Path("ours/deep").glob("samples.*")] == ["samples.parquet"]
-    with pytest.raises(ValueError, match="one of both, csv, parquet, none, got False"):
-        result.report("ours/deep", samples=False)
+    with pytest.raises(ValueError, match="one of both, csv, parquet, none, got 'all'"):
+        result.report("ours/deep", samples="all")
 
 
 def test_the_plot_is_the_scatter_of_the_report():

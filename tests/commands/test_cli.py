@@ -222,6 +222,28 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_there(fit, monkeypatch):
     assert Path("runs/digits-mlp/members/0000/logits.safetensors").read_bytes() == kept
 
 
+def test_what_a_killed_fit_left_is_removed_and_the_report_says_nothing_of_it(fit):
+    fit("--model.members=1")
+    left = Path("runs/digits-mlp/members/0000/checkpoint-000004.safetensors")
+    reports = Path("runs/digits-mlp/summary.json"), Path("runs/digits-mlp/report.html")
+    before = [path.read_bytes() for path in reports]
+    left.write_bytes(b"")
+    fit("--model.members=1")
+    assert not left.exists()
+    assert [path.read_bytes() for path in reports] == before
+
+
+def test_a_disk_that_fails_without_a_file_is_one_line(fit, monkeypatch):
+    def failing(*_):
+        raise OSError(5, "Input/output error")
+
+    fit("--model.members=1")
+    monkeypatch.setattr("fcntl.flock", failing)
+    told = r"error: .*digits-mlp.*Input/output error\)"
+    with pytest.raises(SystemExit, match=told):
+        fit("--model.members=1")
+
+
 def test_analyze_writes_a_report_for_anybodys_predictions(bvalign, capsys):
     logits, target = aligned_ensemble(samples=200)
     save_npz(Path("p.npz"), logits.float(), target)

@@ -60,7 +60,7 @@ def results(root):
 
 def holders(root):
     """How often each pack was taken."""
-    numbers = [path.name.split(".") for path in root.glob("packs/*.[0-9]*")]
+    numbers = [path.name.split(".") for path in root.glob("packs/[!.]*.[0-9]*")]
     return {pack: int(number) for pack, number in numbers}
 
 

@@ -4,7 +4,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from bvalign import __version__
 from bvalign.analysis import passes
 from bvalign.analysis.labelled import LabelledPass
 from bvalign.predictions import predictions as cutting
@@ -68,9 +71,14 @@ def test_missing_shards_are_named_and_others_must_be_asked_the_same(bvalign, pre
         with pytest.raises(SystemExit, match="--shard must be i/n"):
             bvalign("analyze", source, "--out", "out", f"--shard={bad}")
     asked = predictions / "out" / "pieces" / "asked.json"
-    asked.write_text(asked.read_text()[:50])
-    with pytest.raises(SystemExit, match=r"asked\.json: damaged"):
+    before = asked.read_text()
+    asked.write_text(before.replace(__version__, "0.0"))
+    with pytest.raises(SystemExit, match="computed by another version of bvalign"):
         bvalign("merge", "out")
+    for damaged in (before[:50], "[]", "5", '{"shards": 3}'):
+        asked.write_text(damaged)
+        with pytest.raises(SystemExit, match=r"asked\.json: damaged"):
+            bvalign("merge", "out")
 
 
 def test_what_a_killed_analysis_has_finished_is_not_computed_again(
@@ -111,3 +119,22 @@ def test_pieces_of_changed_predictions_do_not_count(bvalign, predictions):
         summary = json.loads((predictions / "alone" / "summary.json").read_text())
         hits = arrays["logits"].argmax(axis=-1) == arrays["labels"]
     assert summary["member_accuracy"]["mean"]["value"] == pytest.approx(hits.mean())
+
+
+def test_what_lies_in_the_folder_of_the_pieces_is_never_changed(bvalign, predictions):
+    """Also if it is what is read: members in files that are named as pieces would be."""
+    folder = predictions / "pieces"
+    folder.mkdir()
+    with np.load(predictions / "whole.npz") as arrays:
+        for member, logits in enumerate(arrays["logits"]):
+            save_file({"logits": torch.from_numpy(logits)}, folder / f"{member:04d}.safetensors")
+        np.save(folder / "labels.npy", arrays["labels"])
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(SystemExit, match=r"00.*\.safetensors is no piece of an analysis"):
+        bvalign("analyze", folder, "--out", ".")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    (predictions / "out" / "pieces").mkdir(parents=True)
+    other = folder.rename(predictions / "out" / "pieces" / "mine")
+    bvalign("analyze", predictions / "whole.npz", "--out", "out")
+    assert {path.name: path.read_bytes() for path in other.iterdir()} == before
+    assert [path.name for path in other.parent.iterdir()] == ["mine"]

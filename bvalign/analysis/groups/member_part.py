@@ -70,7 +70,7 @@ class MemberPart:
             magnitude=float(values.abs().mean()),
             without_members=SAMPLES_ALONE if groups < LEAST_GROUPS else NOT_LEFT_OUT,
         )
-        return found if name not in self._bounds else within(found, self._bounds[name])
+        return found if name not in self._bounds else within(found, self._bounds[name], unit.kind)
 
     def without(self, name: str) -> tuple[Float[Tensor, " groups"], float]:
         """Mean of a statistic without each group, none with fewer than three, and V_b."""

@@ -33,6 +33,14 @@ LEAST_MEMBERS = 3
 
 SAMPLES_ALONE = "over samples alone: an interval over members needs three of them"
 
+ENDS = {
+    "real": (-math.inf, math.inf),
+    "positive": (0.0, math.inf),
+    "proportion": (0.0, 1.0),
+    "difference": (-1.0, 1.0),
+}
+"""Kind -> what a number of it lies between."""
+
 UNBOUNDED = "the logits that are kept do not bound it: a member does not keep the label"
 
 
@@ -153,18 +161,35 @@ def stretched(number: Estimate, below: float, above: float) -> Estimate:
     )
 
 
-def within(number: Estimate, bounds: Interval) -> Estimate:
+def within(number: Estimate, bounds: Interval, kind: Kind = "real") -> Estimate:
     """Extends all intervals of a number that is known only to lie within bounds.
 
     Args:
         number: with its intervals.
         bounds: around its value; where one is infinite, there is no interval.
+        kind: what the number can be; intervals end there.
+
+    >>> within(Estimate(0.5, (0.4, 0.9)), (0.45, 0.7), "proportion").interval
+    (0.35000000000000003, 1.0)
     """
-    below, above = (end - number.value for end in bounds) if number.value is not None else (0, 0)
+    if number.value is None:
+        return number
+    below, above = (end - number.value for end in bounds)
     if not math.isfinite(above - below):
         return Estimate(number.value, reason=UNBOUNDED)
-    longer = (ends and (ends[0] + below, ends[1] + above) for ends in number[1:4])
-    return number._replace(**dict(zip(Estimate._fields[1:4], longer, strict=True)))
+    least, most = ENDS[kind]
+
+    def longer(ends: Interval | None) -> Interval | None:
+        if ends is None:
+            return None
+        low, high = max(ends[0] + below, least), min(ends[1] + above, most)
+        return min(low, number.value), max(high, number.value)
+
+    return number._replace(
+        interval=longer(number.interval),
+        interval_samples=longer(number.interval_samples),
+        interval_members=longer(number.interval_members),
+    )
 
 
 def _wilson(p: float, variance: float, quantile: float, units: int) -> Interval:

@@ -99,7 +99,7 @@ def labelled_bounds(top: TopK, given: OfRange, groups: MemberGroups) -> Bounds:
     bounds = [
         _correct(given.correct[0], found),
         *(values.bias_sq, values.variance, _plus(values.square, noise), pairs, unbiased),
-        *_log_errors(known, relative, groups),
+        *_log_errors(known, relative, groups, values.variance.high),
         *kl,
         *(_plus(gap, noise), uncertainty, residual),
         *(_plus(gap, noise).plus(unbiased, -excess), residual.plus(unbiased, -excess)),
@@ -159,7 +159,9 @@ def _calibration(
     return values.bias_sq.plus(product).scaled(2.0).outward(low.abs() + values.bias_sq.high)
 
 
-def _log_errors(known: Known, relative: Relative, groups: MemberGroups) -> tuple[Bound, Bound]:
+def _log_errors(
+    known: Known, relative: Relative, groups: MemberGroups, variance: Float[Tensor, " samples"]
+) -> tuple[Bound, Bound]:
     """Of jackknife errors over members of log bias_sq and log variance.
 
     The error is a norm of the values without each group, less their mean. Where each may be off its
@@ -172,7 +174,7 @@ def _log_errors(known: Known, relative: Relative, groups: MemberGroups) -> tuple
         weights[list(members)] = 0.0
         room = unknown_part(known, weights)
         ends[0].append(bias_sq_of(relative, weights, room))
-        ends[1].append(variance_of(known, weights, room))
+        ends[1].append(variance_of(known, weights, room).outward(variance))
     nan = torch.full_like(known.rest[0], torch.nan)
     return tuple(_error(found) if found else Bound(nan, nan) for found in ends)
 

@@ -30,7 +30,7 @@ def largest_product(weight: Classes, unknown: Unknown) -> Float[Tensor, " sample
     """Largest sum over classes of w u.
 
     >>> one = torch.ones(1, 3).double()
-    >>> unknown = Unknown(0.4 * one, one, torch.tensor([0.6]).double())
+    >>> unknown = Unknown(0.4 * one, one, torch.tensor([0.6], dtype=torch.float64))
     >>> weight = torch.tensor([[1.0, 3.0, 2.0]]).double()
     >>> largest_product(weight, unknown).item()  # 0.4 * 3 + 0.2 * 2
     1.6
@@ -50,8 +50,8 @@ def least_growth(mean: Classes, unknown: Unknown) -> Float[Tensor, " samples"]:
     """Least value of ‖h + u‖² - ‖h‖².
 
     >>> one = torch.ones(1, 3).double()
-    >>> least_growth(0 * one, Unknown(one, one, torch.tensor([0.6]).double())).item()  # 3 * 0.2²
-    0.12000000000000002
+    >>> least_growth(0 * one, Unknown(one, one, one.sum(dim=-1) / 2)).item()  # 3 * 0.5²
+    0.75
     """
     limit, number, total = unknown
     mean = mean.where(limit > 0, 0.0)  # where nothing is unknown, nothing grows

@@ -110,7 +110,8 @@ def left_open(bounds: Bounds, columns: Mapping[str, Column], kept: tuple[int, in
     ends, exact = {}, []
     for name, low, high in zip(names, bounds.low, bounds.high, strict=False):
         values = columns[name].values.double()  # NaN where it is undefined, and so are its ends
-        low, high = torch.minimum(low, values), torch.maximum(high, values)
+        torch.minimum(low, values, out=low)  # in place: of many samples they lie on disk
+        torch.maximum(high, values, out=high)
         size = torch.maximum(low.abs(), high.abs())
         if ((high - low > EXACT * size) | high.isinf()).any():
             ends[name] = Bound(low, high)

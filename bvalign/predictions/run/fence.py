@@ -103,6 +103,6 @@ def remove_before(base: Path, number: int) -> None:
 
 def left_by_holders(folder: Path) -> set[Path]:
     """What was held, as `packs/003`, by processes that died while they wrote or took over."""
-    files = (path for path in folder.glob("*.*/*") if path.name != "sign")
-    left = {path.parent.name.rpartition(".")[0] for path in files}
-    return {folder / name for name in left | {p.name.split(".")[1] for p in folder.glob(".*.tmp")}}
+    taken_over = {path.name.split(".")[1] for path in folder.glob(".*.tmp")}
+    files = [file for file in folder.glob("[!.]*.*/*") if file.name != "sign"]
+    return {folder / name for name in taken_over | {file.parent.stem for file in files}}

@@ -126,7 +126,9 @@ def open_shards(manifest: Manifest) -> tuple[str, Sharded]:
                 f"{path}: is missing, {MANIFEST} names it; copy it here, or write it again"
             )
         tensors = file_tensors(path)
-        name = name or next((key for key in KINDS if key in tensors), "logits")
+        name = name or next((key for key in KINDS if key in tensors), None)
+        if name is None:
+            raise ValueError(f"{path}: needs 'logits', 'probs' or 'votes', has {shorten(tensors)}")
         if name not in tensors:
             raise ValueError(
                 f"{path}: has no '{name}' as {manifest.files[0].file} has, but {shorten(tensors)}"

@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from bvalign.analysis.summary import Analysis
+from bvalign.atomic import write_atomic
 from bvalign.decisions import Decisions
 from bvalign.predictions import Predictions, RunDirectory
 from bvalign.predictions.run.history import Curves, training_curves
@@ -111,7 +112,8 @@ class WandbRun:
             logger.experiment.summary.update(results(analysis, decisions))
             self._log_files(logger, run)
             logger.experiment.finish()
-            (run.root / "wandb" / "members_logged").write_text(str(analysis.num_members))
+            logged = run.root / "wandb" / "members_logged"
+            write_atomic(logged, str(analysis.num_members).encode())
 
     def _log_files(self, logger: WandbLogger, run: RunDirectory) -> None:
         import wandb

@@ -23,7 +23,8 @@ def written(tmp_path, monkeypatch):
 
 
 def test_what_the_examples_write_is_read(written):
-    for path in ("predictions.npz", "seeds.npz", "all.pt", "long.csv", "lines.jsonl", "runs"):
+    files = ("predictions.npz", "seeds.npz", "all.pt", "long.csv", "lines.jsonl")
+    for path in (*files, "runs", "large", "predictions.zarr"):
         predictions, _ = open_predictions(path)
         logits = torch.cat([logits for logits, _ in predictions.ranges()], dim=1)
         assert np.array_equal(logits.numpy().astype(np.float32), written["logits"]), path

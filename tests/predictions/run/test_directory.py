@@ -1,13 +1,20 @@
+import json
 import os
 
 import numpy as np
 import pytest
 import torch
+from filelock import _unix
+from safetensors.torch import load, save
 
 from bvalign.atomic import write_atomic
 from bvalign.predictions import FinishedMember, RunDirectory
+from bvalign.predictions.run import lease
+from bvalign.predictions.run.claims import settle_plan
+from bvalign.predictions.run.fence import LeaseLostError
 from bvalign.predictions.run.history import training_curves
 from bvalign.predictions.run.samples import Samples
+from bvalign.predictions.run.shards import content_of
 from tests.ensembles import random_ensemble
 
 LOGITS, TARGET = random_ensemble(members=5, samples=7, classes=4)
@@ -40,6 +47,16 @@ def test_members_come_back_as_they_were_saved(tmp_path):
     assert torch.equal(run.member(3).weights()["fc.weight"], torch.full((2, 3), 3.0))
     history = (tmp_path / "members" / "0003" / "history.csv").read_text()
     assert history == "epoch,train_loss\n1,0.5\n"
+
+
+def test_files_of_a_member_are_the_same_bytes_each_time():
+    tensors = {"b": torch.ones(3), "a": torch.zeros(2, dtype=torch.bool)}
+    metadata = {"member": "0", "identity": '{"name": "ä"}', "state": "{}"}
+    contents = {content_of(tensors, metadata) for _ in range(20)}  # the library draws the order
+    assert len(contents) == 1
+    (content,) = contents
+    assert torch.equal(load(content)["b"], torch.ones(3))
+    assert len(content) == len(save(tensors, metadata))
 
 
 def test_claims_go_through_the_packs_and_the_missing_members(tmp_path):
@@ -216,3 +233,28 @@ def test_a_report_of_fewer_members_is_written_again(tmp_path):
     finish(other, 0)
     with other.reporting() as ours:
         assert ours
+
+
+def test_a_plan_chosen_by_a_process_that_was_taken_for_dead_is_not_written(tmp_path):
+    run = start(tmp_path)
+
+    def choose():
+        (tmp_path / "locks" / "run.99").mkdir()  # meanwhile by another
+        return {"plan": "packed", "reason": "fast"}
+
+    with pytest.raises(LeaseLostError, match=r"locks/run: another process has taken over"):
+        settle_plan(run, "auto", choose, device="cpu")
+    assert "plans" not in json.loads((tmp_path / "run.json").read_text())
+
+
+def test_without_locks_of_the_disk_the_report_is_written_by_one(tmp_path, monkeypatch):
+    def refuse(_):
+        raise NotImplementedError
+
+    monkeypatch.setattr(_unix, "lock_fd_nonblocking", refuse)
+    monkeypatch.setattr(lease, "BEAT", 0.1)
+    run, other = start(tmp_path), RunDirectory(tmp_path)
+    with run.reporting() as first, other.reporting() as second:
+        assert (first, second) == (True, False)
+    with run.claim() as one, other.claim() as two:
+        assert (one.packs, two.packs) == (((0, 1),), ((2, 3),))

@@ -76,7 +76,7 @@ def in_order(patch, path, seed, machines=("a", "b", "b"), seconds=40.0, **disk):
 
 
 @pytest.mark.parametrize(
-    "seeds", [pytest.param((0, 1, 2), id="3"), pytest.param(range(3, 300), id="297", marks=SLOW)]
+    "seeds", [pytest.param((0, 1, 2), id="3"), pytest.param(range(3, 50), id="47", marks=SLOW)]
 )
 @pytest.mark.parametrize(
     ("locks", "delay"), [("none", 0), ("local", 0), ("none", 1.9), ("none", 6)]
@@ -235,9 +235,10 @@ def test_what_the_dead_have_left_is_removed_and_what_the_living_write_is_not(pat
         file.touch()
     dead._released.set()
     dead._lock.release()
-    (path.parent / ".005.6.0a.tmp" / "sign").parent.mkdir()
+    (path.parent / ".005.6.0a.tmp").mkdir()
+    (path.parent / ".005.6.0a.tmp" / ".weights.safetensors.0.7.tmp").touch()
     tidy(path.parent)
     assert [file.exists() for file in files] == [True, False]
-    folders = {one.name for one in path.parent.iterdir() if one.is_dir()}
-    assert folders == {"003.1", "004.2", "005.1"}
+    locks = {"003.lock", "004.lock", "005.lock"}
+    assert {one.name for one in path.parent.iterdir()} == locks | {"003.1", "004.2", "005.1"}
     living.release()
