@@ -116,9 +116,8 @@ class EnsembleCLI(LightningCLI):
     def fit(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
         """Trains the missing members pack by pack and writes the report."""
         refuse_coupling(self.trainer, sync_batchnorm=self._trainer_config()["sync_batchnorm"])
-        ranks = started_ranks(self.trainer.strategy)
-        named = naming(self.place.root)  # errors of loggers may name no file
-        with signals_to(signal.default_int_handler), ranks, ExitStack() as self.held, named:
+        ranks, named = started_ranks(self.trainer.strategy), naming(self.place.root)
+        with signals_to(signal.default_int_handler), named, ranks, ExitStack() as self.held:
             self._train_and_report(model, datamodule)
 
     @told_in_one_line()
