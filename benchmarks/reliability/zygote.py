@@ -21,8 +21,8 @@ from typing import NamedTuple, NoReturn
 
 from benchmarks.reliability.shim import Action, arm
 
-PATIENCE = 60.0
-"""Seconds until a command counts as hanging."""
+PATIENCE = 240.0
+"""Seconds until a command counts as hanging, also on a machine with much else to do."""
 
 HUNG = -1000
 """In place of an exit code."""

@@ -17,6 +17,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from bvalign.atomic import naming
 from bvalign.commands.first_start import pack_size_of_new_run
 from bvalign.commands.home import with_home
 from bvalign.commands.one_line import OneLineParser, told_in_one_line
@@ -115,8 +116,8 @@ class EnsembleCLI(LightningCLI):
     def fit(self, model: Ensemble, datamodule: EnsembleDataModule, **_: Any) -> None:
         """Trains the missing members pack by pack and writes the report."""
         refuse_coupling(self.trainer, sync_batchnorm=self._trainer_config()["sync_batchnorm"])
-        ranks = started_ranks(self.trainer.strategy)
-        with signals_to(signal.default_int_handler), ranks, ExitStack() as self.held:
+        ranks, named = started_ranks(self.trainer.strategy), naming(self.place.root)
+        with signals_to(signal.default_int_handler), named, ranks, ExitStack() as self.held:
             self._train_and_report(model, datamodule)
 
     @told_in_one_line()
