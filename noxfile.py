@@ -50,21 +50,21 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def goldens(session: nox.Session) -> None:
     """The stored numbers, on other vector instructions and threads, too."""
-    session.install("-e", ".", *TOOLS, "-c", "constraints.txt")
+    session.install("-e", ".[zarr]", *TOOLS, "-c", "constraints.txt")
     _pytest(session, ("tests/golden",))
 
 
 @nox.session(python=PYTHONS[0])
 def oldest(session: nox.Session) -> None:
     """The fast tests with the lower bound of every dependency."""
-    session.install("-e", ".", *TOOLS, *(line.replace(">=", "==") for line in REQUIRED))
+    session.install("-e", ".[zarr]", *TOOLS, *(line.replace(">=", "==") for line in REQUIRED))
     _pytest(session, (*FAST, *OTHERS_WARN))
 
 
 @nox.session(python=PYTHONS)
 def newest(session: nox.Session) -> None:
     """The fast tests with the newest version of every dependency."""
-    session.install("--upgrade", "--upgrade-strategy=eager", "-e", ".", *TOOLS)
+    session.install("--upgrade", "--upgrade-strategy=eager", "-e", ".[zarr]", *TOOLS)
     _pytest(session, (*FAST, *OTHERS_WARN))
 
 

@@ -12,16 +12,18 @@ bytes are kept in `--out`, beside statistics.json.
 import argparse
 import io
 import json
-import random
 import resource
 import tempfile
 import time
 import traceback
 import zipfile
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import hypothesis
+import torch
 from bad_inputs.formats import FILES
 from hypothesis import strategies as st
 
@@ -189,6 +191,12 @@ def batch(seed: int, originals: dict[str, bytes], out: Path) -> Counter:
     return ends
 
 
+def _limit() -> None:
+    """Limits a process of one batch, so that what libraries do not free does not add up."""
+    torch.set_num_threads(1)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
 def originals() -> dict[str, bytes]:
     """The bytes of a small file of each format."""
     found = {}
@@ -206,15 +214,14 @@ def main() -> None:
     parser.add_argument("--anew", action="store_true", help="forget what was tried before")
     parser.add_argument("--out", type=Path, default=Path("fuzz"), help="for what fails")
     args = parser.parse_args()
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     args.out.mkdir(parents=True, exist_ok=True)
     file, known = args.out / "statistics.json", {"next": args.seed, "ends": {}}
     if file.exists() and not args.anew:
         known = json.loads(file.read_text())
     ends, files, stop = Counter(known["ends"]), originals(), time.monotonic() + 60 * args.minutes
     while time.monotonic() < stop:
-        random.seed(known["next"])
-        ends += batch(known["next"], files, args.out)
+        with ProcessPoolExecutor(1, get_context("fork"), _limit) as alone:
+            ends += alone.submit(batch, known["next"], files, args.out).result()
         known = {"next": known["next"] + 1, "ends": dict(ends)}
         write_atomic(file, (json.dumps(known, indent=1) + "\n").encode())
         failed = sum(count for end, count in ends.items() if end.endswith("FAILED"))

@@ -91,9 +91,7 @@ def finish(classes: int, samples: int) -> dict[str, float]:
         columns = analysis.columns()
         for decision in decisions.values():
             columns |= decision.columns()
-        path = out / "samples.parquet"
-        timed(found, "parquet", lambda: write_samples(path, columns))
-        found["parquet_bytes"] = path.stat().st_size / samples
+        timed(found, "parquet", lambda: write_samples(out / "samples.parquet", columns))
         origin, options = {"source": "synthetic"}, {"decisions": decisions, "samples": "none"}
         report = lambda: write_report(analysis, run.predictions, origin, out, **options)  # noqa: E731
         timed(found, "report", report)

@@ -1,8 +1,12 @@
 """Analysis and report on disk: `bvalign analyze`, `bvalign report` and the end of a fit."""
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
+
+from rich.console import Console
 
 from bvalign.analysis.summary import Analysis
 from bvalign.analysis.unlabelled import UnlabelledAnalysis
@@ -22,11 +26,15 @@ from bvalign.decisions import Decisions, Options, decide
 from bvalign.decisions.wrong_labels import REVIEW
 from bvalign.memory import return_freed_memory
 from bvalign.predictions import Names, open_predictions
+from bvalign.show.progress_bar import progress
 from bvalign.show.report import print_main_numbers, write_report
 from bvalign.show.report.sample_files import CSV, MOST_ROWS_OF_CSV, PARQUET
 
 ALONE = (0, 1)
 """Rank and number of processes of one that works alone."""
+
+MANY = 200_000
+"""Samples above which the answers take seconds, and have a bar."""
 
 PLACE = (("RANK", "0"), ("WORLD_SIZE", "1"))
 """Environment variables in which torchrun gives rank and world size, with their defaults."""
@@ -89,7 +97,8 @@ def analyze_and_report(
     options = asked(options, (predictions, origin), sources, named, work.rest)
     analysis = analyze_predictions(predictions, work.pieces)
     return_freed_memory()
-    decisions = decide(analysis, options)
+    with progress(Console(file=sys.stderr, quiet=analysis.num_samples < MANY)) as bar:
+        decisions = decide(analysis, options, partial(bar.track, description="answers"))
     given = {"decisions": decisions, "samples": samples}
     write_report(analysis, predictions, origin, out, **given)
     print_main_numbers(analysis)

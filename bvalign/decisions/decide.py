@@ -1,6 +1,6 @@
 """All questions that an analysis can answer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from bvalign.analysis.collect import one_thread_each
@@ -66,16 +66,22 @@ class Options:
         )
 
 
-def decide(analysis: Analysis | UnlabelledAnalysis, options: Options) -> dict[str, Decision]:
+def decide(
+    analysis: Analysis | UnlabelledAnalysis,
+    options: Options,
+    track: Callable[[list[str]], Iterable[str]] = iter,
+) -> dict[str, Decision]:
     """Answers the questions, in the order in which a report shows them.
 
     Args:
         analysis: with labels or without.
         options: of the user.
+        track: gives the keys of the questions one by one, as a progress bar does.
     """
-    answers = {}
+    answers, questions = {}, _questions(analysis, options)
     with one_thread_each():
-        for key, (ask, *about) in _questions(analysis, options).items():
+        for key in track(list(questions)):
+            ask, *about = questions[key]
             answers[key] = ask(*about)
             return_freed_memory()  # each needs many times what it keeps
     return answers

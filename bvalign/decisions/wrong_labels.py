@@ -37,7 +37,7 @@ FITTED = 5000
 PIECE = 2**16
 """Samples that are weighed at a time."""
 
-LEAST_SAMPLES = 50
+LEAST_SAMPLES, MOST_CLASSES = 50, 4096
 LEAST_SUSPICION, MOST_SUSPICIOUS = 0.1, 300
 """Smallest posterior, and largest number, of the labels to be reviewed."""
 
@@ -191,11 +191,9 @@ def wrong_labels(analysis: Analysis) -> WrongLabels:
     imagined = {"any_class": math.inf, "some_classes": float(analysis.num_classes)}
     if table.num_options is not None:
         imagined.pop("some_classes")
-    drawn = evidence(analysis, draw_positions(size, FITTED))
+    drawn, rows = evidence(analysis, draw_positions(size, FITTED)), torch.arange(size).split(PIECE)
     models = [fit_label_model(drawn, analysis.num_classes, each) for each in imagined.values()]
-    pieces = [
-        _weighed(evidence(analysis, rows), models) for rows in torch.arange(size).split(PIECE)
-    ]
+    pieces = [_weighed(evidence(analysis, some), models) for some in rows]
     each, suggested, own = (torch.cat(parts) for parts in zip(*pieces, strict=True))
     wrong = each.mean(dim=1)
     shares = [_share(column, table.cluster) for column in each.unbind(dim=1)]
@@ -225,6 +223,8 @@ def _reason(analysis: Analysis, contradicted: int) -> str | None:
         return SOFT
     if size < LEAST_SAMPLES:
         return f"the model needs {LEAST_SAMPLES} samples, and there are {size}"
+    if classes > MOST_CLASSES:
+        return f"the model is tried up to {MOST_CLASSES:,} classes, and there are {classes:,}"
     if contradicted >= size * (1 - 1 / classes):
         return (
             f"the ensemble contradicts {contradicted:,} of {size:,} labels, as many as by chance: "

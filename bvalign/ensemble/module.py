@@ -100,7 +100,7 @@ class Ensemble(Stepping):
         on_diverged: Literal["drop", "retry", "stop"] = "drop",
     ) -> None:
         super().__init__()
-        if min(members, pack_size, 1 if width is None else width) < 1:
+        if None in (members, pack_size) or min(members, pack_size, width or 1) < 1 or width == 0:
             raise ValueError(
                 "model.members, model.pack_size and model.width must be at least 1, got "
                 f"{members}, {pack_size} and {width}"

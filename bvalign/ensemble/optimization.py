@@ -42,10 +42,10 @@ class Optimization:
 
     def __post_init__(self) -> None:
         values = self.lr, self.momentum, self.weight_decay
-        if not all(value >= 0 for value in values):  # neither is NaN
+        if not all(0 <= value < float("inf") for value in values):  # neither is NaN
             raise ValueError(
-                "model.lr, model.momentum and model.weight_decay must be at least 0, got "
-                f"{', '.join(map(str, values))}"
+                "model.lr, model.momentum and model.weight_decay must be finite and at least 0, "
+                f"got {', '.join(map(str, values))}"
             )
         if not 0 < self.bias_lr_factor < float("inf"):
             raise ValueError(

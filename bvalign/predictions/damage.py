@@ -1,8 +1,8 @@
 """Files that are not what their names say: refused before they are read, or told in one line."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
 
 INFLATES, LARGE = 400, 2**28
 """Archives that unpack to more bytes than the latter, and to so many times their size, are refused:
@@ -51,7 +51,7 @@ def check_inflation(path: Path, unpacked: int, packed: int | None = None) -> Non
         )
 
 
-def lines_of(path: Path, file: TextIO) -> Iterator[str]:
+def lines_of(path: Path, file: io.TextIOWrapper) -> Iterator[str]:
     """Yields the lines of a text that may be compressed.
 
     Args:
@@ -81,7 +81,7 @@ def check_exists(path: Path) -> None:
         path.stat()
     except (OSError, ValueError) as error:
         where = getattr(error, "strerror", None) or str(error)
-        if path.is_symlink():
+        if isinstance(error, FileNotFoundError) and path.is_symlink():
             where = f"a link to what is not there ({where})"
         raise FileNotFoundError(
             f"{path}: there is no such file: {where}; is the path right?"

@@ -19,7 +19,11 @@ import pytest
 from tests import ROOT
 from tests.processes import PATIENCE
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("machines")]  # one cluster, one reference
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),  # with the waits of its processes
+    pytest.mark.xdist_group("machines"),  # one cluster, one reference
+]
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 
 MEMBERS, SAMPLES, CLASSES = 6, 143, 7
@@ -37,7 +41,7 @@ class Analysis:
     """
 
     def __init__(self, predictions, out):
-        self.predictions, self.out, self.runs = predictions, out, 0
+        self.predictions, self.out, self.runs, self.processes = predictions, out, 0, []
 
     def start(self, *options, launchers=((),), processes=1):
         """Starts a process, or one by each launcher, with a new log."""
@@ -45,7 +49,15 @@ class Analysis:
         words = ("analyze", self.predictions, "--out", self.out, *options)
         commands = [self.command(*words, launcher=one, processes=processes) for one in launchers]
         pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        return [subprocess.Popen(command, **pipe) for command in commands]
+        begun = [subprocess.Popen(command, **pipe) for command in commands]
+        self.processes += begun
+        return begun
+
+    def end(self):
+        """Kills what still runs, as after a failure: it would keep the cores of the cluster."""
+        for process in self.processes:
+            process.kill()
+            process.communicate()
 
     def command(self, *words, launcher=(), processes=1):
         return [sys.executable, *launcher, SMALL, *map(str, (self.log, processes, *words))]
@@ -117,7 +129,9 @@ def alone(tmp_path_factory):
 
 @pytest.fixture
 def analysis(alone, tmp_path):
-    return Analysis(alone.predictions, tmp_path / "out")
+    analysis = Analysis(alone.predictions, tmp_path / "out")
+    yield analysis
+    analysis.end()
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,8 @@ def test_known_constants_are_found_and_win():
     assert decision.best_minus_next.interval_samples[1] < 0
     card = decision.card()
     assert card.number == change.cross_entropy
-    assert "what the members agree on by 0.3" in card.answer
+    agree = constants["agree"].value
+    assert f"what the members agree on by {agree:.3g} " in card.answer
     assert card.answer.endswith("to one that cannot be told from zero.")
     assert card.chart.ticks[-1] == "two constants"
     assert ": better, by -0.0" in card.baseline

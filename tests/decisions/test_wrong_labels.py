@@ -144,6 +144,8 @@ def without_answer(kind):
         return analysed(logits, label, soft=soft)
     if kind == "few":
         return analysed(logits[:, :20], label[:20])
+    if kind == "many":
+        return analysed(torch.randn(3, 60, 4100), torch.arange(60))
     wrong = (logits.softmax(dim=-1).mean(dim=0).argmax(dim=-1) + 1) % 6
     return analysed(logits, wrong)
 
@@ -153,6 +155,7 @@ def without_answer(kind):
     [
         ("soft", "labels are soft"),
         ("few", "the model needs 50 samples, and there are 20"),
+        ("many", "the model is tried up to 4,096 classes, and there are 4,100"),
         ("wrong", "the ensemble contradicts 80 of 80 labels, as many as by chance"),
     ],
 )

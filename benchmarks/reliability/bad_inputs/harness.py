@@ -33,6 +33,9 @@ LONGEST = 1500
 PROGRESS = r"(analyze|write|read) .*\d%|analyze "
 """Lines that say how far a command is."""
 
+OF_WANDB = ("wandb-artifacts", "wandb-media")
+"""Folders of W&B, which it removes at the end of the process, not of a fork."""
+
 STEERING = {*map(chr, range(32)), *map(chr, range(0x7F, 0xA0))} - {"\n", "\t"}
 STEERING |= {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 """Control characters, and those that turn the direction of text."""
@@ -99,7 +102,8 @@ def judge(kind: Kind, root: Path, code: int, stdout: str, stderr: str) -> str | 
         return "ran the code of a pickle"
     if steering := sorted(STEERING & {*stdout, *stderr}):
         return f"printed {steering[0]!r}"
-    if left := [*root.rglob(".*.tmp"), *(root / "tmp").iterdir()]:
+    left = [*root.rglob(".*.tmp"), *(root / "tmp").iterdir()]
+    if left := [path for path in left if not path.name.endswith(OF_WANDB)]:
         return f"left {left[0].relative_to(root)} behind"
     if code not in (0, 1, 2) or "Traceback (most recent" in stderr:
         return f"ended with {code}: {stderr[-LONGEST:]}"

@@ -128,7 +128,7 @@ NPZ: dict[str, tuple[Change, str]] = {
 """The same where a format has these types."""
 
 JSON = {
-    "nan": '{"logits": [[[NaN, 1.0, 2.0]]], "labels": [0]}',
+    "NaN in the text": '{"logits": [[[NaN, 1.0, 2.0]]], "labels": [0]}',
     "a number of 400 digits": '{"logits": [[[1' + "0" * 400 + ', 1.0]]], "labels": [0]}',
     "an exponent of 999": '{"logits": [[[1e999, 1.0]]], "labels": [0]}',
     "lists of other lengths": '{"logits": [[[1.0, 2.0], [1.0]]], "labels": [0, 1]}',

@@ -175,7 +175,17 @@ IMAGES = {
 
 def kinds() -> Iterator[Kind]:
     """Configurations, options and data with their faults; no fault may let a fit begin."""
-    named = ("fit.yaml", "config", "model", "data", "trainer", "seed", "callbacks", "/dev/null")
+    named = (
+        "fit.yaml",
+        "config",
+        "model",
+        "modle",
+        "data",
+        "trainer",
+        "seed",
+        "callbacks",
+        "/dev/null",
+    )
     for fault, text in CONFIGS.items():
         yield Kind("config", fault, partial(of_config, text=text), "refused", named)
     for fault, (damage, _) in FAULTS.items():

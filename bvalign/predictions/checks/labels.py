@@ -89,9 +89,8 @@ def read_labels(
     values = np.unique(labels[outside])
     none = outside.all(axis=0) if labels.ndim == 2 else outside
     if len(values) == 1 and values[0] in NO_LABEL and not none.all():
-        count, number = int(none.sum()), len(none)
-        note = f"left out: {count} of {number} samples, whose label is {values[0]}: no class"
-        return Labels(labels, ~none, (*notes, note))
+        few, label = f"{int(none.sum())} of {len(none)} samples", values[0]
+        return Labels(labels, ~none, (*notes, f"left out: {few}, whose label is {label}: no class"))
     raise ValueError(_what_is_wrong(path, labels, outside, num_classes))
 
 

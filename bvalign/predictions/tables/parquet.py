@@ -30,7 +30,7 @@ def open_parquet(path: Path, names: Names) -> Scores:
             return parts.to_batches(columns=wanted, batch_size=ROWS_PER_BATCH)
 
         return scores_of_table(Table(path, types, batches), names)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise damaged(path, ".parquet", error) from error
 
 

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from bvalign.analysis.collapse import EDGES, Collapse
 from bvalign.show.figures.layout import finish, legend_below, lettered, panels
-from bvalign.show.figures.scatter import MOST_VECTORS, point_area
+from bvalign.show.figures.points import MOST_VECTORS, point_area
 from bvalign.show.figures.style import CORRECT, FIT, OTHER_LINE, WRONG, whole_decades
 from bvalign.show.quantities import title
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bvalign.show.figures.layout import finish, legend_below, lettered, panels
-from bvalign.show.figures.scatter import MOST_VECTORS, point_area
+from bvalign.show.figures.points import MOST_VECTORS, point_area
 from bvalign.show.figures.style import CORRECT, FIT, HALO, WRONG
 from bvalign.show.quantities import title
 

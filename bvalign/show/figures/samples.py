@@ -11,7 +11,8 @@ from matplotlib.ticker import LogLocator
 from bvalign.analysis.calibration import Cells
 from bvalign.analysis.intervals import Estimate
 from bvalign.show.figures.layout import finish, legend_below, panels
-from bvalign.show.figures.scatter import DECADES_SHOWN, MOST_VECTORS, point_area
+from bvalign.show.figures.points import MOST_VECTORS, point_area
+from bvalign.show.figures.scatter import DECADES_SHOWN
 from bvalign.show.figures.style import (
     AREA,
     BOUND,

@@ -10,13 +10,13 @@ import matplotlib as mpl
 import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from bvalign.show.figures.layout import finish, legend_below, lettered
 from bvalign.show.figures.layout import panels as in_panels
 from bvalign.show.figures.lines import Line
+from bvalign.show.figures.points import plot_points
 from bvalign.show.figures.style import (
     AREA,
     BOUND,
@@ -30,15 +30,8 @@ from bvalign.show.figures.style import (
 )
 from bvalign.show.quantities import title
 
-SHADES = {
-    CORRECT: LinearSegmentedColormap.from_list("correct", ["#4FA3D9", CORRECT, "#00263D"]),
-    WRONG: LinearSegmentedColormap.from_list("wrong", ["#E8752A", WRONG, "#5A2700"]),
-}
 DECADES_SHOWN = 14
 """Decades that a log axis shows below its largest value; the caption counts the samples below."""
-
-MOST_VECTORS = 5000
-"""Points of a cloud that are drawn one by one; more of them are a picture inside the figure."""
 
 
 class Panel(NamedTuple):
@@ -147,8 +140,8 @@ def _plot_cloud(
     """Plots the points and sets the limits."""
     seen = shown(panel, log=log)
     x, y, right = panel.bias_sq[seen], panel.variance[seen], correct[seen]
-    _plot_points(axes, x[right], y[right], CORRECT, f"correct ({int(correct.sum()):,})", log)
-    _plot_points(axes, x[~right], y[~right], WRONG, f"wrong ({int((~correct).sum()):,})", log)
+    plot_points(axes, x[right], y[right], CORRECT, f"correct ({int(correct.sum()):,})", log)
+    plot_points(axes, x[~right], y[~right], WRONG, f"wrong ({int((~correct).sum()):,})", log)
     if log:
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -159,44 +152,6 @@ def _plot_cloud(
     else:
         axes.set_xlim(0, 1.05 * x.max(initial=0) or 1.0)
         axes.set_ylim(0, 1.1 * y.max(initial=0) or 1.0)
-
-
-def _plot_points(
-    axes: Axes,
-    x: Float[np.ndarray, " points"],
-    y: Float[np.ndarray, " points"],
-    colour: str,
-    name: str,
-    log: bool,
-) -> None:
-    """Plots points, darker where they are denser."""
-    shade = np.zeros(len(x))
-    if len(x) > 1:
-        position = np.log(np.stack([x, y])) if log else np.stack([x, y])
-        counts, *edges = np.histogram2d(*position, bins=60)
-        cell = [np.clip(np.digitize(p, e) - 1, 0, 59) for p, e in zip(position, edges, strict=True)]
-        density = np.log1p(counts[tuple(cell)] - 1)
-        shade = density / max(density.max(), np.log(20))
-    order = np.argsort(shade, kind="stable")
-    axes.scatter(
-        x[order],
-        y[order],
-        c=shade[order],
-        cmap=SHADES[colour],
-        vmin=0,
-        vmax=1,
-        s=point_area(len(x)),
-        linewidths=0,
-        rasterized=len(x) > MOST_VECTORS,
-        zorder=3 if colour == WRONG else 2,
-    )
-    axes.plot([], [], "o", color=colour, label=name)
-
-
-def point_area(number: int) -> float:
-    """Area of each of so many points, in square points; smaller the more there are."""
-    scale = mpl.rcParams["lines.linewidth"] / 1.5
-    return scale * max(3.0, 16 - 2.5 * np.log10(max(number, 1)))
 
 
 def _plot_bounds(axes: Axes, num_members: int, num_classes: int, *, bounded: bool) -> None:

@@ -203,4 +203,4 @@ def test_a_cluster_is_in_one_half_of_a_temperature():
     number = found.effect["before"]["gap"]
     assert number.value == pytest.approx(gap.mean().item())
     expected = stats.t.interval(0.95, 9, number.value, gap.std().item() / 10**0.5)
-    assert number.interval_samples == pytest.approx(expected, rel=1e-9)
+    assert number.interval_samples == pytest.approx(expected, rel=1e-9, abs=1e-10)

@@ -11,7 +11,8 @@ from bvalign.commands.arguments import VENUES
 from bvalign.show.figures import STYLES, Panel, styled
 from bvalign.show.figures.plots import alignment_plots, unlabelled_plots
 from bvalign.show.figures.plots.words import warning
-from bvalign.show.figures.scatter import MOST_VECTORS, alignment_scatter
+from bvalign.show.figures.points import MOST_VECTORS
+from bvalign.show.figures.scatter import alignment_scatter
 from bvalign.show.figures.style import PAGE
 from bvalign.show.report.decide import charts
 from bvalign.show.report.labelled import plot

@@ -12,7 +12,7 @@ from bvalign.analysis.intervals import Estimate
 from bvalign.decisions import Chart, Curve
 from bvalign.show.figures import Panel, Plot, alignment_scatter
 from bvalign.show.figures.charts import chart
-from bvalign.show.figures.scatter import MOST_VECTORS
+from bvalign.show.figures.points import MOST_VECTORS
 from bvalign.show.report import figure_files
 from bvalign.show.report.figure_files import write_figures
 from bvalign.show.report.main_numbers import MainNumber, as_csv, as_tex
