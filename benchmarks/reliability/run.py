@@ -24,7 +24,9 @@ are resumed once. Results are kept in --work, and the same command goes on with 
 import argparse
 import hashlib
 import json
+import os
 import shutil
+import sys
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -170,6 +172,8 @@ def main() -> None:
         try_points(args, chosen)
     if "random_kills" in args.parts:
         try_moments(args)
+    sys.stdout.flush()
+    os._exit(0)  # what was imported for children need not be taken apart
 
 
 if __name__ == "__main__":
