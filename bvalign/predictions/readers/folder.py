@@ -158,7 +158,8 @@ def _open_member(file: Path, names: Names) -> Scores:
         file = inside[0]
         if _is_named_array(file):
             return open_folder(file.parent, names)
-    check_file(file)
+    if not file.is_dir():  # some formats are folders
+        check_file(file)
     return find_reader(file).open(file, names)
 
 

@@ -27,7 +27,8 @@ def as_numbers(values: Sequence[object]) -> Shaped[np.ndarray, " values"] | None
         floats = np.array([float(value) for value in values])
     except (ValueError, TypeError):
         return None
-    exact = (floats % 1 == 0) & (abs(floats) < 2**53)
+    with np.errstate(invalid="ignore"):  # infinity is no whole number
+        exact = (floats % 1 == 0) & (abs(floats) < 2**53)
     return floats.astype(np.int64) if exact.all() else floats
 
 
