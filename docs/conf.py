@@ -95,7 +95,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(?!bvalign\.).*"),
     (
         "py:.*",
-        r"bvalign\..*\.(T|Values|Sums|Streams|Randomness|SizeCurves)",
+        r"bvalign\..*\.(T|Values|Result|Sums|Streams|Randomness|SizeCurves|TopK)",
     ),  # type variables and aliases
 ]
 suppress_warnings = ["ref.python"]  # a field of several classes

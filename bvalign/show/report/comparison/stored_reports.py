@@ -24,6 +24,7 @@ INFLUENCES = ("slope_influence", "offset_influence")
 OPTIONAL = CLUSTER, NOISE, PREDICTION = "cluster", "noise", "prediction"
 MEANS = ("risk", "bias_sq", "variance")
 LINES = ("ols", "cross_half")
+COUNTS = ("num_members", "num_samples", "num_classes")
 
 OLD = "a report of schema 1, which lacks it; write the report again"
 OLD_INTERVAL = "over samples alone: a report of schema 1; write it again for one over members"
@@ -130,6 +131,8 @@ def _read(folder: Path, name: str) -> Report:
     try:
         summary = json.loads(path.read_text())
         schema = summary["schema"]
+        if wrong := [name for name in COUNTS if type(summary[name]) is not int]:
+            raise ValueError(f"{', '.join(wrong)} must be whole numbers")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path}: damaged ({error}); write the report again") from error
     if schema not in SCHEMAS:
