@@ -65,7 +65,8 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        error.filename = error.filename or str(path)
+        if error.errno is not None:  # one with a message of ours has none
+            error.filename = error.filename or str(path)
         raise
 
 

@@ -87,7 +87,7 @@ def told(fit, capsys):
         ("trainer.callbacks: Timer ends members", "--trainer.callbacks=Timer"),
         ("trainer.precision=16-mixed skips a step of all members", "--trainer.precision=16-mixed"),
         ("model.width must be at least 1, got 8, 8 and -1", "--model.width=-1"),
-        ("model.lr, model.momentum and model.weight_decay must be at least 0", "--model.lr=-1"),
+        ("model.lr, model.momentum and model.weight_decay must be finite", "--model.lr=-1"),
         ("model.label_smoothing must lie in [0, 1), got 1.0", "--model.label_smoothing=1"),
         ("trainer.fast_dev_run=True trains a batch and would", "--trainer.fast_dev_run=true"),
         ("trainer.limit_train_batches=0", "--trainer.limit_train_batches=0"),

@@ -63,7 +63,8 @@ def read_parquet(path: Path, wanted: Sequence[str]) -> dict[str, Float[np.ndarra
         ValueError: the file is damaged, or a value is missing.
     """
     try:
-        with parquet.ParquetFile(path) as file:
+        # opened here: pyarrow takes no path that is not UTF-8
+        with path.open("rb") as content, parquet.ParquetFile(content) as file:
             table = file.read(columns=[name for name in wanted if name in file.schema_arrow.names])
         return {name: _as_float64(table[name]) for name in table.column_names}
     except (pa.ArrowException, OSError, TypeError) as error:
