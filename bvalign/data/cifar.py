@@ -94,12 +94,12 @@ class CIFAR10(DownloadableDataModule):
                 images.append(rows["data"].reshape(-1, *self.image_shape))
                 found = rows["labels" if "labels" in rows else "fine_labels"]
                 labels.append(np.array(found, dtype=np.int64))
-                self._check(images[-1], labels[-1])
+                self._check_rows(images[-1], labels[-1])
             except Exception as error:  # damaged pickles raise any
                 raise ValueError(f"{path}: damaged ({error}); download it again") from error
         return np.concatenate(images), np.concatenate(labels)
 
-    def _check(self, images: np.ndarray, labels: np.ndarray) -> None:
+    def _check_rows(self, images: np.ndarray, labels: np.ndarray) -> None:
         inside = ((labels >= 0) & (labels < self.num_classes)).all()
         if images.dtype != np.uint8 or labels.shape != images.shape[:1] or not inside:
             raise ValueError(f"images {images.dtype} {images.shape}, labels {labels.shape}")

@@ -15,7 +15,10 @@ from tests.ensembles import aligned_ensemble
 SAMPLES = 200
 
 
-@pytest.fixture(params=["class ids", "soft labels", "weights", "no labels"])
+SELDOM = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("soft labels", "weights")]
+
+
+@pytest.fixture(params=["class ids", "no labels", *SELDOM])
 def inputs(request, monkeypatch):
     monkeypatch.setattr(passes, "PIECE_RANGES", 3)
     logits, target = aligned_ensemble(members=6, samples=SAMPLES)

@@ -42,7 +42,7 @@ def files(out):
     return {name: (out / name).read_bytes() for name in ("summary.json", "samples.csv")}
 
 
-@pytest.mark.parametrize("name", ["whole", "partly"])
+@pytest.mark.parametrize("name", ["partly", pytest.param("whole", marks=pytest.mark.slow)])
 def test_shards_in_any_order_give_the_files_of_one_process(bvalign, predictions, name):
     source = predictions / f"{name}.npz"
     bvalign("analyze", source, "--out", "alone", "--target", "risk=0.3")
@@ -104,6 +104,7 @@ def test_what_a_killed_analysis_has_finished_is_not_computed_again(
     assert files(predictions / "out") == files(predictions / "alone")
 
 
+@pytest.mark.slow
 def test_pieces_of_changed_predictions_do_not_count(bvalign, predictions):
     source = predictions / "whole.npz"
     for shard in (0, 1):
