@@ -1,7 +1,8 @@
 """`results.json` of what goes wrong, a part at a time, and `results.md` that it is rendered to.
 
 Each part is stored by the command that measures it; the others stay as they are. A part is a dict
-of numbers, among them those of `COUNTED`; the rows of its tables are lists of dicts.
+of numbers, among them those of `COUNTED`; the rows of its tables are lists of dicts, and `left_out`
+says what was tried and is not counted.
 """
 
 import json
@@ -55,6 +56,7 @@ def markdown(results: Mapping[str, Mapping]) -> str:
     lines = ["# What goes wrong, and what is lost", ""]
     lines += [f"Made by `{command}`." for command in _commands(results)]
     lines += ["", *table(counts), ""]
+    lines += [f"`{part}`: {r['left_out']}\n" for part, r in results.items() if "left_out" in r]
     if points := _points(results):
         lines += ["## Crash points by command and kind of call", "", *table(points), ""]
     for part, result in results.items():
