@@ -131,8 +131,6 @@ def _read(folder: Path, name: str) -> Report:
     try:
         summary = json.loads(path.read_text())
         schema = summary["schema"]
-        if wrong := [name for name in COUNTS if type(summary[name]) is not int]:
-            raise ValueError(f"{', '.join(wrong)} must be whole numbers")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path}: damaged ({error}); write the report again") from error
     if schema not in SCHEMAS:
@@ -144,6 +142,8 @@ def _read(folder: Path, name: str) -> Report:
             f"{path}: compare needs bias_sq, but this is a report without labels; add them"
         )
     try:
+        if wrong := [name for name in COUNTS if type(summary[name]) is not int]:
+            raise ValueError(f"{', '.join(wrong)} must be whole numbers")
         main_numbers(summary), unbiased_means(summary)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path}: damaged ({error!r}); write the report again") from error
