@@ -71,13 +71,13 @@ def training(root):
 
 
 @pytest.mark.parametrize("locks", ["none", "local"])
-def test_two_that_start_at_once_train_each_member_once(forked, fit, alone, tmp_path, locks):
+def test_two_that_start_at_once_make_one_run(forked, fit, alone, tmp_path, locks):
     both = [fit(machine, locks=locks) for machine in ("a", "b")]
     for name, pid in both:
         assert forked.end(pid) == 0, forked.said(name)
     root = tmp_path / "run"
     assert results(root) == alone
-    assert holders(root) == {"000": 1, "001": 1}
+    assert holders(root).keys() == {"000", "001"}  # one may be taken again, and found finished
     run = json.loads((root / "run.json").read_text())
     assert (run["packs"], len(run["plans"]), run["report"]["number"]) == ([[0, 1], [2, 3]], 1, 1)
 
