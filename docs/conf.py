@@ -64,7 +64,8 @@ PAGES = {
         Speed of analyze <benchmarks/analysis/results>
         Several devices <benchmarks/devices/results>
         Speed of reading <benchmarks/readers/results>
-        Growth on paper <benchmarks/scale/results>
+        Growth on paper <benchmarks/scale/results
+        benchmarks/topk/results>
         Speed of the report <benchmarks/report/results>
         Interruptions <benchmarks/reliability/results>
         examples/README""",
