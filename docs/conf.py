@@ -64,8 +64,8 @@ PAGES = {
         Speed of analyze <benchmarks/analysis/results>
         Several devices <benchmarks/devices/results>
         Speed of reading <benchmarks/readers/results>
-        Growth on paper <benchmarks/scale/results
-        benchmarks/topk/results>
+        Growth on paper <benchmarks/scale/results>
+        Bounds of top-k logits <benchmarks/topk/results>
         Speed of the report <benchmarks/report/results>
         Interruptions <benchmarks/reliability/results>
         examples/README""",
