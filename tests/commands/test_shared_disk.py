@@ -3,6 +3,9 @@
 import json
 import os
 import signal
+import threading
+from collections import defaultdict
+from contextlib import contextmanager
 
 import pytest
 from safetensors.torch import load_file
@@ -64,6 +67,25 @@ def holders(root):
     return {pack: int(number) for pack, number in numbers}
 
 
+@contextmanager
+def written(root):
+    """Collects the times at which the logits of each member were written, while the block runs."""
+    files, ended = defaultdict(set), threading.Event()
+
+    def watch():
+        while not ended.wait(0.01):
+            for path in root.glob("members/*/logits.safetensors"):
+                files[path].add(path.stat().st_mtime_ns)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield files
+    finally:
+        ended.set()
+        thread.join()
+
+
 def training(root):
     """A member whose training has gone on for a while."""
     paths = [*root.glob("members/*/checkpoint-*.safetensors")]
@@ -71,12 +93,15 @@ def training(root):
 
 
 @pytest.mark.parametrize("locks", ["none", "local"])
-def test_two_that_start_at_once_make_one_run(forked, fit, alone, tmp_path, locks):
-    both = [fit(machine, locks=locks) for machine in ("a", "b")]
-    for name, pid in both:
-        assert forked.end(pid) == 0, forked.said(name)
+def test_two_that_start_at_once_train_each_member_once(forked, fit, alone, tmp_path, locks):
     root = tmp_path / "run"
+    with written(root) as files:
+        both = [fit(machine, locks=locks) for machine in ("a", "b")]
+        for name, pid in both:
+            assert forked.end(pid) == 0, forked.said(name)
     assert results(root) == alone
+    assert {path: len(found) for path, found in files.items()} == dict.fromkeys(files, 1)
+    assert len(files) == 4
     assert holders(root).keys() == {"000", "001"}  # one may be taken again, and found finished
     run = json.loads((root / "run.json").read_text())
     assert (run["packs"], len(run["plans"]), run["report"]["number"]) == ([[0, 1], [2, 3]], 1, 1)

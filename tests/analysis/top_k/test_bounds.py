@@ -57,8 +57,9 @@ def test_with_all_classes_nothing_is_open():
     for bounds, exact in ((labelled, values), (unlabelled, others)):
         for name, (low, high) in bounds.items():
             size = exact[name].double().abs().amax()
+            left_out = "jackknife" in name or name.endswith("_error")  # M times a difference
             for end in (low, high):
-                room = 4e-12 * size  # some are M times a difference
+                room = 1e-12 * size * (4 if left_out else 1)
                 torch.testing.assert_close(end, exact[name].double(), rtol=0, atol=room)
 
 
