@@ -29,7 +29,7 @@ from bvalign.commands.arguments import (
     path_or_url,
 )
 from bvalign.commands.surroundings import adapt_to_surroundings
-from bvalign.plain_text import escaped
+from bvalign.plain_text import escaped, shortened
 from bvalign.quick_imports import quick_imports
 
 TRAINING = {
@@ -84,7 +84,7 @@ def main() -> None:
             traceback.print_exc()
         if getattr(error, "errno", None) in REMEDIES:
             error = told(error, f"could not use {error.filename}")
-        said = escaped(" ".join(line.strip() for line in str(error).splitlines()))
+        said = escaped(shortened(" ".join(line.strip() for line in str(error).splitlines())))
         raise SystemExit(f"bvalign: error: {_rank()}{said}") from None
     except KeyboardInterrupt as error:
         print(f"\nbvalign: interrupted. {error}".rstrip(), file=sys.stderr)

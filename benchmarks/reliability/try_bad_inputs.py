@@ -20,14 +20,24 @@ from pathlib import Path
 from types import ModuleType
 
 import results_file
-from bad_inputs import any_file, archives, harness, in_arrays, in_tables, names, runs, training
+from bad_inputs import (
+    any_file,
+    archives,
+    harness,
+    in_arrays,
+    in_tables,
+    large,
+    names,
+    runs,
+    training,
+)
 from bad_inputs.harness import Outcome
 from bad_inputs.kind import Kind
 from rich.progress import Progress
 
 from bvalign.provenance import provenance
 
-PREDICTIONS = (any_file, in_arrays, in_tables, archives, names)
+PREDICTIONS = (any_file, in_arrays, in_tables, archives, names, large)
 GRAMMAR = (*PREDICTIONS, runs, training)
 
 

@@ -95,7 +95,8 @@ class Pieces:
         return self.folder / f"{name}.safetensors"
 
     def _about(self, name: str) -> dict[str, str]:
-        return {"piece": name, "identity": self.identity}
+        """A single entry: the library draws the order of several."""
+        return {"piece_of_analysis": f"{name} {self.identity}"}
 
 
 def _metadata(path: Path) -> dict[str, str] | None:

@@ -16,10 +16,14 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 import bvalign.data
+from bvalign.commands.yaml_limits import limit_yaml
 from bvalign.ensemble.deterministic import told_nondeterministic
 
 PACKAGES = tuple(Path(package.__file__).parent for package in (lightning, jsonargparse))
 """Where an error that is raised on purpose is about the configuration."""
+
+GIVEN_BY_SHELL = ("/dev/", "/proc/")
+"""Where the pipe of `--config <(command)` is, which ends with the command."""
 
 LONGEST = 120
 """Characters of a value that a message repeats."""
@@ -50,6 +54,10 @@ SAID_AS = (
 class OneLineParser(LightningArgumentParser):
     """LightningCLI's parser, without the usage of 200 options before an error."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        limit_yaml()
+        super().__init__(*args, **kwargs)
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Ends the process with exit code 2 and one line, after the traceback with BVALIGN_DEBUG.
 
@@ -67,6 +75,8 @@ class OneLineParser(LightningArgumentParser):
         self, path: str | os.PathLike, *args: Any, **kwargs: Any
     ) -> jsonargparse.Namespace:
         """Parses a configuration file."""
+        if Path(path).is_fifo() and not str(path).startswith(GIVEN_BY_SHELL):
+            self.error(f"config: {path} is a pipe, which may never end; write it into a file")
         try:
             return super().parse_path(path, *args, **kwargs)
         except UnicodeDecodeError as error:

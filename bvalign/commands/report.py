@@ -16,8 +16,10 @@ from bvalign.commands.passes import analyze_predictions
 from bvalign.commands.sharing import (
     FOLDER,
     Work,
+    are_merged,
     by_torchrun,
     check_all_there,
+    clear,
     remember,
     remembered,
     shard_of,
@@ -112,7 +114,7 @@ def analyze_and_report(
             "on request: --samples both"
         )
     print(f"report: {out / 'report.html'}")
-    work.remove()
+    clear(out, merged=shards > 0)
     return analysis, decisions
 
 
@@ -142,7 +144,7 @@ def analyze_shard(source: Path | str, out: Path, shard: str, **asked: object) ->
 
 
 def merge(out: Path) -> None:
-    """Writes the report of shards that are all there.
+    """Writes the report of shards that are all there; once it is written, there is nothing to do.
 
     Args:
         out: folder that they were given.
@@ -150,6 +152,10 @@ def merge(out: Path) -> None:
     Raises:
         ValueError: a shard is missing; the message names it.
     """
+    if are_merged(out):
+        clear(out, merged=True)
+        print(f"{out}: its shards are merged; report: {out / 'report.html'}")
+        return
     asked, of = remembered(out)
     analyze_and_report(asked.pop("source"), out, ALONE, shards=of, **asked)
 

@@ -14,13 +14,16 @@ import torch
 
 from bvalign import __version__
 from bvalign.analysis.pieces import NOWHERE, Pieces
-from bvalign.atomic import told, write_atomic
+from bvalign.atomic import remove_left, told, write_atomic
 from bvalign.commands.passes import begin, identity_of, of_predictions
 from bvalign.decisions import Options
 from bvalign.predictions import Predictions
 
 FOLDER, REST, ASKED = "pieces", "rest", "asked.json"
 """Folder of the pieces; in it, that of samples without labels, and what shards were asked."""
+
+MERGED = "shards.json"
+"""What was asked of the shards that made the report, beside it."""
 
 OF_USER = ("targets", "max_error", "confidence")
 """Fields of `Options` that a command gives."""
@@ -70,6 +73,7 @@ class Work:
         for predictions, pieces in self.parts:
             total = of_predictions(predictions, pieces).cut.num_pieces
             share = range(total * shard // of, total * (shard + 1) // of)
+            remove_left(pieces.folder)
             with begin(predictions, pieces, share, shown=shard == 0) as run:
                 for number in share:
                     run.piece(number)
@@ -79,20 +83,30 @@ class Work:
         passes = [of_predictions(*part) for part in self.parts]
         return [(number, run.cut.num_pieces) for run in passes for number in run.missing()]
 
-    def remove(self) -> None:
-        """Removes what is kept for a finished report; other files in the folder stay.
 
-        Raises:
-            OSError: it cannot be removed.
-        """
-        try:
-            with suppress(FileNotFoundError, ValueError, TypeError):
-                if "shards" in json.loads((self.folder / ASKED).read_text()):
-                    (self.folder / ASKED).unlink()
-            for folder in (self.folder / REST, self.folder):
-                Pieces(folder).remove()
-        except OSError as error:
-            raise OSError(told(error, f"could not remove {self.folder}")) from error
+def clear(out: Path, *, merged: bool) -> None:
+    """Removes what is kept for a report, which is finished; other files in the folder stay.
+
+    Args:
+        out: folder of the report.
+        merged: whether it is that of shards; what they were asked is then kept as `shards.json`.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    folder = out / FOLDER
+    try:
+        if merged and (folder / ASKED).exists():
+            (folder / ASKED).replace(out / MERGED)
+        elif not merged:
+            for path in (out / MERGED, folder / ASKED):
+                with suppress(FileNotFoundError, ValueError, TypeError):
+                    if "shards" in json.loads(path.read_text()):
+                        path.unlink()
+        for part in (folder / REST, folder):
+            Pieces(part).remove()
+    except OSError as error:
+        raise OSError(told(error, f"could not remove {folder}")) from error
 
 
 def _pieces(predictions: Predictions, source: Path | str, folder: Path, *, shared: bool) -> Pieces:
@@ -199,6 +213,11 @@ def plain(value: object) -> object:
     if isinstance(value, Mapping):
         return {name: plain(part) for name, part in value.items()}
     return [plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def are_merged(out: Path) -> bool:
+    """Returns whether there are no other shards than those that made the report."""
+    return (out / MERGED).exists() and not (out / FOLDER / ASKED).exists()
 
 
 def check_all_there(work: Work, of: int) -> None:

@@ -123,7 +123,9 @@ def decode(file: str) -> tuple[UInt8[Tensor, "3 height width"], bool]:
             deep = mode.startswith("I;16") or (mode == "I" and image.format in ("PNG", "PPM"))
             pixels = np.array(image if deep else image.convert("RGB"))
     except (OSError, SyntaxError) as error:  # Pillow raises either on what it cannot read
-        raise ValueError(f"{file} is not a readable image: {error}") from error
+        raise ValueError(
+            f"{file} is not a readable image: {error}; replace or remove it"
+        ) from error
     if mode in ("I", "F") and not deep:
         raise ValueError(
             f"{file} has pixels of 32 bits (mode {mode}), whose range nothing says; convert the "

@@ -98,6 +98,8 @@ class TREC(DownloadableDataModule):
         """Reads lines `COARSE:fine the question ?`; the training file is not UTF-8."""
         texts, labels = [], []
         lines = path.read_text(encoding="latin-1").splitlines()
+        if not lines:
+            raise ValueError(f"{path}: empty, and must have a line 'CLASS:fine question' for each")
         for number, line in enumerate(lines, 1):
             label, _, text = line.partition(" ")
             coarse = label.partition(":")[0]

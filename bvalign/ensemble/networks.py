@@ -175,7 +175,10 @@ def create(
     try:
         return network(num_classes=num_classes, in_chans=channels, **kwargs)
     except TypeError as error:
-        raise ValueError(f"model.arch: '{arch}' does not accept an argument: {error}") from error
+        raise ValueError(
+            f"model.arch: '{arch}' does not accept an argument: {error}; it needs num_classes and "
+            "in_chans, and all of --model.arch_args"
+        ) from error
 
 
 def _foreign(arch: str) -> Callable[..., nn.Module]:
@@ -194,7 +197,7 @@ def _foreign(arch: str) -> Callable[..., nn.Module]:
     module, _, name = arch.rpartition(".")
     try:
         return getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         names = timm.list_models()
         similar = timm.list_models(f"*{arch}*")[:5] or get_close_matches(arch, names, 5)
         similar = (

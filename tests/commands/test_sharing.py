@@ -52,8 +52,15 @@ def test_shards_in_any_order_give_the_files_of_one_process(bvalign, predictions,
         bvalign("analyze", source, "--out", "shared", *asked)
     assert {path.name for path in (predictions / "shared").iterdir()} == {"pieces"}
     bvalign("merge", "shared")
-    assert files(predictions / "shared") == files(predictions / "alone")
-    assert not (predictions / "shared" / "pieces").exists()
+    shared = predictions / "shared"
+    assert files(shared) == files(predictions / "alone")
+    assert not (shared / "pieces").exists()
+    (shared / "pieces").mkdir()
+    (shared / "pieces" / ".0001.safetensors.tmp").touch()
+    bvalign("merge", "shared")  # as after a kill amid the last steps
+    assert json.loads((shared / "shards.json").read_text())["shards"] == 3
+    bvalign("analyze", source, "--out", "shared")
+    assert not (shared / "shards.json").exists()
 
 
 def test_missing_shards_are_named_and_others_must_be_asked_the_same(bvalign, predictions):

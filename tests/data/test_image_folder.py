@@ -175,7 +175,8 @@ def test_a_broken_image_is_one_line_also_from_a_worker(bvalign, tmp_path, worker
         bvalign("fit", "--data=ImageFolder", f"--data.root={tmp_path}", "--data.size=16",
                 f"--data.workers={workers}", "--trainer.logger=false")  # fmt: skip
     assert stopped.value.code == (
-        f"bvalign: error: {path} is not a readable image: cannot identify image file '{path}'"
+        f"bvalign: error: {path} is not a readable image: cannot identify image file '{path}'; "
+        "replace or remove it"
     )
 
 

@@ -199,7 +199,7 @@ def kinds() -> Iterator[Kind]:
             yield Kind(f"run, {Path(name).name}", fault, made, "either", names, anything)
         made = of_rule(damage)
         yield Kind("rule", fault, made, "either", ("rule.json",), anything)
-        for name in ("summary.json", "samples.csv"):
+        for name in ("summary.json", "samples.csv", "samples.parquet"):
             yield Kind(
                 f"report, {name}", fault, of_report(name, damage), "either", ("two",), anything
             )

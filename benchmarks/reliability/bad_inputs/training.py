@@ -38,6 +38,7 @@ CONFIGS = {
     "an alias of itself": "model: &a [*a]\n",
     "lists 10,000 deep": "[" * 10_000,
     "indents 1,000 deep": "".join(f"{' ' * n}a:\n" for n in range(1000)),
+    "closed lists 10,000 deep": "model: " + "[" * 10_000 + "]" * 10_000 + "\n",
     "a list": "- model\n- data\n",
     "a word": "model\n",
     "a number": "7\n",
@@ -86,7 +87,7 @@ TEXTS = {
 
 def of_config(folder: Path, text: str) -> Made:
     (folder / "fit.yaml").write_text(text, encoding="utf-8")
-    return ["fit", "--config", folder / "fit.yaml", *SHORT]
+    return ["fit", "--config", folder / "fit.yaml", *SHORT[1:]]
 
 
 def damaged_config(folder: Path, damage: Callable[[Path], None]) -> Made:
@@ -182,6 +183,9 @@ def kinds() -> Iterator[Kind]:
         "modle",
         "data",
         "trainer",
+        "max_epochs",
+        "accelerator",
+        "runs/",
         "seed",
         "callbacks",
         "/dev/null",

@@ -57,7 +57,9 @@ def _faults(top: TopK) -> dict[str, Bool[Tensor, "members samples"]]:
         f"'topk_indices' must be class ids in 0..{top.num_classes - 1}": (
             (indices < 0) | (indices >= top.num_classes)
         ).any(dim=-1),
-        "'topk_indices' has a class twice": (ordered[..., 1:] == ordered[..., :-1]).any(dim=-1),
+        "'topk_indices' must be different classes, has one twice": (
+            ordered[..., 1:] == ordered[..., :-1]
+        ).any(dim=-1),
         "'topk_logits' must be numbers, got NaN or inf": (
             logits.isnan() | (logits == torch.inf)
         ).any(dim=-1),

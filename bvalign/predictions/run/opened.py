@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ def of_test_samples(
         notes: on the members.
     """
     stored = read_samples(samples)
-    slices = [folder.open_logits() for folder in folders]
+    slices = _opened(folders, "test", (len(stored["target"]), len(stored["class_names"])))
     return Predictions(
         read=lambda start, stop: torch.cat([part.take(slice(start, stop)) for part in slices]),
         members=tuple(folder.member for folder in folders),
@@ -71,7 +72,7 @@ def of_training_samples(
     kind = identity.get("model.randomness.bootstrap", "off")
     judges = choose_judges(seen, ids, kind, identity.get("model.randomness.folds", 1))
     rows, members, num_unseen = judges
-    slices = [folder.open_logits("train") for folder in having]
+    slices = _opened(having, "train", (len(stored["target"]), len(stored["class_names"])))
 
     kept = _kept(slices)
 
@@ -102,6 +103,25 @@ def of_training_samples(
         source=str(samples.parent),
         **_shown(stored, notes, rows),
     )
+
+
+def _opened(
+    folders: Sequence[MemberFolder], split: Literal["test", "train"], shape: tuple[int, int]
+) -> list[Sharded | TopScores]:
+    """Opens the logits of members on a split, each (1, samples, classes).
+
+    Raises:
+        ValueError: those of a member have another shape.
+    """
+    parts = [folder.open_logits(split) for folder in folders]
+    for folder, part in zip(folders, parts, strict=True):
+        if tuple(part.shape) != (1, *shape):
+            raise ValueError(
+                f"{folder.path}: logits of shape {tuple(part.shape[1:])} on {split} samples, but "
+                f"the run has (samples, classes) = {shape}; remove the folder, and `bvalign fit` "
+                "trains the member again"
+            )
+    return parts
 
 
 def _kept(parts: Sequence[Sharded | TopScores]) -> Callable[[int, int], TopK] | None:

@@ -1,6 +1,7 @@
 """Samples as the report shows them: `samples.npz` and `samples-train.npz` of a run directory."""
 
-import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -10,6 +11,10 @@ from jaxtyping import Int64, UInt8
 from bvalign.atomic import atomic_path
 
 Split = Literal["train", "test"]
+
+
+LAYOUT = {"index": ("i", 1), "target": ("i", 1), "clean_target": ("i", 1), "images": ("u", 4)}
+"""Kinds of NumPy types and number of axes of the arrays that are no strings."""
 
 
 class Samples(NamedTuple):
@@ -25,7 +30,8 @@ class Samples(NamedTuple):
 
 def write_samples(path: Path, samples: Samples) -> None:
     """Writes the file, unless an intact one is there."""
-    if path.exists() and not _damage(path):
+    with suppress(ValueError):
+        read_samples(path)
         return
     strings = {"class_names": samples.class_names, "notes": samples.notes, "texts": samples.texts}
     arrays = {k: np.array(list(v), dtype=str) for k, v in strings.items() if v is not None}
@@ -43,19 +49,30 @@ def read_samples(path: Path) -> dict[str, np.ndarray]:
     Raises:
         ValueError: it is missing or damaged.
     """
-    damage = _damage(path)
-    if damage:
-        raise ValueError(f"{path}: damaged ({damage}); the `fit` of this run writes it again")
-    with np.load(path, allow_pickle=False) as samples:
-        return {key: samples[key] for key in samples.files}
-
-
-def _damage(path: Path) -> str | None:
-    if not path.is_file():
-        return "there is no file"
     try:
-        with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()
-    except (OSError, zipfile.BadZipFile) as error:
-        return str(error)
-    return broken and f"{broken} is broken"
+        if not path.is_file():
+            raise ValueError("there is no file")
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as samples:
+            arrays = {key: samples[key] for key in samples.files}
+        wrong = _wrong(arrays)
+    except Exception as error:  # of a damaged archive, NumPy and zipfile raise almost any
+        wrong = str(error) or type(error).__name__
+    if wrong:
+        raise ValueError(f"{path}: damaged ({wrong}); the `fit` of this run writes it again")
+    return arrays
+
+
+def _wrong(arrays: Mapping[str, np.ndarray]) -> str | None:
+    """Says which array is missing, or not as it is written."""
+    if missing := {"index", "target", "class_names", "notes"} - arrays.keys():
+        return f"without {', '.join(sorted(missing))}"
+    number, classes = arrays["target"].shape[0], len(arrays["class_names"])
+    for name, values in arrays.items():
+        kinds, axes = LAYOUT.get(name, ("U", 1))
+        if values.dtype.kind not in kinds or values.ndim != axes:
+            return f"{name} is {values.dtype} {values.shape}"
+        if name not in ("class_names", "notes") and len(values) != number:
+            return f"{name} has {len(values)} samples, and target {number}"
+        if name.endswith("target") and not ((values >= 0) & (values < classes)).all():
+            return f"{name} is no class of the {classes} class_names"
+    return None

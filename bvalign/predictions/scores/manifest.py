@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from bvalign.predictions.damage import damaged
+from bvalign.predictions.damage import check_file, damaged
 from bvalign.predictions.scores.names import shorten
 
 MANIFEST = "manifest.json"
@@ -52,12 +52,13 @@ def read_manifest(path: Path) -> Manifest:
         ValueError: it is no such manifest, leaves samples out or has them twice, or names files
             outside its folder.
     """
+    check_file(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise damaged(path, ".json in UTF-8", error) from error
     schema = content.get("schema") if isinstance(content, dict) else None
-    if schema != SCHEMA:
+    if type(schema) is not int or schema != SCHEMA:
         raise ValueError(
             f"{path}: schema {str(schema)[:40]}, this version reads {SCHEMA}; rename the file if "
             "it is no manifest of predictions"
@@ -115,7 +116,7 @@ def _check_members(manifest: Manifest) -> None:
     for part in manifest.files:
         for member in part.members:
             if member not in parts:
-                raise ValueError(f"{path}: member {member} of {part.file} is not in 'members'")
+                raise ValueError(f"{path}: member {member} of {part.file} must be one of 'members'")
             parts[member].append(part)
     for member, found in parts.items():
         end, last = 0, ""

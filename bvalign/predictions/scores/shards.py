@@ -131,7 +131,8 @@ def open_shards(manifest: Manifest) -> tuple[str, Sharded]:
             raise ValueError(f"{path}: needs 'logits', 'probs' or 'votes', has {shorten(tensors)}")
         if name not in tensors:
             raise ValueError(
-                f"{path}: has no '{name}' as {manifest.files[0].file} has, but {shorten(tensors)}"
+                f"{path}: must have '{name}' as {manifest.files[0].file} has, got "
+                f"{shorten(tensors)}"
             )
         positions = tuple(place[member] for member in part.members)
         shards.append(_shard(name, tensors[name], positions, part))

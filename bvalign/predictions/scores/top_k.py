@@ -25,6 +25,9 @@ TOP_LOGITS, INDICES, REST, NUM_CLASSES = "topk_logits", "topk_indices", "topk_re
 TOP = (TOP_LOGITS, INDICES, REST, NUM_CLASSES)
 """Names of the arrays."""
 
+MOST_CLASSES = 10**8
+"""Of which a member's logits of one sample still fit into memory."""
+
 
 class TopScores(NamedTuple):
     """Top-k logits in their arrays."""
@@ -97,8 +100,11 @@ def _num_classes(path: Path, arrays: Mapping[str, Array], number: int) -> int:
             f"{path}: '{TOP_LOGITS}' does not tell the number of classes; save it as "
             f"'{NUM_CLASSES}', as in np.savez(..., {NUM_CLASSES}=1000)"
         )
-    if found < max(number, 2):
-        raise ValueError(f"{path}: {number} logits are kept of {found} classes, which are too few")
+    if not max(number, 2) <= found <= MOST_CLASSES:
+        raise ValueError(
+            f"{path}: {number} logits are kept of {found} classes, which must be at least so many, "
+            f"2 and at most {MOST_CLASSES:,}; is '{NUM_CLASSES}' right?"
+        )
     if not number:
         raise ValueError(f"{path}: '{TOP_LOGITS}' keeps no logits; keep two at least")
     return np.int64(found).item()

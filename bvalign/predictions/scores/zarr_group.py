@@ -6,6 +6,7 @@ TMPDIR. An index in another order cannot be followed so; then all is unpacked th
 """
 
 import math
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ import torch
 from jaxtyping import Int, Num, Shaped
 from torch import Tensor
 
+from bvalign.predictions.damage import check_file
 from bvalign.predictions.scores.arrays import scores_of_arrays
 from bvalign.predictions.scores.held import Array, HeldArray, held
 from bvalign.predictions.scores.mapped import MappedArray, Rows, Scratch, write_scratch
@@ -49,6 +51,8 @@ def open_zarr(path: Path, names: Names, url: str | None = None) -> Scores:
         raise ValueError(
             f"{where}: Zarr is read by its own library; pip install 'bvalign[zarr]' ({error})"
         ) from error
+    if url is None and path.is_dir():
+        _refuse_devices(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of number types and files that zarr does not know
@@ -60,9 +64,26 @@ def open_zarr(path: Path, names: Names, url: str | None = None) -> Scores:
             f"{where}: is an array, not a group; save it as 'logits' of a group, beside 'labels'"
         ) from error
     except Exception as error:  # stores raise errors of their own, and damaged metadata any other
-        raise ValueError(f"{where}: not a Zarr group that can be read ({error})") from error
+        raise ValueError(
+            f"{where}: not a Zarr group that can be read ({error}); is the path right, and all of "
+            "it copied?"
+        ) from error
     scores = scores_of_arrays(path, {name: arrays[name] for name in sorted(arrays)}, names)
     return replace(scores, notes=(*scores.notes, *unstored))
+
+
+def _refuse_devices(folder: Path) -> None:
+    """Refuses what the library would wait for or read without end.
+
+    Raises:
+        ValueError: a pipe, a device or a link to nothing is among the files.
+    """
+    for entry in os.scandir(folder):
+        path = Path(entry.path)
+        if entry.is_dir(follow_symlinks=False):
+            _refuse_devices(path)
+        elif not (entry.is_file(follow_symlinks=False) or path.is_dir()):
+            check_file(path)
 
 
 class ZarrArray:

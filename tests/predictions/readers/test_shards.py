@@ -110,7 +110,7 @@ WRONG = {
         entry(3, range=[0, 12])
     ),
     "'sha256' of c.safetensors must be 64": entry(3, sha256="0"),
-    "member d of c.safetensors is not in 'members'": entry(3, members=["d"]),
+    "member d of c.safetensors must be one of 'members'": entry(3, members=["d"]),
     "c.safetensors is named twice": entry(0, file="./c.safetensors"),
     "samples 3 to 6 of member b are in no file": lambda f: (
         rewrite(f, "ab-0.safetensors", LOGITS[:2, :3]),
@@ -131,7 +131,7 @@ WRONG = {
     "c.safetensors: not a complete .safetensors": lambda f: (f / "c.safetensors").write_bytes(
         (f / "c.safetensors").read_bytes()[:-1]
     ),
-    "c.safetensors: has no 'logits' as ab-0.safetensors has, but probs": lambda f: rewrite(
+    "c.safetensors: must have 'logits' as ab-0.safetensors has, got probs": lambda f: rewrite(
         f, "c.safetensors", LOGITS[2], "probs"
     ),
     "c.safetensors: 'logits' must be (1, 11, classes) by manifest.json, got (10, 4)": lambda f: (

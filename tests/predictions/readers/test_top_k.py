@@ -123,7 +123,10 @@ def changed(name, at, value):
     [
         (changed("topk_indices", (1, 5, 0), CLASSES), r"class ids in 0\.\.11: member 1 \(1 of 40"),
         (changed("topk_indices", (0, slice(2), 0), -1), r"class ids in 0\.\.11: member 0 \(2 of"),
-        (changed("topk_indices", (2, 7), 3), r"has a class twice: member 2 \(1 of 40 samples\)"),
+        (
+            changed("topk_indices", (2, 7), 3),
+            r"has one twice: member 2 \(1 of 40 samples\)",
+        ),
         (changed("topk_rest", (1, 1), np.nan), r"'topk_rest' must be a number or -inf, got NaN"),
         (changed("topk_rest", (1, 1), np.inf), r"'topk_rest' must be a number or -inf, got NaN"),
         (changed("topk_logits", (1, 1, 0), np.nan), r"'topk_logits' must be numbers, got NaN"),
