@@ -5,7 +5,7 @@ see. Whoever finds all pieces there writes the report, as a process does that wo
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -19,11 +19,9 @@ from bvalign.commands.passes import begin, identity_of, of_predictions
 from bvalign.decisions import Options
 from bvalign.predictions import Predictions
 
-FOLDER, REST, ASKED = "pieces", "rest", "asked.json"
-"""Folder of the pieces; in it, that of samples without labels, and what shards were asked."""
-
-MERGED = "shards.json"
-"""What was asked of the shards that made the report, beside it."""
+FOLDER, REST, ASKED, MERGED = "pieces", "rest", "asked.json", "shards.json"
+"""Folder of the pieces; in it, that of samples without labels, and what shards were asked; the same
+beside the report that they made."""
 
 OF_USER = ("targets", "max_error", "confidence")
 """Fields of `Options` that a command gives."""
@@ -63,18 +61,22 @@ class Work:
         """Those of samples without labels beside others."""
         return self.parts[-1][1]
 
-    def compute(self, shard: int, of: int) -> None:
+    def compute(self, shard: int, of: int, wait: Callable[[], object] = lambda: None) -> None:
         """Computes the pieces of a shard that are not there, with a bar.
 
         Args:
             shard: from 0.
             of: number of shards.
+            wait: called when the first shard has what all need, the drawn samples.
         """
         for predictions, pieces in self.parts:
             total = of_predictions(predictions, pieces).cut.num_pieces
             share = range(total * shard // of, total * (shard + 1) // of)
             remove_left(pieces.folder)
             with begin(predictions, pieces, share, shown=shard == 0) as run:
+                if shard == 0:
+                    run.prepare()
+                wait()
                 for number in share:
                     run.piece(number)
 
@@ -133,7 +135,7 @@ def by_torchrun(work: Work, place: tuple[int, int]) -> bool:
     rank, world = place
     torch.distributed.init_process_group("gloo", timeout=LONGEST)
     try:
-        work.compute(rank, world)
+        work.compute(rank, world, torch.distributed.barrier)
         torch.distributed.barrier()
     finally:
         torch.distributed.destroy_process_group()

@@ -10,6 +10,8 @@ from safetensors.torch import save_file
 from bvalign import __version__
 from bvalign.analysis import passes
 from bvalign.analysis.labelled import LabelledPass
+from bvalign.commands.sharing import Work
+from bvalign.predictions import open_predictions
 from bvalign.predictions import predictions as cutting
 
 MEMBERS, SAMPLES, CLASSES = 5, 160, 4
@@ -146,3 +148,11 @@ def test_what_lies_in_the_folder_of_the_pieces_is_never_changed(bvalign, predict
     bvalign("analyze", predictions / "whole.npz", "--out", "out")
     assert {path.name: path.read_bytes() for path in other.iterdir()} == before
     assert [path.name for path in other.parent.iterdir()] == ["mine"]
+
+
+def test_the_first_has_what_all_need_before_any_piece(predictions):
+    source, out, found = predictions / "whole.npz", predictions / "out", []
+    opened, _ = open_predictions(source)
+    work = Work(opened, source, out, shared=True)
+    work.compute(0, 2, lambda: found.append(sorted(path.name for path in work.folder.iterdir())))
+    assert found == [["drawn.safetensors"]]
