@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
-import zarr
 
 from bvalign import analyze
 from bvalign.show.report import write
 from tests.ensembles import mixed_ensemble
 from tests.predictions.shard_files import write_manifest, write_part
 
+zarr = pytest.importorskip("zarr")
 LOGITS, TARGET = mixed_ensemble(members=4, samples=90, classes=3)
 NAMES = ["a", "b", "c", "d"]
 

@@ -5,12 +5,12 @@ import sys
 import numpy as np
 import pytest
 import torch
-import zarr
 
 from bvalign import open_predictions
 from bvalign.predictions.scores import zarr_group
 from tests.ensembles import random_ensemble
 
+zarr = pytest.importorskip("zarr")
 LOGITS, TARGET = random_ensemble(members=3, samples=53, classes=4)
 ARRAYS = {"logits": LOGITS.numpy(), "labels": TARGET.numpy()}
 
