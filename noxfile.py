@@ -56,7 +56,7 @@ def goldens(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def oldest(session: nox.Session) -> None:
-    """The fast tests with the lower bound of every dependency; zarr is left out: it needs NumPy 2."""
+    """The fast tests with all lower bounds, and without zarr, which needs NumPy 2."""
     session.install("-e", ".", *TOOLS, *(line.replace(">=", "==") for line in REQUIRED))
     _pytest(session, (*FAST, *OTHERS_WARN))
 

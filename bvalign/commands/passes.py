@@ -66,6 +66,7 @@ def begin(
 
     Raises:
         ValueError: as for `analyze_predictions`.
+        KeyboardInterrupt: says what is kept.
     """
     if predictions.soft_labels is not None:
         predictions = _with_checked_labels(predictions)
@@ -75,7 +76,11 @@ def begin(
         left_out = set(range(run.cut.num_pieces)) - set(share) if share is not None else ()
         others = sum(len(run.cut.ranges(piece)) for piece in left_out)
         bar.update(task, total=run.num_ranges - others)
-        yield run
+        try:
+            yield run
+        except KeyboardInterrupt:
+            kept = f"finished pieces are kept in {pieces.folder}; the same command continues"
+            raise KeyboardInterrupt(kept if pieces.folder else "") from None
 
 
 def of_predictions(

@@ -91,7 +91,7 @@ def test_missing_shards_are_named_and_others_must_be_asked_the_same(bvalign, pre
 
 
 def test_what_a_killed_analysis_has_finished_is_not_computed_again(
-    bvalign, predictions, monkeypatch
+    bvalign, predictions, monkeypatch, capsys
 ):
     source, compute, computed = predictions / "whole.npz", LabelledPass.compute, []
     bvalign("analyze", source, "--out", "alone")
@@ -106,6 +106,7 @@ def test_what_a_killed_analysis_has_finished_is_not_computed_again(
     with pytest.raises(SystemExit):
         bvalign("analyze", source, "--out", "out")
     assert len(list((predictions / "out" / "pieces").glob("0*.safetensors"))) == 3
+    assert "interrupted. finished pieces are kept in out/pieces; the same" in said(capsys)
     before = computed[:6]
     computed[:] = []
     bvalign("analyze", source, "--out", "out")
