@@ -123,7 +123,10 @@ def told_in_one_line() -> Iterator[None]:
             cause = cause.__cause__  # jsonargparse wraps the errors of constructors
         if not _about_configuration(cause, constructed=cause is not error):
             raise
-        raise ValueError(str(cause)) from error
+        said = str(cause)
+        if _in_packages(cause):
+            said = f"{said.strip().rstrip('.')}; see `bvalign fit --help`"
+        raise ValueError(said) from error
 
 
 def _data_sets() -> list[str]:
