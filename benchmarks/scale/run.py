@@ -25,7 +25,7 @@ from pathlib import Path
 
 from cost import AFTER, CORES, DISK, NODES, TARGETS, cost, efficiency
 from rich.progress import Progress
-from stages import MEMBERS, ROUNDS, SMALL, save
+from stages import MEMBERS, ROUNDS, SMALL, TEN, save
 from synthetic import synthetic
 
 from bvalign.predictions.predictions import samples_per_range
@@ -33,6 +33,9 @@ from bvalign.provenance import provenance
 
 HERE = Path(__file__).parent
 FINISHED = [(n, k) for k in SMALL for n in (100_000, 1_000_000)] + [(10_000_000, 10)]
+WHOLE = (10, 10_000_000)
+"""Classes and samples of an analysis that is run from its command to its end."""
+
 SHARED_LOGITS = 2**23
 """Of the file that processes share."""
 
@@ -80,7 +83,8 @@ def rows() -> dict[str, tuple]:
     """Name of each row -> what is measured."""
     found = {f"rates {classes}": ("rates", classes) for classes in SMALL}
     found |= {f"share {classes}": ("share", classes) for classes in SMALL}
-    return found | {f"finish {k} {n}": ("finish", k, n) for n, k in sorted(FINISHED)}
+    found |= {f"finish {k} {n}": ("finish", k, n) for n, k in sorted(FINISHED)}
+    return found | {"whole": ("whole", *WHOLE)}
 
 
 def table(results: dict[str, object]) -> str:
@@ -100,6 +104,7 @@ def table(results: dict[str, object]) -> str:
         "that repeat are quicker to compress than others.",
         "",
         *_finished(found),
+        *_whole(found),
         *["", "## On paper", ""],
         *_costs(found),
     ]
@@ -137,6 +142,20 @@ def _finished(found: dict[str, dict]) -> Iterator[str]:
         yield f"| {classes:,} | {samples:,} | {' | '.join(cells)} |"
 
 
+def _whole(found: dict[str, dict]) -> Iterator[str]:
+    if row := found.get("whole"):
+        classes, samples = WHOLE
+        size = row["bytes"]
+        yield ""
+        yield (
+            f"`bvalign analyze` of {samples:,} samples, {TEN} members and {classes} classes, from "
+            f"its start to its end: {_time(row['wall'])} ({row['processor']:,.0f} s of the "
+            f"processor), {row['memory'] / 1024:.2f} GiB at most, mapped files included; "
+            f"samples.parquet of {size['samples.parquet'] / 1e9:.2f} GB, report.html of "
+            f"{size['report.html'] / 1e6:.0f} MB."
+        )
+
+
 def _costs(found: dict[str, dict]) -> Iterator[str]:
     if not (shared := [classes for classes in SMALL if f"share {classes}" in found]):
         yield "Not computed: the rows of several processes are missing."
@@ -167,7 +186,7 @@ def _costs(found: dict[str, dict]) -> Iterator[str]:
         f"| {CORES} cores a node, each as quick as one of this machine | assumed |",
         f"| {DISK / 1e9:g} GB/s of disk a node, also of a shared disk | assumed |",
         "| float32 logits; disk and processor of the pass at the same time | assumed |",
-        "| first pass: by one core, in every process at once | as the code does it |",
+        "| first pass: by one core, for which the others wait | as the code does it |",
         "| start of processes, waiting for a queue, lost nodes | left out |",
     )
 
@@ -195,7 +214,7 @@ def main() -> None:
             found[name] = shared(*words) if kind == "share" else measured(kind, *words)
             results = {"made_with": provenance(), "load": os.getloadavg()[1], "rows": found}
             path.write_text(json.dumps(results, indent=1) + "\n")
-            if kind == "finish":
+            if kind in ("finish", "whole"):
                 (arguments.out / "results.md").write_text(table(results))
             bar.advance(task)
     print(table(json.loads(path.read_text())))

@@ -1,11 +1,14 @@
-"""Measurements in a process of their own; `rates` and `finish` print a line of JSON.
+"""Measurements in a process of their own, which print a line of JSON, all but `share`.
 
 rates CLASSES             seconds and bytes of reading, first pass, values, pieces
 finish CLASSES SAMPLES    seconds of all that follows the pass; memory
+whole CLASSES SAMPLES     seconds and memory of `bvalign analyze`, ten members in a file each
 share FILE RANK WORLD THREADS    seconds of a share of a pass, after `ready` and a line of input
 """
 
 import json
+import resource
+import subprocess
 import sys
 import tempfile
 import threading
@@ -17,7 +20,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from synthetic import Repeated, synthetic
+from synthetic import Repeated, synthetic, write_members
 
 from bvalign import open_predictions
 from bvalign.analysis.collect import one_thread_each
@@ -30,7 +33,7 @@ from bvalign.show.report.write import write_report
 
 Result = TypeVar("Result")
 
-MEMBERS = 20
+MEMBERS, TEN = 20, 10
 SMALL = {10: 10_480, 1000: 650, 21_841: 30}
 """Classes -> samples whose values are computed."""
 
@@ -98,6 +101,22 @@ def finish(classes: int, samples: int) -> dict[str, float]:
     return found | {"memory": most[0]}
 
 
+def whole(classes: int, samples: int) -> dict[str, float]:
+    """Measures the command itself, its mapped files included in the memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        predictions, out = Path(folder, "predictions"), Path(folder, "out")
+        write_members(predictions, TEN, samples, classes)
+        start = time.perf_counter()
+        command = [sys.executable, "-m", "bvalign", "analyze", str(predictions), "--out", str(out)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        seconds, used = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+        sizes = {path.name: path.stat().st_size for path in out.iterdir()}
+    return {"wall": seconds, "processor": used.ru_utime + used.ru_stime} | {
+        "memory": used.ru_maxrss / 1024,
+        "bytes": sizes,
+    }
+
+
 def share(file: str) -> None:
     """Answers each line `RANK WORLD THREADS` with the seconds of that share of the ranges."""
     run = of_predictions(open_predictions(Path(file))[0], Pieces())
@@ -163,4 +182,6 @@ if __name__ == "__main__":
     if kind == "share":
         share(*words)
     else:
-        print(json.dumps({"rates": rates, "finish": finish}[kind](*map(int, words))))
+        print(
+            json.dumps({"rates": rates, "finish": finish, "whole": whole}[kind](*map(int, words)))
+        )

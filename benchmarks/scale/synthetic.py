@@ -1,5 +1,8 @@
 """Predictions and passes that need no disk: real values of some samples, again and again."""
 
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import torch
 from jaxtyping import Int
@@ -11,6 +14,10 @@ from bvalign.analysis.passes import Pass
 from bvalign.analysis.pieces import Pieces
 from bvalign.commands.passes import of_predictions
 from bvalign.predictions import Predictions
+
+
+BLOCK = 500_000
+"""Samples of which all members are drawn together."""
 
 
 def synthetic(members: int, samples: int, classes: int) -> Predictions:
@@ -28,6 +35,24 @@ def synthetic(members: int, samples: int, classes: int) -> Predictions:
         tuple(range(members)),
         classes,
     )
+
+
+def write_members(folder: Path, members: int, samples: int, classes: int) -> None:
+    """Writes such logits as a file of each member, block by block, and labels.npy."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    target = rng.integers(classes, size=samples)
+    np.save(folder / "labels.npy", target)
+    margin = rng.gamma(2.0, 1.5, samples).astype(np.float32)
+    create = partial(np.lib.format.open_memmap, mode="w+", dtype=np.float32)
+    files = [create(folder / f"seed{m}.npy", shape=(samples, classes)) for m in range(members)]
+    for start in range(0, samples, BLOCK):
+        rows = slice(start, start + BLOCK)
+        shape = (len(target[rows]), classes)
+        mean = rng.standard_normal(shape, dtype=np.float32)
+        mean[np.arange(len(mean)), target[rows]] += margin[rows]
+        for file in files:
+            file[rows] = mean + 0.7 * rng.standard_normal(shape, dtype=np.float32)
 
 
 class Repeated(LabelledPass):
