@@ -15,7 +15,6 @@ from bvalign.analysis.pieces import Pieces
 from bvalign.commands.passes import of_predictions
 from bvalign.predictions import Predictions
 
-
 BLOCK = 500_000
 """Samples of which all members are drawn together."""
 
