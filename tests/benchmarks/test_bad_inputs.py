@@ -77,7 +77,7 @@ def test_what_counts_as_a_failure(tmp_path, problem, code, stderr, file):
 @pytest.mark.timeout(900)  # a minute and a half, on a machine that does nothing else
 @pytest.mark.parametrize(
     "command",
-    ["try_bad_inputs.py --predictions --sample 250", "fuzz.py --minutes 0.5 --seed 1 --out fuzz"],
+    ["try_bad_inputs.py --predictions --sample 250", "fuzz.py --minutes 1 --seed 1 --out fuzz"],
 )
 def test_bad_inputs_in_forks_and_files_that_are_changed_at_random(tmp_path, command):
     script, *arguments = command.split()
