@@ -36,6 +36,7 @@ def remove_run(root: Path) -> str | None:
 
     Raises:
         ValueError: another process trains members there, or writes their report.
+        OSError: the disk fails; names what could not be removed.
     """
     if not any((root / name).exists() for name in OF_A_RUN):
         return None
@@ -49,13 +50,22 @@ def remove_run(root: Path) -> str | None:
         trained = sum(len(list(root.glob(pattern))) for pattern in finished)
         begun = len(list(root.glob("members/*"))) - trained
         for name in OF_A_RUN:
-            path = root / name
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+            _remove(root / name)
     members = f"{trained} finished member{'s' * (trained != 1)}"
     return f"{members} and {begun} unfinished (weights, logits, checkpoints), and the report"
+
+
+def _remove(path: Path) -> None:
+    try:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:  # of a file in a folder it has the bare name
+        raise OSError(
+            f"--overwrite: {path} could not be removed ({error.strerror or error}); run the same "
+            "command again, or choose another folder"
+        ) from error
 
 
 def _busy(root: Path, name: str) -> str:

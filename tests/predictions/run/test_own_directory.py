@@ -1,6 +1,7 @@
 """Which directory a run has where none is given, and what `--overwrite` removes."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,18 @@ def test_overwrite_removes_the_run_and_nothing_else(capsys):
     Place(Path("nothing"), given=True).clear(SMALL)
     assert capsys.readouterr().err == ""
     assert not Path("nothing").exists()
+
+
+def test_what_overwrite_cannot_remove_is_named(monkeypatch):
+    path = opened(SMALL).member(0).path
+    path.mkdir(parents=True)
+
+    def failing(*_, **__):
+        raise OSError(5, "Input/output error", "0000")  # the bare name, as rmtree has it
+
+    monkeypatch.setattr(shutil, "rmtree", failing)
+    with pytest.raises(OSError, match=f"{PLAIN}/members could not be removed .*same command"):
+        remove_run(PLAIN)
 
 
 def test_overwrite_is_refused_while_another_process_trains():
