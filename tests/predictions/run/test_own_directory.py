@@ -98,8 +98,12 @@ def test_what_overwrite_cannot_remove_is_named(monkeypatch):
     path = opened(SMALL).member(0).path
     path.mkdir(parents=True)
 
-    def failing(*_, **__):
-        raise OSError(5, "Input/output error", "0000")  # the bare name, as rmtree has it
+    remove = shutil.rmtree
+
+    def failing(path, **options):
+        if path.name == "members":
+            raise OSError(5, "Input/output error", "0000")  # the bare name, as rmtree has it
+        remove(path, **options)
 
     monkeypatch.setattr(shutil, "rmtree", failing)
     with pytest.raises(OSError, match=f"{PLAIN}/members could not be removed .*same command"):
