@@ -98,5 +98,5 @@ def wheel(session: nox.Session) -> None:
 
 def _pytest(session: nox.Session, options: tuple[str, ...]) -> None:
     options = (*(session.posargs or options), "-q")
-    recorded = ("docs/versions.py", session.name) if "RECORD" in os.environ else ("-m", "pytest")
+    recorded = ("-m", "docs.versions", session.name) if "RECORD" in os.environ else ("-m", "pytest")
     session.run("python", *recorded, *options)

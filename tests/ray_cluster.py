@@ -6,8 +6,6 @@ and is printed when that is done. The cluster ends with the input.
 
 import sys
 
-from ray.cluster_utils import Cluster
-
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 """A core, and about the least memory for objects that Ray accepts; pieces need none."""
 
@@ -22,6 +20,8 @@ def kill(node):
 
 
 def main():
+    from ray.cluster_utils import Cluster
+
     cluster = Cluster(initialize_head=True, head_node_args=NODE | {"include_dashboard": False})
     print(cluster.address, flush=True)
     for line in sys.stdin:

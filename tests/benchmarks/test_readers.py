@@ -2,6 +2,8 @@
 
 import importlib.util
 
+import pytest
+
 from bvalign import open_predictions
 from tests import ROOT
 
@@ -14,6 +16,7 @@ def load():
 
 
 def test_every_format_is_made_and_measured(tmp_path, monkeypatch):
+    pytest.importorskip("zarr")
     run = load()
     monkeypatch.setattr(run, "SHAPE", (2, 6, 3))
     monkeypatch.setattr(run, "measure", lambda code, path: (1.0 + ("bvalign" in code), 3.0))

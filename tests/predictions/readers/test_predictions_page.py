@@ -15,6 +15,7 @@ PAGE = (ROOT / "docs" / "predictions.md").read_text()
 @pytest.fixture
 def written(tmp_path, monkeypatch):
     """What the examples made, in the folder where they wrote it."""
+    pytest.importorskip("zarr")
     monkeypatch.chdir(tmp_path)
     names = {}
     for code in re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL):

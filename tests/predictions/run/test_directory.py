@@ -4,7 +4,6 @@ import os
 import numpy as np
 import pytest
 import torch
-from filelock import _unix
 from safetensors.torch import load, save
 
 from bvalign.atomic import write_atomic
@@ -248,10 +247,10 @@ def test_a_plan_chosen_by_a_process_that_was_taken_for_dead_is_not_written(tmp_p
 
 
 def test_without_locks_of_the_disk_the_report_is_written_by_one(tmp_path, monkeypatch):
-    def refuse(_):
+    def refuse(*_):
         raise NotImplementedError
 
-    monkeypatch.setattr(_unix, "lock_fd_nonblocking", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     monkeypatch.setattr(lease, "BEAT", 0.1)
     run, other = start(tmp_path), RunDirectory(tmp_path)
     with run.reporting() as first, other.reporting() as second:

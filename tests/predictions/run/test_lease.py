@@ -7,7 +7,6 @@ import time
 from errno import EIO, ENOLCK, ENOSYS, EOPNOTSUPP
 
 import pytest
-from filelock import _unix
 
 from bvalign.predictions.run import lease
 from bvalign.predictions.run.fence import LeaseLostError
@@ -159,7 +158,7 @@ def test_on_a_disk_without_locks_a_sign_that_stands_still_is_of_a_dead_process(
     path, monkeypatch, quick, error
 ):
     """Whatever the machine, and though a process has that pid: it may be another one by now."""
-    monkeypatch.setattr(_unix, "lock_fd_nonblocking", without_locks(error))
+    monkeypatch.setattr("fcntl.flock", without_locks(error))
     first = Lease(path)
     assert first.attempt()
     assert Lease(path).acquire() is False
@@ -182,7 +181,7 @@ def test_on_a_disk_without_locks_a_sign_that_stands_still_is_of_a_dead_process(
 
 
 def test_a_disk_that_fails_otherwise_is_told(path, monkeypatch):
-    monkeypatch.setattr(_unix, "lock_fd_nonblocking", without_locks(OSError(EIO, "I/O error")))
+    monkeypatch.setattr("fcntl.flock", without_locks(OSError(EIO, "I/O error")))
     with pytest.raises(OSError, match=r"could not take .*003.lock .I/O error.; .*check the disk"):
         Lease(path).attempt()
 
