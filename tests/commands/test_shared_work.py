@@ -11,7 +11,7 @@ MEMBERS, SAMPLES, CLASSES = 16, 1400, 100
 """Five ranges of samples, the last one shorter."""
 
 
-@pytest.fixture(params=["class ids", "soft labels"])
+@pytest.fixture(params=["class ids", pytest.param("soft labels", marks=pytest.mark.slow)])
 def predictions(tmp_path, request):
     rng = np.random.default_rng(0)
     labels = rng.integers(CLASSES, size=SAMPLES)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.simulated.runs import ON_DEVICE, SMALL, needs_python_backends, root, run
 
-pytestmark = needs_python_backends
+pytestmark = [needs_python_backends, pytest.mark.xdist_group("budgets")]  # one makes the runs
 
 
 def tell(folder, runs):

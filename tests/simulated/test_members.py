@@ -12,7 +12,7 @@ from tests.simulated.runs import (
     run,
 )
 
-pytestmark = needs_python_backends
+pytestmark = [needs_python_backends, pytest.mark.xdist_group("plans")]  # one makes the runs
 OPTIMIZERS = ("sgd", "adamw")
 QUICK = [("sequential", "sgd"), ("packed", "adamw")]
 OTHERS = [("sequential", "adamw"), ("packed", "sgd"), ("vmap", "sgd"), ("vmap", "adamw")]
