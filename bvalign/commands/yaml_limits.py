@@ -9,6 +9,7 @@ import yaml
 DEEPEST, MOST = 100, 100_000
 """Levels and values of a configuration."""
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # where it was built with libyaml
 _END = (yaml.MappingEndEvent, yaml.SequenceEndEvent, yaml.DocumentEndEvent)
 _START = (yaml.MappingStartEvent, yaml.SequenceStartEvent, yaml.DocumentStartEvent)
 
@@ -33,7 +34,7 @@ def check(text: str) -> None:
             is, or it is no YAML.
     """
     numbers, anchors, inside = [0], [], {}
-    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+    for event in yaml.parse(text, Loader=_LOADER):
         if isinstance(event, _START):
             anchors.append(getattr(event, "anchor", None))
             numbers.append(0)

@@ -14,7 +14,8 @@ Split = Literal["train", "test"]
 
 
 LAYOUT = {"index": ("i", 1), "target": ("i", 1), "clean_target": ("i", 1), "images": ("u", 4)}
-"""Kinds of NumPy types and number of axes of the arrays that are no strings."""
+LAYOUT |= dict.fromkeys(("class_names", "notes", "texts"), ("U", 1))
+"""Kind of the NumPy type and number of axes of each array."""
 
 
 class Samples(NamedTuple):
@@ -67,9 +68,10 @@ def _wrong(arrays: Mapping[str, np.ndarray]) -> str | None:
     if missing := {"index", "target", "class_names", "notes"} - arrays.keys():
         return f"without {', '.join(sorted(missing))}"
     number, classes = arrays["target"].shape[0], len(arrays["class_names"])
-    for name, values in arrays.items():
-        kinds, axes = LAYOUT.get(name, ("U", 1))
-        if values.dtype.kind not in kinds or values.ndim != axes:
+    known = [(name, *LAYOUT[name]) for name in LAYOUT if name in arrays]  # others are not read
+    for name, kind, axes in known:
+        values = arrays[name]
+        if values.dtype.kind != kind or values.ndim != axes:
             return f"{name} is {values.dtype} {values.shape}"
         if name not in ("class_names", "notes") and len(values) != number:
             return f"{name} has {len(values)} samples, and target {number}"
