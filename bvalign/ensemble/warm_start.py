@@ -1,6 +1,7 @@
 """Members that begin with the weights of a trained one, all but those of the last layer."""
 
 import hashlib
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -100,6 +101,8 @@ class WarmStart:
 
 def freeze_before(network: nn.Module, head: nn.Module) -> None:
     """Leaves only `head` trainable, and all before it in evaluation mode for good."""
+    # from Lightning, about what is meant to be so
+    warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
     network.requires_grad_(False)
     head.requires_grad_(True)
     for module in network.modules():
