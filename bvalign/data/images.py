@@ -5,12 +5,13 @@ import hashlib
 import os
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from urllib.error import URLError
 
 import numpy as np
 from jaxtyping import UInt8
 
+from bvalign.data.augmentation import Augmentation, PaddingMode
 from bvalign.data.datamodule import Arrays
 from bvalign.data.resident import ResidentDataModule
 
@@ -23,6 +24,11 @@ class DownloadableDataModule(ResidentDataModule):
             `data`.
         verify: require the official checksums. `false` accepts a re-encoded copy, and every
             summary then says so.
+        flip: mirror each image at random in every epoch, or draw once for each image and member
+            and then mirror it in every other epoch, or never; by default as usual for the data set.
+        padding: pixels added on each side before a random crop of the images' own size; by default
+            as usual for the data set.
+        padding_mode: the added pixels are black, or those of the image mirrored at its edge.
         **kwargs: of `ResidentDataModule`.
     """
 
@@ -32,11 +38,28 @@ class DownloadableDataModule(ResidentDataModule):
         self,
         root: str | Path | None = None,
         verify: bool = True,
+        flip: Literal["random", "alternating", "never"] | None = None,
+        padding: int | None = None,
+        padding_mode: PaddingMode = "zeros",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.root = Path(root or os.environ.get("BVALIGN_DATA") or "data")
         self.verify = verify
+        usual = self.augmentation
+        padding = usual.padding if padding is None else padding
+        if not 0 <= padding < self.image_shape[-1]:
+            most = self.image_shape[-1] - 1
+            raise ValueError(f"data.padding must lie in 0..{most}, got {padding}")
+        flips = {None: usual.flip, "random": True, "alternating": "alternating", "never": False}
+        self.augmentation = Augmentation(padding, flips[flip], padding_mode)
+
+    def identity(self) -> dict[str, object]:
+        """With the augmentation where it is not the usual one."""
+        usual = type(self).augmentation
+        fields = zip(Augmentation._fields, self.augmentation, usual, strict=True)
+        changed = {name: value for name, value, usual in fields if value != usual}
+        return super().identity() | (changed if self.augment else {})
 
     @abstractmethod
     def has_files(self) -> bool:
