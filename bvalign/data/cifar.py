@@ -9,10 +9,10 @@ from jaxtyping import Integer, UInt8
 
 from bvalign.data.augmentation import Augmentation
 from bvalign.data.datamodule import Arrays
-from bvalign.data.images import DownloadableDataModule
+from bvalign.data.images import DownloadableImages
 
 
-class CIFAR10(DownloadableDataModule):
+class CIFAR10(DownloadableImages):
     """Colour photographs in 10 classes, 32 x 32 pixels; 50,000 train and 10,000 test."""
 
     name = "cifar10"

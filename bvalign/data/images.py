@@ -24,11 +24,6 @@ class DownloadableDataModule(ResidentDataModule):
             `data`.
         verify: require the official checksums. `false` accepts a re-encoded copy, and every
             summary then says so.
-        flip: mirror each image at random in every epoch, or draw once for each image and member
-            and then mirror it in every other epoch, or never; by default as usual for the data set.
-        padding: pixels added on each side before a random crop of the images' own size; by default
-            as usual for the data set.
-        padding_mode: the added pixels are black, or those of the image mirrored at its edge.
         **kwargs: of `ResidentDataModule`.
     """
 
@@ -38,28 +33,11 @@ class DownloadableDataModule(ResidentDataModule):
         self,
         root: str | Path | None = None,
         verify: bool = True,
-        flip: Literal["random", "alternating", "never"] | None = None,
-        padding: int | None = None,
-        padding_mode: PaddingMode = "zeros",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.root = Path(root or os.environ.get("BVALIGN_DATA") or "data")
         self.verify = verify
-        usual = self.augmentation
-        padding = usual.padding if padding is None else padding
-        if not 0 <= padding < self.image_shape[-1]:
-            most = self.image_shape[-1] - 1
-            raise ValueError(f"data.padding must lie in 0..{most}, got {padding}")
-        flips = {None: usual.flip, "random": True, "alternating": "alternating", "never": False}
-        self.augmentation = Augmentation(padding, flips[flip], padding_mode)
-
-    def identity(self) -> dict[str, object]:
-        """With the augmentation where it is not the usual one."""
-        usual = type(self).augmentation
-        fields = zip(Augmentation._fields, self.augmentation, usual, strict=True)
-        changed = {name: value for name, value, usual in fields if value != usual}
-        return super().identity() | (changed if self.augment else {})
 
     @abstractmethod
     def has_files(self) -> bool:
@@ -98,7 +76,47 @@ class DownloadableDataModule(ResidentDataModule):
         )
 
 
-class MNIST(DownloadableDataModule):
+class DownloadableImages(DownloadableDataModule):
+    """Images that are downloaded where they are missing, with random crops and flips.
+
+    Args:
+        root: see `DownloadableDataModule`.
+        verify: see `DownloadableDataModule`.
+        flip: mirror each image at random in every epoch, or draw once for each image and member
+            and then mirror it in every other epoch, or never; by default as usual for the data set.
+        padding: pixels added on each side before a random crop of the images' own size; by default
+            as usual for the data set.
+        padding_mode: the added pixels are black, or those of the image mirrored at its edge.
+        **kwargs: of `ResidentDataModule`.
+    """
+
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        verify: bool = True,
+        flip: Literal["random", "alternating", "never"] | None = None,
+        padding: int | None = None,
+        padding_mode: PaddingMode = "zeros",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(root, verify, **kwargs)
+        usual = self.augmentation
+        padding = usual.padding if padding is None else padding
+        if not 0 <= padding < self.image_shape[-1]:
+            most = self.image_shape[-1] - 1
+            raise ValueError(f"data.padding must lie in 0..{most}, got {padding}")
+        flips = {None: usual.flip, "random": True, "alternating": "alternating", "never": False}
+        self.augmentation = Augmentation(padding, flips[flip], padding_mode)
+
+    def identity(self) -> dict[str, object]:
+        """With the augmentation where it is not the usual one."""
+        usual = type(self).augmentation
+        fields = zip(Augmentation._fields, self.augmentation, usual, strict=True)
+        changed = {name: value for name, value, usual in fields if value != usual}
+        return super().identity() | (changed if self.augment else {})
+
+
+class MNIST(DownloadableImages):
     """Handwritten digits, 28 x 28 grey values; 60,000 train and 10,000 test."""
 
     name = "mnist"
