@@ -118,13 +118,12 @@ class Ensemble(Stepping):
         self.arch_args = dict(arch_args or {}) | ({} if width is None else {"width": width})
         self.num_members, self.pack_size = members, pack_size
         self.plan = "sequential" if compile and plan == "auto" else plan
-        self.graph, self.compiled = graph, compile
+        self.graph, self.compiled, self.test_views = graph, compile, test_views
         self.streams, self.warm_start = Streams(seed, randomness), warm_start
         self.optimization = Optimization(
             optimizer, lr, momentum, weight_decay, schedule, bias_lr_factor, lookahead
         )
-        self.loss, self.label_smoothing = loss, label_smoothing
-        self.test_views, self.on_diverged = test_views, on_diverged
+        self.loss, self.label_smoothing, self.on_diverged = loss, label_smoothing, on_diverged
         self.assign(range(members))
 
     def assign(self, members: Sequence[int], attempts: Mapping[int, int] | None = None) -> None:
