@@ -12,7 +12,7 @@ Numbers come from committed JSON by placeholders, see placeholders.py. Commands 
     {{question STUDY}}               what it asks
     {{table answers}}                every claim of every study with its numbers
     {{table claims}}                 every claim in plain words: `plain` of study.yaml
-    {{table runs STUDY/RUNS; NUMBER: HEADING; ...}}  a row of numbers for each run
+    {{table runs STUDY/RUNS; NUMBER: HEADING; ...}}  a row for each run; filters after NUMBER
     {{figure NAME: ALT}}             experiments/figures/NAME.png with its caption
     {{bibtex}}                       of CITATION.cff
 """
@@ -24,7 +24,8 @@ from pathlib import Path
 
 import bibtex
 import tables
-from placeholders import NOT_YET, Results, filled, of_runs
+import yaml
+from placeholders import NOT_YET, Results, filled, values_of
 
 ROOT = Path(__file__).resolve().parents[2]
 MADE = "<!-- made by experiments/lab/findings.py from experiments/findings.md: edit that -->\n\n"
@@ -46,8 +47,13 @@ def written(root: Path) -> tuple[dict[Path, str], set[str]]:
     """
     results = Results(root)
     template, readme = (root / "experiments" / name for name in ("findings.md", "README.md"))
-    if typed := typed_numbers(template.read_text()):
-        raise ValueError(f"{template}: typed numbers, write placeholders: {'; '.join(typed)}")
+    plain = [
+        (file, " ".join(yaml.safe_load(file.read_text()).get("plain", {}).values()))
+        for file in sorted((root / "experiments/studies").glob("*/study.yaml"))
+    ]
+    for file, text in [(template, template.read_text()), *plain]:
+        if typed := typed_numbers(text):
+            raise ValueError(f"{file}: typed numbers, write placeholders: {'; '.join(typed)}")
 
     def block(found: re.Match[str]) -> str:
         text = filled(found[2], results, COMMANDS)
@@ -107,7 +113,7 @@ def _table(argument: str, results: Results) -> str:
     pairs = [column.partition(":") for column in columns]
     rows: dict[str, list[tables.Number]] = {}
     for place, (number, _, _) in enumerate(pairs):
-        for found in of_runs(f"{runs}/{number.strip()}", results):
+        for found in values_of(f"{runs}/{number.strip()}", results):
             row = rows.setdefault(found["name"], [{"value": None}] * len(pairs))
             row[place] = found
     return tables.runs_table(rows, [heading.strip() for _, _, heading in pairs])

@@ -33,7 +33,7 @@ from bvalign.show.report.figure_files import write_figures
 
 EXPERIMENTS = Path(__file__).resolve().parents[1]
 
-SCATTERS = ("digits-cnn", "fashion-mnist", "cifar10-fast", "trec-transformer")
+SCATTERS = ("digits", "fashion-mnist", "cifar10", "trec")
 """Folders of experiments/ensembles in the figure `alignment`."""
 
 FAMILIES = {

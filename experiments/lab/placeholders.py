@@ -1,4 +1,4 @@
-"""Fills the placeholders of a text from committed JSON files: no number is typed by hand.
+r"""Fills the placeholders of a text from committed JSON files: no number is typed by hand.
 
     {{STUDY/RUN/NUMBER}}         a number of results-small.json with its interval, its flags and what
                                  the interval is over; or a key of the run: num_members, data, ...
@@ -8,7 +8,7 @@
                                  the place in a list, `*` for all, or `name=value` for some rows
     {{COMMAND ARGUMENT}}         one of those in findings.py: verdict, measured, cost, table, ...
 
-STUDY@paper reads results-paper.json. Filters follow after `|`: `percent`, `minutes`, `hours`, `exp`
+STUDY@paper reads results-paper.json. Filters follow after `|`, or `\|` in a table: `percent`, `minutes`, `hours`, `exp`
 (of a logarithm), `value` (without the interval), `min`, `max`, `sum`, `len`, and `over #KEY/KEY`, a
 quotient of two numbers of one file. What a study without results, or with results of an earlier
 schema, does not have is "not measured yet"; what is wrong otherwise is an error.
@@ -83,12 +83,12 @@ def filled(text: str, results: Results, commands: Mapping[str, Command]) -> str:
     """
 
     def fill(found: re.Match[str]) -> str:
-        inner = " ".join(found[1].split())
+        inner = " ".join(found[1].replace("\\|", "|").split())
         try:
             command, _, argument = inner.partition(" ")
             if command in commands:
                 return commands[command](argument, results)
-            return _shown(_values(inner, results))
+            return _shown(values_of(inner, results))
         except NotMeasuredError:
             return NOT_YET
         except ValueError as error:
@@ -97,22 +97,26 @@ def filled(text: str, results: Results, commands: Mapping[str, Command]) -> str:
     return PLACEHOLDER.sub(fill, text)
 
 
-def _values(inner: str, results: Results) -> list[Number]:
+def values_of(inner: str, results: Results) -> list[Number]:
+    """The numbers that a placeholder names, after its filters, with the names of their runs.
+
+    Args:
+        inner: of the placeholder, which is no command.
+        results: the files that it reads.
+
+    Raises:
+        NotMeasuredError: a study has no results, or earlier ones without the number.
+        ValueError: there is no such number.
+    """
     what, *filters = (part.strip() for part in inner.split("|"))
     file, _, keys = what.partition("#")
-    values = _of_json(results.file(file), keys) if keys else of_runs(what, results)
+    values = _of_json(results.file(file), keys) if keys else _of_runs(what, results)
     for one in filters:
         values = _filtered(one, values, lambda other: _of_json(results.file(file), other))
     return values
 
 
-def of_runs(what: str, results: Results) -> list[Number]:
-    """The numbers, or keys, STUDY/RUNS/NUMBER with the names of their runs.
-
-    Raises:
-        NotMeasuredError: the study has no results, or earlier ones without it.
-        ValueError: it has results of today without it.
-    """
+def _of_runs(what: str, results: Results) -> list[Number]:
     if what.count("/") < 2:
         raise ValueError("write STUDY/RUN/NUMBER, FILE.json#KEY, or a command")
     study, runs, name = what.split("/", 2)
