@@ -70,8 +70,8 @@ findings: setup  ## docs/findings.md and its figures from the committed results
 	$(BIN)/python experiments/lab/paper_figures.py
 	$(BIN)/python experiments/lab/findings.py
 
-ensembles: setup  ## put the members of experiments/ensembles into runs/, so that others are trained
-	$(BIN)/python experiments/ensembles/store.py restore
+ensembles: setup  ## train the missing members of experiments/ensembles (hours of two cores)
+	$(BIN)/python experiments/lab/kept.py $(ARGS)
 
 # a worker per core; more than four would wait for the longest file, and each takes a gigabyte
 PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses=4 --dist loadgroup
