@@ -78,9 +78,9 @@ def _alignment(folder: Path) -> Plot:
         panel = Panel("plug-in", analysis["bias_sq"], analysis["variance"], lines)
         sizes = analysis.num_members, analysis.num_classes
         runs[name] = RunScatter(panel, analysis["correct"], *sizes)
-        said += [f"{name}: {line}" for line in lines]
+        said += [f"{name}: {str(line).partition(': ')[2]}" for line in lines]
     plot = scatters_plot(runs)
-    added = f" Lines of infinitely many members, with the 95% interval: {'; '.join(said)}."
+    added = f" Black: the line of infinitely many members. {'; '.join(said)}." if said else ""
     return Plot(plot.draw, plot.caption + added, plot.alt, plot.numbers)
 
 

@@ -77,7 +77,9 @@ def budgets(rows: Mapping[str, Sequence[tuple[Estimate, bool]]]) -> Figure:
             axes.set_xlim(-1.1 * max(ends), 1.1 * max(ends))
         for height, row in enumerate(rows.values()):
             number, flagged = row[place]
-            plot_interval(axes, number, height, FIT if whole else CORRECT, open_marker=flagged)
+            plot_interval(
+                axes, number, float(height), FIT if whole else CORRECT, open_marker=flagged
+            )
         axes.set_xlabel(heading)
         axes.grid(True, axis="x", **GRID)
         axes.set_axisbelow(True)

@@ -1,17 +1,18 @@
 r"""Fills the placeholders of a text from committed JSON files: no number is typed by hand.
 
-    {{STUDY/RUN/NUMBER}}         a number of results-small.json with its interval, its flags and what
-                                 the interval is over; or a key of the run: num_members, data, ...
+    {{STUDY/RUN/NUMBER}}         a number of results-small.json with its interval, flags and what
+                                 the interval is over; or a key of the run: num_members, data
     {{STUDY/RUNS/NUMBER}}        the smallest and the largest of several runs, patterns separated by
                                  commas; numbers not to be quoted are counted, not shown
     {{FILE.json#KEY/KEY}}        of any JSON file of the repository; a KEY is the key of an object,
                                  the place in a list, `*` for all, or `name=value` for some rows
     {{COMMAND ARGUMENT}}         one of those in findings.py: verdict, measured, cost, table, ...
 
-STUDY@paper reads results-paper.json. Filters follow after `|`, or `\|` in a table: `percent`, `minutes`, `hours`, `exp`
-(of a logarithm), `value` (without the interval), `min`, `max`, `sum`, `len`, and `over #KEY/KEY`, a
-quotient of two numbers of one file. What a study without results, or with results of an earlier
-schema, does not have is "not measured yet"; what is wrong otherwise is an error.
+STUDY@paper reads results-paper.json. Filters follow after `|`, or `\|` in a table: `percent`,
+`minutes`, `hours`, `exp` (of a logarithm), `value` (without the interval), `min`, `max`, `sum`,
+`len`, and `over #KEY/KEY`, a quotient of two numbers of one file. What a study without results, or
+with results of an earlier schema, does not have is "not measured yet"; what is wrong otherwise is
+an error.
 """
 
 import json
@@ -131,7 +132,9 @@ def _of_runs(what: str, results: Results) -> list[Number]:
         return values
     if lacking := results.lacks(study):
         raise lacking
-    missing = [f"{run} has no results ({r['missing']})" for run, r in rows.items() if "missing" in r]
+    missing = [
+        f"{run} has no results ({r['missing']})" for run, r in rows.items() if "missing" in r
+    ]
     if missing:
         raise ValueError("; ".join(missing).splitlines()[0])
     there = f"no {name} in {', '.join(rows)}" if rows else f"no run {runs}"

@@ -124,10 +124,10 @@ def extremes_text(evidence: Iterable[dict[str, object]]) -> str:
 
 def estimate_of(number: Number) -> Estimate:
     """A number as figures and roundings of the package take it; over members alone as samples."""
-    ends = number.get("interval") and tuple(number["interval"])
-    if (number.get("over") or BOTH) == BOTH:
-        return Estimate(number["value"], ends, reason=number.get("reason"))
-    return Estimate(number["value"], interval_samples=ends, reason=number.get("reason"))
+    value, ends, reason = (number.get(key) for key in ("value", "interval", "reason"))
+    low_high = tuple(map(float, ends)) if ends else None
+    part = "interval" if (number.get("over") or BOTH) == BOTH else "interval_samples"
+    return Estimate(value, reason=reason, **{part: low_high})
 
 
 def number_text(number: Number) -> str:
