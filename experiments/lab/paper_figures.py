@@ -4,7 +4,7 @@
     python experiments/lab/paper_figures.py --only slopes    # seconds
 
     alignment   variance over squared bias of four ensembles, from their committed logits
-    slopes      slope and offset of every ensemble: results of the study `phenomenon`
+    slopes      slope and offset of every ensemble: results of the study `alignment`
     mechanism   what makes the slope: the budget of the study `mechanism`
     sharing     offset over the part of the training that members share (`shared_start`), and slopes
                 over the number of members (curves of `finite_members` in `sensitivity`)
@@ -37,9 +37,9 @@ SCATTERS = ("digits", "fashion-mnist", "cifar10", "trec")
 """Folders of experiments/ensembles in the figure `alignment`."""
 
 FAMILIES = {
-    "fine-tuned": ["*bert*", "*tuned*", "*warm*"],
-    "of other people": ["mnist-*-seeds*", "*rotated*", "ecg*"],
-    "text": ["trec*", "text*"],
+    "fine-tuned": ["*bert*"],
+    "of other people": ["others-*"],
+    "text": ["trec*"],
     "images": ["*"],
 }
 """Family of ensembles -> patterns of their names; the first that fits."""
@@ -57,7 +57,7 @@ def plots(folder: Path) -> dict[str, Callable[[], Plot]]:
     found: dict[str, Callable[[], Plot]] = {}
     if all((folder / "ensembles" / name / "labels.npy").exists() for name in SCATTERS):
         found["alignment"] = lambda: _alignment(folder)
-    ensembles = _numbers(folder, "phenomenon", "slope.logit_slope")
+    ensembles = _numbers(folder, "alignment", "slope.logit_slope")
     if ensembles:
         found["slopes"] = lambda: _slopes(ensembles)
     mechanism = _numbers(folder, "mechanism", f"budget.slope.{next(iter(MECHANISM))}")

@@ -5,6 +5,8 @@ several). No number is typed by hand.
 """
 
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -83,7 +85,7 @@ def claims_table(folder: Path) -> str:
             link = f"[{name}](../experiments/studies/{name}/study.yaml)"
             plain = study.get("plain", {}).get(claim, "")
             rows.append([claim, link, "<br>".join(said) or "not measured yet", plain])
-    rows.sort(key=lambda row: (row[0] == "new", int(row[0][1:]) if row[0] != "new" else 0))
+    rows.sort(key=lambda row: int(row[0][1:]) if re.fullmatch(r"C\d+", row[0]) else math.inf)
     head = ("claim", "study", "verdicts", "in plain words")
     return "\n".join([_line(head), _line(["---"] * len(head)), *map(_line, rows)])
 

@@ -41,7 +41,7 @@ def store(folder, study, **results):
 def folder(tmp_path, monkeypatch):
     """Results of all figures: two ensembles, one of them flagged, and three shared starts."""
     ensembles = {"digits": ensemble(1.0), "mnli-bert": ensemble(1.3, flags=["rare"])}
-    store(tmp_path, "phenomenon", numbers=ensembles)
+    store(tmp_path, "alignment", numbers=ensembles)
     store(tmp_path, "mechanism", numbers=ensembles)
     identity = {"trainer.max_epochs": 20}
     shared = {f"digits-{n}": n for n in (10, 0, 20)}
@@ -94,7 +94,7 @@ def test_every_figure_is_one_for_a_paper(folder):
 
 
 def test_what_is_not_measured_is_not_drawn(folder, monkeypatch, capsys):
-    for study in ("phenomenon", "mechanism", "shared_start"):
+    for study in ("alignment", "mechanism", "shared_start"):
         (folder / "studies" / study / "results-small.json").unlink()
     monkeypatch.setattr(paper_figures, "SCATTERS", ("one", "two"))
     monkeypatch.setattr(sys, "argv", ["paper_figures.py", "--folder", str(folder)])
