@@ -44,6 +44,9 @@ FAMILIES = {
 }
 """Family of ensembles -> patterns of their names; the first that fits."""
 
+BERT = "others-mnli-bert"
+"""Run of `shared_start` whose offset is drawn beside those of members that share a start."""
+
 FINITE = ("digits-members", "fashion-members")
 """Runs of `sensitivity` whose slopes are drawn over the number of members."""
 
@@ -64,8 +67,9 @@ def plots(folder: Path) -> dict[str, Callable[[], Plot]]:
     if mechanism:
         found["mechanism"] = lambda: _mechanism(mechanism)
     shared, finite = _shared(folder), _finite(_results(folder, "sensitivity"))
-    if shared and finite:
-        found["sharing"] = lambda: _sharing(shared, finite)
+    bert = _numbers(folder, "shared_start", "offset.logit_slope").get(BERT)
+    if shared and finite and bert:
+        found["sharing"] = lambda: _sharing(shared, finite, bert["offset.logit_slope"])
     return found
 
 
@@ -123,7 +127,7 @@ def _mechanism(ensembles: dict[str, Numbers]) -> Plot:
     return Plot(lambda: budgets(rows), caption, caption, _columns(ensembles, keys))
 
 
-def _sharing(shared: dict[str, Line], finite: dict[str, dict[str, Line]]) -> Plot:
+def _sharing(shared: dict[str, Line], finite: dict[str, dict[str, Line]], bert: Number) -> Plot:
     ends = [
         f"{name}: {number_text(points[0][1])} without sharing, {number_text(points[-1][1])} where "
         f"members share {points[-1][0]:.0%} of the epochs"
@@ -142,7 +146,8 @@ def _sharing(shared: dict[str, Line], finite: dict[str, dict[str, Line]]) -> Plo
     caption = (
         "(a) Offset, the mean of log variance minus log squared bias of infinitely many members, "
         "over the fraction of the training that all members share; bars: 95% intervals, hollow: "
-        f"not to be quoted. {'; '.join(ends)}. (b) Slope over the number of members M, mean of "
+        f"not to be quoted. {'; '.join(ends)}. Grey: ten BERTs fine-tuned by other people, "
+        f"{number_text(bert)}. (b) Slope over the number of members M, mean of "
         f"disjoint ensembles; bars: one standard deviation over these. {'; '.join(sizes)}."
     )
     rows = [
@@ -153,7 +158,7 @@ def _sharing(shared: dict[str, Line], finite: dict[str, dict[str, Line]]) -> Plo
     ]
     names = ("panel", "curve", "x", "value", "low", "high")
     numbers = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
-    return Plot(lambda: shared_and_finite(shared, finite), caption, caption, numbers)
+    return Plot(lambda: shared_and_finite(shared, finite, bert), caption, caption, numbers)
 
 
 def _results(folder: Path, study: str) -> dict[str, object]:
@@ -169,15 +174,14 @@ def _numbers(folder: Path, study: str, needed: str) -> dict[str, Numbers]:
 
 
 def _shared(folder: Path) -> dict[str, Line]:
-    """Offsets of the runs <line>-<epochs> over their shared fraction of the epochs."""
+    """Offsets of the runs <line>-<shared epochs> over their shared fraction of the epochs."""
     runs = _results(folder, "shared_start")["runs"]
     lines: dict[str, Line] = {}
     for name, numbers in _numbers(folder, "shared_start", "offset.logit_slope").items():
-        identity = runs[name]["identity"]
-        epochs = identity.get("model.randomness.shared_epochs", 0)
-        place = epochs / identity["trainer.max_epochs"]
-        line = name.rpartition("-")[0] or name
-        lines.setdefault(line, []).append((place, numbers["offset.logit_slope"]))
+        line, _, epochs = name.rpartition("-")
+        if epochs.isdigit():
+            place = int(epochs) / runs[name]["identity"]["trainer.max_epochs"]
+            lines.setdefault(line, []).append((place, numbers["offset.logit_slope"]))
     return {name: sorted(points, key=lambda point: point[0]) for name, points in lines.items()}
 
 

@@ -14,6 +14,7 @@ from bvalign.show.figures.layout import finish, legend_below, lettered, panels
 from bvalign.show.figures.lines import TITLES
 from bvalign.show.figures.runs import RunSlopes, plot_interval, slopes
 from bvalign.show.figures.style import (
+    AREA,
     BOUND,
     CORRECT,
     FIT,
@@ -94,13 +95,14 @@ def budgets(rows: Mapping[str, Sequence[tuple[Estimate, bool]]]) -> Figure:
 
 
 def shared_and_finite(
-    shared: Mapping[str, Line], finite: Mapping[str, Mapping[str, Line]]
+    shared: Mapping[str, Line], finite: Mapping[str, Mapping[str, Line]], bert: Number
 ) -> Figure:
     """Offsets over the shared fraction of training beside slopes over the number of members.
 
     Args:
         shared: name -> offsets over fractions.
         finite: name -> estimator -> slopes over numbers of members.
+        bert: offset of fine-tuned networks, a horizontal line in the first panel.
     """
     figure, (left, right) = panels(2, 0.85)
     for place, (name, points) in enumerate(shared.items()):
@@ -109,6 +111,8 @@ def shared_and_finite(
         for estimator, points in lines.items():
             label = f"{name}: {TITLES[estimator]}"
             _curve(right, label, points, LINES.get(estimator, OTHER_LINE), place)
+    left.axhspan(*(bert.get("interval") or [bert["value"]] * 2), color=AREA, alpha=0.4, lw=0)
+    left.axhline(bert["value"], color=AREA, label="ten fine-tuned BERTs")
     left.axhline(0, color=BOUND, ls="--", label="variance = squared bias")
     right.axhline(1, color=BOUND, ls=":", label="slope one")
     right.set_xscale("log", base=2)

@@ -43,18 +43,13 @@ def folder(tmp_path, monkeypatch):
     ensembles = {"digits": ensemble(1.0), "mnli-bert": ensemble(1.3, flags=["rare"])}
     store(tmp_path, "alignment", numbers=ensembles)
     store(tmp_path, "mechanism", numbers=ensembles)
-    identity = {"trainer.max_epochs": 20}
-    shared = {f"digits-{n}": n for n in (10, 0, 20)}
+    offsets = {f"digits-forked-{n}": number(-n / 10) for n in (10, 0, 20)}
+    offsets |= {"digits-warm": number(-1.0), "others-mnli-bert": number(-1.7)}
     store(
         tmp_path,
         "shared_start",
-        runs={
-            name: {"identity": identity | {"model.randomness.shared_epochs": epochs}}
-            for name, epochs in shared.items()
-        },
-        numbers={
-            name: {"offset.logit_slope": number(-epochs / 10)} for name, epochs in shared.items()
-        },
+        runs={name: {"identity": {"trainer.max_epochs": 20}} for name in offsets},
+        numbers={name: {"offset.logit_slope": offset} for name, offset in offsets.items()},
     )
     points = [{"x": m, "y": 1 + 1 / m, "error": 0.01, "draws": 2} for m in (4, 8, 16)]
     curves = {f"digits-members: {name} slope": points for name in ("ols", "logit_slope")}
@@ -87,8 +82,8 @@ def test_every_figure_is_one_for_a_paper(folder):
     assert "1 of the 1 slopes to be quoted" in found["slopes"].caption
     assert "base: 1.10 to 1.40; growth: -0.10 to -0.10" in found["mechanism"].caption
     assert (
-        "digits: 0.00 [-0.10, 0.10] without sharing, -2.00 [-2.10, -1.90] where members share "
-        "100% of the epochs"
+        "digits-forked: 0.00 [-0.10, 0.10] without sharing, -2.00 [-2.10, -1.90] where members "
+        "share 100% of the epochs. Grey: ten BERTs fine-tuned by other people, -1.70 [-1.80, -1.6"
     ) in found["sharing"].caption
     assert "digits-members, population: 1.250 at M = 4, 1.062 at M = 16" in found["sharing"].caption
 
