@@ -66,8 +66,8 @@ experiments-paper: setup  ## every experiment at the size of the paper (days on 
 	$(BIN)/python experiments/lab/run.py all --size paper $(ARGS)
 	$(BIN)/python experiments/lab/answers.py
 
-ensembles: setup  ## put the members of experiments/ensembles into runs/, so that others are trained
-	$(BIN)/python experiments/ensembles/store.py restore
+ensembles: setup  ## train the missing members of experiments/ensembles (hours of two cores)
+	$(BIN)/python experiments/lab/kept.py $(ARGS)
 
 # a worker per core; more than four would wait for the longest file, and each takes a gigabyte
 PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses=4 --dist loadgroup

@@ -2,28 +2,18 @@
 
 import pickle
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Integer, UInt8
 
-from bvalign.data.augmentation import Augmentation, PaddingMode
+from bvalign.data.augmentation import Augmentation
 from bvalign.data.datamodule import Arrays
-from bvalign.data.images import DownloadableDataModule
+from bvalign.data.images import DownloadableImages
 
 
-class CIFAR10(DownloadableDataModule):
-    """Colour photographs in 10 classes, 32 x 32 pixels; 50,000 train and 10,000 test.
-
-    Args:
-        root: see `DownloadableDataModule`.
-        verify: see `DownloadableDataModule`.
-        flip: mirror each image at random in every epoch, or draw once for each image and member
-            and then mirror it in every other epoch.
-        padding: pixels added on each side before a random crop of 32 x 32, 0 to 31.
-        padding_mode: the added pixels are black, or those of the image mirrored at its edge.
-        **kwargs: of `ResidentDataModule`.
-    """
+class CIFAR10(DownloadableImages):
+    """Colour photographs in 10 classes, 32 x 32 pixels; 50,000 train and 10,000 test."""
 
     name = "cifar10"
     class_names = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
@@ -31,27 +21,6 @@ class CIFAR10(DownloadableDataModule):
     mean, std = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
     augmentation = Augmentation(padding=4, flip=True)
     files = "cifar-10-batches-py/ (unpacked from cifar-10-python.tar.gz)"
-
-    def __init__(
-        self,
-        root: str | Path | None = None,
-        verify: bool = True,
-        flip: Literal["random", "alternating"] = "random",
-        padding: int = 4,
-        padding_mode: PaddingMode = "zeros",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(root, verify, **kwargs)
-        if not 0 <= padding < self.image_shape[-1]:
-            most = self.image_shape[-1] - 1
-            raise ValueError(f"data.padding must lie in 0..{most}, got {padding}")
-        self.augmentation = Augmentation(padding, flip == "random" or flip, padding_mode)
-
-    def identity(self) -> dict[str, object]:
-        """With the augmentation where it is not the usual one."""
-        fields = zip(Augmentation._fields, self.augmentation, CIFAR10.augmentation, strict=True)
-        changed = {name: value for name, value, usual in fields if value != usual}
-        return super().identity() | (changed if self.augment else {})
 
     def has_files(self) -> bool:
         return all((self._folder() / file).is_file() for file in self._checksums())

@@ -5,12 +5,13 @@ import hashlib
 import os
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from urllib.error import URLError
 
 import numpy as np
 from jaxtyping import UInt8
 
+from bvalign.data.augmentation import Augmentation, PaddingMode
 from bvalign.data.datamodule import Arrays
 from bvalign.data.resident import ResidentDataModule
 
@@ -75,7 +76,47 @@ class DownloadableDataModule(ResidentDataModule):
         )
 
 
-class MNIST(DownloadableDataModule):
+class DownloadableImages(DownloadableDataModule):
+    """Images that are downloaded where they are missing, with random crops and flips.
+
+    Args:
+        root: see `DownloadableDataModule`.
+        verify: see `DownloadableDataModule`.
+        flip: mirror each image at random in every epoch, or draw once for each image and member
+            and then mirror it in every other epoch, or never; by default as usual for the data set.
+        padding: pixels added on each side before a random crop of the images' own size; by default
+            as usual for the data set.
+        padding_mode: the added pixels are black, or those of the image mirrored at its edge.
+        **kwargs: of `ResidentDataModule`.
+    """
+
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        verify: bool = True,
+        flip: Literal["random", "alternating", "never"] | None = None,
+        padding: int | None = None,
+        padding_mode: PaddingMode = "zeros",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(root, verify, **kwargs)
+        usual = self.augmentation
+        padding = usual.padding if padding is None else padding
+        if not 0 <= padding < self.image_shape[-1]:
+            most = self.image_shape[-1] - 1
+            raise ValueError(f"data.padding must lie in 0..{most}, got {padding}")
+        flips = {None: usual.flip, "random": True, "alternating": "alternating", "never": False}
+        self.augmentation = Augmentation(padding, flips[flip], padding_mode)
+
+    def identity(self) -> dict[str, object]:
+        """With the augmentation where it is not the usual one."""
+        usual = type(self).augmentation
+        fields = zip(Augmentation._fields, self.augmentation, usual, strict=True)
+        changed = {name: value for name, value, usual in fields if value != usual}
+        return super().identity() | (changed if self.augment else {})
+
+
+class MNIST(DownloadableImages):
     """Handwritten digits, 28 x 28 grey values; 60,000 train and 10,000 test."""
 
     name = "mnist"

@@ -196,9 +196,7 @@ def _stages(
     odds = sets.odds[:, keep][members]
     margin = margin_stages(odds, table)
     shares = (values.bias_share[place, keep], values.variance_share[place, keep])
-    classes = tuple(
-        log + share - np.log(2) for log, share in zip(margin[-1], shares, strict=True)
-    )
+    classes = tuple(log + share - np.log(2) for log, share in zip(margin[-1], shares, strict=True))
     alone = label_logs(odds.mean(dim=0), odds.var(dim=0), table)
     own = tuple(log + share for log, share in zip(alone, shares, strict=True))
     grown = len(sets.odds) / len(members)

@@ -20,13 +20,13 @@ from intervals import bootstrap_weights, bootstrapped, exact, mean, resampled_li
 from measures import Extra, read_samples
 from mechanism import noise_distributions, noise_growth
 from prediction import prediction
+from runs import predictions_of
 
 from bvalign.analysis.collapse.noise_model import noise_model
 from bvalign.analysis.decompositions.soft_labels import decompose_soft_labels
 from bvalign.analysis.decompositions.squared_loss import moments
 from bvalign.analysis.slopes.lines import cloud, log_log_line
 from bvalign.data import cifar10h_counts
-from bvalign.predictions import RunDirectory
 from bvalign.show.report.page.galleries import distance_to_line
 
 ALL_SOURCES = {"init": "member", "order": "member", "augmentation": "member", "bootstrap": "off"}
@@ -67,7 +67,8 @@ def off_line(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
     rows = {}
     distances = {name: _distances(read_samples(path)) for name, path in runs.items()}
     for a, b in combinations(runs, 2):
-        if summaries[a]["data"]["fingerprint"] != summaries[b]["data"]["fingerprint"]:
+        known = summaries[a]["data"]["fingerprint"]
+        if known is None or known != summaries[b]["data"]["fingerprint"]:
             continue
         both = np.isfinite(distances[a]) & np.isfinite(distances[b])
         if both.sum() < 30:
@@ -117,7 +118,7 @@ def human_labels(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
         except FileNotFoundError as error:
             print(f"  human labels: {error}")
             continue
-        predictions, start, parts = RunDirectory(path).predictions(), 0, []
+        predictions, start, parts = predictions_of(path), 0, []
         if len(predictions.target) != len(answers):
             continue
         for logits, target in predictions.ranges():
@@ -173,8 +174,11 @@ def _distances(samples: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _data_root(path: Path) -> str:
-    config = yaml.safe_load((path / "config.yaml").read_text())
-    given = (config.get("data", {}).get("init_args") or {}).get("root")
+    """Where a trained run had its data; of another kind, where data is by default."""
+    given, file = None, path / "config.yaml"
+    if file.exists():
+        data = yaml.safe_load(file.read_text()).get("data", {})
+        given = (data.get("init_args") or {}).get("root")
     return given or os.environ.get("BVALIGN_DATA") or "data"
 
 

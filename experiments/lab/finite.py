@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from intervals import around, exact
 from measures import Extra
+from runs import predictions_of
 from verdicts import Number
 
 from bvalign.analysis.collapse.noise_distributions import draw_noise
@@ -19,7 +20,6 @@ from bvalign.analysis.collapse.noise_fit import fit_logit_noise
 from bvalign.analysis.collapse.noise_model import simulate_finite_members
 from bvalign.analysis.decompositions.squared_loss import decompose, moments
 from bvalign.analysis.slopes.lines import log_log_line
-from bvalign.predictions import RunDirectory
 
 MAX_LOGITS = 2**22
 """Most logits of one simulated ensemble."""
@@ -106,7 +106,7 @@ def _drifts(
 
 def read_logits(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits (members, samples, classes) and labels of all samples, or of a random part."""
-    predictions = RunDirectory(path).predictions()
+    predictions = predictions_of(path)
     each = len(predictions.members) * predictions.num_classes
     num = min(len(predictions.target), MAX_LOGITS // each)
     rows = np.random.default_rng(0).permutation(len(predictions.target))[:num]

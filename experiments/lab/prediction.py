@@ -8,9 +8,8 @@ and the variance of the log odds of sample i. What two members cannot show is as
     noise      Gaussian; its variance is a function of mu times a log-normal factor of each sample,
                of mean one: E v² = 3 e^(tau²) (E v)² by the fourth moment of a normal variable
     classes    with q the magnitudes of the residuals and a = q_y, the bins of `curve` have
-               log bias_sq - 2 log E a = log mean (q_1 . q_2 / a_1 a_2), and
-               log variance - log Var a = log mean (‖q_1 - q_2‖² / b²) - log mean ((a_1 - a_2)² / b²)
-               with b the larger of a_1 and a_2
+               log bias_sq - 2 log E a = log mean (q_1 . q_2 / a_1 a_2), and of the variance
+               log mean (‖q_1 - q_2‖² / b²) - log mean ((a_1 - a_2)² / b²), b the larger a
 
     predicted.slope, predicted.offset              from the first two members
     prediction.slope_error, prediction.offset_error    minus the number of `logit_slope` of all
@@ -28,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from finite import read_logits
-from intervals import exact, quoted
+from intervals import exact
 from jaxtyping import Float, Int
 from measures import Extra
 from odds_models import GAUSSIAN, curve, line, model_logs

@@ -1,4 +1,4 @@
-"""Runs a study: trains its ensembles, measures them, judges its claims and draws its figures.
+"""Runs a study: trains or reads its ensembles, judges its claims and draws its figures.
 
     python experiments/lab/run.py alignment --size small
     python experiments/lab/run.py all --size small --workers 2  # finished runs are kept
@@ -23,7 +23,8 @@ import plots
 from extras import EXTRAS
 from matplotlib.figure import Figure
 from measures import Curves, measure
-from study import STUDIES, StudyRun, questions, read_study, runs_of, train
+from runs import StudyRun, kept
+from study import STUDIES, obtain_all, questions, read_study, runs_of
 from summaries import read_summaries
 from verdicts import Numbers, sentences, verdict
 
@@ -47,7 +48,7 @@ def answer(question: str, size: str, root: Path, out: Path, workers: int) -> dic
     study = read_study(question)
     runs = runs_of(study, size, root)
     if workers:
-        train(runs, workers)
+        obtain_all(runs, workers)
     start = time.monotonic()
     summaries, refused = read_summaries([run for run in runs if run.finished])
     paths = {run.name: run.path for run in runs if run.name in summaries}
@@ -66,6 +67,7 @@ def answer(question: str, size: str, root: Path, out: Path, workers: int) -> dic
         "numbers": numbers,
         "curves": curves,
         "seconds_training": round(sum(run.cost["seconds"] for run in runs)),
+        "cpu_seconds_training": round(sum(run.cost["cpu_seconds"] for run in runs)),
         "seconds_measuring": round(time.monotonic() - start),
         "hardware": _hardware(),
         **provenance(),
@@ -105,14 +107,16 @@ def _described(
     run: StudyRun, summaries: dict[str, dict], refused: dict[str, str]
 ) -> dict[str, object]:
     """The options, the data and the cost of a run; `missing` says why it has no results."""
-    about = {"config": run.config, "options": run.options, **run.cost}
+    about = {run.kind: run.source, "options": run.options, **run.cost}
+    if run.kind == "ensemble":
+        about["training"] = kept(run.source)["cost"]
     if run.name not in summaries:
         failed = about.pop("failed", None)
         return about | {"missing": refused.get(run.name) or failed or "not trained yet"}
     summary = summaries[run.name]
     keys = ("num_members", "num_samples", "num_classes", "notes", "identity")
     parts = {"data": summary["data"]["name"], "made": summary["provenance"]}
-    return about | {key: summary[key] for key in keys} | parts
+    return about | {key: summary.get(key) for key in keys} | parts
 
 
 def _figures(

@@ -4,9 +4,8 @@ import contextlib
 import json
 from collections.abc import Sequence
 
-from study import StudyRun
+from runs import StudyRun, analyse
 
-from bvalign.commands.report import analyze_and_report
 from bvalign.show.report.summary_json import SCHEMA
 
 
@@ -43,4 +42,4 @@ def _analyse_again(run: StudyRun) -> None:
         contextlib.redirect_stdout(log),
         contextlib.redirect_stderr(log),
     ):
-        analyze_and_report(run.path, run.path)
+        analyse(run)

@@ -31,8 +31,8 @@ def test_runs_of_the_committed_results_are_still_those_of_the_study(question):
     runs = study.runs_of(study.read_study(question), "small", Path("runs"))
     assert [one.name for one in runs] == list(stored)
     for one in runs:
-        config, options = (stored[one.name][key] for key in ("config", "options"))
-        assert one._replace(config=config, options=options).path == one.path
+        source, options = (stored[one.name][key] for key in (one.kind, "options"))
+        assert one._replace(source=source, options=options).path == one.path
 
 
 def everything():
@@ -40,8 +40,8 @@ def everything():
 
 
 def test_every_question_of_the_paper_has_a_study():
-    names = "alignment architectures calibration collapse losses randomness sensitivity size text"
-    assert study.questions() == names.split()
+    names = "alignment architectures calibration collapse losses mechanism randomness sensitivity"
+    assert study.questions() == [*names.split(), "size", "text"]
     claims = {c["claim"] for q in study.questions() for c in study.read_study(q)["claims"]}
     assert claims == {*(f"C{number}" for number in range(1, 11)), "new"}
     with pytest.raises(ValueError, match="no question 'luck'; there are alignment, arch"):
@@ -74,8 +74,8 @@ def test_every_kind_of_run_is_accepted_by_fit(bvalign, capsys):
     seen = set()
     for question, size in everything():
         for one in study.runs_of(study.read_study(question), size, Path("runs")):
-            kind = (one.config, frozenset(one.options))
-            if kind not in seen:
+            kind = (one.source, frozenset(one.options))
+            if one.kind == "config" and kind not in seen:
                 seen.add(kind)
                 with pytest.raises(SystemExit) as stopped:
                     bvalign(*one.arguments, "--print_config")
@@ -97,10 +97,10 @@ def test_a_question_is_answered_and_resumed(capsys, without_figures):
     assert results["versions"]["torch"]
     assert len(results["sentences"]) == 2
     assert (out / "numbers-smoke.png").stat().st_size > 5000
-    assert "2 runs, 2 to train" in capsys.readouterr().out
+    assert "2 runs, 2 to make" in capsys.readouterr().out
 
     again = run.answer("losses", "smoke", root, out, workers=1)
-    assert "2 runs, 0 to train" in capsys.readouterr().out
+    assert "2 runs, 0 to make" in capsys.readouterr().out
     assert again["numbers"] == results["numbers"]
     assert again["verdicts"] == results["verdicts"]
 
@@ -119,7 +119,7 @@ def test_a_question_is_answered_and_resumed(capsys, without_figures):
     (old / "summary.json").write_text('{"schema": 1, "alignment": {"ols": {}}}')
     shutil.rmtree(old / "members")
     later = run.answer("losses", "smoke", root, out, workers=1)
-    assert "2 runs, 0 to train" in capsys.readouterr().out
+    assert "2 runs, 0 to make" in capsys.readouterr().out
     assert later["numbers"] == {"digits-cross_entropy": numbers}
     missing = later["runs"]["digits-squared_error"]["missing"]
     assert missing.startswith("summary.json has schema 1, not 3, and the run cannot be analysed")
@@ -139,7 +139,7 @@ def test_what_is_interrupted_stops_all_and_its_time_counts(monkeypatch):
 
     monkeypatch.setattr("bvalign.cli.main", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        study.train([first, second], workers=1)
+        study.obtain_all([first, second], workers=1)
     assert first.cost["failed"] == "interrupted"
     assert not first.finished
     assert not (second.path / "cost.json").exists()
@@ -319,7 +319,7 @@ def test_one_source_is_compared_with_all_sources_on_otherwise_equal_runs(tmp_pat
 
 
 def test_options_may_name_variables_of_the_environment(monkeypatch):
-    one = study.StudyRun("r", "c.yaml", {"data.root": "$BVALIGN_DATA/ants"}, Path())
+    one = study.StudyRun("r", "config", "c.yaml", {"data.root": "$BVALIGN_DATA/ants"}, Path())
     before = one.path
     monkeypatch.setenv("BVALIGN_DATA", "/data")
     assert "--data.root=/data/ants" in one.arguments

@@ -20,7 +20,7 @@ from verdicts import BOTH
 @pytest.fixture
 def old_run(tmp_path):
     """A finished run of a study, as it was stored with schema 1."""
-    one = study.StudyRun("digits", "configs/digits.yaml", {}, tmp_path)
+    one = study.StudyRun("digits", "config", "configs/digits.yaml", {}, tmp_path)
     writable_copy(ROOT / "tests" / "golden" / "inputs" / "digits", one.path)
     (one.path / "cost.json").write_text('{"seconds": 1.0, "failed": null}')
     assert json.loads((one.path / "summary.json").read_text())["schema"] == 1
