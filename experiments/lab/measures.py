@@ -9,10 +9,14 @@ r_squared.lost             r_squared.ols - kl.r_squared, on the same resamples
 accuracy, member_accuracy, mean.<value>, share.variance
 ratio.<quantile>           of unbiased variance / bias_sq of these members over the samples where
                            both are positive
+reliability                fraction of the variance of log bias_sq over correct samples that is not
+                           error of the members
+slope.finite               slope.ols - slope.logit_slope: what the finite ensemble adds
 decades                    log10 of the 97.5% over the 2.5% quantile of bias_sq, correct samples
 wrong.fall                 log10 of the median variance / bias_sq of wrong over correct samples
 gap.<part>, gde.hard, gde.soft, ece, bound.<notion>, temperature.<when>.<part>
-noise.distance.<distribution>, noise.skewness, slope.data, slope.model, slope.population, margin
+noise.distance.<distribution>, noise.skewness, noise.excess_kurtosis, margin
+slope.data, slope.model, slope.population    OLS slope of the data and of the noise model
 slope.pull                 slope.model - slope.population: the part due to the finite ensemble
 slope.unexplained          slope.data - slope.model: what margins and one noise scale leave open
 
@@ -30,6 +34,7 @@ import numpy as np
 import torch
 from intervals import (
     around,
+    bootstrap_weights,
     bootstrapped,
     exact,
     median_difference,
@@ -37,7 +42,7 @@ from intervals import (
     resampled,
     resampled_line,
 )
-from verdicts import Numbers
+from verdicts import Number, Numbers
 
 DESCRIPTIVE = {"ols": ("slope", "intercept", "r_squared"), "cross_half": ("slope", "intercept")}
 """Estimator for these members -> its numbers."""
@@ -93,11 +98,15 @@ def _fits(summary: dict) -> Numbers:
     numbers["spread"] = summary["ratio"]["population"]["spread"]
     flags = population["flags"]
     found = {f"{key}.logit_slope": quoted(number, flags) for key, number in numbers.items()}
-    return found | {
+    found |= {
         f"{key}.{estimator}": quoted(summary["alignment"][estimator][key])
         for estimator, keys in DESCRIPTIVE.items()
         for key in keys
     }
+    both = [found[f"slope.{estimator}"]["value"] for estimator in ("ols", "logit_slope")]
+    if None not in both:
+        found["slope.finite"] = exact(both[0] - both[1]) | ({"flags": flags} if flags else {})
+    return found
 
 
 def _calibration(calibration: dict) -> Numbers:
@@ -133,11 +142,12 @@ def _collapse(collapse: dict) -> Numbers:
         for distribution, fit in collapse["distributions"].items()
     }
     numbers["margin"] = exact(collapse["s_prime_mean"])
-    if collapse["skewness"] is not None:
-        variance = collapse["skewness_error"] ** 2
-        numbers["noise.skewness"] = around(
-            collapse["skewness"], variance, collapse["samples"], "samples"
-        )
+    for name in ("skewness", "excess_kurtosis"):
+        if collapse[name] is not None:
+            variance = collapse[f"{name}_error"] ** 2
+            numbers[f"noise.{name}"] = around(
+                collapse[name], variance, collapse["samples"], "samples"
+            )
     return numbers
 
 
@@ -153,6 +163,9 @@ def _from_samples(samples: dict[str, np.ndarray]) -> Numbers:
     numbers = {f"kl.{key}": bootstrapped(lines[1][key]) for key in ("slope", "r_squared")}
     numbers["r_squared.lost"] = bootstrapped(lines[0]["r_squared"] - lines[1]["r_squared"])
     numbers["decades"] = resampled(_decades, samples["bias_sq"][both])
+    numbers["reliability"] = _reliability(
+        samples["bias_sq"][both], samples["log_bias_sq_error"][both]
+    )
     unbiased = samples["variance_unbiased"][positive] / samples["bias_sq_unbiased"][positive]
     numbers |= {
         f"ratio.{q}": resampled(partial(np.quantile, q=q), unbiased) for q in (0.5, 0.9, 0.99)
@@ -162,6 +175,17 @@ def _from_samples(samples: dict[str, np.ndarray]) -> Numbers:
         ratio = np.log10(samples["variance"][positive] / samples["bias_sq"][positive])
         numbers["wrong.fall"] = median_difference(ratio, wrong[positive])
     return numbers
+
+
+def _reliability(bias_sq: np.ndarray, error: np.ndarray) -> Number:
+    """1 - mean squared error / variance of log bias_sq, with its bootstrap interval."""
+    known = np.isfinite(error)
+    x, square = (torch.from_numpy(v[known]) for v in (np.log(bias_sq), error**2))
+    if len(x) < 30:
+        return exact(None)
+    weights = bootstrap_weights(len(x), 0)
+    mean, mean_square, of_error = (weights @ v / len(x) for v in (x, x.square(), square))
+    return bootstrapped(1 - of_error / (mean_square - mean.square()))
 
 
 def _decades(bias_sq: np.ndarray) -> float:
