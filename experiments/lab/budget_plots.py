@@ -88,11 +88,12 @@ def predictions(wanted: list[str], runs: dict[str, Numbers]) -> Figure | None:
             style = {"color": colours[row % len(colours)], "marker": "os^vDPX"[row % 7]}
             fill = "white" if x.get("flags") else style["color"]
             axes.errorbar(x["value"], y["value"], *bars[::-1], label=name, ms=5, mfc=fill, **style)
-            ends += [*x["interval"], x["value"], y["value"]]
+            ends += [x["value"], *y["interval"], *([] if x.get("flags") else x["interval"])]
         low, high = min(ends), max(ends)
         room = 0.15 * (high - low) + 0.02
         axes.plot([low - room, high + room], [low - room, high + room], color="black", lw=0.8)
         axes.set_xlim(low - room, high + room)
+        axes.set_ylim(low - room, high + room)
         axes.set_xlabel(f"{LABELS[number]}, members 3 to M")
         axes.set_ylabel("predicted from members 1 and 2")
         axes.grid(True, color="#E6E6E6", linewidth=0.6)
