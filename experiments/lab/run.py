@@ -18,6 +18,7 @@ import sys
 import time
 from pathlib import Path
 
+import budget_plots
 import plots
 from extras import EXTRAS
 from matplotlib.figure import Figure
@@ -139,6 +140,10 @@ def _figures(
     if measured:
         figures["numbers"] = plots.numbers(measured, numbers, study.get("claims", []))
     figures["curves"] = plots.curves(wanted.get("curves", {}), curves)
+    if "budget" in wanted:
+        figures["budget"] = budget_plots.budgets(wanted["budget"], numbers)
+    if "predicted" in wanted:
+        figures["predicted"] = budget_plots.predictions(wanted["predicted"], numbers)
     return {name: figure for name, figure in figures.items() if figure is not None}
 
 
