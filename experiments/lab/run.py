@@ -133,6 +133,9 @@ def _figures(
     }
     for grid, label in wanted.get("sizes", {}).items():
         figures[f"size-{grid}"] = plots.sizes(grid, label, numbers, summaries)
+    if "over" in wanted:
+        over = wanted["over"]
+        figures["over"] = plots.over(over["label"], over["grids"], over["numbers"], numbers)
     known = {
         n for row in numbers.values() for n, found in row.items() if found["value"] is not None
     }
