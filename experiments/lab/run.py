@@ -23,8 +23,8 @@ import plots
 from extras import EXTRAS
 from matplotlib.figure import Figure
 from measures import Curves, measure
-from runs import StudyRun, kept
 from study import STUDIES, obtain_all, questions, read_study, runs_of
+from study_run import StudyRun, kept
 from summaries import read_summaries
 from tables import SCHEMA
 from verdicts import Numbers, sentences, verdict
