@@ -4,9 +4,9 @@
     python experiments/lab/run.py all --size small --workers 2  # finished runs are kept
 
 Ensembles are kept in runs/experiments/<size>/. The results of a study are written to
-experiments/studies/<question>/results-<size>.json, with the figures beside it; `answers.py` puts
-the verdicts of all studies into experiments/README.md. Runs whose data set is missing are named and
-left out.
+experiments/studies/<question>/results-<size>.json, with the figures beside it; `findings.py` puts
+the numbers and verdicts of all studies into docs/findings.md and experiments/README.md. Runs whose
+data set is missing are named and left out.
 """
 
 import argparse
@@ -18,20 +18,20 @@ import sys
 import time
 from pathlib import Path
 
+import budget_plots
 import plots
 from extras import EXTRAS
 from matplotlib.figure import Figure
 from measures import Curves, measure
-from runs import StudyRun, kept
 from study import STUDIES, obtain_all, questions, read_study, runs_of
+from study_run import StudyRun, kept
 from summaries import read_summaries
+from tables import SCHEMA
 from verdicts import Numbers, sentences, verdict
 
 from bvalign.analysis.slopes import FLAGS
 from bvalign.commands.figures import draw_figures
 from bvalign.provenance import provenance
-
-SCHEMA = 2
 
 
 def answer(question: str, size: str, root: Path, out: Path, workers: int) -> dict[str, object]:
@@ -143,6 +143,10 @@ def _figures(
     if measured:
         figures["numbers"] = plots.numbers(measured, numbers, study.get("claims", []))
     figures["curves"] = plots.curves(wanted.get("curves", {}), curves)
+    if "budget" in wanted:
+        figures["budget"] = budget_plots.budgets(wanted["budget"], numbers)
+    if "predicted" in wanted:
+        figures["predicted"] = budget_plots.predictions(wanted["predicted"], numbers)
     return {name: figure for name, figure in figures.items() if figure is not None}
 
 

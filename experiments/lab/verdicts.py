@@ -22,11 +22,14 @@ from collections.abc import Iterable
 from fnmatch import fnmatch
 from typing import NamedTuple
 
+from bvalign.analysis.intervals import Estimate
+from bvalign.show.rounding import rounded
+
 BOTH = "samples and members"
 
 Number = dict[str, object]
 """`value`, `interval` [low, high] or None; and for some `over`, what the interval is over, `flags`,
-names of reasons not to quote it, and `reason`, why there is no value."""
+names of reasons not to quote it, `reason`, why there is no value, and `unit`, of the value."""
 
 Numbers = dict[str, Number]
 """The numbers of one run, or of one pair of runs, by name."""
@@ -119,19 +122,39 @@ def extremes_text(evidence: Iterable[dict[str, object]]) -> str:
     return " to ".join(f"{number_text(end)} ({end['name']})" for end in ends)
 
 
+def estimate_of(number: Number) -> Estimate:
+    """A number as figures and roundings of the package take it; over members alone as samples."""
+    value, ends, reason = (number.get(key) for key in ("value", "interval", "reason"))
+    low_high = tuple(map(float, ends)) if ends else None
+    part = "interval" if (number.get("over") or BOTH) == BOTH else "interval_samples"
+    return Estimate(value, reason=reason, **{part: low_high})
+
+
 def number_text(number: Number) -> str:
-    """A number to three significant digits, with its interval and what that leaves out.
+    """A number rounded to what its interval supports, with that and with what it leaves out.
 
     >>> number_text({"value": 1, "interval": [0.5, 1.5], "over": "samples", "flags": ["rare"]})
-    '1 [0.5, 1.5] over samples alone, do not quote: rare'
+    '1.00 [0.50, 1.50] over samples alone, do not quote: rare'
     """
-    text, interval = f"{number['value']:.3g}", number.get("interval")
-    if interval is not None:
-        text += f" [{interval[0]:.3g}, {interval[1]:.3g}]"
-        over = number.get("over") or BOTH
-        text += "" if over == BOTH else f" over {over} alone"
+    value, *ends = rounded(estimate_of(number)) or [f"none ({number.get('reason')})"]
+    text = value + number.get("unit", "") + (f" [{', '.join(ends)}]" if ends else "")
+    over = (number.get("over") or BOTH) if ends else BOTH
+    text += "" if over == BOTH else f" over {over} alone"
     flags = ", ".join(number.get("flags") or ())
     return f"{text}, do not quote: {flags}" if flags else text
+
+
+def difference(a: Number, b: Number) -> Number:
+    """The first number minus the second, with independent errors and the flags of both."""
+    value, whole = a["value"] - b["value"], [n for n in (a, b) if n.get("interval")]
+    half = math.hypot(*((n["interval"][1] - n["interval"][0]) / 2 for n in whole))
+    overs = [n.get("over") or BOTH for n in whole]
+    return {
+        "value": value,
+        "interval": [value - half, value + half] if whole else None,
+        "over": next((over for over in overs if over != BOTH), BOTH),
+        "flags": list(dict.fromkeys(flag for n in (a, b) for flag in n.get("flags", ()))),
+    }
 
 
 def _evidence(
@@ -145,7 +168,7 @@ def _evidence(
     }
     if "compare" in claim:
         pairs = [(a, b) for a, b in claim["compare"] if a in known and b in known]
-        return [(f"{a} - {b}", _difference(known[a], known[b])) for a, b in pairs]
+        return [(f"{a} - {b}", difference(known[a], known[b])) for a, b in pairs]
     return [(name, known[name]) for name in _asked(claim, known)]
 
 
@@ -166,18 +189,6 @@ def _asked(claim: dict[str, object], runs: Iterable[str]) -> list[str]:
         return [name for name in runs if name in names]
     patterns = claim.get("runs", ["*"])
     return [name for name in runs if any(fnmatch(name, pattern) for pattern in patterns)]
-
-
-def _difference(a: Number, b: Number) -> Number:
-    value, whole = a["value"] - b["value"], [n for n in (a, b) if n.get("interval")]
-    half = math.hypot(*((n["interval"][1] - n["interval"][0]) / 2 for n in whole))
-    overs = [n.get("over") or BOTH for n in whole]
-    return {
-        "value": value,
-        "interval": [value - half, value + half] if whole else None,
-        "over": next((over for over in overs if over != BOTH), BOTH),
-        "flags": list(dict.fromkeys(flag for n in (a, b) for flag in n.get("flags", ()))),
-    }
 
 
 def _judged(name: str, number: Number, low: float, high: float) -> Evidence:
