@@ -5,8 +5,8 @@ numbers: name, ...       one panel per number, one row per run with its 95% inte
                          it is over samples or members alone; hollow: not to be quoted
 curves: pattern, ...     one panel per pattern, all curves of the extras that match it
 sizes: grid, ...         risk, squared bias, variance and error over the values of a grid of runs
-over: label, grids, numbers   one panel per number over the values of grids of runs, with 95%
-                         intervals; hollow: not to be quoted
+over: label, grids, numbers, beside   one panel per number over the values of grids of runs, with
+                         95% intervals, and a band of the run `beside`; hollow: not to be quoted
 """
 
 from collections.abc import Iterable
@@ -142,25 +142,36 @@ def sizes(
 
 
 def over(
-    label: str, grids: list[str], names: list[str], measured: dict[str, Numbers]
+    measured: dict[str, Numbers], label: str, grids: list[str], numbers: list[str], beside: str
 ) -> Figure | None:
-    """Numbers of the runs <grid>-<value> over that value; None where no grid has two runs."""
+    """Numbers of the runs <grid>-<value> over that value; None where no grid has two runs.
+
+    Args:
+        measured: run name -> number name -> number.
+        label: what the values are.
+        grids: names of grids of runs.
+        numbers: a panel each.
+        beside: run whose intervals are bands.
+    """
     runs = {grid: _runs_of(grid, measured) for grid in grids}
     runs = {grid: of_grid for grid, of_grid in runs.items() if len(of_grid) > 1}
     if not runs:
         return None
-    figure, panels = _grid(len(names), (5.0, 3.6), most=2)
-    for name, axes in zip(names, panels, strict=True):
-        for number, (grid, of_grid) in enumerate(runs.items()):
+    figure, panels = _grid(len(numbers), (5.0, 3.6), most=2)
+    for name, axes in zip(numbers, panels, strict=True):
+        for place, (grid, of_grid) in enumerate(runs.items()):
             points = {at: _with_values(measured[run]).get(name) for at, run in of_grid.items()}
             points = {at: points[at] for at in sorted(points) if points[at]}
-            colour, marker = COLOURS[number], MARKERS[number]
+            colour, marker = COLOURS[place], MARKERS[place]
             values = [point["value"] for point in points.values()]
             axes.plot(list(points), values, color=colour, lw=1, alpha=0.6)
             for at, point in points.items():
                 fill = "white" if point.get("flags") else colour
                 axes.plot(at, point["value"], marker, color=colour, mfc=fill, label=grid)
                 axes.plot([at, at], point["interval"] or [np.nan] * 2, color=colour, lw=1.8)
+        band = measured.get(beside, {}).get(name, {}).get("interval")
+        if band:
+            axes.axhspan(*band, color=BOUND, alpha=0.5, lw=0, label=beside)
         axes.set_xlabel(label)
         axes.set_ylabel(name)
         axes.grid(True, color="#E6E6E6", linewidth=0.6)

@@ -134,8 +134,7 @@ def _figures(
     for grid, label in wanted.get("sizes", {}).items():
         figures[f"size-{grid}"] = plots.sizes(grid, label, numbers, summaries)
     if "over" in wanted:
-        over = wanted["over"]
-        figures["over"] = plots.over(over["label"], over["grids"], over["numbers"], numbers)
+        figures["over"] = plots.over(numbers, **wanted["over"])
     known = {
         n for row in numbers.values() for n, found in row.items() if found["value"] is not None
     }

@@ -72,13 +72,17 @@ def test_numbers_of_grids_are_drawn_over_their_values():
     flagged = {"flags": ["saturated"]}
     runs = {"a-2": number(1.0, 0.1), "a-10": number(0.5, 0.1) | flagged, "b-1": number(3.0)}
     measured = {name: {"offset": found, "slope": number(1.0)} for name, found in runs.items()}
-    slope, offset = plots.over("epochs", ["a", "b"], ["slope", "offset"], measured).axes
+    figure = plots.over(measured, "epochs", ["a", "b"], ["slope", "offset"], "a-2")
+    slope, offset = figure.axes
+    (band,) = offset.patches
+    assert band.get_y() == pytest.approx(0.9)
+    assert band.get_height() == pytest.approx(0.2)
     line, *marks = offset.get_lines()
     assert np.array_equal(line.get_xydata(), [[2, 1.0], [10, 0.5]])
     assert marks[1].get_ydata() == pytest.approx([0.9, 1.1])
     assert [mark.get_markerfacecolor() == "white" for mark in marks[::2]] == [False, True]
     assert [text.get_text() for text in slope.get_legend().get_texts()] == ["a"]
-    assert plots.over("epochs", ["b"], ["slope"], measured) is None
+    assert plots.over(measured, "epochs", ["b"], ["slope"], "none") is None
 
 
 def test_curves_have_a_panel_for_each_pattern_that_has_any():
