@@ -90,7 +90,7 @@ def restore(folder: Path, root: Path) -> list[int]:
     """
     described = _described(folder)
     if described is None:
-        raise ValueError(f"{folder}: no identity.json; members that are kept have one")
+        raise ValueError(f"no members of {folder.name} are kept yet; run: make ensembles")
     identity, members = described["identity"], sorted(map(int, described["members"]))
     if (root / "run.json").exists():
         _refuse_other(identity, folder, RunDirectory(root))

@@ -109,7 +109,7 @@ def _described(
     """The options, the data and the cost of a run; `missing` says why it has no results."""
     about = {run.kind: run.source, "options": run.options, **run.cost}
     if run.kind == "ensemble":
-        about["training"] = kept(run.source)["cost"]
+        about["training"] = kept(run.source).get("cost")
     if run.name not in summaries:
         failed = about.pop("failed", None)
         return about | {"missing": refused.get(run.name) or failed or "not trained yet"}

@@ -46,7 +46,7 @@ class StudyRun(NamedTuple):
         """The folder of the results; another one if options or kept members are others."""
         content = earliest(json.dumps([self.source, self.options], sort_keys=True))
         if self.kind == "ensemble":
-            content += json.dumps(sorted(kept(self.source)["members"], key=int))
+            content += json.dumps(sorted(kept(self.source).get("members", []), key=int))
         return self.root / f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
     @property
@@ -70,15 +70,12 @@ class StudyRun(NamedTuple):
 
 
 def kept(name: str) -> dict[str, object]:
-    """What is known of the kept members of an ensemble: identity, members, cost.
+    """What is known of the kept members of an ensemble: identity, members, cost, ...
 
-    Raises:
-        ValueError: none are kept.
+    Empty where none are kept.
     """
     path = KEPT / name / "identity.json"
-    if not path.exists():
-        raise ValueError(f"no members of {name} are kept yet; run: make ensembles")
-    return json.loads(path.read_text())
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def predictions_of(path: Path) -> Predictions:
