@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 .PHONY: help setup docs test test-slow test-hostile lint format clean reproduce-digits reproduce-mnist \
 	reproduce-fashion-mnist reproduce-cifar10 reproduce-cifar10-fast reproduce-cifar10n \
 	reproduce-cifar100 reproduce-imagenet reproduce-trec reproduce-trec-bert experiments-small \
-	experiments-paper ensembles
+	experiments-paper ensembles findings
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-26s %s\n", $$1, $$2}'
@@ -60,11 +60,15 @@ reproduce-trec-bert: setup  ## questions (TREC), BERT fine-tuned (needs a GPU)
 
 experiments-small: setup  ## every experiment of the paper with small networks, under 3 hours on 2 cores
 	$(BIN)/python experiments/lab/run.py all --size small --workers 2 $(ARGS)
-	$(BIN)/python experiments/lab/answers.py
+	$(MAKE) findings
 
 experiments-paper: setup  ## every experiment at the size of the paper (days on several GPUs)
 	$(BIN)/python experiments/lab/run.py all --size paper $(ARGS)
-	$(BIN)/python experiments/lab/answers.py
+	$(MAKE) findings
+
+findings: setup  ## docs/findings.md and its figures from the committed results
+	$(BIN)/python experiments/lab/paper_figures.py
+	$(BIN)/python experiments/lab/findings.py
 
 ensembles: setup  ## train the missing members of experiments/ensembles (hours of two cores)
 	$(BIN)/python experiments/lab/kept.py $(ARGS)

@@ -88,7 +88,7 @@ include_patterns = [
     *(f"{folder}/**.md" for folder in ("docs", "experiments", "benchmarks", "examples")),
     "tests/simulated/README.md",
 ]
-exclude_patterns = [".*", "runs", "docs/_build", "build"]
+exclude_patterns = [".*", "runs", "docs/_build", "build", "experiments/findings.md"]  # a template
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 default_role = "code"
 nitpicky = True

@@ -20,7 +20,7 @@ from intervals import bootstrap_weights, bootstrapped, exact, mean, resampled_li
 from measures import Extra, read_samples
 from mechanism import noise_distributions, noise_growth
 from prediction import prediction
-from runs import predictions_of
+from study_run import predictions_of
 
 from bvalign.analysis.collapse.noise_model import noise_model
 from bvalign.analysis.decompositions.soft_labels import decompose_soft_labels

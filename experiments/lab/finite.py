@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from intervals import around, exact
 from measures import Extra
-from runs import predictions_of
+from study_run import predictions_of
 from verdicts import Number
 
 from bvalign.analysis.collapse.noise_distributions import draw_noise

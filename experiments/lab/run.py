@@ -4,9 +4,9 @@
     python experiments/lab/run.py all --size small --workers 2  # finished runs are kept
 
 Ensembles are kept in runs/experiments/<size>/. The results of a study are written to
-experiments/studies/<question>/results-<size>.json, with the figures beside it; `answers.py` puts
-the verdicts of all studies into experiments/README.md. Runs whose data set is missing are named and
-left out.
+experiments/studies/<question>/results-<size>.json, with the figures beside it; `findings.py` puts
+the numbers and verdicts of all studies into docs/findings.md and experiments/README.md. Runs whose
+data set is missing are named and left out.
 """
 
 import argparse
@@ -23,16 +23,15 @@ import plots
 from extras import EXTRAS
 from matplotlib.figure import Figure
 from measures import Curves, measure
-from runs import StudyRun, kept
 from study import STUDIES, obtain_all, questions, read_study, runs_of
+from study_run import StudyRun, kept
 from summaries import read_summaries
+from tables import SCHEMA
 from verdicts import Numbers, sentences, verdict
 
 from bvalign.analysis.slopes import FLAGS
 from bvalign.commands.figures import draw_figures
 from bvalign.provenance import provenance
-
-SCHEMA = 2
 
 
 def answer(question: str, size: str, root: Path, out: Path, workers: int) -> dict[str, object]:
@@ -134,6 +133,9 @@ def _figures(
     }
     for grid, label in wanted.get("sizes", {}).items():
         figures[f"size-{grid}"] = plots.sizes(grid, label, numbers, summaries)
+    if "over" in wanted:
+        over = wanted["over"]
+        figures["over"] = plots.over(over["label"], over["grids"], over["numbers"], numbers)
     known = {
         n for row in numbers.values() for n, found in row.items() if found["value"] is not None
     }

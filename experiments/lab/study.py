@@ -3,6 +3,7 @@
 A study is a folder of experiments/studies/ with a `study.yaml`:
 
     question                      the question it answers, for the reader
+    plain                         claim -> two sentences for docs/findings.md, after the results
     set                           options of all trained runs
     sizes: <size>: set, runs      options of all trained runs of that size, and the runs by name
         <run>: config, set, grid  trained: a base config, options, and options with several values
@@ -25,7 +26,7 @@ from pathlib import Path
 
 import yaml
 from kept import restore, restore_samples
-from runs import KEPT, QUIET, ROOT, StudyRun, analyse, attempt, fit, text
+from study_run import KEPT, QUIET, ROOT, StudyRun, analyse, attempt, fit, text
 
 STUDIES = ROOT / "experiments" / "studies"
 

@@ -22,11 +22,14 @@ from collections.abc import Iterable
 from fnmatch import fnmatch
 from typing import NamedTuple
 
+from bvalign.analysis.intervals import Estimate
+from bvalign.show.rounding import rounded
+
 BOTH = "samples and members"
 
 Number = dict[str, object]
 """`value`, `interval` [low, high] or None; and for some `over`, what the interval is over, `flags`,
-names of reasons not to quote it, and `reason`, why there is no value."""
+names of reasons not to quote it, `reason`, why there is no value, and `unit`, of the value."""
 
 Numbers = dict[str, Number]
 """The numbers of one run, or of one pair of runs, by name."""
@@ -119,17 +122,24 @@ def extremes_text(evidence: Iterable[dict[str, object]]) -> str:
     return " to ".join(f"{number_text(end)} ({end['name']})" for end in ends)
 
 
+def estimate_of(number: Number) -> Estimate:
+    """A number as figures and roundings of the package take it; over members alone as samples."""
+    value, ends, reason = (number.get(key) for key in ("value", "interval", "reason"))
+    low_high = tuple(map(float, ends)) if ends else None
+    part = "interval" if (number.get("over") or BOTH) == BOTH else "interval_samples"
+    return Estimate(value, reason=reason, **{part: low_high})
+
+
 def number_text(number: Number) -> str:
-    """A number to three significant digits, with its interval and what that leaves out.
+    """A number rounded to what its interval supports, with that and with what it leaves out.
 
     >>> number_text({"value": 1, "interval": [0.5, 1.5], "over": "samples", "flags": ["rare"]})
-    '1 [0.5, 1.5] over samples alone, do not quote: rare'
+    '1.00 [0.50, 1.50] over samples alone, do not quote: rare'
     """
-    text, interval = f"{number['value']:.3g}", number.get("interval")
-    if interval is not None:
-        text += f" [{interval[0]:.3g}, {interval[1]:.3g}]"
-        over = number.get("over") or BOTH
-        text += "" if over == BOTH else f" over {over} alone"
+    value, *ends = rounded(estimate_of(number)) or [f"none ({number.get('reason')})"]
+    text = value + number.get("unit", "") + (f" [{', '.join(ends)}]" if ends else "")
+    over = (number.get("over") or BOTH) if ends else BOTH
+    text += "" if over == BOTH else f" over {over} alone"
     flags = ", ".join(number.get("flags") or ())
     return f"{text}, do not quote: {flags}" if flags else text
 

@@ -16,12 +16,11 @@ from tests.ensembles import random_ensemble
 EXPERIMENTS = ROOT / "experiments"
 sys.path.insert(0, str(EXPERIMENTS / "lab"))
 
-import answers  # noqa: E402
 import extras  # noqa: E402
 import measures  # noqa: E402
 import run  # noqa: E402
 import study  # noqa: E402
-import verdicts  # noqa: E402
+import tables  # noqa: E402
 
 
 @pytest.mark.parametrize("question", study.questions())
@@ -40,8 +39,8 @@ def everything():
 
 
 def test_every_question_of_the_paper_has_a_study():
-    names = "alignment architectures calibration collapse losses mechanism randomness sensitivity"
-    assert study.questions() == [*names.split(), "size", "text"]
+    names = "alignment architectures calibration collapse losses mechanism randomness"
+    assert study.questions() == [*names.split(), "sensitivity", "shared_start", "size", "text"]
     claims = {c["claim"] for q in study.questions() for c in study.read_study(q)["claims"]}
     assert claims == {*(f"C{number}" for number in range(1, 11)), "new"}
     with pytest.raises(ValueError, match="no question 'luck'; there are alignment, arch"):
@@ -155,106 +154,11 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(tmp_path, monkeypatch, c
     assert "no data in" in results["runs"]["trec-transformer"]["missing"]
     assert {found["verdict"] for found in results["verdicts"]} == {"open"}
     assert "failed: bvalign: error: trec: no data" in capsys.readouterr().out
-    assert "- text (smoke): without trec-transformer: " in "\n".join(answers._missing(results))
+    assert "- text (smoke): without trec-transformer: " in "\n".join(tables._missing(results))
 
 
 def _no_network(self):
     raise OSError("no network")
-
-
-SLOPES = {"a-1": (1.0, [0.95, 1.05]), "a-2": (1.2, [1.15, 1.25]), "b": (1.0, [0.5, 1.5])}
-
-
-def sample_results(folder="alignment", size="small"):
-    """Results as they were stored with schema 1."""
-    claim = {"claim": "C1", "says": "near | one", "number": "slope", "within": [0.9, 1.1]}
-    numbers = {name: {"slope": {"value": v, "interval": i}} for name, (v, i) in SLOPES.items()}
-    judged = verdicts.verdict(claim, numbers)
-    judged["evidence"] = [
-        {key: evidence[key] for key in ("name", "value", "interval", "says")}
-        for evidence in judged["evidence"]
-    ]
-    del judged["undefined"]
-    runs = {name: {"data": "digits", "num_members": 8} for name in SLOPES}
-    runs["a-2"] |= {"data": "mnist", "num_members": 64}
-    return {
-        "schema": 1,
-        "folder": folder,
-        "size": size,
-        "verdicts": [judged],
-        "runs": runs | {"lost": {"missing": "no data\nat all"}},
-        "seconds_training": 100,
-        "seconds_measuring": 20,
-        "hardware": {"cpu": "a CPU"},
-    }
-
-
-def test_answers_are_a_table_between_the_markers(tmp_path, monkeypatch, capsys):
-    for folder in ("alignment", "size"):
-        (tmp_path / "studies" / folder).mkdir(parents=True)
-        results = json.dumps(sample_results(folder))
-        (tmp_path / "studies" / folder / "results-small.json").write_text(results)
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{answers.BEGIN}\nold\n{answers.END}\nafter\n")
-    monkeypatch.setattr(sys, "argv", ["answers.py", "--folder", str(tmp_path), "--check"])
-    with pytest.raises(SystemExit, match="the table does not match the results"):
-        answers.main()
-    monkeypatch.setattr(sys, "argv", ["answers.py", "--folder", str(tmp_path)])
-    answers.main()
-    text = readme.read_text()
-    assert text.startswith("before\n")
-    assert text.endswith("after\n")
-    assert "old" not in text
-    rows = [line for line in text.splitlines() if line.startswith("| [")]
-    assert len(rows) == 2
-    assert rows[0] == (
-        "| [alignment](studies/alignment/results-small.json) (small) | C1: near \\| one | slope: 1 "
-        "[0.95, 1.05] (a-1) to 1.2 [1.15, 1.25] (a-2) | digits, mnist | 8 to 64 | 2 min, a CPU | "
-        "**differs** (1 yes, 1 no of 3) |"
-    )
-    assert "- size (small): without lost: no data" in text
-    assert "Made with `cross_half`, `ols` and `slope_one` of schema 1 of `summary.json`" in text
-    assert ": alignment (small), size (small).\n" in text
-    monkeypatch.setattr(sys, "argv", ["answers.py", "--folder", str(tmp_path), "--check"])
-    answers.main()
-    readme.write_text("nothing")
-    with pytest.raises(SystemExit, match="README.md must hold"):
-        answers.main()
-
-
-def test_answers_name_what_a_number_leaves_out_and_why_some_have_none(tmp_path):
-    def shown(value, **more):
-        return {"name": "a", "value": value, "interval": [value - 1, value + 1]} | more
-
-    results = sample_results() | {"schema": 2, "flags": {"saturated": "probabilities of 0"}}
-    results["verdicts"][0] |= {
-        "evidence": [shown(1, over="samples", flags=["saturated"])],
-        "undefined": {"needs three members": ["b"]},
-        "beside": {"number": "offset", "evidence": [shown(-3, over=verdicts.BOTH)]},
-    }
-    (tmp_path / "studies" / "size").mkdir(parents=True)
-    (tmp_path / "studies" / "text").mkdir()
-    (tmp_path / "studies" / "text" / "results-small.json").write_text(json.dumps(results))
-    old = json.dumps(sample_results("size"))
-    (tmp_path / "studies" / "size" / "results-small.json").write_text(old)
-    table = answers.answers_table(tmp_path)
-    assert (
-        "| slope: 1 [0, 2] over samples alone, do not quote: saturated (a); "
-        "offset: -3 [-4, -2] (a) |"
-    ) in table
-    assert "- text (small): without b: slope: needs three members" in table
-    assert "- text (small): saturated: probabilities of 0" in table
-    first, second, *_ = table.splitlines()
-    assert "schema 1" in first
-    assert first.endswith(": size (small).")
-    assert "schema 2" in second
-    assert second.endswith(": text (small).")
-
-
-def test_the_committed_table_is_that_of_the_results():
-    readme = (EXPERIMENTS / "README.md").read_text()
-    committed = EXPERIMENTS / "README.md"
-    assert answers.filled(readme, answers.answers_table(EXPERIMENTS)) == committed.read_text()
 
 
 def fake_run(path, samples, fingerprint="f"):

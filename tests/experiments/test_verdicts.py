@@ -62,7 +62,9 @@ def test_a_number_not_to_be_quoted_decides_nothing(value):
     assert (found["verdict"], found["yes"], found["no"]) == ("open", 0, 0)
     text = verdicts.sentences(found)
     assert "1 of them must not be quoted and count for neither" in text
-    assert f"{value:g} [{value - 0.05:g}, {value + 0.05:g}], do not quote: saturated (a)" in text
+    assert (
+        f"{value:.3f} [{value - 0.05:.3f}, {value + 0.05:.3f}], do not quote: saturated (a)" in text
+    )
 
 
 def test_a_difference_says_what_either_interval_leaves_out():
@@ -100,4 +102,4 @@ def test_what_stands_beside_a_number_is_shown_and_decides_nothing():
     assert [shown["name"] for shown in found["beside"]["evidence"]] == ["a-1", "b"]
     assert found["verdict"] == verdicts.verdict(CLAIM | {"runs": ["a-1", "b"]}, RUNS)["verdict"]
     text = verdicts.sentences(found)
-    assert "Beside it, offset is -9 [-10, -8] (a-1) to -9 [-10, -8] (b)." in text
+    assert "Beside it, offset is -9.0 [-10.0, -8.0] (a-1) to -9.0 [-10.0, -8.0] (b)." in text

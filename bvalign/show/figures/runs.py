@@ -69,9 +69,11 @@ def alignment_multiples(runs: Mapping[str, RunScatter]) -> Figure:
         runs: at least one, by name.
     """
     narrow = mpl.rcParams["figure.figsize"][0] < WIDE
-    most, least = (PANELS_PER_ROW if narrow else PANELS_PER_ROW + 1), LEAST_PANEL
+    most, aspect = (PANELS_PER_ROW if narrow else PANELS_PER_ROW + 1), 1.15
+    if narrow and len(runs) == 4:  # a square, for a row of one would be lost
+        most, aspect = 2, 1.02
     options = {"sharex": True, "sharey": True}
-    figure, grid = panels(len(runs), 1.15, most=most, least=least, **options)
+    figure, grid = panels(len(runs), aspect, most=most, least=LEAST_PANEL, **options)
     ends = [log_limits(run.panel) for run in runs.values()]
     limits = min(low for low, _ in ends), max(high for _, high in ends)
     for axes, (name, run) in zip(grid, runs.items(), strict=True):
@@ -106,7 +108,7 @@ def slopes(runs: Mapping[str, RunSlopes]) -> Figure:
                 y = height + 0.24 * (place - (len(fields) - 1) / 2)
                 colour = OTHER_LINE if field == "ols" else LINES["logit_slope"]
                 open_marker = run.flagged and field != "ols"
-                _plot_interval(panel, getattr(run, field), y, colour, open_marker=open_marker)
+                plot_interval(panel, getattr(run, field), y, colour, open_marker=open_marker)
         panel.axvline(reference, color=BOUND, ls="--", label=name)
         _rows(panel, list(runs), label)
     first = grid[0]
@@ -135,7 +137,7 @@ def paired_differences(pairs: Mapping[str, Mapping[str, PairedDifference]]) -> F
     cells = figure.subplots(bands, 2 * columns, **options).reshape(-1, 2)
     for number, (axes, shares) in zip(numbers, cells, strict=False):
         for height, found in enumerate(pair[number] for pair in pairs.values()):
-            _plot_interval(axes, found.difference, float(height), CORRECT if found.apart else FIT)
+            plot_interval(axes, found.difference, float(height), CORRECT if found.apart else FIT)
             start = 0.0
             for part, colour in zip(found.shares, PARTS.values(), strict=False):
                 shares.barh(height, part, left=start, height=0.5, color=colour)
@@ -159,15 +161,18 @@ def paired_differences(pairs: Mapping[str, Mapping[str, PairedDifference]]) -> F
     return figure
 
 
-def _height(rows: int) -> float:
-    """Height in inches of a panel of so many named rows, with its labels."""
-    return (2.2 * rows + 5.5) * mpl.rcParams["font.size"] / 72
-
-
-def _plot_interval(
+def plot_interval(
     axes: Axes, number: Estimate, height: float, colour: str, *, open_marker: bool = False
 ) -> None:
-    """Plots a number with its interval, dashed if that is over samples alone."""
+    """Plots a number with its interval, dashed if that is over samples alone.
+
+    Args:
+        axes: with a row at each whole number.
+        number: nothing is plotted where it has no value.
+        height: of its row.
+        colour: of both.
+        open_marker: whether the marker is hollow.
+    """
     if number.value is None:
         return
     if ends := number.quoted_interval:
@@ -175,6 +180,11 @@ def _plot_interval(
         axes.plot(ends, [height] * 2, "|", color=colour)
         axes.plot(ends, [height] * 2, color=colour, ls=style)
     axes.plot(number.value, height, "o", color=colour, mfc=HALO if open_marker else colour)
+
+
+def _height(rows: int) -> float:
+    """Height in inches of a panel of so many named rows, with its labels."""
+    return (2.2 * rows + 5.5) * mpl.rcParams["font.size"] / 72
 
 
 def _alone(number: Estimate) -> bool:

@@ -1,22 +1,18 @@
-"""Fills the table of answers in experiments/README.md from the results of all studies.
+"""The Markdown tables of all studies: answers with their evidence, claims in words, ensembles.
 
-    python experiments/lab/answers.py            # after `run.py`
-    python experiments/lab/answers.py --check    # fails if the table does not match the results
-
-Each row is a claim: the measured number with its 95% interval (the smallest and the largest, where
-there are several), the data, the number of members, the cost and the verdict. No number is typed by
-hand.
+A claim's measured number has its 95% interval (the smallest and the largest, where there are
+several). No number is typed by hand.
 """
 
-import argparse
 import json
-import sys
+import math
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from verdicts import extremes_text
+import yaml
+from verdicts import Number, extremes_text, number_text
 
-EXPERIMENTS = Path(__file__).resolve().parents[1]
-BEGIN, END = "<!-- answers: made by answers.py, do not edit -->", "<!-- end of answers -->"
 MADE_WITH = {
     1: "`cross_half`, `ols` and `slope_one` of schema 1 of `summary.json` (without `logit_slope`; "
     "intervals of other numbers are mostly over samples alone)",
@@ -24,6 +20,9 @@ MADE_WITH = {
     "schema 2 of `summary.json`",
 }
 """Schema of the results -> estimators behind the slopes."""
+
+SCHEMA = max(MADE_WITH)
+"""That of results of today."""
 
 COLUMNS = ("question", "claim", "measured (95% interval)", "data", "members", "cost", "verdict")
 
@@ -46,9 +45,7 @@ def answers_table(folder: Path) -> str:
 def rows_of(results: dict) -> list[list[str]]:
     """One row for each claim of a study at one size."""
     folder, size = results["folder"], results["size"]
-    seconds = results["seconds_training"] + results["seconds_measuring"]
-    cost = f"{seconds / 60:.0f} min, {results['hardware']['cpu']}"
-    rows = []
+    rows, cost = [], cost_text(results)
     for judged in results["verdicts"]:
         names = {
             name
@@ -66,27 +63,66 @@ def rows_of(results: dict) -> list[list[str]]:
                 ", ".join(dict.fromkeys(run["data"] for run in measured)),
                 _range([run["num_members"] for run in measured]),
                 cost,
-                f"**{judged['verdict']}** ({judged['yes']} yes, {judged['no']} no of "
-                f"{len(judged['evidence'])})",
+                verdict_text(judged),
             ]
         )
     return rows
 
 
-def filled(readme: str, content: str) -> str:
-    """The text of README.md with its table of answers replaced.
+def claims_table(folder: Path) -> str:
+    """A row for each claim of each study: its verdicts, and `plain` of study.yaml, in plain words.
 
-    Raises:
-        ValueError: README.md does not hold each marker once, in order.
+    Args:
+        folder: experiments; links are those of a folder beside it.
     """
-    if (
-        readme.count(BEGIN) != 1
-        or readme.count(END) != 1
-        or readme.index(BEGIN) > readme.index(END)
-    ):
-        raise ValueError(f"README.md must hold '{BEGIN}' and then '{END}', once each")
-    before, rest = readme.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{content}\n\n{END}{rest.split(END)[1]}"
+    rows = []
+    for file in sorted(folder.glob("studies/*/study.yaml")):
+        study, name = yaml.safe_load(file.read_text()), file.parent.name
+        results = file.with_name("results-small.json")
+        judged = json.loads(results.read_text())["verdicts"] if results.exists() else []
+        for claim in dict.fromkeys(claim["claim"] for claim in study.get("claims", [])):
+            said = [f"{j['says']}: {verdict_text(j)}" for j in judged if j["claim"] == claim]
+            link = f"[{name}](../experiments/studies/{name}/study.yaml)"
+            plain = study.get("plain", {}).get(claim, "")
+            rows.append([claim, link, "<br>".join(said) or "not measured yet", plain])
+    rows.sort(key=lambda row: int(row[0][1:]) if re.fullmatch(r"C\d+", row[0]) else math.inf)
+    head = ("claim", "study", "verdicts", "in plain words")
+    return "\n".join([_line(head), _line(["---"] * len(head)), *map(_line, rows)])
+
+
+def verdict_text(judged: dict[str, object]) -> str:
+    """A verdict with the counts behind it."""
+    yes, no, every = judged["yes"], judged["no"], len(judged["evidence"])
+    return f"**{judged['verdict']}** ({yes} yes, {no} no of {every})"
+
+
+def runs_table(rows: Mapping[str, Sequence[Number]], headings: Sequence[str]) -> str:
+    """A row of numbers for each run."""
+    head = ["", *headings]
+    lines = [[run, *map(cell, numbers)] for run, numbers in rows.items()]
+    return "\n".join([_line(head), _line(["---"] * len(head)), *map(_line, lines)])
+
+
+def cell(number: Number) -> str:
+    """A number with its interval and unit, or a plain value such as a count.
+
+    >>> cell({"value": 1200}), cell({"value": 2.0491}), cell({"value": None})
+    ('1,200', '2.05', '')
+    >>> cell({"value": 95.1, "interval": [94.0, 96.2], "unit": "%"})
+    '95.1% [94.0, 96.2]'
+    """
+    value, unit = number["value"], number.get("unit", "")
+    if "interval" in number:
+        return number_text(number)
+    if not isinstance(value, float):
+        return "" if value is None else f"{value:,}{unit}" if isinstance(value, int) else value
+    return f"{value:,.0f}{unit}" if abs(value) >= 100 else f"{value:.3g}{unit}"
+
+
+def cost_text(results: dict[str, object]) -> str:
+    """Minutes of training and measuring, and the processor."""
+    seconds = results["seconds_training"] + results["seconds_measuring"]
+    return f"{seconds / 60:.0f} min, {results['hardware']['cpu']}"
 
 
 def _measured(judged: dict) -> str:
@@ -130,27 +166,3 @@ def _range(values: list[int]) -> str:
 
 def _line(cells: list[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument(
-        "--folder", type=Path, default=EXPERIMENTS, help="with README.md and studies"
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; fail if the table is out of date"
-    )
-    args = parser.parse_args()
-    readme = args.folder / "README.md"
-    try:
-        content = filled(readme.read_text(), answers_table(args.folder))
-    except ValueError as error:
-        sys.exit(f"error: {error}")
-    if args.check and content != readme.read_text():
-        command = "python experiments/lab/answers.py"
-        sys.exit(f"error: the table does not match the results; run: {command}")
-    readme.write_text(content)
-
-
-if __name__ == "__main__":
-    main()
