@@ -3,7 +3,8 @@
 A stream is named by (seed, source, member, epoch) and nothing else, so member 7 of seed 0 gets the
 same random numbers whether it is trained alone or in a pack of 64, on one device or on eight, first
 or last, in one go or resumed. A source is either separate for each member or shared by all members;
-sharing all sources but one isolates its contribution to the variance.
+sharing all sources but one isolates its contribution to the variance. Sharing all of them in the
+first epochs forks the members from one network.
 """
 
 import math
@@ -36,9 +37,12 @@ class Randomness:
             out each sample once; `off` trains on the training set itself.
         folds: of `kfold`. Members 0 to folds - 1 leave out the folds of one random partition, the
             next ones those of another, and so on.
+        shared_epochs: epochs at the start in which all members draw the same random numbers, of
+            every source: they are forked from one network, and then go on with their own.
 
     Raises:
-        ValueError: there are fewer than two folds.
+        ValueError: there are fewer than two folds, or epochs are shared where each member has its
+            own training set.
     """
 
     init: Literal["member", "shared"] = "member"
@@ -46,14 +50,25 @@ class Randomness:
     augmentation: Literal["member", "shared"] = "member"
     bootstrap: Literal["off", "member", "shared", "kfold"] = "off"
     folds: int = 4
+    shared_epochs: int = 0
 
     def __post_init__(self) -> None:
         if self.folds < 2:
             raise ValueError(f"model.randomness.folds must be at least 2, got {self.folds}")
+        if self.shared_epochs < 0:
+            raise ValueError(
+                f"model.randomness.shared_epochs must be at least 0, got {self.shared_epochs}"
+            )
+        if self.shared_epochs and self.bootstrap in ("member", "kfold"):
+            raise ValueError(
+                "model.randomness.shared_epochs needs --model.randomness.bootstrap=off or shared, "
+                f"got {self.bootstrap}: members that share epochs share the training set"
+            )
 
     def identity(self) -> dict[str, object]:
         """The fields that have an effect."""
-        return {k: v for k, v in vars(self).items() if k != "folds" or self.bootstrap == "kfold"}
+        unused = {"shared_epochs": 0} | ({} if self.bootstrap == "kfold" else {"folds": self.folds})
+        return {key: value for key, value in vars(self).items() if unused.get(key) != value}
 
 
 @dataclass(frozen=True)
@@ -70,13 +85,25 @@ class Streams:
     randomness: Randomness = field(default_factory=Randomness)
     attempts: Mapping[int, int] = field(default_factory=dict)
 
-    def generator(self, source: str, member: int, epoch: int = 0) -> np.random.Generator:
-        """Makes a generator at the start of the stream (seed, source, member, epoch)."""
-        return np.random.default_rng(self._sequence(source, member, epoch))
+    def generator(
+        self, source: str, member: int, epoch: int = 0, *, during: int | None = None
+    ) -> np.random.Generator:
+        """Makes a generator at the start of the stream (seed, source, member, epoch).
 
-    def torch_seed(self, source: str, member: int, epoch: int = 0) -> int:
+        Args:
+            source: see `SOURCES`.
+            member: global id.
+            epoch: of the stream; 0 where numbers are drawn once for all epochs.
+            during: epoch of the training, where that is another number; it decides whether the
+                numbers are those of all members.
+        """
+        return np.random.default_rng(self._sequence(source, member, epoch, during))
+
+    def torch_seed(
+        self, source: str, member: int, epoch: int = 0, *, during: int | None = None
+    ) -> int:
         """Makes a seed for `torch.manual_seed`, for code that only uses torch's generator."""
-        return int(self._sequence(source, member, epoch).generate_state(1, np.uint32)[0])
+        return int(self._sequence(source, member, epoch, during).generate_state(1, np.uint32)[0])
 
     def samples_per_epoch(self, num_samples: int) -> int:
         """How many samples every member visits in an epoch.
@@ -115,8 +142,12 @@ class Streams:
             return drawn.integers(num_samples, size=num_samples)
         return np.delete(drawn.permutation(num_samples), slice(member % folds, None, folds))
 
-    def _sequence(self, source: str, member: int, epoch: int) -> np.random.SeedSequence:
+    def _sequence(
+        self, source: str, member: int, epoch: int, during: int | None
+    ) -> np.random.SeedSequence:
         kind = getattr(self.randomness, source.partition(".")[0], "member")
+        if (epoch if during is None else during) < self.randomness.shared_epochs:
+            kind = "shared"
         shared, name = kind == "shared", int.from_bytes(source.encode())
         failed = self.attempts.get(member, 0) if kind == "member" else 0
         if kind == "kfold":

@@ -72,7 +72,8 @@ class Augmentation(NamedTuple):
         uniform = streams.generator("augmentation", member, epoch).random((len(visited), 3))
         shifts = self.shifts(uniform)
         if self.flip == "alternating":
-            coins = streams.generator("augmentation.flip", member).random(visited.max() + 1)
+            first = streams.generator("augmentation.flip", member, during=epoch)
+            coins = first.random(visited.max() + 1)
             shifts[:, 2] = (coins[visited] < 0.5) ^ (epoch % 2 == 1)
         return shifts
 

@@ -113,9 +113,18 @@ class ResidentDataModule(EnsembleDataModule):
         }
 
     def train_dataloader(self) -> MemberBatches:
-        """Batches for the members that the LightningModule currently holds."""
+        """Batches for the members that the LightningModule currently holds.
+
+        Raises:
+            ValueError: members have their own labels, but are to share epochs.
+        """
         split, module = self._resident("train"), self.trainer.lightning_module
         if self.label_noise and self.label_noise_of == "member":
+            if module.streams.randomness.shared_epochs:
+                raise ValueError(
+                    "model.randomness.shared_epochs needs --data.label_noise_of=data, got member: "
+                    "members that share epochs share the labels"
+                )
             target = np.empty((len(module.members), len(split.images)), dtype=np.int64)
             for row, member in zip(target, module.members, strict=True):
                 stream = module.streams.generator("label_noise", member)

@@ -18,6 +18,7 @@ from bvalign.ensemble.pack import initial_network
 from bvalign.ensemble.plans import make_pack
 from bvalign.ensemble.stepping import Stepping
 from bvalign.ensemble.views import Views, averaged
+from bvalign.ensemble.warm_start import WarmStart
 from bvalign.float32 import ieee_float32
 from bvalign.randomness import Randomness, Streams
 
@@ -50,6 +51,7 @@ class Ensemble(Stepping):
             Triton (GPU); a step of ResNet-8 or -20 then takes a sixth less under `sequential`
             (batch 128, one CPU thread).
         randomness: sources of randomness that differ between members.
+        warm_start: weights that all members begin with; random ones by default.
         seed: of all random streams; the CLI takes it from --seed_everything.
         optimizer: `sgd` with Nesterov momentum, or `adamw`.
         lr: peak learning rate.
@@ -86,6 +88,7 @@ class Ensemble(Stepping):
         graph: Literal["auto", "off"] = "auto",
         compile: bool = False,
         randomness: Randomness = Randomness(),  # noqa: B008 (frozen)
+        warm_start: WarmStart = WarmStart(),  # noqa: B008 (frozen)
         seed: int = 0,
         optimizer: OptimizerName = "sgd",
         lr: float = 0.1,
@@ -116,7 +119,7 @@ class Ensemble(Stepping):
         self.num_members, self.pack_size = members, pack_size
         self.plan = "sequential" if compile and plan == "auto" else plan
         self.graph, self.compiled = graph, compile
-        self.streams = Streams(seed, randomness)
+        self.streams, self.warm_start = Streams(seed, randomness), warm_start
         self.optimization = Optimization(
             optimizer, lr, momentum, weight_decay, schedule, bias_lr_factor, lookahead
         )
@@ -151,6 +154,7 @@ class Ensemble(Stepping):
             **self.optimization.identity(),
             "loss": self.loss,
             "label_smoothing": self.label_smoothing,
+            **({"warm_start": self.warm_start.identity()} if self.warm_start.weights else {}),
             **({"test_views": self.test_views} if self.test_views > 1 else {}),
         }
 
@@ -165,13 +169,14 @@ class Ensemble(Stepping):
             )
 
     def initial_network(self, member: int) -> torch.nn.Module:
-        """A member before training, with weights from its stream `init` and from the data."""
+        """A member before training: weights of its stream `init`, the data and a warm start."""
         seed, shape = self.streams.torch_seed("init", member), self.image_shape
         network = initial_network(seed, self.arch, self.num_classes, shape, self.arch_args)
         if self._trainer is not None and self.of_data is None:
             self.of_data = weights_of_data(network, self._trainer)
         if self.of_data:
             network.load_state_dict(self.of_data, strict=False)
+        self.warm_start.apply(network)
         return network
 
     def forward(

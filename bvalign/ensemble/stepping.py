@@ -98,7 +98,9 @@ class Stepping(LightningModule):
     def _loss(
         self, input: Num[Tensor, "members batch ..."], target: Int64[Tensor, "members batch"]
     ) -> Float[Tensor, ""]:
-        self.pack.seed = partial(self.streams.torch_seed, "dropout", epoch=self.passes)
+        self.pack.seed = partial(
+            self.streams.torch_seed, "dropout", epoch=self.passes, during=self.current_epoch
+        )
         self.passes += 1
         loss = self.losses(self(input), target)
         self.loss_sum += loss.detach()

@@ -14,11 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
+from budget import budget
 from finite import finite_members
 from intervals import bootstrap_weights, bootstrapped, exact, mean, resampled_line
 from measures import Extra, read_samples
-from mechanism import noise_distributions, slope_by_parts
-from runs import predictions_of
+from mechanism import noise_distributions, noise_growth
+from prediction import prediction
+from study_run import predictions_of
 
 from bvalign.analysis.collapse.noise_model import noise_model
 from bvalign.analysis.decompositions.soft_labels import decompose_soft_labels
@@ -153,7 +155,9 @@ EXTRAS: dict[str, Callable[[dict[str, Path], dict[str, dict]], Extra]] = {
     "finite_members": finite_members,
     "collapse_over_training": collapse_over_training,
     "noise_distributions": noise_distributions,
-    "slope_by_parts": slope_by_parts,
+    "noise_growth": noise_growth,
+    "budget": budget,
+    "prediction": prediction,
     "off_line": off_line,
     "human_labels": human_labels,
     "share_of_all_sources": share_of_all_sources,

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from intervals import around, exact
 from measures import Extra
-from runs import predictions_of
+from study_run import predictions_of
 from verdicts import Number
 
 from bvalign.analysis.collapse.noise_distributions import draw_noise
@@ -104,18 +104,23 @@ def _drifts(
     return drifts
 
 
-def correct_logits(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits (members, samples, classes) and labels of the correct samples, or of a random part.
-
-    Samples on which all members agree bit by bit have no noise and are left out.
-    """
+def read_logits(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (members, samples, classes) and labels of all samples, or of a random part."""
     predictions = predictions_of(path)
     each = len(predictions.members) * predictions.num_classes
     num = min(len(predictions.target), MAX_LOGITS // each)
     rows = np.random.default_rng(0).permutation(len(predictions.target))[:num]
     rows.sort()
     logits = torch.cat([block for block, _ in predictions.ranges()], dim=1)[:, rows]
-    target = torch.from_numpy(predictions.target[rows])
+    return logits, torch.from_numpy(predictions.target[rows])
+
+
+def correct_logits(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same of the correct samples.
+
+    Samples on which all members agree bit by bit have no noise and are left out.
+    """
+    logits, target = read_logits(path)
     values = decompose(moments(logits, target), target)
     keep = values.correct & (values.variance > 0)
     return logits[:, keep], target[keep]

@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from verdicts import BOTH, Number
 
+from bvalign.analysis.groups import left_out_variance
 from bvalign.analysis.intervals import Spread, estimate, samples_variance, stored
 from bvalign.analysis.slopes.lines import log_log_line
 
@@ -58,6 +60,29 @@ def around(value: float, variance: float, units: int, over: str) -> Number:
         return exact(value if math.isfinite(value) else None)
     ends = estimate(value, Spread(variance, units)).interval_samples
     return {"value": value, "interval": list(ends), "over": over}
+
+
+def crossed(value: float, without: Float[torch.Tensor, "sets parts"]) -> Number:
+    """A number with its interval from a jackknife over groups of members and of samples.
+
+    V_m and V_s are the jackknife variances in either direction. What both of them count, V_b, comes
+    from the interactions D = T_gj - T_g0 - T_0j + T_00 of G groups of members and J of samples:
+    V_b = (G-1) (J-1) / (G J) sum D². The interval is that of `bvalign.analysis.intervals`.
+
+    Args:
+        value: an estimate.
+        without: the same without each group of members (rows) and of samples (columns), the first
+            of each with all of them.
+    """
+    if not (math.isfinite(value) and bool(without.isfinite().all())):
+        return exact(value if math.isfinite(value) else None)
+    over_members, over_samples = without[1:, 0], without[0, 1:]
+    interaction = without[1:, 1:] - over_members.unsqueeze(1) - over_samples + without[0, 0]
+    g, j = interaction.shape
+    both = (g - 1) * (j - 1) / (g * j) * float(interaction.square().sum())
+    members, samples = (float(left_out_variance(v)) for v in (over_members, over_samples))
+    ends = estimate(value, Spread(samples, j, members, both, g)).interval
+    return {"value": value, "interval": list(ends), "over": BOTH}
 
 
 def mean(values: torch.Tensor, over: str) -> Number:

@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 from jaxtyping import Float
-from runs import KEPT, QUIET, StudyRun, fit
 from safetensors import SafetensorError, safe_open
+from study_run import KEPT, QUIET, StudyRun, fit
 from torch import Tensor
 
 from bvalign.atomic import atomic_path, write_atomic

@@ -11,7 +11,6 @@ ratio.<quantile>           of unbiased variance / bias_sq of these members over 
                            both are positive
 reliability                fraction of the variance of log bias_sq over correct samples that is not
                            error of the members
-slope.finite               slope.ols - slope.logit_slope: what the finite ensemble adds
 decades                    log10 of the 97.5% over the 2.5% quantile of bias_sq, correct samples
 wrong.fall                 log10 of the median variance / bias_sq of wrong over correct samples
 gap.<part>, gde.hard, gde.soft, ece, bound.<notion>, temperature.<when>.<part>
@@ -103,9 +102,6 @@ def _fits(summary: dict) -> Numbers:
         for estimator, keys in DESCRIPTIVE.items()
         for key in keys
     }
-    both = [found[f"slope.{estimator}"]["value"] for estimator in ("ols", "logit_slope")]
-    if None not in both:
-        found["slope.finite"] = exact(both[0] - both[1]) | ({"flags": flags} if flags else {})
     return found
 
 

@@ -5,8 +5,11 @@ numbers: name, ...       one panel per number, one row per run with its 95% inte
                          it is over samples or members alone; hollow: not to be quoted
 curves: pattern, ...     one panel per pattern, all curves of the extras that match it
 sizes: grid, ...         risk, squared bias, variance and error over the values of a grid of runs
+over: label, grids, numbers   one panel per number over the values of grids of runs, with 95%
+                         intervals; hollow: not to be quoted
 """
 
+from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -118,8 +121,8 @@ def sizes(
     grid: str, label: str, numbers: dict[str, Numbers], summaries: dict[str, dict]
 ) -> Figure | None:
     """Unbiased means of the runs <grid>-<value> over that value; None for fewer than two runs."""
-    runs = {name.rpartition("-")[2]: name for name in summaries if name.rpartition("-")[0] == grid}
-    at = sorted(runs, key=float)
+    runs = _runs_of(grid, summaries)
+    at = sorted(runs)
     if len(at) < 2:
         return None
     keys = {"risk": "risk", "bias_sq": "bias_sq_unbiased", "variance": "variance_unbiased"}
@@ -130,12 +133,47 @@ def sizes(
     accuracy = _intervals([numbers[runs[size]]["accuracy"] for size in at])
     values["error"] = Interval(1 - accuracy.value, 1 - accuracy.high, 1 - accuracy.low)
     num_samples = min(summaries[runs[size]]["num_samples"] for size in at)
-    places = [float(size) for size in at]
+    places = at
     if places[0] == 0:  # a depth of zero has no place on a logarithmic axis
         places = [place + 1 for place in places]
         label = f"{label} + 1"
     num_members = min(summaries[runs[size]]["num_members"] for size in at)
     return over_size(places, values, size_name=f"{label}; N = {num_samples:,}, M = {num_members}")
+
+
+def over(
+    label: str, grids: list[str], names: list[str], measured: dict[str, Numbers]
+) -> Figure | None:
+    """Numbers of the runs <grid>-<value> over that value; None where no grid has two runs."""
+    runs = {grid: _runs_of(grid, measured) for grid in grids}
+    runs = {grid: of_grid for grid, of_grid in runs.items() if len(of_grid) > 1}
+    if not runs:
+        return None
+    figure, panels = _grid(len(names), (5.0, 3.6), most=2)
+    for name, axes in zip(names, panels, strict=True):
+        for number, (grid, of_grid) in enumerate(runs.items()):
+            points = {at: _with_values(measured[run]).get(name) for at, run in of_grid.items()}
+            points = {at: points[at] for at in sorted(points) if points[at]}
+            colour, marker = COLOURS[number], MARKERS[number]
+            values = [point["value"] for point in points.values()]
+            axes.plot(list(points), values, color=colour, lw=1, alpha=0.6)
+            for at, point in points.items():
+                fill = "white" if point.get("flags") else colour
+                axes.plot(at, point["value"], marker, color=colour, mfc=fill, label=grid)
+                axes.plot([at, at], point["interval"] or [np.nan] * 2, color=colour, lw=1.8)
+        axes.set_xlabel(label)
+        axes.set_ylabel(name)
+        axes.grid(True, color="#E6E6E6", linewidth=0.6)
+    handles, labels = panels[0].get_legend_handles_labels()
+    of_label = dict(zip(labels, handles, strict=True))
+    panels[0].legend(of_label.values(), of_label.keys(), fontsize=8)
+    figure.suptitle("bars: 95% interval; hollow: do not quote", fontsize=9)
+    return figure
+
+
+def _runs_of(grid: str, names: Iterable[str]) -> dict[float, str]:
+    """Value -> name of the runs <grid>-<value>."""
+    return {float(n.rpartition("-")[2]): n for n in names if n.rpartition("-")[0] == grid}
 
 
 def _intervals(of_runs: list[Number]) -> Interval:

@@ -18,12 +18,13 @@ import sys
 import time
 from pathlib import Path
 
+import budget_plots
 import plots
 from extras import EXTRAS
 from matplotlib.figure import Figure
 from measures import Curves, measure
-from runs import StudyRun, kept
 from study import STUDIES, obtain_all, questions, read_study, runs_of
+from study_run import StudyRun, kept
 from summaries import read_summaries
 from tables import SCHEMA
 from verdicts import Numbers, sentences, verdict
@@ -132,6 +133,9 @@ def _figures(
     }
     for grid, label in wanted.get("sizes", {}).items():
         figures[f"size-{grid}"] = plots.sizes(grid, label, numbers, summaries)
+    if "over" in wanted:
+        over = wanted["over"]
+        figures["over"] = plots.over(over["label"], over["grids"], over["numbers"], numbers)
     known = {
         n for row in numbers.values() for n, found in row.items() if found["value"] is not None
     }
@@ -139,6 +143,10 @@ def _figures(
     if measured:
         figures["numbers"] = plots.numbers(measured, numbers, study.get("claims", []))
     figures["curves"] = plots.curves(wanted.get("curves", {}), curves)
+    if "budget" in wanted:
+        figures["budget"] = budget_plots.budgets(wanted["budget"], numbers)
+    if "predicted" in wanted:
+        figures["predicted"] = budget_plots.predictions(wanted["predicted"], numbers)
     return {name: figure for name, figure in figures.items() if figure is not None}
 
 

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import yaml
 from kept import restore, restore_samples
-from runs import KEPT, QUIET, ROOT, StudyRun, analyse, attempt, fit, text
+from study_run import KEPT, QUIET, ROOT, StudyRun, analyse, attempt, fit, text
 
 STUDIES = ROOT / "experiments" / "studies"
 

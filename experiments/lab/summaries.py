@@ -4,7 +4,7 @@ import contextlib
 import json
 from collections.abc import Sequence
 
-from runs import StudyRun, analyse
+from study_run import StudyRun, analyse
 
 from bvalign.show.report.summary_json import SCHEMA
 

@@ -144,6 +144,19 @@ def number_text(number: Number) -> str:
     return f"{text}, do not quote: {flags}" if flags else text
 
 
+def difference(a: Number, b: Number) -> Number:
+    """The first number minus the second, with independent errors and the flags of both."""
+    value, whole = a["value"] - b["value"], [n for n in (a, b) if n.get("interval")]
+    half = math.hypot(*((n["interval"][1] - n["interval"][0]) / 2 for n in whole))
+    overs = [n.get("over") or BOTH for n in whole]
+    return {
+        "value": value,
+        "interval": [value - half, value + half] if whole else None,
+        "over": next((over for over in overs if over != BOTH), BOTH),
+        "flags": list(dict.fromkeys(flag for n in (a, b) for flag in n.get("flags", ()))),
+    }
+
+
 def _evidence(
     claim: dict[str, object], number: str, runs: dict[str, Numbers]
 ) -> list[tuple[str, Number]]:
@@ -155,7 +168,7 @@ def _evidence(
     }
     if "compare" in claim:
         pairs = [(a, b) for a, b in claim["compare"] if a in known and b in known]
-        return [(f"{a} - {b}", _difference(known[a], known[b])) for a, b in pairs]
+        return [(f"{a} - {b}", difference(known[a], known[b])) for a, b in pairs]
     return [(name, known[name]) for name in _asked(claim, known)]
 
 
@@ -176,18 +189,6 @@ def _asked(claim: dict[str, object], runs: Iterable[str]) -> list[str]:
         return [name for name in runs if name in names]
     patterns = claim.get("runs", ["*"])
     return [name for name in runs if any(fnmatch(name, pattern) for pattern in patterns)]
-
-
-def _difference(a: Number, b: Number) -> Number:
-    value, whole = a["value"] - b["value"], [n for n in (a, b) if n.get("interval")]
-    half = math.hypot(*((n["interval"][1] - n["interval"][0]) / 2 for n in whole))
-    overs = [n.get("over") or BOTH for n in whole]
-    return {
-        "value": value,
-        "interval": [value - half, value + half] if whole else None,
-        "over": next((over for over in overs if over != BOTH), BOTH),
-        "flags": list(dict.fromkeys(flag for n in (a, b) for flag in n.get("flags", ()))),
-    }
 
 
 def _judged(name: str, number: Number, low: float, high: float) -> Evidence:

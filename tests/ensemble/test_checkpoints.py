@@ -9,9 +9,11 @@ from bvalign.commands.waves import train_members
 from bvalign.data import Digits
 from bvalign.ensemble.checkpoints import CheckpointMembers
 from bvalign.ensemble.module import Ensemble
+from bvalign.ensemble.warm_start import WarmStart
 from bvalign.predictions import RunDirectory
 from bvalign.predictions.run.claims import settle_plan
 from bvalign.provenance import device_name
+from bvalign.randomness import Randomness
 from bvalign.show.callbacks import NeuralCollapseMonitor
 from tests.slow import mostly_slow
 
@@ -201,6 +203,7 @@ def test_several_steps_at_once(tmp_path, whole, at):
     {"arch": "cnn", "width": 4},
     {"arch": "cnn", "width": 4, "plan": "packed"},
     {"arch": "tests.networks.dropping", "width": None},
+    {"arch": "tests.networks.dropping", "width": None, "randomness": Randomness(shared_epochs=1)},
     {"schedule": "triangular", "bias_lr_factor": 4.0},
     {**WHITENED, "plan": "packed", "bias_lr_factor": 4.0, "lr": 0.02, "lookahead": 2},
     {"lookahead": 2, "momentum": 0.5},
@@ -209,6 +212,17 @@ def test_every_kind_of_state_comes_back(tmp_path, arguments, at):
     whole, _ = train(tmp_path / "whole", **arguments)
     train(tmp_path / "run", at, kill, **arguments)
     run, steps = train(tmp_path / "run", **arguments)
+    same(whole, run)
+    assert steps < 2 * EPOCHS * STEPS
+
+
+def test_the_last_layer_of_a_frozen_start_comes_back(tmp_path):
+    train(tmp_path / "first", arch="cnn", width=4)
+    weights = tmp_path / "first" / "members" / "0000" / "weights.safetensors"
+    start = {"arch": "cnn", "width": 4, "warm_start": WarmStart(str(weights), frozen=True)}
+    whole, _ = train(tmp_path / "whole", **start)
+    train(tmp_path / "run", 3, kill, **start)
+    run, steps = train(tmp_path / "run", **start)
     same(whole, run)
     assert steps < 2 * EPOCHS * STEPS
 

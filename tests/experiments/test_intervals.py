@@ -75,3 +75,28 @@ def test_a_bootstrap_covers_samples_alone_and_hides_nothing_undefined():
     assert found["over"] == "samples"
     nan = torch.tensor([1.0, float("nan"), 2.0], dtype=torch.float64)
     assert intervals.bootstrapped(nan) == {"value": 1.0, "interval": None}
+
+
+def test_a_jackknife_in_two_directions_is_an_analysis_of_variance():
+    g, j = 5, 4
+    values = np.random.default_rng(0).standard_normal((g, j)) + np.arange(j) + 2 * np.eye(g, j)
+    everything = np.ones(g, dtype=bool), np.ones(j, dtype=bool)
+
+    def without(axis, out):
+        keep = everything[axis].copy()
+        keep[out - 1 : out] = False  # none for 0
+        return keep
+
+    means = [
+        [values[np.ix_(without(0, a), without(1, b))].mean() for b in range(j + 1)]
+        for a in range(g + 1)
+    ]
+    found = intervals.crossed(values.mean(), torch.tensor(means))
+    rows, columns = values.mean(axis=1), values.mean(axis=0)
+    residual = values - rows[:, None] - columns + values.mean()
+    both = (residual**2).sum() / ((g - 1) * (j - 1)) / (g * j)
+    spread = intervals.Spread(columns.var(ddof=1) / j, j, rows.var(ddof=1) / g, both, g)
+    expected = intervals.estimate(values.mean(), spread)
+    assert found["over"] == BOTH
+    assert found["interval"] == pytest.approx(expected.interval)
+    assert intervals.crossed(1.0, torch.full((3, 3), torch.nan)) == intervals.exact(1.0)

@@ -14,8 +14,8 @@ from tests import ROOT
 sys.path.insert(0, str(ROOT / "experiments" / "lab"))
 
 import kept
-import runs
 import study
+import study_run
 
 LISTED = """
 small:
@@ -84,9 +84,9 @@ def test_kept_members_are_not_trained_again(make, bvalign, tmp_path, capsys, mon
     assert json.loads((tmp_path / "out/summary.json").read_text())["num_members"] == 5
 
     # a study analyses them without data and without training
-    monkeypatch.setattr(runs, "KEPT", tmp_path / "kept")
+    monkeypatch.setattr(study_run, "KEPT", tmp_path / "kept")
     monkeypatch.setattr(study, "KEPT", tmp_path / "kept")
-    of_study = runs.StudyRun("any", "ensemble", "small", {}, tmp_path / "study")
+    of_study = study_run.StudyRun("any", "ensemble", "small", {}, tmp_path / "study")
     assert study.obtain(of_study) is None
     assert of_study.finished
     assert trained == [3, 4]
@@ -96,7 +96,7 @@ def test_kept_members_are_not_trained_again(make, bvalign, tmp_path, capsys, mon
     assert ours["means"] == theirs["means"]
     assert ours["data"] == theirs["data"]
     assert torch.equal(
-        next(runs.predictions_of(of_study.path).ranges())[0],
+        next(study_run.predictions_of(of_study.path).ranges())[0],
         next(found.predictions().ranges())[0],
     )
 
@@ -124,10 +124,10 @@ def test_others_are_analysed_where_they_lie(monkeypatch, tmp_path):
         tmp_path / "b.npz", logits=rng.normal(size=(4, 90, 3)), labels=rng.integers(3, size=90)
     )
     monkeypatch.setenv("ELSEWHERE", str(tmp_path))
-    run = runs.StudyRun("other", "predictions", "$ELSEWHERE/b.npz", {}, tmp_path / "study")
+    run = study_run.StudyRun("other", "predictions", "$ELSEWHERE/b.npz", {}, tmp_path / "study")
     assert study.obtain(run) is None
     assert json.loads((run.path / "summary.json").read_text())["num_members"] == 4
-    assert runs.predictions_of(run.path).num_samples == 90
+    assert study_run.predictions_of(run.path).num_samples == 90
     assert run.cost["cpu_seconds"] > 0
     missing = run._replace(source="$ELSEWHERE/c.npz")
     assert "c.npz" in study.obtain(missing)
@@ -135,5 +135,5 @@ def test_others_are_analysed_where_they_lie(monkeypatch, tmp_path):
 
 
 def test_all_ensembles_in_the_repository_take_60_megabytes_at_most():
-    files = [file for file in runs.KEPT.rglob("*") if file.is_file()]
+    files = [file for file in study_run.KEPT.rglob("*") if file.is_file()]
     assert sum(file.stat().st_size for file in files) < 60e6

@@ -68,6 +68,19 @@ def test_no_bar_leaves_out_members():
     assert np.ptp(bar(right)) == 0
 
 
+def test_numbers_of_grids_are_drawn_over_their_values():
+    flagged = {"flags": ["saturated"]}
+    runs = {"a-2": number(1.0, 0.1), "a-10": number(0.5, 0.1) | flagged, "b-1": number(3.0)}
+    measured = {name: {"offset": found, "slope": number(1.0)} for name, found in runs.items()}
+    slope, offset = plots.over("epochs", ["a", "b"], ["slope", "offset"], measured).axes
+    line, *marks = offset.get_lines()
+    assert np.array_equal(line.get_xydata(), [[2, 1.0], [10, 0.5]])
+    assert marks[1].get_ydata() == pytest.approx([0.9, 1.1])
+    assert [mark.get_markerfacecolor() == "white" for mark in marks[::2]] == [False, True]
+    assert [text.get_text() for text in slope.get_legend().get_texts()] == ["a"]
+    assert plots.over("epochs", ["b"], ["slope"], measured) is None
+
+
 def test_curves_have_a_panel_for_each_pattern_that_has_any():
     points = [{"x": 1, "y": 2.0, "error": None}, {"x": 2, "y": 1.0, "error": 0.1}]
     measured = {"r: nc1": points, "r: nc2": points, "s: nc1": points}

@@ -39,8 +39,8 @@ def everything():
 
 
 def test_every_question_of_the_paper_has_a_study():
-    names = "alignment architectures calibration collapse losses randomness sensitivity size text"
-    assert study.questions() == names.split()
+    names = "alignment architectures calibration collapse losses mechanism randomness"
+    assert study.questions() == [*names.split(), "sensitivity", "shared_start", "size", "text"]
     claims = {c["claim"] for q in study.questions() for c in study.read_study(q)["claims"]}
     assert claims == {*(f"C{number}" for number in range(1, 11)), "new"}
     with pytest.raises(ValueError, match="no question 'luck'; there are alignment, arch"):

@@ -1,0 +1,223 @@
+"""What makes slope and offset: a sum of parts, from the margins alone to these M members.
+
+With the stages of `odds_models.py`, `budget.slope.<part>` and `budget.offset.<part>` are what each
+part adds, and their sum is the OLS slope (the mean of log variance - log bias_sq) of these members:
+
+    base         margins and one Gaussian noise of the log odds, infinitely many members
+    growth       growth of the noise with the margin, without members' own scales
+    temperature  members' own scales of the log odds
+    shape        skewness and kurtosis of the noise
+    classes      shares of the wrong classes
+    own          noise of each sample beyond its margin; up to here the sum is `logit_slope`
+    finite       M members in place of infinitely many
+
+    rest            shape + classes + own: what the first three leave of the population's number
+    finite_model    `finite` of ensembles that are drawn from the first four stages
+    finite_left     finite - finite_model
+    noise.sd        root mean variance of the log odds over members, nats
+    noise.scale_sd  standard deviation over members of their scale of the log odds
+
+The population's number is that of summary.json and that of these members comes from samples.csv, so
+`own` also takes what `logit_slope` corrects beyond the formulas here; where it must not be quoted,
+`own`, `rest` and `finite` carry its flags. Intervals are those of a jackknife over ten groups of
+samples and the groups of members (`intervals.crossed`).
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from finite import correct_logits
+from intervals import crossed, exact, mean
+from jaxtyping import Bool, Float
+from measures import Extra, read_samples
+from odds_models import STAGES, Logs, drawn_lines, label_logs, line, margin_stages, split_noise
+from torch import Tensor
+from verdicts import Numbers
+
+from bvalign.analysis.decompositions.squared_loss import softmax
+from bvalign.analysis.groups import (
+    MemberGroups,
+    MemberSums,
+    leave_one_out,
+    member_groups,
+    member_sums,
+    of_samples,
+    residuals,
+    set_values,
+    unite,
+)
+from bvalign.analysis.slopes import SHAPE_MEMBERS, PooledNoise, has_logs, pool_noise
+from bvalign.analysis.slopes.drawn import OddsBlock
+from bvalign.analysis.slopes.logit_values import (
+    LogErrors,
+    OddsValues,
+    errors,
+    has_spread,
+    odds_values,
+)
+from bvalign.analysis.slopes.noise_families import noise_table
+from bvalign.analysis.slopes.quadrature import NoiseTable
+
+LEAST_SAMPLES = 300
+SAMPLE_GROUPS, DRAWS = 10, 10
+NUMBERS = ("slope", "offset")
+
+
+class Sets(NamedTuple):
+    """What all members, and all without each group of them, say of some samples."""
+
+    odds: Float[Tensor, "members samples"]
+    values: OddsValues
+    plug_in: Logs  # (sets, samples) each
+    has_plug_in: Bool[Tensor, "sets samples"]
+    members: list[Tensor]  # of each set
+
+
+def budget(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
+    """The budget of each run of five members and 300 correct samples or more."""
+    rows = {}
+    for name, path in runs.items():
+        logits, target = correct_logits(path)
+        population = summaries[name]["alignment"]["logit_slope"]
+        ends = [population[number]["value"] for number in NUMBERS]
+        if len(logits) < SHAPE_MEMBERS or len(target) < LEAST_SAMPLES or None in ends:
+            continue
+        sampled = read_samples(path)
+        bias_sq, variance, correct = (
+            torch.from_numpy(sampled[key]) for key in ("bias_sq", "variance", "correct")
+        )
+        keep = (correct == 1) & has_logs(bias_sq, variance)
+        measured = line((bias_sq[keep].log(), variance[keep].log()))
+        rows[name] = _numbers(logits, target, ends, measured)
+        for key in rows[name]:
+            if population["flags"] and key.rpartition(".")[2] in OF_POPULATION:
+                rows[name][key]["flags"] = list(population["flags"])
+    return Extra(rows, {})
+
+
+OF_POPULATION = ("own", "rest", "finite", "finite_left")
+"""Parts that hang on the population's number."""
+
+
+def _numbers(
+    logits: Tensor, target: Tensor, population: list[float], measured: tuple[float, float]
+) -> Numbers:
+    groups = member_groups(len(logits))
+    sets = read_sets(logits, target, groups)
+    noise = _pooled(sets, groups, torch.ones_like(sets.values.usable[0]))
+    found = crossed_stages(sets, groups, noise)
+    drawn = drawn_lines(sets.odds, noise.table, DRAWS)
+    numbers: Numbers = {}
+    for place, number in enumerate(NUMBERS):
+        stages = found[..., place]
+        values = stages[0, 0].clone()
+        values[STAGES.index("own")], values[STAGES.index("finite")] = (
+            population[place],
+            measured[place],
+        )
+        parts = {
+            stage: (float(after - before), stages[..., at] - (stages[..., at - 1] if at else 0))
+            for at, (stage, before, after) in enumerate(
+                zip(STAGES, [torch.tensor(0.0), *values[:-1]], values, strict=True)
+            )
+        }
+        rest = [parts[part] for part in ("shape", "classes", "own")]
+        parts["rest"] = (sum(value for value, _ in rest), sum(array for _, array in rest))
+        model = drawn[:, place] - values[STAGES.index("shape")]
+        value, array = parts["finite"]
+        parts["finite_left"] = (value - float(model.mean()), array)
+        numbers |= {f"budget.{number}.{key}": crossed(*part) for key, part in parts.items()}
+        numbers[f"budget.{number}.finite_model"] = mean(model, "simulated ensembles")
+    of_members = split_noise(sets.odds)
+    return numbers | {
+        "noise.sd": exact(float(of_members.variance.mean().sqrt())),
+        "noise.scale_sd": exact(float(of_members.scale.std())),
+    }
+
+
+def read_sets(logits: Tensor, target: Tensor, groups: MemberGroups) -> Sets:
+    """Reads samples that all members together get right; those without spread are left out.
+
+    Args:
+        logits: (members, samples, classes).
+        target: class ids.
+        groups: of the members.
+    """
+    given = residuals(softmax(logits), target)
+    given = of_samples(given, torch.nonzero(has_spread(given.odds)).flatten())
+    by_group = member_sums(given, groups)
+    whole = torch.ones(1, len(groups.members), dtype=torch.bool)
+    both = zip(unite(by_group, whole), leave_one_out(by_group), strict=True)
+    sets = set_values(MemberSums(*map(torch.cat, both)), given)
+    usable = sets.correct & has_logs(sets.bias_sq, sets.variance)
+    members = torch.arange(len(logits))
+    return Sets(
+        given.odds,
+        odds_values(sets, given.odds.mean(dim=0)),
+        (sets.bias_sq.log(), sets.variance.log()),
+        usable,
+        [members] + [members[~torch.isin(members, torch.tensor(g))] for g in groups.members],
+    )
+
+
+def crossed_stages(
+    sets: Sets, groups: MemberGroups, noise: PooledNoise
+) -> Float[Tensor, "sets parts stages 2"]:
+    """Slope and offset of each stage, without each group of members and of samples.
+
+    Args:
+        sets: all members, and all without each group.
+        groups: of the members.
+        noise: shape of the noise on all samples.
+    """
+    num_samples = sets.odds.shape[1]
+    part = torch.arange(num_samples) % SAMPLE_GROUPS
+    of_all = OddsValues(
+        *(type(v)(*(x[:1] for x in v)) for v in sets.values[:2]), *(v[:1] for v in sets.values[2:])
+    )
+    error = errors(of_all, noise.table, len(sets.odds))
+    result = torch.empty(len(sets.members), SAMPLE_GROUPS + 1, len(STAGES), 2).double()
+    for without in range(-1, SAMPLE_GROUPS):
+        rows = part != without
+        shapes = _tables(_pooled(sets, groups, rows) if without >= 0 else noise)
+        for place, table in enumerate(shapes):
+            result[place, without + 1] = _stages(sets, place, rows, table, error)
+    return result
+
+
+def _stages(
+    sets: Sets, place: int, rows: Bool[Tensor, " samples"], table: NoiseTable, error: LogErrors
+) -> Float[Tensor, "stages 2"]:
+    """Slope and offset of each stage for one set of members on some samples."""
+    values, members = sets.values, sets.members[place]
+    keep = rows & values.usable[place]
+    odds = sets.odds[:, keep][members]
+    margin = margin_stages(odds, table)
+    shares = (values.bias_share[place, keep], values.variance_share[place, keep])
+    classes = tuple(log + share - np.log(2) for log, share in zip(margin[-1], shares, strict=True))
+    alone = label_logs(odds.mean(dim=0), odds.var(dim=0), table)
+    own = tuple(log + share for log, share in zip(alone, shares, strict=True))
+    grown = len(sets.odds) / len(members)
+    moments = (grown * float(part[keep].mean()) for part in (error.bias_sq, error.covariance))
+    drawn = tuple(log[place, rows & sets.has_plug_in[place]] for log in sets.plug_in)
+    lines = [*map(line, [*margin, classes]), line(own, *moments), line(drawn)]
+    return torch.tensor(lines, dtype=torch.float64)
+
+
+def _pooled(sets: Sets, groups: MemberGroups, rows: Bool[Tensor, " samples"]) -> PooledNoise:
+    values, none = sets.values, torch.zeros(0, int(rows.sum()))
+    parts = (values.odds.mu, *values.sums, values.usable)
+    block = OddsBlock(*(part[:, rows] for part in parts), none, none)
+    return pool_noise(block, groups, int(rows.sum()))
+
+
+def _tables(noise: PooledNoise) -> list[NoiseTable]:
+    """Distribution of the noise of all members and of all without each group, shrunk alike."""
+    change = noise.change
+    basis = change.shape.basis(change.points)
+    whole = basis @ change.shape.coefficients
+    kept = np.divide(change.lines, whole, out=np.zeros_like(whole), where=whole != 0)
+    without = [basis @ (change.shape.coefficients + moved) * kept for moved in change.change]
+    return [noise.table, *(noise_table(change.points, lines) for lines in without)]
