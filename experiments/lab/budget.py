@@ -20,7 +20,8 @@ part adds, and their sum is the OLS slope (the mean of log variance - log bias_s
 The population's number is that of summary.json and that of these members comes from samples.csv, so
 `own` also takes what `logit_slope` corrects beyond the formulas here; where it must not be quoted,
 `own`, `rest` and `finite` carry its flags. Intervals are those of a jackknife over ten groups of
-samples and the groups of members (`intervals.crossed`).
+samples and the groups of members (`intervals.crossed`); those of the three reach further by as much
+as that of the population's number, for members that nobody has seen.
 """
 
 from pathlib import Path
@@ -34,7 +35,7 @@ from jaxtyping import Bool, Float
 from measures import Extra, read_samples
 from odds_models import STAGES, Logs, drawn_lines, label_logs, line, margin_stages, split_noise
 from torch import Tensor
-from verdicts import Numbers
+from verdicts import Number, Numbers
 
 from bvalign.analysis.decompositions.squared_loss import softmax
 from bvalign.analysis.groups import (
@@ -48,6 +49,7 @@ from bvalign.analysis.groups import (
     set_values,
     unite,
 )
+from bvalign.analysis.intervals import Estimate, estimate, stored
 from bvalign.analysis.slopes import SHAPE_MEMBERS, PooledNoise, has_logs, pool_noise
 from bvalign.analysis.slopes.drawn import OddsBlock
 from bvalign.analysis.slopes.logit_values import (
@@ -81,8 +83,8 @@ def budget(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
     for name, path in runs.items():
         logits, target = correct_logits(path)
         population = summaries[name]["alignment"]["logit_slope"]
-        ends = [population[number]["value"] for number in NUMBERS]
-        if len(logits) < SHAPE_MEMBERS or len(target) < LEAST_SAMPLES or None in ends:
+        known = None not in (population[number]["value"] for number in NUMBERS)
+        if len(logits) < SHAPE_MEMBERS or len(target) < LEAST_SAMPLES or not known:
             continue
         sampled = read_samples(path)
         bias_sq, variance, correct = (
@@ -90,7 +92,7 @@ def budget(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
         )
         keep = (correct == 1) & has_logs(bias_sq, variance)
         measured = line((bias_sq[keep].log(), variance[keep].log()))
-        rows[name] = _numbers(logits, target, ends, measured)
+        rows[name] = _numbers(logits, target, population, measured)
         for key in rows[name]:
             if population["flags"] and key.rpartition(".")[2] in OF_POPULATION:
                 rows[name][key]["flags"] = list(population["flags"])
@@ -102,7 +104,7 @@ OF_POPULATION = ("own", "rest", "finite", "finite_left")
 
 
 def _numbers(
-    logits: Tensor, target: Tensor, population: list[float], measured: tuple[float, float]
+    logits: Tensor, target: Tensor, population: dict[str, dict], measured: tuple[float, float]
 ) -> Numbers:
     groups = member_groups(len(logits))
     sets = read_sets(logits, target, groups)
@@ -111,30 +113,54 @@ def _numbers(
     drawn = drawn_lines(sets.odds, noise.table, DRAWS)
     numbers: Numbers = {}
     for place, number in enumerate(NUMBERS):
-        stages = found[..., place]
-        values = stages[0, 0].clone()
-        values[STAGES.index("own")], values[STAGES.index("finite")] = (
-            population[place],
-            measured[place],
-        )
-        parts = {
-            stage: (float(after - before), stages[..., at] - (stages[..., at - 1] if at else 0))
-            for at, (stage, before, after) in enumerate(
-                zip(STAGES, [torch.tensor(0.0), *values[:-1]], values, strict=True)
-            )
+        parts = _parts(found[..., place], population[number], measured[place])
+        finite, model = parts["finite"], drawn[:, place] - found[0, 0, STAGES.index("shape"), place]
+        left, below = float(model.mean()), finite["interval"]
+        parts["finite_left"] = finite | {
+            "value": finite["value"] - left,
+            "interval": below and [end - left for end in below],
         }
-        rest = [parts[part] for part in ("shape", "classes", "own")]
-        parts["rest"] = (sum(value for value, _ in rest), sum(array for _, array in rest))
-        model = drawn[:, place] - values[STAGES.index("shape")]
-        value, array = parts["finite"]
-        parts["finite_left"] = (value - float(model.mean()), array)
-        numbers |= {f"budget.{number}.{key}": crossed(*part) for key, part in parts.items()}
-        numbers[f"budget.{number}.finite_model"] = mean(model, "simulated ensembles")
+        parts["finite_model"] = mean(model, "simulated ensembles")
+        numbers |= {f"budget.{number}.{key}": part for key, part in parts.items()}
     of_members = split_noise(sets.odds)
     return numbers | {
         "noise.sd": exact(float(of_members.variance.mean().sqrt())),
         "noise.scale_sd": exact(float(of_members.scale.std())),
     }
+
+
+def _parts(
+    stages: Float[Tensor, "sets parts stages"], population: dict, measured: float
+) -> dict[str, Number]:
+    """The parts of one number, with the population's and the measured one at their stages."""
+    values = stages[0, 0].tolist()
+    values[-2:] = population["value"], measured
+    without = stages.diff(dim=-1, prepend=torch.zeros_like(stages[..., :1]))
+    added = np.diff(values, prepend=0.0)
+    parts = {stage: crossed(float(added[at]), without[..., at]) for at, stage in enumerate(STAGES)}
+    rest = [STAGES.index(stage) for stage in ("shape", "classes", "own")]
+    parts["rest"] = crossed(float(added[rest].sum()), without[..., rest].sum(dim=-1))
+    below, above = _unseen(stored(population))
+    for stage in ("own", "rest"):
+        parts[stage] = _stretched(parts[stage], below, above)
+    parts["finite"] = _stretched(parts["finite"], -above, -below)
+    return parts
+
+
+def _unseen(number: Estimate) -> tuple[float, float]:
+    """How far the interval reaches beyond its variances, for what no member has shown."""
+    if number.interval is None or number.variances is None:
+        return 0.0, 0.0
+    plain = estimate(number.value, number.variances).interval
+    low, high = (end - of_plain for end, of_plain in zip(number.interval, plain, strict=True))
+    return min(low, 0.0), max(high, 0.0)
+
+
+def _stretched(number: Number, below: float, above: float) -> Number:
+    if number["interval"] is None:
+        return number
+    low, high = number["interval"]
+    return number | {"interval": [low + below, high + above]}
 
 
 def read_sets(logits: Tensor, target: Tensor, groups: MemberGroups) -> Sets:

@@ -16,7 +16,6 @@ and so does `bvalign analyze`:
 import argparse
 import csv
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -179,7 +178,6 @@ def main() -> None:
     known, failed = ensembles(given.folder, given.runs), []
     if unknown := [name for name in given.names if name not in known]:
         parser.error(f"no ensemble {', '.join(unknown)}; there are {', '.join(known)}")
-    os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))
     for name in given.names or known:
         try:
             train(known[name], given.folder / name, given.workers)

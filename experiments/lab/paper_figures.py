@@ -4,7 +4,7 @@
     python experiments/lab/paper_figures.py --only slopes    # seconds
 
     alignment   variance over squared bias of four ensembles, from their committed logits
-    slopes      slope and offset of every ensemble: results of the study `alignment`
+    slopes      slope and offset of every ensemble: results of the studies in ENSEMBLES
     mechanism   what makes the slope: the budget of the study `mechanism`
     sharing     offset over the part of the training that members share (`shared_start`), and slopes
                 over the number of members (curves of `finite_members` in `sensitivity`)
@@ -13,14 +13,13 @@ A figure whose results are missing is not drawn, and one that is there is kept. 
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
-from measures import Curves
-from paper_panels import MECHANISM, Line, budgets, families, shared_and_finite
+from paper_panels import MECHANISM, budgets, families, shared_and_finite
+from paper_results import BERT, Line, finite_lines, numbers_with, shared_lines
 from verdicts import Number, Numbers, estimate_of, number_text
 
 from bvalign.commands.passes import analyze_predictions
@@ -44,11 +43,8 @@ FAMILIES = {
 }
 """Family of ensembles -> patterns of their names; the first that fits."""
 
-BERT = "others-mnli-bert"
-"""Run of `shared_start` whose offset is drawn beside those of members that share a start."""
-
-FINITE = ("digits-members", "fashion-members")
-"""Runs of `sensitivity` whose slopes are drawn over the number of members."""
+ENSEMBLES = ("mechanism", "alignment")
+"""Studies whose runs are in the figure `slopes`; where both have one, it is the last's."""
 
 
 def plots(folder: Path) -> dict[str, Callable[[], Plot]]:
@@ -60,14 +56,16 @@ def plots(folder: Path) -> dict[str, Callable[[], Plot]]:
     found: dict[str, Callable[[], Plot]] = {}
     if all((folder / "ensembles" / name / "labels.npy").exists() for name in SCATTERS):
         found["alignment"] = lambda: _alignment(folder)
-    ensembles = _numbers(folder, "alignment", "slope.logit_slope")
+    ensembles: dict[str, Numbers] = {}
+    for study in ENSEMBLES:
+        ensembles |= numbers_with(folder, study, "slope.logit_slope")
     if ensembles:
         found["slopes"] = lambda: _slopes(ensembles)
-    mechanism = _numbers(folder, "mechanism", f"budget.slope.{next(iter(MECHANISM))}")
+    mechanism = numbers_with(folder, "mechanism", f"budget.slope.{next(iter(MECHANISM))}")
     if mechanism:
         found["mechanism"] = lambda: _mechanism(mechanism)
-    shared, finite = _shared(folder), _finite(_results(folder, "sensitivity"))
-    bert = _numbers(folder, "shared_start", "offset.logit_slope").get(BERT)
+    shared, finite = shared_lines(folder), finite_lines(folder)
+    bert = numbers_with(folder, "shared_start", "offset.logit_slope").get(BERT)
     if shared and finite and bert:
         found["sharing"] = lambda: _sharing(shared, finite, bert["offset.logit_slope"])
     return found
@@ -92,7 +90,7 @@ def _slopes(ensembles: dict[str, Numbers]) -> Plot:
     by_family = {family: {} for family in reversed(FAMILIES)}
     for name, numbers in ensembles.items():
         family = next(f for f, p in FAMILIES.items() if any(fnmatch(name, one) for one in p))
-        by_family[family][name] = RunSlopes(
+        by_family[family][name.removeprefix("others-")] = RunSlopes(
             estimate_of(numbers["slope.logit_slope"]),
             estimate_of(numbers.get("offset.logit_slope", {"value": None})),
             estimate_of(numbers.get("slope.ols", {"value": None})),
@@ -103,10 +101,10 @@ def _slopes(ensembles: dict[str, Numbers]) -> Plot:
     quoted = [number for number in quoted if not number.get("flags") and number.get("interval")]
     one = sum(number["interval"][0] <= 1 <= number["interval"][1] for number in quoted)
     caption = (
-        f"Slope and offset of {len(ensembles)} ensembles with 95% intervals over samples and "
-        f"members, of infinitely many members (black) and, of the slope, of these members (green, "
-        f"over samples alone). Hollow: not to be quoted. {one} of the {len(quoted)} slopes to be "
-        "quoted have an interval that holds one."
+        f"Slope and offset of {len(ensembles)} ensembles with 95% intervals, of infinitely many "
+        "members (black), and the slope of these members (green); dashed: over samples alone, "
+        f"hollow: not to be quoted. {one} of the {len(quoted)} slopes to be quoted have an "
+        "interval that holds one."
     )
     keys = ("slope.logit_slope", "offset.logit_slope", "slope.ols")
     return Plot(lambda: families(by_family), caption, caption, _columns(ensembles, keys))
@@ -115,7 +113,10 @@ def _slopes(ensembles: dict[str, Numbers]) -> Plot:
 def _mechanism(ensembles: dict[str, Numbers]) -> Plot:
     keys = [f"budget.slope.{part}" for part in MECHANISM] + ["slope.ols"]
     rows = {name: [numbers.get(key) for key in keys] for name, numbers in ensembles.items()}
-    rows = {name: [_estimate(number) for number in row] for name, row in rows.items()}
+    rows = {
+        name.removeprefix("others-"): [_estimate(number) for number in row]
+        for name, row in rows.items()
+    }
     ends = [_ends(ensembles, key, part) for key, part in zip(keys, MECHANISM, strict=False)]
     caption = (
         f"What makes the slope of {len(ensembles)} ensembles. From left to right: the slope that "
@@ -159,48 +160,6 @@ def _sharing(shared: dict[str, Line], finite: dict[str, dict[str, Line]], bert: 
     names = ("panel", "curve", "x", "value", "low", "high")
     numbers = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
     return Plot(lambda: shared_and_finite(shared, finite, bert), caption, caption, numbers)
-
-
-def _results(folder: Path, study: str) -> dict[str, object]:
-    """The results of a study; without runs, numbers and curves where there are none."""
-    file = folder / "studies" / study / "results-small.json"
-    empty = {"runs": {}, "numbers": {}, "curves": {}}
-    return json.loads(file.read_text()) if file.exists() else empty
-
-
-def _numbers(folder: Path, study: str, needed: str) -> dict[str, Numbers]:
-    rows = _results(folder, study)["numbers"]
-    return {name: row for name, row in rows.items() if row.get(needed, {}).get("value") is not None}
-
-
-def _shared(folder: Path) -> dict[str, Line]:
-    """Offsets of the runs <line>-<shared epochs> over their shared fraction of the epochs."""
-    runs = _results(folder, "shared_start")["runs"]
-    lines: dict[str, Line] = {}
-    for name, numbers in _numbers(folder, "shared_start", "offset.logit_slope").items():
-        line, _, epochs = name.rpartition("-")
-        if epochs.isdigit():
-            place = int(epochs) / runs[name]["identity"]["trainer.max_epochs"]
-            lines.setdefault(line, []).append((place, numbers["offset.logit_slope"]))
-    return {name: sorted(points, key=lambda point: point[0]) for name, points in lines.items()}
-
-
-def _finite(results: dict[str, Curves]) -> dict[str, dict[str, Line]]:
-    """Slopes over the number of members, of the runs that have those of the population."""
-    lines = {}
-    for run in FINITE:
-        points = {e: results["curves"].get(f"{run}: {e} slope") for e in ("logit_slope", "ols")}
-        if points["logit_slope"]:
-            lines[run] = {
-                estimator: [(p["x"], _around(p["y"], p["error"])) for p in curve]
-                for estimator, curve in points.items()
-            }
-    return lines
-
-
-def _around(value: float, deviation: float | None) -> Number:
-    half = deviation or 0.0
-    return {"value": value, "interval": [value - half, value + half] if half else None}
 
 
 def _estimate(number: Number | None) -> tuple[object, bool]:

@@ -6,6 +6,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from paper_results import Line
 from plots import COLOURS, MARKERS
 from verdicts import Number
 
@@ -23,9 +24,6 @@ from bvalign.show.figures.style import (
     LINES,
     OTHER_LINE,
 )
-
-Line = list[tuple[float, Number]]
-"""Points of a curve: a place and a number with its interval."""
 
 MECHANISM = {
     "base": "margins,\none noise",

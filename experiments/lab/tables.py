@@ -97,10 +97,23 @@ def verdict_text(judged: dict[str, object]) -> str:
 
 
 def runs_table(rows: Mapping[str, Sequence[Number]], headings: Sequence[str]) -> str:
-    """A row of numbers for each run."""
-    head = ["", *headings]
-    lines = [[run, *map(cell, numbers)] for run, numbers in rows.items()]
+    """A row of numbers for each run; those not to be quoted are in italics, the reasons last."""
+    flags = {
+        run: dict.fromkeys(flag for number in numbers for flag in number.get("flags") or ())
+        for run, numbers in rows.items()
+    }
+    reasons = {run: [", ".join(named)] for run, named in flags.items() if any(flags.values())}
+    head = ["", *headings, *(["do not quote"] if reasons else [])]
+    lines = [
+        [run, *map(_unflagged, numbers), *reasons.get(run, [])] for run, numbers in rows.items()
+    ]
     return "\n".join([_line(head), _line(["---"] * len(head)), *map(_line, lines)])
+
+
+def _unflagged(number: Number) -> str:
+    """A cell whose flags stand elsewhere in the row."""
+    text = cell(number | {"flags": []}).replace(" over samples alone", " (samples)")
+    return f"*{text}*" if number.get("flags") else text
 
 
 def cell(number: Number) -> str:

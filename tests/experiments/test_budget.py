@@ -47,7 +47,7 @@ def finite_line(logits):
     return np.polyfit(x, y, 1)[0], (y - x).mean()
 
 
-def of(monkeypatch, tmp_path, logits, target, population, flags=()):
+def of(monkeypatch, tmp_path, logits, target, population, flags=(), more=None):
     monkeypatch.setattr(budget, "correct_logits", lambda path: (logits, target))
     monkeypatch.setattr(budget, "SAMPLE_GROUPS", 4)
     a = 1 / (1 + np.exp(-logits[..., 1].numpy()))
@@ -58,7 +58,8 @@ def of(monkeypatch, tmp_path, logits, target, population, flags=()):
     }
     monkeypatch.setattr(budget, "read_samples", lambda path: columns)
     ends = {
-        name: {"value": value} for name, value in zip(("slope", "offset"), population, strict=True)
+        name: {"value": value} | (more or {})
+        for name, value in zip(("slope", "offset"), population, strict=True)
     }
     summary = {"alignment": {"logit_slope": ends | {"flags": list(flags)}}}
     return budget.budget({"r": tmp_path}, {"r": summary}).rows
@@ -107,6 +108,19 @@ def test_what_hangs_on_a_number_not_to_be_quoted_says_so(monkeypatch, tmp_path):
     flagged = {key for key, number in row.items() if number.get("flags")}
     parts = ("own", "rest", "finite", "finite_left")
     assert flagged == {f"budget.{n}.{part}" for n in ("slope", "offset") for part in parts}
+
+
+def test_what_no_member_has_shown_stretches_the_parts_beside_the_population(monkeypatch, tmp_path):
+    logits, target = simulated(0.5, 0.0, 0.0)
+    variances = {"samples": 1e-4, "units": 10**6, "members": 0.0, "both": 0.0, "groups": 12}
+    half = 1.959964 * 0.01
+    more = {"interval": [1 - half - 0.3, 1 + half + 0.1], "variances": variances}
+    whole = of(monkeypatch, tmp_path, logits, target, (1.0, 1.0))["r"]
+    wide = of(monkeypatch, tmp_path, logits, target, (1.0, 1.0), more=more)["r"]
+    added = {"own": (-0.3, 0.1), "rest": (-0.3, 0.1), "finite": (-0.1, 0.3), "base": (0, 0)}
+    for part, by in added.items():
+        before, after = (rows[f"budget.slope.{part}"]["interval"] for rows in (whole, wide))
+        assert [b - a for a, b in zip(before, after, strict=True)] == pytest.approx(by, abs=1e-4)
 
 
 @pytest.mark.parametrize(("members", "samples"), [(4, SAMPLES), (MEMBERS, 200)])

@@ -107,6 +107,11 @@ def root(tmp_path):
             "table runs alignment/a-*; num_members: M; slope | value: slope",
             "|  | M | slope |\n| --- | --- | --- |\n| a-1 | 8 | 1 |\n| a-2 | 1,064 | 1.2 |",
         ),
+        (
+            "table runs flagged/a-*; slope: slope",
+            "|  | slope | do not quote |\n| --- | --- | --- |\n| a-1 | 1.000 [0.950, 1.050] |  |\n"
+            "| a-2 | *1.200 [1.150, 1.250]* | rare |",
+        ),
     ],
 )
 def test_a_placeholder_says_what_is_filled_in(root, inside, text):

@@ -94,7 +94,7 @@ def test_a_question_is_answered_and_resumed(capsys, without_figures):
     assert losses == ["cross_entropy", "squared_error"]
     assert results["hardware"]["cores"] >= 1
     assert results["versions"]["torch"]
-    assert len(results["sentences"]) == 2
+    assert len(results["sentences"]) == 4
     assert (out / "numbers-smoke.png").stat().st_size > 5000
     assert "2 runs, 2 to make" in capsys.readouterr().out
 
@@ -294,9 +294,12 @@ def test_samples_that_fall_off_the_line_are_measured(tmp_path):
     columns |= {"correct": values.correct.int().numpy()}
     columns |= {f"kl_{name}": columns[name] for name in ("bias", "variance") if name in columns}
     columns["kl_bias"] = columns["bias_sq"]
+    columns["log_bias_sq_error"] = np.full(200, 0.1)
     fake_run(tmp_path / "r", columns)
     numbers = measures._from_samples(measures.read_samples(tmp_path / "r"))
     assert numbers["r_squared.lost"]["value"] == pytest.approx(0, abs=1e-12)
+    spread = np.log(columns["bias_sq"][columns["correct"] == 1]).var()
+    assert numbers["reliability"]["value"] == pytest.approx(1 - 0.01 / spread, rel=1e-9)
     right = columns["correct"] == 1
     ratio = np.log10(columns["variance"] / columns["bias_sq"])
     expected = np.median(ratio[~right]) - np.median(ratio[right])
