@@ -42,6 +42,7 @@ def make(monkeypatch, tmp_path, without_figures):
     return run
 
 
+@pytest.mark.slow
 def test_kept_members_are_not_trained_again(make, bvalign, tmp_path, capsys, monkeypatch):
     run, folder = make(3), tmp_path / "kept" / "small"
     assert "small: kept members 0, 1, 2\n" in capsys.readouterr().out
