@@ -41,6 +41,9 @@ def noise_growth(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
     rows, curves = {}, {}
     for name, path in runs.items():
         logits, target = correct_logits(path)
+        if not logits.isfinite().all():
+            print(f"  {name}: no growth of the noise, as some probabilities are exactly zero")
+            continue
         if len(logits) < 3 or len(target) < 30 * NUM_BINS:
             continue
         bins = fit_logit_noise(logits, target).s_prime.argsort().chunk(NUM_BINS)
