@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 
 import bibtex
-import tables
+import claim_tables
 import yaml
 from placeholders import NOT_YET, Results, filled, values_of
 
@@ -98,25 +98,25 @@ def _claim(argument: str, results: Results) -> dict[str, object]:
 
 def _measured(argument: str, results: Results) -> str:
     evidence = _claim(argument, results)["evidence"]
-    return tables.extremes_text(evidence) if evidence else NOT_YET
+    return claim_tables.extremes_text(evidence) if evidence else NOT_YET
 
 
 def _table(argument: str, results: Results) -> str:
     kind, _, rest = argument.partition(" ")
     if kind == "answers":
-        return tables.answers_table(results.root / "experiments")
+        return claim_tables.answers_table(results.root / "experiments")
     if kind == "claims":
-        return filled(tables.claims_table(results.root / "experiments"), results, COMMANDS)
+        return filled(claim_tables.claims_table(results.root / "experiments"), results, COMMANDS)
     if kind != "runs":
         raise ValueError("there are the tables answers, claims and runs")
     runs, *columns = (part.strip() for part in rest.split(";"))
     pairs = [column.partition(":") for column in columns]
-    rows: dict[str, list[tables.Number]] = {}
+    rows: dict[str, list[claim_tables.Number]] = {}
     for place, (number, _, _) in enumerate(pairs):
         for found in values_of(f"{runs}/{number.strip()}", results):
             row = rows.setdefault(found["name"], [{"value": None}] * len(pairs))
             row[place] = found
-    return tables.runs_table(rows, [heading.strip() for _, _, heading in pairs])
+    return claim_tables.runs_table(rows, [heading.strip() for _, _, heading in pairs])
 
 
 def _figure(argument: str, results: Results) -> str:
@@ -131,9 +131,9 @@ def _figure(argument: str, results: Results) -> str:
 
 
 COMMANDS = {
-    "verdict": lambda argument, results: tables.verdict_text(_claim(argument, results)),
+    "verdict": lambda argument, results: claim_tables.verdict_text(_claim(argument, results)),
     "measured": _measured,
-    "cost": lambda argument, results: tables.cost_text(results.study(argument)),
+    "cost": lambda argument, results: claim_tables.cost_text(results.study(argument)),
     "question": lambda argument, results: results.study(argument)["question"],
     "table": _table,
     "figure": _figure,

@@ -23,7 +23,7 @@ from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
-import tables
+import claim_tables
 from verdicts import Number, extremes_text
 
 PLACEHOLDER = re.compile(r"\{\{(.+?)\}\}", re.DOTALL)
@@ -56,7 +56,7 @@ class Results:
 
     def lacks(self, name: str) -> NotMeasuredError | None:
         """Notes a study whose results are of an earlier schema; None if they are of today."""
-        if self.study(name)["schema"] == tables.SCHEMA:
+        if self.study(name)["schema"] == claim_tables.SCHEMA:
             return None
         self.not_yet.add(name)
         return NotMeasuredError(name)
@@ -209,11 +209,11 @@ def _shown(values: list[Number]) -> str:
     if any(isinstance(number["value"], str) for number in values):
         return ", ".join(dict.fromkeys(str(number["value"]) for number in values))
     if len(values) == 1:
-        return tables.cell(values[0])
+        return claim_tables.cell(values[0])
     kept = [number for number in _quotable(values) if number["value"] is not None]
     if "interval" not in values[0]:
         ends = sorted({min(n["value"] for n in kept), max(n["value"] for n in kept)})
-        return " to ".join(tables.cell(kept[0] | {"value": value}) for value in ends)
+        return " to ".join(claim_tables.cell(kept[0] | {"value": value}) for value in ends)
     flagged = sum(bool(number.get("flags")) for number in values)
     text = extremes_text(kept)
     return f"{text}, {flagged} of {len(values)} not to be quoted" if flagged else text

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import budget_plots
 import plots
+from claim_tables import SCHEMA
 from extras import EXTRAS
 from matplotlib.figure import Figure
 from measures import Curves, measure
 from study import STUDIES, obtain_all, questions, read_study, runs_of
 from study_run import StudyRun, kept
 from summaries import read_summaries
-from tables import SCHEMA
 from verdicts import Numbers, sentences, verdict
 
 from bvalign.analysis.slopes import FLAGS

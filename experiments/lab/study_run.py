@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from bvalign.cli import CAN_RESUME
 from bvalign.moved import earliest
 from bvalign.predictions import Predictions, open_predictions
 
@@ -130,7 +131,7 @@ def attempt(run: StudyRun, work: Callable[[], object]) -> str | None:
                 work()
             failed = None
         except SystemExit as stopped:
-            if "interrupted" in str(stopped.code):
+            if stopped.code == CAN_RESUME or "interrupted" in str(stopped.code):
                 raise KeyboardInterrupt from stopped
             failed = str(stopped.code)
         except Exception as error:  # one broken run must not stop the others; the results name it

@@ -12,8 +12,8 @@ EXPERIMENTS = ROOT / "experiments"
 sys.path.insert(0, str(EXPERIMENTS / "lab"))
 
 import bibtex  # noqa: E402
+import claim_tables  # noqa: E402
 import findings  # noqa: E402
-import tables  # noqa: E402
 import verdicts  # noqa: E402
 from placeholders import Results, filled  # noqa: E402
 
@@ -202,7 +202,7 @@ def test_answers_name_what_a_number_leaves_out_and_why_some_have_none(root):
         "beside": {"number": "offset", "evidence": [shown | {"over": None, "flags": []}]},
     }
     file.write_text(json.dumps(results))
-    table = tables.answers_table(root / "experiments")
+    table = claim_tables.answers_table(root / "experiments")
     assert (
         "| slope: 1.0 [0.0, 2.0] over samples alone, do not quote: saturated (a); "
         "offset: 1.0 [0.0, 2.0] (a) |"

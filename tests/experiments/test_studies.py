@@ -16,11 +16,11 @@ from tests.ensembles import random_ensemble
 EXPERIMENTS = ROOT / "experiments"
 sys.path.insert(0, str(EXPERIMENTS / "lab"))
 
+import claim_tables  # noqa: E402
 import extras  # noqa: E402
 import measures  # noqa: E402
 import run  # noqa: E402
 import study  # noqa: E402
-import tables  # noqa: E402
 
 
 @pytest.mark.parametrize("question", study.questions())
@@ -129,12 +129,13 @@ def _correct(samples):
     return [torch.from_numpy(samples[name][right]) for name in ("bias_sq", "variance")]
 
 
-def test_what_is_interrupted_stops_all_and_its_time_counts(monkeypatch):
+@pytest.mark.parametrize("code", ["\nbvalign: interrupted. 0 of 6 members are finished", 75])
+def test_what_is_interrupted_stops_all_and_its_time_counts(monkeypatch, code):
     content = study.read_study("losses")
     first, second = study.runs_of(content, "smoke", Path("runs"))
 
     def interrupted():
-        raise SystemExit("\nbvalign: interrupted. 0 of 6 members are finished")
+        raise SystemExit(code)
 
     monkeypatch.setattr("bvalign.cli.main", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -154,7 +155,7 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(tmp_path, monkeypatch, c
     assert "no data in" in results["runs"]["trec-transformer"]["missing"]
     assert {found["verdict"] for found in results["verdicts"]} == {"open"}
     assert "failed: bvalign: error: trec: no data" in capsys.readouterr().out
-    assert "- text (smoke): without trec-transformer: " in "\n".join(tables._missing(results))
+    assert "- text (smoke): without trec-transformer: " in "\n".join(claim_tables._missing(results))
 
 
 def _no_network(self):
