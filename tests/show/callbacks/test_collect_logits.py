@@ -155,7 +155,9 @@ def test_a_member_that_is_kept_is_refused_before_it_is_trained():
     with pytest.raises(
         ValueError, match=r"members/4\.safetensors is there already; .* or member=:"
     ):
-        quick_trainer(collect).fit(module, DataLoader(DATA, 3), DataLoader(DATA, 8))
+        quick_trainer(collect).fit(
+            module, DataLoader(DATA, batch_size=3), DataLoader(DATA, batch_size=8)
+        )
     with pytest.raises(ValueError, match="there already"):
         evaluated(CollectLogits("members", scores, member=4), seed=5)
     evaluated(CollectLogits("members", scores, member=5), seed=6)
@@ -165,14 +167,14 @@ def test_a_member_that_is_kept_is_refused_before_it_is_trained():
 def test_without_a_seed_it_asks_for_one(monkeypatch):
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
     with pytest.raises(ValueError, match="call seed_everything"):
-        quick_trainer(CollectLogits("members", scores)).test(Net(), DataLoader(DATA, 8))
+        quick_trainer(CollectLogits("members", scores)).test(Net(), DataLoader(DATA, batch_size=8))
 
 
 def test_only_the_chosen_stage_is_kept():
     collect = CollectLogits("members", scores, stage="validate")
     seed_everything(0, verbose=False)
-    module, loader = Net(), DataLoader(DATA, 8)
-    quick_trainer(collect).fit(module, DataLoader(DATA, 3), loader)  # also validates
+    module, loader = Net(), DataLoader(DATA, batch_size=8)
+    quick_trainer(collect).fit(module, DataLoader(DATA, batch_size=3), loader)  # also validates
     quick_trainer(collect).test(module, loader, verbose=False)
     assert not Path("members").exists()
     quick_trainer(collect).validate(module, loader, verbose=False)
@@ -185,12 +187,12 @@ def test_predictions_need_no_labels():
     for seed in range(2):
         seed_everything(seed, verbose=False)
         collect = CollectLogits("members", stage="predict")
-        quick_trainer(collect).predict(Net(), DataLoader(DATA, 8))
+        quick_trainer(collect).predict(Net(), DataLoader(DATA, batch_size=8))
     assert set(kept()) == {"logits", "index"}
     assert collect.metric is None
     assert bvalign.analyze("members")["variance"].shape == (21,)
     collect = CollectLogits("labelled", scores, stage="predict")
-    quick_trainer(collect).predict(Net(), DataLoader(DATA, 8))
+    quick_trainer(collect).predict(Net(), DataLoader(DATA, batch_size=8))
     assert collect.metric.compute().count.tolist() == [1] * 21
 
 
@@ -216,23 +218,31 @@ def test_ids_that_come_twice_are_refused():
 
 def test_a_loader_that_shuffles_is_refused():
     for loader, name in (
-        (DataLoader(DATA, 8, shuffle=True), "RandomSampler"),
+        (DataLoader(DATA, batch_size=8, shuffle=True), "RandomSampler"),
         (DataLoader(DATA, batch_sampler=[[3, 1], [2, 0]]), "list"),
     ):
         with pytest.raises(ValueError, match=f"a loader with a {name} orders .* shuffle=False"):
             sample_ids(loader, 1)
     with pytest.warns(match="sampler has shuffling enabled"):  # noqa: SIM117
         with pytest.raises(ValueError, match="a RandomSampler orders"):
-            evaluated(CollectLogits("members", scores), loader=DataLoader(DATA, 8, shuffle=True))
+            evaluated(
+                CollectLogits("members", scores),
+                loader=DataLoader(DATA, batch_size=8, shuffle=True),
+            )
 
 
 def test_the_rows_of_a_loader_are_known_where_its_sampler_has_an_order():
-    assert list(sample_ids(DataLoader(DATA, 8), 1)) == list(range(21))
+    assert list(sample_ids(DataLoader(DATA, batch_size=8), 1)) == list(range(21))
     assert list(sample_ids(DataLoader(DATA, batch_size=None), 1)) == list(range(21))
     assert list(sample_ids(DataLoader(Subset(DATA, [4, 2]), 8), 1)) == [0, 1]
-    assert list(sample_ids(DataLoader(DATA, 8, sampler=range(1, 21, 2)), 2)) == [*range(1, 21, 2)]
+    assert list(sample_ids(DataLoader(DATA, batch_size=8, sampler=range(1, 21, 2)), 2)) == [
+        *range(1, 21, 2)
+    ]
     sampler = DistributedSampler(DATA, num_replicas=2, rank=1, shuffle=False)
-    assert list(sample_ids(DataLoader(DATA, 8, sampler=sampler), 2)) == [*range(1, 21, 2), 0]
+    assert list(sample_ids(DataLoader(DATA, batch_size=8, sampler=sampler), 2)) == [
+        *range(1, 21, 2),
+        0,
+    ]
     assert next(iter(sample_ids([DATA.tensors], 1))) == 0
     with pytest.raises(ValueError, match="rows of list are not known on 2 ranks"):
         sample_ids([DATA.tensors], 2)
@@ -271,7 +281,7 @@ def test_a_second_loader_is_refused():
     module.test_step = lambda batch, batch_idx, dataloader_idx: None
     with pytest.raises(ValueError, match="keeps one test set, got a second loader"):
         quick_trainer(CollectLogits("members", scores, member=0)).test(
-            module, [DataLoader(DATA, 8)] * 2
+            module, [DataLoader(DATA, batch_size=8)] * 2
         )
 
 
@@ -286,7 +296,7 @@ def test_members_of_other_samples_are_refused_by_name():
 
 def test_the_scatter_of_other_modules_points_here():
     with pytest.raises(ValueError, match=r"got NoneType; for a module of your own use .*Collect"):
-        quick_trainer(AlignmentScatter()).test(Net(), DataLoader(DATA, 8))
+        quick_trainer(AlignmentScatter()).test(Net(), DataLoader(DATA, batch_size=8))
     module = Net()
     module.test_step = lambda batch, batch_idx: {"logits": batch[0]}
     with pytest.raises(ValueError, match=r"got \['logits'\]; for a module of your own use .*Coll"):
@@ -300,8 +310,8 @@ collect = CollectLogits("members", scores)
 for seed in range(2):
     seed_everything(seed)
     trainer = quick_trainer(collect, devices=2, strategy="ddp")
-    trainer.fit(module := Net(), DataLoader(DATA, 4, shuffle=True))
-    trainer.test(module, DataLoader(DATA, 4))
+    trainer.fit(module := Net(), DataLoader(DATA, batch_size=4, shuffle=True))
+    trainer.test(module, DataLoader(DATA, batch_size=4))
 Path(f"rank{{trainer.global_rank}}").write_text(str(collect.metric.compute().count.tolist()))
 """
 
