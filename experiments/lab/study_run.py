@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from bvalign.cli import CAN_RESUME
+from bvalign import cli
 from bvalign.moved import earliest
 from bvalign.predictions import Predictions, open_predictions
 
@@ -92,12 +92,11 @@ def fit(run: StudyRun) -> str | None:
         The reason why it failed, if it did.
     """
     import bvalign.__main__
-    from bvalign.cli import main
 
     arguments = sys.argv
     sys.argv = [bvalign.__main__.__file__, *run.arguments]  # further ranks are started with it
     try:
-        return attempt(run, main)
+        return attempt(run, cli.main)
     finally:
         sys.argv = arguments
 
@@ -131,7 +130,7 @@ def attempt(run: StudyRun, work: Callable[[], object]) -> str | None:
                 work()
             failed = None
         except SystemExit as stopped:
-            if stopped.code == CAN_RESUME or "interrupted" in str(stopped.code):
+            if stopped.code == cli.CAN_RESUME or "interrupted" in str(stopped.code):
                 raise KeyboardInterrupt from stopped
             failed = str(stopped.code)
         except Exception as error:  # one broken run must not stop the others; the results name it
