@@ -25,41 +25,23 @@ as that of the population's number, for members that nobody has seen.
 """
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
+from budget_sets import Sets, pooled, read_sets, tables
 from finite import correct_logits
 from intervals import crossed, exact, mean
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from measures import Extra, read_samples
-from odds_models import STAGES, Logs, drawn_lines, label_logs, line, margin_stages, split_noise
+from odds_models import STAGES, drawn_lines, label_logs, line, margin_stages, split_noise
+from rich.progress import track
 from torch import Tensor
 from verdicts import Number, Numbers
 
-from bvalign.analysis.decompositions.squared_loss import softmax
-from bvalign.analysis.groups import (
-    MemberGroups,
-    MemberSums,
-    leave_one_out,
-    member_groups,
-    member_sums,
-    of_samples,
-    residuals,
-    set_values,
-    unite,
-)
+from bvalign.analysis.groups import MemberGroups, member_groups
 from bvalign.analysis.intervals import Estimate, estimate, stored
-from bvalign.analysis.slopes import SHAPE_MEMBERS, PooledNoise, has_logs, pool_noise
-from bvalign.analysis.slopes.drawn import OddsBlock
-from bvalign.analysis.slopes.logit_values import (
-    LogErrors,
-    OddsValues,
-    errors,
-    has_spread,
-    odds_values,
-)
-from bvalign.analysis.slopes.noise_families import noise_table
+from bvalign.analysis.slopes import SHAPE_MEMBERS, PooledNoise, has_logs
+from bvalign.analysis.slopes.logit_values import LogErrors, OddsValues, errors
 from bvalign.analysis.slopes.quadrature import NoiseTable
 
 LEAST_SAMPLES = 300
@@ -67,20 +49,10 @@ SAMPLE_GROUPS, DRAWS = 10, 10
 NUMBERS = ("slope", "offset")
 
 
-class Sets(NamedTuple):
-    """What all members, and all without each group of them, say of some samples."""
-
-    odds: Float[Tensor, "members samples"]
-    values: OddsValues
-    plug_in: Logs  # (sets, samples) each
-    has_plug_in: Bool[Tensor, "sets samples"]
-    members: list[Tensor]  # of each set
-
-
 def budget(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
     """The budget of each run of five members and 300 correct samples or more."""
     rows = {}
-    for name, path in runs.items():
+    for name, path in track(runs.items(), "budget"):
         logits, target = correct_logits(path)
         population = summaries[name]["alignment"]["logit_slope"]
         known = None not in (population[number]["value"] for number in NUMBERS)
@@ -92,7 +64,7 @@ def budget(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
         )
         keep = (correct == 1) & has_logs(bias_sq, variance)
         measured = line((bias_sq[keep].log(), variance[keep].log()))
-        rows[name] = _numbers(logits, target, population, measured)
+        rows[name] = numbers_of(logits, target, population, measured)
         for key in rows[name]:
             if population["flags"] and key.rpartition(".")[2] in OF_POPULATION:
                 rows[name][key]["flags"] = list(population["flags"])
@@ -103,12 +75,23 @@ OF_POPULATION = ("own", "rest", "finite", "finite_left")
 """Parts that hang on the population's number."""
 
 
-def _numbers(
-    logits: Tensor, target: Tensor, population: dict[str, dict], measured: tuple[float, float]
+def numbers_of(
+    logits: Float[Tensor, "members samples classes"],
+    target: Int[Tensor, " samples"],
+    population: dict[str, dict],
+    measured: tuple[float, float],
 ) -> Numbers:
+    """The parts of both numbers, of samples that all members together get right.
+
+    Args:
+        logits: in float64.
+        target: class ids.
+        population: `logit_slope` of summary.json.
+        measured: OLS slope and mean of log variance - log bias_sq of these members.
+    """
     groups = member_groups(len(logits))
     sets = read_sets(logits, target, groups)
-    noise = _pooled(sets, groups, torch.ones_like(sets.values.usable[0]))
+    noise = pooled(sets, groups, torch.ones_like(sets.values.usable[0]))
     found = crossed_stages(sets, groups, noise)
     drawn = drawn_lines(sets.odds, noise.table, DRAWS)
     numbers: Numbers = {}
@@ -163,31 +146,6 @@ def _stretched(number: Number, below: float, above: float) -> Number:
     return number | {"interval": [low + below, high + above]}
 
 
-def read_sets(logits: Tensor, target: Tensor, groups: MemberGroups) -> Sets:
-    """Reads samples that all members together get right; those without spread are left out.
-
-    Args:
-        logits: (members, samples, classes).
-        target: class ids.
-        groups: of the members.
-    """
-    given = residuals(softmax(logits), target)
-    given = of_samples(given, torch.nonzero(has_spread(given.odds)).flatten())
-    by_group = member_sums(given, groups)
-    whole = torch.ones(1, len(groups.members), dtype=torch.bool)
-    both = zip(unite(by_group, whole), leave_one_out(by_group), strict=True)
-    sets = set_values(MemberSums(*map(torch.cat, both)), given)
-    usable = sets.correct & has_logs(sets.bias_sq, sets.variance)
-    members = torch.arange(len(logits))
-    return Sets(
-        given.odds,
-        odds_values(sets, given.odds.mean(dim=0)),
-        (sets.bias_sq.log(), sets.variance.log()),
-        usable,
-        [members] + [members[~torch.isin(members, torch.tensor(g))] for g in groups.members],
-    )
-
-
 def crossed_stages(
     sets: Sets, groups: MemberGroups, noise: PooledNoise
 ) -> Float[Tensor, "sets parts stages 2"]:
@@ -207,7 +165,7 @@ def crossed_stages(
     result = torch.empty(len(sets.members), SAMPLE_GROUPS + 1, len(STAGES), 2).double()
     for without in range(-1, SAMPLE_GROUPS):
         rows = part != without
-        shapes = _tables(_pooled(sets, groups, rows) if without >= 0 else noise)
+        shapes = tables(pooled(sets, groups, rows) if without >= 0 else noise)
         for place, table in enumerate(shapes):
             result[place, without + 1] = _stages(sets, place, rows, table, error)
     return result
@@ -230,20 +188,3 @@ def _stages(
     drawn = tuple(log[place, rows & sets.has_plug_in[place]] for log in sets.plug_in)
     lines = [*map(line, [*margin, classes]), line(own, *moments), line(drawn)]
     return torch.tensor(lines, dtype=torch.float64)
-
-
-def _pooled(sets: Sets, groups: MemberGroups, rows: Bool[Tensor, " samples"]) -> PooledNoise:
-    values, none = sets.values, torch.zeros(0, int(rows.sum()))
-    parts = (values.odds.mu, *values.sums, values.usable)
-    block = OddsBlock(*(part[:, rows] for part in parts), none, none)
-    return pool_noise(block, groups, int(rows.sum()))
-
-
-def _tables(noise: PooledNoise) -> list[NoiseTable]:
-    """Distribution of the noise of all members and of all without each group, shrunk alike."""
-    change = noise.change
-    basis = change.shape.basis(change.points)
-    whole = basis @ change.shape.coefficients
-    kept = np.divide(change.lines, whole, out=np.zeros_like(whole), where=whole != 0)
-    without = [basis @ (change.shape.coefficients + moved) * kept for moved in change.change]
-    return [noise.table, *(noise_table(change.points, lines) for lines in without)]

@@ -14,8 +14,9 @@ sum r² = sum (t mu)² + sum e². Each stage gives log bias_sq and log variance 
     own          each sample has the variance of its own members, errors taken off: `logit_slope`
     finite       plug-in values of these members: the line of the paper
 
-The variance at mu is that of bins of equally many samples, interpolated in its logarithm. Values of
-the first four stages depend on mu alone, and are interpolated between `GRID` points.
+The variance at mu is that of bins of equally many samples, with its logarithm linear between them
+and from the outer ones to the ends of mu. Values of the first four stages depend on mu alone, and
+are interpolated between `GRID` points.
 """
 
 from collections.abc import Callable
@@ -62,11 +63,34 @@ def split_noise(odds: MemberOdds) -> Noise:
 
 def curve(mu: Samples, values: Samples) -> Curve:
     """Mean of positive values as a function of mu, constant beyond the bins."""
+    x, y = _bins(mu, values)
+    return lambda at: torch.from_numpy(np.exp(np.interp(at, x, y)))
+
+
+def extended_curve(mu: Samples, values: Samples) -> Curve:
+    """The same with its logarithm going on as a line from the outer bins to the ends of mu.
+
+    Constant ends flatten a growth where the margins have long tails; for the values of two members
+    the line is too noisy.
+    """
+    x, y = _bins(mu, values)
+    if x[0] < x[1] and x[-2] < x[-1]:
+        ends = (float(mu.min()), 0, 1), (float(mu.max()), -1, -2)
+        low, high = (
+            (end, y[i] + (end - x[i]) * (y[i] - y[j]) / (x[i] - x[j])) for end, i, j in ends
+        )
+        x, y = (
+            np.array([first, *of, last]) for first, of, last in zip(low, (x, y), high, strict=True)
+        )
+    return lambda at: torch.from_numpy(np.exp(np.interp(at, x, y)))
+
+
+def _bins(mu: Samples, values: Samples) -> tuple[np.ndarray, np.ndarray]:
+    """Mean mu and the logarithm of the mean value in bins of equally many samples."""
     number = min(MOST_BINS, max(2, len(mu) // SAMPLES_PER_BIN))
     bins = mu.argsort().tensor_split(number)
-    x = np.array([float(mu[one].mean()) for one in bins])
-    y = np.log([float(values[one].mean()) for one in bins])
-    return lambda at: torch.from_numpy(np.exp(np.interp(at, x, y)))
+    x, y = (np.array([float(of[one].mean()) for one in bins]) for of in (mu, values))
+    return x, np.log(y)
 
 
 def label_logs(mu: Samples, variance: Samples, table: NoiseTable) -> Logs:
@@ -97,7 +121,10 @@ def margin_stages(odds: MemberOdds, table: NoiseTable) -> list[Logs]:
         table: distribution of the noise with its pooled shape.
     """
     noise = split_noise(odds)
-    own, whole = curve(noise.mu, noise.without_scale), curve(noise.mu, noise.variance)
+    own, whole = (
+        extended_curve(noise.mu, noise.without_scale),
+        extended_curve(noise.mu, noise.variance),
+    )
     one = float(noise.variance.mean())
     of_scale = one - float(noise.without_scale.mean())
     return [
@@ -126,7 +153,7 @@ def drawn_lines(odds: MemberOdds, table: NoiseTable, draws: int) -> Float[Tensor
     """
     noise, generator = split_noise(odds), torch.Generator().manual_seed(0)
     mu, shape = noise.mu, (len(odds), len(noise.mu))
-    whole, scale = curve(mu, noise.variance)(mu), noise.scale.std()
+    whole, scale = extended_curve(mu, noise.variance)(mu), noise.scale.std()
     sd = (whole - (scale * mu).square()).maximum(LEAST_OWN * whole).sqrt()
     points = torch.linspace(float(table.low), float(table.high), table.values.shape[1])
     near = torch.bucketize(mu, (points[1:] + points[:-1]).double() / 2)

@@ -68,12 +68,13 @@ def budgets(rows: Mapping[str, Sequence[tuple[Estimate, bool]]]) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     grid = figure.subplots(1, len(headings), sharey=True)
     added = [estimate for row in rows.values() for estimate, _ in row[1:-1]]
-    ends = [abs(end) for e in added for end in (e.value, *(e.quoted_interval or ())) if end]
+    ends = [end for e in added for end in (e.value, *(e.quoted_interval or ())) if end is not None]
+    room = 0.1 * (max(ends) - min(ends))
     for place, (axes, heading) in enumerate(zip(grid, headings, strict=True)):
         whole = place in (0, len(headings) - 1)
         axes.axvline(float(whole), color=BOUND, ls="--", label="slope one, or nothing added")
         if not whole:
-            axes.set_xlim(-1.1 * max(ends), 1.1 * max(ends))
+            axes.set_xlim(min(ends) - room, max(ends) + room)
         for height, row in enumerate(rows.values()):
             number, flagged = row[place]
             plot_interval(

@@ -22,6 +22,8 @@ The interval of a prediction is over samples (a jackknife over ten groups) and o
 (the variance over disjoint pairs, at most sixteen).
 """
 
+import io
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,7 @@ from intervals import exact
 from jaxtyping import Float, Int
 from measures import Extra
 from odds_models import GAUSSIAN, curve, line, model_logs
+from rich.progress import track
 from torch import Tensor
 from verdicts import BOTH, Number, Numbers, difference
 
@@ -54,12 +57,13 @@ NUMBERS = ("slope", "offset")
 def prediction(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
     """The prediction of each run of eight members and 300 correct samples or more."""
     rows = {}
-    for name, path in runs.items():
+    for name, path in track(runs.items(), "prediction"):
         logits, target = read_logits(path)
         whole = summaries[name]["alignment"]["logit_slope"]
         if len(logits) < LEAST_MEMBERS or None in (whole[n]["value"] for n in NUMBERS):
             continue
-        others = bvalign.analyze(logits[2:].numpy(), target.numpy()).alignment.logit_slope
+        with redirect_stderr(io.StringIO()):  # a bar for each run
+            others = bvalign.analyze(logits[2:].numpy(), target.numpy()).alignment.logit_slope
         if others.slope.value is None or others.samples < LEAST_SAMPLES:
             continue
         rows[name] = _numbers(logits, target, others, whole)
