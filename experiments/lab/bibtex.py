@@ -11,7 +11,8 @@ KINDS = {"software": "software", "conference-paper": "inproceedings", "article":
 def entries(file: Path) -> str:
     """The entries in one fenced block."""
     content = yaml.safe_load(file.read_text())
-    texts = [_entry(one) for one in (content, *content.get("references", []))]
+    software = content.get("preferred-citation", content)
+    texts = [_entry(one) for one in (software, *content.get("references", []))]
     return "\n".join(["```bibtex", "\n\n".join(texts), "```"])
 
 

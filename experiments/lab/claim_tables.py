@@ -10,7 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import yaml
+from safetensors.numpy import load_file
 from verdicts import Number, extremes_text, number_text
 
 MADE_WITH = {
@@ -23,6 +25,9 @@ MADE_WITH = {
 
 SCHEMA = max(MADE_WITH)
 """That of results of today."""
+
+ARGS = ("model.arch_args.", "model.width", "model.depth")
+"""Beginnings of the names of a network's options in the identity of a run."""
 
 COLUMNS = ("question", "claim", "measured (95% interval)", "data", "members", "cost", "verdict")
 
@@ -88,6 +93,46 @@ def claims_table(folder: Path) -> str:
     rows.sort(key=lambda row: int(row[0][1:]) if re.fullmatch(r"C\d+", row[0]) else math.inf)
     head = ("claim", "study", "verdicts", "in plain words")
     return "\n".join([_line(head), _line(["---"] * len(head)), *map(_line, rows)])
+
+
+def ensembles_table(folder: Path) -> str:
+    """A row for each ensemble of ensembles.yaml: its members, what they reach and what they cost.
+
+    Accuracies are those of the kept logits. Every kept member was trained until its schedule ended.
+    """
+    head = ("ensemble", "data", "network", "epochs", "members", "accuracy of a member: mean, range",
+            "CPU minutes of a member")  # fmt: skip
+    rows = []
+    for name, entry in yaml.safe_load((folder / "ensembles.yaml").read_text()).items():
+        file = folder / name / "identity.json"
+        about = json.loads(file.read_text()) if file.exists() else {"members": {}}
+        asked = entry.get("set", {}).get("model.members")
+        row = [f"[{name}]({folder.name}/ensembles.yaml)", *[""] * 3, f"0 of {asked}", "", ""]
+        if about["members"]:
+            row[1:] = _ensemble_row(file.parent, about, asked)
+        rows.append(row)
+    return "\n".join([_line(head), _line(["---"] * len(head)), *map(_line, rows)])
+
+
+def _ensemble_row(folder: Path, about: dict[str, dict], asked: int) -> list[str]:
+    identity, members = about["identity"], about["members"]
+    labels = np.load(folder / "labels.npy")
+    right = [
+        float((load_file(folder / f"{m}.safetensors")["logits"].argmax(-1) == labels).mean())
+        for m in members
+    ]
+    args = {key.rpartition(".")[2]: v for key, v in identity.items() if key.startswith(ARGS)}
+    network = " ".join([identity["model.arch"], *(f"{key} {value}" for key, value in args.items())])
+    seconds = [cost["cpu_seconds"] for cost in about.get("costs", [])]
+    spread = f", {min(right):.2%} to {max(right):.2%}" if len(right) > 1 else ""
+    return [
+        identity["data.name"],
+        network,
+        str(identity["trainer.max_epochs"]),
+        f"{len(members)} of {asked}",
+        f"{np.mean(right):.2%}{spread}",
+        f"{sum(seconds) / 60 / len(members):.2g}" if seconds else "not recorded",
+    ]
 
 
 def verdict_text(judged: dict[str, object]) -> str:

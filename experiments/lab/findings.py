@@ -11,6 +11,7 @@ Numbers come from committed JSON by placeholders, see placeholders.py. Commands 
     {{cost STUDY}}                   minutes and processor
     {{question STUDY}}               what it asks
     {{table answers}}                every claim of every study with its numbers
+    {{table ensembles}}              the kept ensembles: accuracy and cost of their members
     {{table claims}}                 every claim in plain words: `plain` of study.yaml
     {{table runs STUDY/RUNS; NUMBER: HEADING; ...}}  a row for each run; filters after NUMBER
     {{figure NAME: ALT}}             experiments/figures/NAME.png with its caption
@@ -105,10 +106,12 @@ def _table(argument: str, results: Results) -> str:
     kind, _, rest = argument.partition(" ")
     if kind == "answers":
         return claim_tables.answers_table(results.root / "experiments")
+    if kind == "ensembles":
+        return claim_tables.ensembles_table(results.root / "experiments/ensembles")
     if kind == "claims":
         return filled(claim_tables.claims_table(results.root / "experiments"), results, COMMANDS)
     if kind != "runs":
-        raise ValueError("there are the tables answers, claims and runs")
+        raise ValueError("there are the tables answers, claims, ensembles and runs")
     runs, *columns = (part.strip() for part in rest.split(";"))
     pairs = [column.partition(":") for column in columns]
     rows: dict[str, list[claim_tables.Number]] = {}

@@ -72,7 +72,7 @@ def keep(root: Path, folder: Path, cost: Mapping[str, object]) -> list[int]:
         trained = {key: run.info.get(key) for key in PROVENANCE} | {"plan": plan}
         described["members"][str(member)] = trained | {"end": _end(own / "history.csv")}
     if new:
-        described["cost"] = dict(cost)
+        described["costs"] = _with_cost(described.get("costs", []), run, cost)
     write_atomic(folder / "identity.json", json.dumps(described, indent=1).encode())
     return new
 
@@ -112,7 +112,7 @@ def restore_samples(folder: Path, root: Path) -> None:
 
 
 def train(run: StudyRun, folder: Path, workers: int) -> None:
-    """Keeps what is finished, trains what is missing, and keeps that.
+    """Keeps what is finished, trains what is missing with some processes, and keeps that.
 
     Raises:
         ValueError: training failed, or the kept members have another identity.
@@ -125,7 +125,7 @@ def train(run: StudyRun, folder: Path, workers: int) -> None:
         print(f"{run.name}: known {_listed(restore(folder, run.path))}", flush=True)
     run.path.mkdir(parents=True, exist_ok=True)
     print(f"{run.name}: training, see {run.path / 'fit.log'}", flush=True)
-    failed = fit(run)
+    failed = fit(run, workers)
     print(f"{run.name}: kept {_listed(keep(run.path, folder, run.cost))}", flush=True)
     if failed:
         raise ValueError(f"{run.name}: {failed}")
@@ -143,6 +143,14 @@ def _refuse_other(identity: Mapping[str, object], folder: Path, run: RunDirector
             f"{folder} keeps members of another identity than the run {run.root} ({differ}, that "
             "is in the run)"
         )
+
+
+def _with_cost(costs: list[dict], run: RunDirectory, cost: Mapping[str, object]) -> list[dict]:
+    """The costs of all runs, with that of a run in place of what was known of it before."""
+    finished = run.finished()[0]  # the history of those that were restored is empty
+    own = [member for member in finished if _end(run.member(member).path / "history.csv")]
+    others = [known for known in costs if not set(known["members"]) <= set(own)]
+    return [*others, {"members": own, **cost}]
 
 
 def _file(folder: Path, member: int) -> Path:
@@ -171,7 +179,13 @@ def main() -> None:
     """Reads the command line; what cannot be done ends in one line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="of ensembles; all by default")
-    parser.add_argument("--workers", type=int, choices=(0, 1), default=1, help="0 trains nothing")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        help="processes that train members side by side, with one thread each if there are "
+        "several; 0 trains nothing",
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/ensembles"), help="folder of runs")
     parser.add_argument("--folder", type=Path, default=KEPT, help="with ensembles.yaml")
     given = parser.parse_args()

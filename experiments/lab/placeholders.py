@@ -10,9 +10,9 @@ r"""Fills the placeholders of a text from committed JSON files: no number is typ
 
 STUDY@paper reads results-paper.json. Filters follow after `|`, or `\|` in a table: `percent`,
 `minutes`, `hours`, `exp` (of a logarithm), `value` (without the interval), `min`, `max`, `sum`,
-`len`, and `over #KEY/KEY`, a quotient of two numbers of one file. What a study without results, or
-with results of an earlier schema, does not have is "not measured yet"; what is wrong otherwise is
-an error.
+`mean`, `len`, and `over #KEY/KEY`, a quotient of two numbers of one file. What a study without
+results, or with results of an earlier schema, does not have is "not measured yet"; what is wrong
+otherwise is an error.
 """
 
 import json
@@ -178,8 +178,8 @@ def _filtered(
     found = [number["value"] for number in values]
     if not all(isinstance(value, int | float) for value in found):
         raise ValueError(f"{name} needs numbers, not {found[0]!r}")
-    if name == "sum":
-        return [{"value": sum(found)}]
+    if name in ("sum", "mean"):
+        return [{"value": sum(found) / (len(found) if name == "mean" else 1)}]
     if name in ("min", "max"):
         return [{"min": min, "max": max}[name](_quotable(values), key=lambda n: n["value"])]
     if name == "value":

@@ -25,7 +25,7 @@ from extras import EXTRAS
 from matplotlib.figure import Figure
 from measures import Curves, measure
 from study import STUDIES, obtain_all, questions, read_study, runs_of
-from study_run import StudyRun, kept
+from study_run import StudyRun, training_cost
 from summaries import read_summaries
 from verdicts import Numbers, sentences, verdict
 
@@ -108,7 +108,7 @@ def _described(
     """The options, the data and the cost of a run; `missing` says why it has no results."""
     about = {run.kind: run.source, "options": run.options, **run.cost}
     if run.kind == "ensemble":
-        about["training"] = kept(run.source).get("cost")
+        about["training"] = training_cost(run.source)
     if run.name not in summaries:
         failed = about.pop("failed", None)
         return about | {"missing": refused.get(run.name) or failed or "not trained yet"}

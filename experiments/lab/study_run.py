@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -85,20 +86,46 @@ def predictions_of(path: Path) -> Predictions:
     return open_predictions(os.path.expandvars(where.read_text()) if where.exists() else path)[0]
 
 
-def fit(run: StudyRun) -> str | None:
-    """Runs `bvalign fit` in this process, with its output in fit.log.
+def training_cost(name: str) -> dict[str, float]:
+    """Seconds of all runs that trained the kept members, by the clock and of all cores."""
+    costs = kept(name).get("costs", [])
+    return {key: round(sum(c[key] for c in costs), 1) for key in ("seconds", "cpu_seconds")}
+
+
+def fit(run: StudyRun, workers: int = 1) -> str | None:
+    """Runs `bvalign fit` with its output in fit.log.
+
+    Args:
+        run: trained with a config.
+        workers: one is this process; several are started, and claim members of one run.
 
     Returns:
         The reason why it failed, if it did.
     """
     import bvalign.__main__
 
+    if workers > 1:
+        return attempt(run, lambda: _side_by_side(run.arguments, workers))
     arguments = sys.argv
     sys.argv = [bvalign.__main__.__file__, *run.arguments]  # further ranks are started with it
     try:
         return attempt(run, cli.main)
     finally:
         sys.argv = arguments
+
+
+def _side_by_side(arguments: list[str], workers: int) -> None:
+    command = [sys.executable, "-m", "bvalign", *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    output = {"stdout": sys.stdout, "stderr": sys.stderr}
+    started = [subprocess.Popen(command, env=environment, **output) for _ in range(workers)]
+    try:
+        codes = {process.wait() for process in started} - {0}
+    finally:
+        for process in started:  # ended already, unless this process is stopped
+            process.terminate()
+    if codes:
+        raise SystemExit(cli.CAN_RESUME if cli.CAN_RESUME in codes else f"workers ended: {codes}")
 
 
 def analyse(run: StudyRun) -> None:

@@ -3,8 +3,10 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import save_file
 
 from tests import ROOT
 
@@ -99,6 +101,7 @@ def root(tmp_path):
         ("speed.json#rows/*/s", "60 to 120"),
         (r"speed.json#rows/*/s \| sum \| over #k", "361"),
         ("speed.json#rows/*/of | len", "2"),
+        ("speed.json#rows/*/s | mean", "90.2"),
         ("nothing/a/slope", "not measured yet"),
         ("old/a-1/other", "not measured yet"),
         ("verdict old/C2/other", "not measured yet"),
@@ -132,7 +135,7 @@ def test_a_placeholder_says_what_is_filled_in(root, inside, text):
         ("none.json#a", "no file none.json"),
         ("speed.json#rows/s", "no s; there is a list"),
         ("speed.json#row", "no row; there is rows, k"),
-        ("table what", "there are the tables answers, claims and runs"),
+        ("table what", "there are the tables answers, claims, ensembles and runs"),
     ],
 )
 def test_a_placeholder_that_names_nothing_is_an_error_of_one_line(root, inside, error):
@@ -209,6 +212,22 @@ def test_answers_name_what_a_number_leaves_out_and_why_some_have_none(root):
     ) in table
     assert "- alignment (small): without b: slope: needs three members" in table
     assert "- alignment (small): saturated: probabilities of 0" in table
+
+
+def test_kept_ensembles_tell_what_they_reach_and_cost(tmp_path):
+    listed = {"a": {"set": {"model.members": 3}}, "b": {"set": {"model.members": 2}}}
+    (tmp_path / "ensembles.yaml").write_text(yaml.safe_dump(listed))
+    (tmp_path / "a").mkdir()
+    np.save(tmp_path / "a/labels.npy", np.array([0, 1, 1, 0]))
+    for member, column in (("0", [0, 1, 1, 0]), ("2", [0, 1, 0, 1])):
+        save_file({"logits": np.eye(2)[column]}, tmp_path / f"a/{member}.safetensors")
+    identity = {"data.name": "d", "model.arch": "cnn", "model.width": 4, "trainer.max_epochs": 9}
+    about = {"identity": identity, "members": {"0": {}, "2": {}}}
+    about["costs"] = [{"members": [0], "cpu_seconds": 60}, {"members": [2], "cpu_seconds": 180}]
+    (tmp_path / "a/identity.json").write_text(json.dumps(about))
+    *_, kept, none = claim_tables.ensembles_table(tmp_path).splitlines()
+    assert kept.endswith("| d | cnn width 4 | 9 | 2 of 3 | 75.00%, 50.00% to 100.00% | 2 |")
+    assert none.endswith("| 0 of 2 |  |  |")
 
 
 def test_the_committed_pages_are_those_of_the_results():

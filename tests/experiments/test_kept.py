@@ -56,7 +56,8 @@ def test_kept_members_are_not_trained_again(make, bvalign, tmp_path, capsys, mon
     assert told["members"]["2"]["plan"]
     assert told["members"]["2"]["end"]["epoch"] == 1
     assert 0 < told["members"]["2"]["end"]["val_accuracy"] < 1
-    assert told["cost"]["seconds"] > 0
+    assert [cost["members"] for cost in told["costs"]] == [[0, 1, 2]]
+    assert told["costs"][0]["seconds"] > 0
     assert told["class_names"] == list("0123456789")
 
     reference = RunDirectory(run.path)
@@ -100,6 +101,13 @@ def test_kept_members_are_not_trained_again(make, bvalign, tmp_path, capsys, mon
         next(study_run.predictions_of(of_study.path).ranges())[0],
         next(found.predictions().ranges())[0],
     )
+
+    more = make(7, "--workers", "2")
+    assert RunDirectory(more.path).finished()[0] == list(range(7))
+    costs = json.loads((folder / "identity.json").read_text())["costs"]
+    assert [cost["members"] for cost in costs] == [[0, 1, 2], [3, 4], [5, 6]]
+    total = sum(cost["cpu_seconds"] for cost in costs)
+    assert study_run.training_cost("small")["cpu_seconds"] == pytest.approx(total, abs=0.1)
 
 
 def test_members_of_another_identity_are_told_in_one_line(make, tmp_path):
