@@ -21,9 +21,12 @@ The population's number is that of summary.json and that of these members comes 
 `own` also takes what `logit_slope` corrects beyond the formulas here; where it must not be quoted,
 `own`, `rest` and `finite` carry its flags. Intervals are those of a jackknife over ten groups of
 samples and the groups of members (`intervals.crossed`); those of the three reach further by as much
-as that of the population's number, for members that nobody has seen.
+as that of the population's number, for members that nobody has seen, and that of `temperature` away
+from zero, as the variance of few scales is skewed. `budget_coverage.py` measures how often they
+hold what was put in.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +50,8 @@ from bvalign.analysis.slopes.quadrature import NoiseTable
 LEAST_SAMPLES = 300
 SAMPLE_GROUPS, DRAWS = 10, 10
 NUMBERS = ("slope", "offset")
+MOST_LOG = 2.0
+"""Half of the widest interval of a logarithm."""
 
 
 def budget(runs: dict[str, Path], summaries: dict[str, dict]) -> Extra:
@@ -123,6 +128,7 @@ def _parts(
     parts = {stage: crossed(float(added[at]), without[..., at]) for at, stage in enumerate(STAGES)}
     rest = [STAGES.index(stage) for stage in ("shape", "classes", "own")]
     parts["rest"] = crossed(float(added[rest].sum()), without[..., rest].sum(dim=-1))
+    parts["temperature"] = _skewed(parts["temperature"])
     below, above = _unseen(stored(population))
     for stage in ("own", "rest"):
         parts[stage] = _stretched(parts[stage], below, above)
@@ -137,6 +143,18 @@ def _unseen(number: Estimate) -> tuple[float, float]:
     plain = estimate(number.value, number.variances).interval
     low, high = (end - of_plain for end, of_plain in zip(number.interval, plain, strict=True))
     return min(low, 0.0), max(high, 0.0)
+
+
+def _skewed(number: Number) -> Number:
+    """Lengthens the end away from zero to that of an interval of the logarithm.
+
+    Members' scales make a part that is proportional to a variance of few values, which is skewed.
+    """
+    value, ends = number["value"], number["interval"]
+    if not (value and ends):
+        return number
+    far = value * math.exp(min((ends[1] - ends[0]) / 2 / abs(value), MOST_LOG))
+    return number | {"interval": [min(ends[0], far), max(ends[1], far)]}
 
 
 def _stretched(number: Number, below: float, above: float) -> Number:

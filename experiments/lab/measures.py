@@ -16,8 +16,6 @@ wrong.fall                 log10 of the median variance / bias_sq of wrong over 
 gap.<part>, gde.hard, gde.soft, ece, bound.<notion>, temperature.<when>.<part>
 noise.distance.<distribution>, noise.skewness, noise.excess_kurtosis, margin
 slope.data, slope.model, slope.population    OLS slope of the data and of the noise model
-slope.pull                 slope.model - slope.population: the part due to the finite ensemble
-slope.unexplained          slope.data - slope.model: what margins and one noise scale leave open
 
 Numbers of samples.csv (kl, r_squared.lost, ratio, decades, wrong.fall) are resampled over samples,
 and their intervals are over samples alone.
@@ -129,10 +127,6 @@ def _collapse(collapse: dict) -> Numbers:
         return {}
     slopes = {"data": "slope_data", "model": "slope_simulated", "population": "slope_population"}
     numbers = {f"slope.{name}": exact(collapse[key]) for name, key in slopes.items()}
-    data, model, population = (collapse[key] for key in slopes.values())
-    if None not in (model, population):
-        numbers["slope.pull"] = exact(model - population)
-        numbers["slope.unexplained"] = exact(data - model)
     numbers |= {
         f"noise.distance.{distribution}": exact(fit["distance"])
         for distribution, fit in collapse["distributions"].items()
