@@ -1,6 +1,6 @@
 """How often the intervals of the budget hold the parts that were put in; writes a JSON file.
 
-    python experiments/lab/budget_coverage.py            # half an hour on one core
+    python experiments/lab/budget_coverage.py            # a quarter of an hour on one core
 
 Ensembles of two classes with log odds L_mi = -mu_i (1 + t_m) + (a + g mu_i) x_mi, where x and t / s
 are normal and the margins mu_i = 3 + Gamma(3, 1.5). Each draw has other samples and other members.
