@@ -32,7 +32,7 @@ from bvalign.show.report.figure_files import write_figures
 
 EXPERIMENTS = Path(__file__).resolve().parents[1]
 
-SCATTERS = ("digits", "mnist", "fashion-mnist", "trec")
+SCATTERS = ("cifar10", "digits", "fashion-mnist", "trec")
 """Folders of experiments/ensembles in the figure `alignment`."""
 
 FAMILIES = {
