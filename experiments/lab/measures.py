@@ -3,6 +3,7 @@
 slope.logit_slope, offset.logit_slope    of the population: the numbers to quote, unless flagged
 spread.logit_slope         standard deviation of log variance - log bias_sq, of the same fit
 slope.ols, intercept.ols, r_squared.ols  of these members
+slope.small_bias           OLS slope of the correct samples with bias_sq up to its median there
 slope.cross_half, intercept.cross_half   a check without an interval
 kl.slope, kl.r_squared     OLS fit of log kl_variance on log kl_bias over the correct samples
 r_squared.lost             r_squared.ols - kl.r_squared, on the same resamples
@@ -17,8 +18,8 @@ gap.<part>, gde.hard, gde.soft, ece, bound.<notion>, temperature.<when>.<part>
 noise.distance.<distribution>, noise.skewness, noise.excess_kurtosis, margin
 slope.data, slope.model, slope.population    OLS slope of the data and of the noise model
 
-Numbers of samples.csv (kl, r_squared.lost, ratio, decades, wrong.fall) are resampled over samples,
-and their intervals are over samples alone.
+Numbers of samples.csv (small_bias, kl, r_squared.lost, ratio, decades, wrong.fall) are resampled
+over samples, and their intervals are over samples alone.
 """
 
 import csv
@@ -152,6 +153,9 @@ def _from_samples(samples: dict[str, np.ndarray]) -> Numbers:
     lines = [resampled_line(columns[x], columns[y]) for x, y in (squared, kl)]
     numbers = {f"kl.{key}": bootstrapped(lines[1][key]) for key in ("slope", "r_squared")}
     numbers["r_squared.lost"] = bootstrapped(lines[0]["r_squared"] - lines[1]["r_squared"])
+    small = columns["bias_sq"] <= columns["bias_sq"].median()
+    part = resampled_line(*(columns[name][small] for name in squared))
+    numbers["slope.small_bias"] = bootstrapped(part["slope"])
     numbers["decades"] = resampled(_decades, samples["bias_sq"][both])
     numbers["reliability"] = _reliability(
         samples["bias_sq"][both], samples["log_bias_sq_error"][both]
