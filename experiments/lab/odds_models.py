@@ -121,10 +121,8 @@ def margin_stages(odds: MemberOdds, table: NoiseTable) -> list[Logs]:
         table: distribution of the noise with its pooled shape.
     """
     noise = split_noise(odds)
-    own, whole = (
-        extended_curve(noise.mu, noise.without_scale),
-        extended_curve(noise.mu, noise.variance),
-    )
+    parts = (noise.without_scale, noise.variance)
+    own, whole = (extended_curve(noise.mu, part) for part in parts)
     one = float(noise.variance.mean())
     of_scale = one - float(noise.without_scale.mean())
     return [
